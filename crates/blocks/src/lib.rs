@@ -1,0 +1,1 @@
+//! The built-in blocks: transformer, LSTM and their sequences.

@@ -1,0 +1,1 @@
+//! The looped command line.

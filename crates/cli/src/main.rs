@@ -1,0 +1,3 @@
+//! The `looped` binary.
+
+fn main() {}

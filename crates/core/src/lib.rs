@@ -1,0 +1,1 @@
+//! The vocabulary of looped models: blocks, injectors, tasks, baselines, and the loop itself.

@@ -1,0 +1,1 @@
+//! How hard the prompts are at each training step: integers only, no tensors.

@@ -1,0 +1,1 @@
+//! The fused CPU engine: analytic forward and backward passes over sharded batches.

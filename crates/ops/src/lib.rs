@@ -1,0 +1,1 @@
+//! CPU kernels for the fused engine: products, attention, norms, GELU, the LSTM cell.

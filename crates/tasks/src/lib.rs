@@ -1,0 +1,1 @@
+//! The built-in function classes: one file each.

@@ -1,0 +1,1 @@
+//! Experiments: loading, validating, building, training, checkpoints and run directories.
