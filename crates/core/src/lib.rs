@@ -1,1 +1,42 @@
-//! The vocabulary of looped models: blocks, injectors, tasks, baselines, and the loop itself.
+//! The vocabulary of looped models: [`Block`], [`Injector`], [`Task`], [`Baseline`], and the loop itself.
+//!
+//! A looped model applies a small stack of blocks again and again to its own state and the embedded input, and so
+//! learns, in context, to solve regression problems as an iterative solver would (Yang et al., *Looped Transformers
+//! are Better at Learning Learning Algorithms*, arXiv 2311.12424).
+//!
+//! Config is data: a [`BlockConfig`] or [`Injector`] is read from a table with a `type` key, and [`LoopedModel::build`]
+//! makes the running model from it. A crate adds a part by implementing a trait and calling [`register!`].
+
+mod baseline;
+mod block;
+mod config;
+mod error;
+pub mod fused;
+mod injector;
+mod looped;
+pub mod nn;
+mod objective;
+mod params;
+pub mod parts;
+mod predictor;
+mod problems;
+mod rng;
+mod task;
+
+pub use baseline::{Baseline, Prompt};
+pub use block::{Block, BlockConfig, Memory};
+pub use candle_core::{Device, Tensor};
+pub use config::{ModelConfig, ModelDims};
+pub use error::{Error, Result};
+pub use injector::{Full, FusedInjection, Injector, LastN, LoopStep, NoInjection, Operation};
+pub use looped::{LoopPlan, LoopedModel};
+pub use objective::Objective;
+pub use params::{Init, ParamStore, Params};
+pub use parts::{Kind, Part};
+pub use predictor::{CandlePredictor, Predictions, Predictor};
+pub use problems::{Problem, Problems, nearest};
+pub use rng::Rng;
+pub use task::{Prompts, Request, Split, Task};
+
+// What `register!` and the traits' derives need of other crates, so that a plugin has one version of each.
+pub use {inventory, schemars, typetag};

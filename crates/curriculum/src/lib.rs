@@ -1,1 +1,105 @@
 //! How hard the prompts are at each training step: integers only, no tensors.
+//!
+//! A [`Curriculum`] holds three [`Ramp`]s: how many coordinates of x are in use, how many points a prompt has, and
+//! how often the loop runs. [`Curriculum::at`] answers with the [`Stage`] of a step (Yang et al., arXiv 2311.12424,
+//! section 4 and appendix).
+//!
+//! ```
+//! use looped_curriculum::Ramp;
+//! let points = Ramp { start: 11, end: 41, inc: 2, interval: 1000 };
+//! assert_eq!(points.at(0), 11);
+//! assert_eq!(points.at(1000), 13);
+//! assert_eq!(points.at(1_000_000), 41);
+//! ```
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A value that rises by `inc` every `interval` steps, from `start` to at most `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ramp {
+    /// Value at step 0.
+    #[schemars(range(min = 1))]
+    pub start: usize,
+    /// Largest value.
+    #[schemars(range(min = 1))]
+    pub end: usize,
+    /// Added every `interval` steps.
+    pub inc: usize,
+    /// Steps between two increments.
+    #[schemars(range(min = 1))]
+    pub interval: usize,
+}
+
+impl Ramp {
+    /// A ramp that stays at `value`.
+    pub const fn constant(value: usize) -> Self {
+        Self { start: value, end: value, inc: 0, interval: 1 }
+    }
+
+    /// The value at `step` (counted from 0): min(end, start + inc * floor(step / interval)).
+    pub fn at(&self, step: usize) -> usize {
+        let rises = step / self.interval.max(1);
+        self.start.saturating_add(self.inc.saturating_mul(rises)).min(self.end)
+    }
+}
+
+/// The three ramps of a training run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Curriculum {
+    /// Coordinates of x (and of the weights) in use; the others are 0.
+    pub dims: Ramp,
+    /// Points in a prompt.
+    pub points: Ramp,
+    /// Loops of the model.
+    pub loops: Ramp,
+}
+
+/// What a [`Curriculum`] asks for at one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Coordinates of x in use.
+    pub dims: usize,
+    /// Points in a prompt.
+    pub points: usize,
+    /// Loops of the model.
+    pub loops: usize,
+}
+
+impl Curriculum {
+    /// The stage of `step`, counted from 0.
+    pub fn at(&self, step: usize) -> Stage {
+        Stage { dims: self.dims.at(step), points: self.points.at(step), loops: self.loops.at(step) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The study's loops: 20 -> 30 by 2 every 500 steps.
+    #[test]
+    fn the_studys_loops() {
+        let ramp = Ramp { start: 20, end: 30, inc: 2, interval: 500 };
+        let seen: Vec<usize> = [0, 499, 500, 999, 1000, 2499, 2500, 20_000].map(|s| ramp.at(s)).to_vec();
+        assert_eq!(seen, [20, 20, 22, 22, 24, 28, 30, 30]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_ramp_rises_and_stays_inside(start in 1usize..100, more in 0usize..100, inc in 0usize..9, interval in 1usize..99, step in 0usize..99_999) {
+            let ramp = Ramp { start, end: start + more, inc, interval };
+            prop_assert!(ramp.at(step) <= ramp.at(step + 1));
+            prop_assert!((start..=start + more).contains(&ramp.at(step)));
+        }
+
+        #[test]
+        fn huge_values_do_not_overflow(step in proptest::num::usize::ANY, inc in proptest::num::usize::ANY) {
+            let ramp = Ramp { start: 1, end: 7, inc, interval: 1 };
+            prop_assert!(ramp.at(step) <= 7);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The `[model]` table of an experiment.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{BlockConfig, Injector, Problems};
+
+/// The sizes that every part of a model may depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelDims {
+    /// Width of x.
+    pub n_dims: usize,
+    /// Most points a prompt may have.
+    pub n_positions: usize,
+    /// Width of the state.
+    pub n_embd: usize,
+    /// Blocks in one loop.
+    pub n_layer: usize,
+}
+
+/// A looped model: its sizes, its block and what flows from loop to loop.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Width of x.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub n_dims: usize,
+    /// Most points a prompt may have.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub n_positions: usize,
+    /// Width of the state.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub n_embd: usize,
+    /// Blocks in one loop.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub n_layer: usize,
+    /// Parameters to start from: a `.pt` or `.safetensors` file with this model's names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrained_path: Option<PathBuf>,
+    /// The block, applied `n_layer` times in a loop, each with parameters of its own.
+    #[schemars(schema_with = "crate::parts::block_schema")]
+    pub block: Box<dyn BlockConfig>,
+    /// What flows from loop to loop.
+    #[schemars(schema_with = "crate::parts::injector_schema")]
+    pub injector: Box<dyn Injector>,
+}
+
+impl ModelConfig {
+    /// The sizes.
+    #[must_use]
+    pub const fn dims(&self) -> ModelDims {
+        ModelDims {
+            n_dims: self.n_dims,
+            n_positions: self.n_positions,
+            n_embd: self.n_embd,
+            n_layer: self.n_layer,
+        }
+    }
+
+    /// Reports what the block and the injector can't do at these sizes.
+    pub fn validate(&self, problems: &mut Problems) {
+        let dims = self.dims();
+        problems.within("block", |p| self.block.validate(&dims, p));
+        problems.within("injector", |p| self.injector.validate(&dims, p));
+    }
+}

@@ -1,0 +1,23 @@
+//! What can go wrong while a model is built or run.
+
+use crate::Problems;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A tensor operation failed; the message names the operation and the shapes.
+    #[error("tensor operation: {0}")]
+    Tensor(#[from] candle_core::Error),
+    /// A config asks for something that cannot be built.
+    #[error("{0}")]
+    Config(Problems),
+    /// Parameters given to the model do not fit it.
+    #[error("parameters: {0}")]
+    Parameters(String),
+    /// Data given to the model cannot be used.
+    #[error("data: {0}")]
+    Data(String),
+}
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,181 @@
+//! The register of parts: every block, injector, task and baseline linked into the program, with its keys and help.
+//!
+//! typetag turns a `type = "..."` table into an object; this register holds what typetag doesn't: the JSON Schema that
+//! validation, `looped list` and editors read. [`register!`](crate::register) adds a part to it.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
+
+/// What a part is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A [`BlockConfig`](crate::BlockConfig).
+    Block,
+    /// An [`Injector`](crate::Injector).
+    Injector,
+    /// A [`Task`](crate::Task).
+    Task,
+    /// A [`Baseline`](crate::Baseline).
+    Baseline,
+}
+
+impl Kind {
+    /// All kinds, in the order of `looped list`.
+    pub const ALL: [Self; 4] = [Self::Block, Self::Injector, Self::Task, Self::Baseline];
+
+    /// `block`, `injector`, `task` or `baseline`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Injector => "injector",
+            Self::Task => "task",
+            Self::Baseline => "baseline",
+        }
+    }
+
+    /// The kind called `name`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// A registered part.
+#[derive(Debug)]
+pub struct Part {
+    /// What the part is for.
+    pub kind: Kind,
+    /// Its name in `type = "..."`; equal to its typetag name.
+    pub tag: &'static str,
+    /// The crate that registered it.
+    pub source: &'static str,
+    /// The JSON Schema of its config, without the `type` key.
+    pub schema: fn() -> Schema,
+}
+
+inventory::collect!(Part);
+
+impl Part {
+    /// Every part linked into the program, sorted by kind and tag.
+    #[must_use]
+    pub fn all() -> Vec<&'static Self> {
+        let mut parts: Vec<&Self> = inventory::iter::<Self>().collect();
+        parts.sort_by_key(|part| (part.kind, part.tag, part.source));
+        parts
+    }
+
+    /// The parts of one kind, sorted by tag.
+    #[must_use]
+    pub fn of(kind: Kind) -> Vec<&'static Self> {
+        Self::all().into_iter().filter(|part| part.kind == kind).collect()
+    }
+
+    /// The part of `kind` called `tag`.
+    #[must_use]
+    pub fn find(kind: Kind, tag: &str) -> Option<&'static Self> {
+        Self::of(kind).into_iter().find(|part| part.tag == tag)
+    }
+
+    /// One line of help: the first paragraph of the config's documentation.
+    #[must_use]
+    pub fn help(&self) -> String {
+        let schema = (self.schema)();
+        let text = schema.get("description").and_then(Value::as_str).unwrap_or("");
+        text.split("\n\n").next().unwrap_or("").split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Names that two parts of one kind share: a program with any can't tell which one a config means.
+    #[must_use]
+    pub fn clashes() -> Vec<String> {
+        let parts = Self::all();
+        parts
+            .windows(2)
+            .filter(|pair| (pair[0].kind, pair[0].tag) == (pair[1].kind, pair[1].tag))
+            .map(|pair| {
+                let (a, b) = (pair[0], pair[1]);
+                format!(
+                    "the {} `{}` is registered twice, by {} and by {}",
+                    a.kind.name(),
+                    a.tag,
+                    a.source,
+                    b.source
+                )
+            })
+            .collect()
+    }
+}
+
+/// Adds a part to the register: its kind, its tag (the one given to typetag) and its config type.
+///
+/// ```
+/// use looped_core::{Injector, LoopStep, Result, Tensor, schemars, typetag};
+/// use serde::{Deserialize, Serialize};
+///
+/// /// Adds half of the input to the state.
+/// #[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+/// #[serde(deny_unknown_fields)]
+/// struct Half {}
+///
+/// #[typetag::serde(name = "half")]
+/// impl Injector for Half {
+///     fn initial(&self, input: &Tensor) -> Result<Tensor> {
+///         Ok(input.zeros_like()?)
+///     }
+///     fn inject(&self, state: &Tensor, input: &Tensor, _: LoopStep) -> Result<Tensor> {
+///         Ok((state + (input * 0.5)?)?)
+///     }
+/// }
+/// looped_core::register!(Injector, "half", Half);
+///
+/// # fn main() {
+/// assert!(looped_core::Part::find(looped_core::Kind::Injector, "half").is_some());
+/// # }
+/// ```
+#[macro_export]
+macro_rules! register {
+    ($kind:ident, $tag:literal, $config:ty) => {
+        $crate::inventory::submit! {
+            $crate::Part {
+                kind: $crate::Kind::$kind,
+                tag: $tag,
+                source: env!("CARGO_PKG_NAME"),
+                schema: || $crate::schemars::schema_for!($config),
+            }
+        }
+    };
+}
+
+/// The key that marks, in a schema, the place of a part; its value is the kind's name.
+pub const PART_KEY: &str = "x-looped-part";
+
+fn placeholder(kind: Kind) -> Schema {
+    let mut schema = json_schema!({ "type": "object" });
+    schema.insert(PART_KEY.to_owned(), kind.name().into());
+    schema
+}
+
+/// Where a schema has a block; for `#[schemars(schema_with = "...")]`.
+pub fn block_schema(_: &mut SchemaGenerator) -> Schema {
+    placeholder(Kind::Block)
+}
+
+/// Where a schema has a list of blocks.
+pub fn blocks_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "minItems": 1, "items": placeholder(Kind::Block) })
+}
+
+/// Where a schema has an injector.
+pub fn injector_schema(_: &mut SchemaGenerator) -> Schema {
+    placeholder(Kind::Injector)
+}
+
+/// Where a schema has a task.
+pub fn task_schema(_: &mut SchemaGenerator) -> Schema {
+    placeholder(Kind::Task)
+}
+
+/// Where a schema has a list of baselines.
+pub fn baselines_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": placeholder(Kind::Baseline) })
+}

@@ -1,0 +1,104 @@
+//! Function classes: where prompts come from.
+
+use std::fmt::Debug;
+
+use candle_core::{Device, Tensor};
+
+use crate::{ModelDims, Objective, Problems, Result, Rng};
+
+/// Which prompts are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// How many prompts.
+    pub prompts: usize,
+    /// Points in each.
+    pub points: usize,
+    /// Coordinates of x in use; the others are 0.
+    pub dims: usize,
+    /// Width of x.
+    pub n_dims: usize,
+    /// How many prompts of this split were given before: a fixed set goes on from there.
+    pub first: u64,
+    /// What the prompts are for.
+    pub split: Split,
+}
+
+/// What prompts are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// To be trained on.
+    Train,
+    /// To score a model; never trained on.
+    HeldOut,
+}
+
+/// Prompts on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prompts {
+    /// (prompts, points, n_dims), row-major.
+    pub xs: Vec<f32>,
+    /// (prompts, points), row-major.
+    pub ys: Vec<f32>,
+    /// How many prompts.
+    pub prompts: usize,
+    /// Points in each.
+    pub points: usize,
+    /// Width of x.
+    pub n_dims: usize,
+}
+
+impl Prompts {
+    /// The points of prompt `i`: xs (points, n_dims) and ys (points).
+    #[must_use]
+    pub fn get(&self, i: usize) -> (&[f32], &[f32]) {
+        let (xs, ys) = (self.points * self.n_dims, self.points);
+        (&self.xs[i * xs..(i + 1) * xs], &self.ys[i * ys..(i + 1) * ys])
+    }
+
+    /// The prompts `range`, copied.
+    #[must_use]
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        let (xs, ys) = (self.points * self.n_dims, self.points);
+        Self {
+            xs: self.xs[range.start * xs..range.end * xs].to_vec(),
+            ys: self.ys[range.start * ys..range.end * ys].to_vec(),
+            prompts: range.len(),
+            ..*self
+        }
+    }
+
+    /// xs (prompts, points, n_dims) and ys (prompts, points) on a device.
+    ///
+    /// # Errors
+    /// If the device refuses the copy.
+    pub fn to_tensors(&self, device: &Device) -> Result<(Tensor, Tensor)> {
+        let xs = Tensor::from_slice(&self.xs, (self.prompts, self.points, self.n_dims), device)?;
+        let ys = Tensor::from_slice(&self.ys, (self.prompts, self.points), device)?;
+        Ok((xs, ys))
+    }
+}
+
+/// A source of prompts: a function class with its inputs, or a fixed set.
+#[typetag::serde(tag = "type")]
+pub trait Task: Debug + Send + Sync {
+    /// Reports settings that can't work; keys are relative to the task's table. Opens what the task reads.
+    fn validate(&self, dims: &ModelDims, problems: &mut Problems) {
+        let _ = (dims, problems);
+    }
+
+    /// Draws prompts; all randomness comes from `rng`.
+    ///
+    /// # Errors
+    /// If the task reads data that can't serve the request.
+    fn sample(&self, request: Request, rng: &mut Rng) -> Result<Prompts>;
+
+    /// What is learnt: squared error, unless the task says otherwise.
+    fn objective(&self) -> Objective {
+        Objective::SquaredError
+    }
+
+    /// What squared errors are divided by in reports: `dims`, unless the task says otherwise.
+    fn normaliser(&self, dims: usize) -> f64 {
+        dims as f64
+    }
+}
