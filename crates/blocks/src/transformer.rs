@@ -1,0 +1,140 @@
+//! The GPT-2 block: x + attn(LN(x)), then x + mlp(LN(x)).
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+use looped_core::nn::{LayerNorm, Linear, softmax};
+use looped_core::{Block, BlockConfig, Memory, ModelDims, Params, Problems, Result, schemars, typetag};
+use serde::{Deserialize, Serialize};
+
+/// Causal self-attention and a two-layer network, each after a layer norm and beside a residual path (GPT-2's block).
+///
+/// Attention has a joint projection to queries, keys and values with bias, and scale 1/sqrt(head width); the network is
+/// D -> 4D -> D with GELU in its tanh form; there is no dropout. Parameters, with D = `n_embd`: `ln_1`, `attn.c_attn`
+/// (3D, D), `attn.c_proj` (D, D), `ln_2`, `mlp.c_fc` (4D, D), `mlp.c_proj` (D, 4D). Weights start normal with standard
+/// deviation 0.02, those of both `c_proj` with 0.02 / sqrt(2 `n_layer`), biases at 0.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Transformer {
+    /// Attention heads; divides `n_embd`.
+    #[schemars(range(min = 1))]
+    pub n_head: usize,
+}
+
+#[typetag::serde(name = "transformer")]
+impl BlockConfig for Transformer {
+    fn validate(&self, dims: &ModelDims, problems: &mut Problems) {
+        problems.require(self.n_head > 0 && dims.n_embd.is_multiple_of(self.n_head), "n_head", || {
+            let near: Vec<String> = (1..=dims.n_embd.min(64))
+                .filter(|h| dims.n_embd.is_multiple_of(*h))
+                .map(|h| h.to_string())
+                .collect();
+            format!(
+                "is {}, which does not divide n_embd = {}; allowed: {}",
+                self.n_head,
+                dims.n_embd,
+                near.join(", ")
+            )
+        });
+    }
+
+    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Result<Box<dyn Block>> {
+        const STD: f64 = 0.02;
+        let width = dims.n_embd;
+        // Each block adds to the residual path twice; this keeps its variance at the start independent of depth.
+        let residual_std = STD / (2.0 * dims.n_layer as f64).sqrt();
+        Ok(Box::new(TransformerBlock {
+            ln_1: LayerNorm::new(width, &mut params.scope("ln_1"))?,
+            c_attn: Linear::normal(width, 3 * width, STD, &mut params.scope("attn.c_attn"))?,
+            attn_proj: Linear::normal(width, width, residual_std, &mut params.scope("attn.c_proj"))?,
+            ln_2: LayerNorm::new(width, &mut params.scope("ln_2"))?,
+            c_fc: Linear::normal(width, 4 * width, STD, &mut params.scope("mlp.c_fc"))?,
+            mlp_proj: Linear::normal(4 * width, width, residual_std, &mut params.scope("mlp.c_proj"))?,
+            n_head: self.n_head,
+        }))
+    }
+
+    fn flops(&self, dims: &ModelDims, tokens: Range<usize>) -> u64 {
+        let width = dims.n_embd as u64;
+        // 12 D^2 weights in products; each query meets every key up to its own twice (scores, values).
+        let products = 2 * 12 * width * width * tokens.len() as u64;
+        let attention: u64 = tokens.map(|t| 4 * width * (t as u64 + 1)).sum();
+        products + attention
+    }
+}
+
+looped_core::register!(Block, "transformer", Transformer);
+
+struct TransformerBlock {
+    ln_1: LayerNorm,
+    c_attn: Linear,
+    attn_proj: Linear,
+    ln_2: LayerNorm,
+    c_fc: Linear,
+    mlp_proj: Linear,
+    n_head: usize,
+}
+
+/// Keys and values, each (batch, heads, tokens, head width).
+struct KeysValues {
+    keys: Tensor,
+    values: Tensor,
+}
+
+impl TransformerBlock {
+    /// The block over `x`, after the tokens whose keys and values are given; and its own keys and values.
+    fn run(&self, x: &Tensor, before: Option<&Memory>) -> Result<(Tensor, KeysValues)> {
+        let (attended, own) = self.attention(&self.ln_1.forward(x)?, before)?;
+        let x = (x + attended)?;
+        let hidden = self.c_fc.forward(&self.ln_2.forward(&x)?)?.gelu()?;
+        Ok(((&x + self.mlp_proj.forward(&hidden)?)?, own))
+    }
+
+    fn attention(&self, x: &Tensor, before: Option<&Memory>) -> Result<(Tensor, KeysValues)> {
+        let (batch, tokens, width) = x.dims3()?;
+        let head = width / self.n_head;
+        // (3, batch, heads, tokens, head width)
+        let qkv = self
+            .c_attn
+            .forward(x)?
+            .reshape((batch, tokens, 3, self.n_head, head))?
+            .permute((2, 0, 3, 1, 4))?;
+        let [queries, keys, values] = [0, 1, 2].map(|i| qkv.get(i).and_then(|part| part.contiguous()));
+        let own = KeysValues { keys: keys?, values: values? };
+        let (keys, values) = match before {
+            None => (own.keys.clone(), own.values.clone()),
+            Some(memory) => (
+                Tensor::cat(&[&memory.tensors[0], &own.keys], 2)?,
+                Tensor::cat(&[&memory.tensors[1], &own.values], 2)?,
+            ),
+        };
+        let scores = (queries?.matmul(&keys.t()?.contiguous()?)? * (1.0 / (head as f64).sqrt()))?;
+        let weights = softmax(&scores.broadcast_add(&causal_mask(tokens, keys.dim(2)?, x)?)?)?;
+        let mixed = weights.matmul(&values)?.transpose(1, 2)?.reshape((batch, tokens, width))?;
+        Ok((self.attn_proj.forward(&mixed)?, own))
+    }
+}
+
+/// 0 where a query may look, minus infinity where it may not: (queries, keys), the queries being the last tokens.
+fn causal_mask(queries: usize, keys: usize, like: &Tensor) -> Result<Tensor> {
+    let earlier = keys - queries;
+    let mask: Vec<f32> = (0..queries)
+        .flat_map(|q| (0..keys).map(move |k| if k <= earlier + q { 0.0 } else { f32::NEG_INFINITY }))
+        .collect();
+    Ok(Tensor::from_vec(mask, (queries, keys), like.device())?)
+}
+
+impl Block for TransformerBlock {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(self.run(x, None)?.0)
+    }
+
+    fn prefill(&self, prefix: &Tensor) -> Result<Option<(Tensor, Memory)>> {
+        let (output, KeysValues { keys, values }) = self.run(prefix, None)?;
+        Ok(Some((output, Memory { tensors: vec![keys, values], inner: vec![] })))
+    }
+
+    fn extend(&self, suffix: &Tensor, memory: &Memory) -> Result<Tensor> {
+        Ok(self.run(suffix, Some(memory))?.0)
+    }
+}
