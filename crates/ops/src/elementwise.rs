@@ -1,0 +1,178 @@
+//! The few operations on whole buffers that no other kernel absorbs.
+
+use crate::isa::Kernels;
+use crate::simd::{Kernel, Simd};
+
+impl Kernels {
+    /// `out += x`, of equal lengths.
+    pub fn add(self, x: &[f32], out: &mut [f32]) {
+        assert_eq!(x.len(), out.len(), "add: lengths differ");
+        self.run(Binary::<Add> { x, out, op: Add });
+    }
+
+    /// `out *= x`, of equal lengths.
+    pub fn multiply(self, x: &[f32], out: &mut [f32]) {
+        assert_eq!(x.len(), out.len(), "multiply: lengths differ");
+        self.run(Binary { x, out, op: Multiply });
+    }
+
+    /// `out += factor * x`, of equal lengths.
+    pub fn add_scaled(self, factor: f32, x: &[f32], out: &mut [f32]) {
+        assert_eq!(x.len(), out.len(), "add_scaled: lengths differ");
+        self.run(Binary { x, out, op: AddScaled(factor) });
+    }
+
+    /// `out += a * b`, of equal lengths.
+    pub fn add_product(self, a: &[f32], b: &[f32], out: &mut [f32]) {
+        assert_eq!(a.len(), out.len(), "add_product: lengths differ");
+        assert_eq!(b.len(), out.len(), "add_product: lengths differ");
+        self.run(AddProduct { a, b, out });
+    }
+
+    /// Adds to `sums` each column's sum over the rows, as for the gradient of a bias.
+    ///
+    /// # Shapes
+    /// `x` (rows, columns), `sums` (columns).
+    pub fn add_column_sums(self, x: &[f32], sums: &mut [f32]) {
+        if sums.is_empty() {
+            assert!(x.is_empty(), "add_column_sums: rows of 0 columns hold nothing");
+            return;
+        }
+        assert_eq!(x.len() % sums.len(), 0, "add_column_sums: x isn't rows of {}", sums.len());
+        self.run(ColumnSums { x, sums });
+    }
+
+    /// The sum of squares, in `f64` between blocks, so that its error doesn't grow with the length.
+    pub fn sum_of_squares(self, x: &[f32]) -> f64 {
+        x.chunks(4096).map(|block| f64::from(self.run(SumOfSquares { x: block }))).sum()
+    }
+}
+
+trait Op: Copy {
+    fn apply<S: Simd>(self, s: S, x: S::F, out: S::F) -> S::F;
+}
+
+#[derive(Clone, Copy)]
+struct Add;
+impl Op for Add {
+    #[inline(always)]
+    fn apply<S: Simd>(self, s: S, x: S::F, out: S::F) -> S::F {
+        s.add(out, x)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Multiply;
+impl Op for Multiply {
+    #[inline(always)]
+    fn apply<S: Simd>(self, s: S, x: S::F, out: S::F) -> S::F {
+        s.mul(out, x)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct AddScaled(f32);
+impl Op for AddScaled {
+    #[inline(always)]
+    fn apply<S: Simd>(self, s: S, x: S::F, out: S::F) -> S::F {
+        s.mul_add(s.splat(self.0), x, out)
+    }
+}
+
+struct Binary<'a, O> {
+    x: &'a [f32],
+    out: &'a mut [f32],
+    op: O,
+}
+
+impl<O: Op> Kernel for Binary<'_, O> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let mut source = self.x.chunks_exact(S::LANES);
+        let mut target = self.out.chunks_exact_mut(S::LANES);
+        for (x, y) in (&mut source).zip(&mut target) {
+            let value = self.op.apply(s, s.load(x), s.load(y));
+            s.store(y, value);
+        }
+        let tail = target.into_remainder();
+        let value = self.op.apply(s, s.load_tail(source.remainder()), s.load_tail(tail));
+        s.store_tail(tail, value);
+    }
+}
+
+struct AddProduct<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for AddProduct<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let mut a = self.a.chunks_exact(S::LANES);
+        let mut b = self.b.chunks_exact(S::LANES);
+        let mut out = self.out.chunks_exact_mut(S::LANES);
+        for ((a, b), y) in (&mut a).zip(&mut b).zip(&mut out) {
+            let value = s.mul_add(s.load(a), s.load(b), s.load(y));
+            s.store(y, value);
+        }
+        let tail = out.into_remainder();
+        let value = s.mul_add(s.load_tail(a.remainder()), s.load_tail(b.remainder()), s.load_tail(tail));
+        s.store_tail(tail, value);
+    }
+}
+
+struct ColumnSums<'a> {
+    x: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+impl Kernel for ColumnSums<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        // Four rows at a time: a quarter of the traffic of the sums.
+        let columns = self.sums.len();
+        let mut blocks = self.x.chunks_exact(4 * columns);
+        for block in &mut blocks {
+            let (upper, lower) = block.split_at(2 * columns);
+            let (row0, row1) = upper.split_at(columns);
+            let (row2, row3) = lower.split_at(columns);
+            let mut j = 0;
+            while j + S::LANES <= columns {
+                let sum01 = s.add(s.load(&row0[j..]), s.load(&row1[j..]));
+                let sum23 = s.add(s.load(&row2[j..]), s.load(&row3[j..]));
+                let sum = s.add(s.load(&self.sums[j..]), s.add(sum01, sum23));
+                s.store(&mut self.sums[j..], sum);
+                j += S::LANES;
+            }
+            for j in j..columns {
+                self.sums[j] += (row0[j] + row1[j]) + (row2[j] + row3[j]);
+            }
+        }
+        for row in blocks.remainder().chunks_exact(columns) {
+            Binary { x: row, out: &mut *self.sums, op: Add }.run(s);
+        }
+    }
+}
+
+struct SumOfSquares<'a> {
+    x: &'a [f32],
+}
+
+impl Kernel for SumOfSquares<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> f32 {
+        let mut sum = s.splat(0.0);
+        let mut chunks = self.x.chunks_exact(S::LANES);
+        for x in &mut chunks {
+            let x = s.load(x);
+            sum = s.mul_add(x, x, sum);
+        }
+        let x = s.load_tail(chunks.remainder());
+        s.sum(s.mul_add(x, x, sum))
+    }
+}

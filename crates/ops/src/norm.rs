@@ -1,0 +1,189 @@
+//! Layer norm over the last dimension, eps 1e-5.
+
+use crate::isa::Kernels;
+use crate::simd::{Kernel, Simd};
+
+/// Added to the variance.
+const EPS: f32 = 1e-5;
+
+impl Kernels {
+    /// `out = (x - mean) / sqrt(var + 1e-5) * weight + bias` on each row; keeps what the backward pass needs.
+    ///
+    /// # Shapes
+    /// `x` and `out` (rows, width), `weight` and `bias` (width), `mean` and `inverse_std` (rows).
+    pub fn layer_norm(
+        self,
+        x: &[f32],
+        weight: &[f32],
+        bias: &[f32],
+        out: &mut [f32],
+        mean: &mut [f32],
+        inverse_std: &mut [f32],
+    ) {
+        let (rows, width) = (mean.len(), weight.len());
+        assert_eq!(inverse_std.len(), rows, "layer_norm: inverse_std isn't ({rows})");
+        assert_eq!(bias.len(), width, "layer_norm: the bias isn't ({width})");
+        assert_eq!(x.len(), rows * width, "layer_norm: x isn't ({rows}, {width})");
+        assert_eq!(out.len(), rows * width, "layer_norm: out isn't ({rows}, {width})");
+        if width > 0 {
+            self.run(Forward { x, weight, bias, out, mean, inverse_std });
+        }
+    }
+
+    /// `dx` from `dy` (added to `dx` if `accumulate`, as at a residual connection); `dweight` and `dbias` are added to.
+    ///
+    /// # Shapes
+    /// `dy`, `x`, `dx` (rows, width), `mean`, `inverse_std` (rows) as the forward pass left them, `weight`, `dweight`,
+    /// `dbias` (width).
+    #[allow(clippy::too_many_arguments)]
+    pub fn layer_norm_backward(
+        self,
+        dy: &[f32],
+        x: &[f32],
+        mean: &[f32],
+        inverse_std: &[f32],
+        weight: &[f32],
+        dx: &mut [f32],
+        accumulate: bool,
+        dweight: &mut [f32],
+        dbias: &mut [f32],
+    ) {
+        let (rows, width) = (mean.len(), weight.len());
+        assert_eq!(inverse_std.len(), rows, "layer_norm_backward: inverse_std isn't ({rows})");
+        assert_eq!(dweight.len(), width, "layer_norm_backward: dweight isn't ({width})");
+        assert_eq!(dbias.len(), width, "layer_norm_backward: dbias isn't ({width})");
+        for matrix in [dy, x, &*dx] {
+            assert_eq!(matrix.len(), rows * width, "layer_norm_backward: not ({rows}, {width})");
+        }
+        if width > 0 {
+            self.run(Backward { dy, x, mean, inverse_std, weight, dx, accumulate, dweight, dbias });
+        }
+    }
+}
+
+struct Forward<'a> {
+    x: &'a [f32],
+    weight: &'a [f32],
+    bias: &'a [f32],
+    out: &'a mut [f32],
+    mean: &'a mut [f32],
+    inverse_std: &'a mut [f32],
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let width = self.weight.len();
+        let rows = self.x.chunks_exact(width).zip(self.out.chunks_exact_mut(width));
+        for ((x, out), (mean, inverse_std)) in rows.zip(self.mean.iter_mut().zip(self.inverse_std)) {
+            *mean = sum(s, x) / width as f32;
+            *inverse_std = 1.0 / (squared_distance(s, x, *mean) / width as f32 + EPS).sqrt();
+            let (shift, scale) = (s.splat(*mean), s.splat(*inverse_std));
+            let mut j = 0;
+            while j + S::LANES <= width {
+                let normal = s.mul(s.sub(s.load(&x[j..]), shift), scale);
+                s.store(&mut out[j..], s.mul_add(normal, s.load(&self.weight[j..]), s.load(&self.bias[j..])));
+                j += S::LANES;
+            }
+            let normal = s.mul(s.sub(s.load_tail(&x[j..]), shift), scale);
+            let y = s.mul_add(normal, s.load_tail(&self.weight[j..]), s.load_tail(&self.bias[j..]));
+            s.store_tail(&mut out[j..], y);
+        }
+    }
+}
+
+#[inline(always)]
+fn sum<S: Simd>(s: S, x: &[f32]) -> f32 {
+    let mut total = s.splat(0.0);
+    let mut chunks = x.chunks_exact(S::LANES);
+    for x in &mut chunks {
+        total = s.add(total, s.load(x));
+    }
+    s.sum(s.add(total, s.load_tail(chunks.remainder())))
+}
+
+#[inline(always)]
+fn squared_distance<S: Simd>(s: S, x: &[f32], from: f32) -> f32 {
+    let from = s.splat(from);
+    let mut total = s.splat(0.0);
+    let mut chunks = x.chunks_exact(S::LANES);
+    for x in &mut chunks {
+        let distance = s.sub(s.load(x), from);
+        total = s.mul_add(distance, distance, total);
+    }
+    let tail = chunks.remainder();
+    let distance = s.keep_first(s.sub(s.load_tail(tail), from), tail.len(), s.splat(0.0));
+    s.sum(s.mul_add(distance, distance, total))
+}
+
+struct Backward<'a> {
+    dy: &'a [f32],
+    x: &'a [f32],
+    mean: &'a [f32],
+    inverse_std: &'a [f32],
+    weight: &'a [f32],
+    dx: &'a mut [f32],
+    accumulate: bool,
+    dweight: &'a mut [f32],
+    dbias: &'a mut [f32],
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let width = self.weight.len();
+        let whole = width - width % S::LANES;
+        let inputs = self.dy.chunks_exact(width).zip(self.x.chunks_exact(width));
+        let rows = inputs.zip(self.dx.chunks_exact_mut(width)).zip(self.mean.iter().zip(self.inverse_std));
+        let (dweight, dbias) = (self.dweight, self.dbias);
+        for (((dy, x), dx), (&mean, &inverse_std)) in rows {
+            let (shift, scale) = (s.splat(mean), s.splat(inverse_std));
+            // With g = dy * weight and n the normalised x: dx = (g - mean(g) - n mean(g n)) / std.
+            let (mut sum_g, mut sum_gn) = (s.splat(0.0), s.splat(0.0));
+            let mut j = 0;
+            while j < whole {
+                let normal = s.mul(s.sub(s.load(&x[j..]), shift), scale);
+                let y = s.load(&dy[j..]);
+                let g = s.mul(y, s.load(&self.weight[j..]));
+                sum_g = s.add(sum_g, g);
+                sum_gn = s.mul_add(g, normal, sum_gn);
+                let sum = s.mul_add(y, normal, s.load(&dweight[j..]));
+                s.store(&mut dweight[j..], sum);
+                let sum = s.add(s.load(&dbias[j..]), y);
+                s.store(&mut dbias[j..], sum);
+                j += S::LANES;
+            }
+            // The lanes past the end have dy = 0 and so add nothing.
+            let normal = s.mul(s.sub(s.load_tail(&x[whole..]), shift), scale);
+            let y = s.load_tail(&dy[whole..]);
+            let g = s.mul(y, s.load_tail(&self.weight[whole..]));
+            sum_g = s.add(sum_g, g);
+            sum_gn = s.mul_add(g, normal, sum_gn);
+            let sum = s.mul_add(y, normal, s.load_tail(&dweight[whole..]));
+            s.store_tail(&mut dweight[whole..], sum);
+            let sum = s.add(s.load_tail(&dbias[whole..]), y);
+            s.store_tail(&mut dbias[whole..], sum);
+
+            let mean_g = s.splat(s.sum(sum_g) / width as f32);
+            let mean_gn = s.splat(s.sum(sum_gn) / width as f32);
+            let mut j = 0;
+            while j < whole {
+                let normal = s.mul(s.sub(s.load(&x[j..]), shift), scale);
+                let g = s.mul(s.load(&dy[j..]), s.load(&self.weight[j..]));
+                let mut d = s.mul(s.neg_mul_add(normal, mean_gn, s.sub(g, mean_g)), scale);
+                if self.accumulate {
+                    d = s.add(s.load(&dx[j..]), d);
+                }
+                s.store(&mut dx[j..], d);
+                j += S::LANES;
+            }
+            let mut d = s.mul(s.neg_mul_add(normal, mean_gn, s.sub(g, mean_g)), scale);
+            if self.accumulate {
+                d = s.add(s.load_tail(&dx[whole..]), d);
+            }
+            s.store_tail(&mut dx[whole..], d);
+        }
+    }
+}

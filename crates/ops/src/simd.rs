@@ -1,0 +1,100 @@
+//! Vectors of `f32`, one type an instruction set, behind one trait that every kernel is written against once.
+//!
+//! A kernel is a struct of its arguments with a generic `run` that is always inlined into a function compiled for the
+//! instruction set ([`Kernel`]). The values of the vector types are proofs: an `Avx512` exists only where the machine
+//! has AVX-512, so its methods may use it.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512;
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::Neon;
+pub(crate) use portable::Portable;
+
+/// A computation over vectors of any width. Implementations mark `run` and everything generic below it
+/// `#[inline(always)]`, and use no closures there: code that is not inlined is compiled without the instruction set.
+pub(crate) trait Kernel {
+    type Output;
+    fn run<S: Simd>(self, s: S) -> Self::Output;
+}
+
+/// Vectors of `LANES` floats and what the kernels do with them.
+pub(crate) trait Simd: Copy {
+    type F: Copy;
+    const LANES: usize;
+    /// Rows and vectors of the product's register tile: `TILE_ROWS * TILE_VECTORS` accumulators are live at once.
+    const TILE_ROWS: usize;
+    const TILE_VECTORS: usize;
+
+    fn splat(self, x: f32) -> Self::F;
+    /// # Safety
+    /// `LANES` floats can be read at `p`.
+    unsafe fn load_ptr(self, p: *const f32) -> Self::F;
+    /// # Safety
+    /// `LANES` floats can be written at `p`.
+    unsafe fn store_ptr(self, p: *mut f32, x: Self::F);
+    /// The first `n < LANES` lanes from memory, the others 0.
+    /// # Safety
+    /// `n` floats can be read at `p`.
+    unsafe fn load_first_ptr(self, p: *const f32, n: usize) -> Self::F;
+    /// # Safety
+    /// `n <= LANES` floats can be written at `p`.
+    unsafe fn store_first_ptr(self, p: *mut f32, x: Self::F, n: usize);
+
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b + c`, rounded once where the machine can.
+    fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `c - a * b`, rounded once where the machine can.
+    fn neg_mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// The larger of both; `b` where `a` is NaN.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The smaller of both; `b` where `a` is NaN.
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// Each lane's bits moved up by 23, into the exponent.
+    fn bits_to_exponent(self, a: Self::F) -> Self::F;
+    /// Lanes `n..` replaced by `fill`.
+    fn keep_first(self, a: Self::F, n: usize, fill: Self::F) -> Self::F;
+    fn sum(self, a: Self::F) -> f32;
+    fn max_lane(self, a: Self::F) -> f32;
+
+    /// The first `LANES` values of `x`.
+    #[inline(always)]
+    fn load(self, x: &[f32]) -> Self::F {
+        assert!(x.len() >= Self::LANES);
+        // SAFETY: the slice holds `LANES` floats.
+        unsafe { self.load_ptr(x.as_ptr()) }
+    }
+    /// Writes the first `LANES` values of `out`.
+    #[inline(always)]
+    fn store(self, out: &mut [f32], x: Self::F) {
+        assert!(out.len() >= Self::LANES);
+        // SAFETY: the slice holds `LANES` floats.
+        unsafe { self.store_ptr(out.as_mut_ptr(), x) }
+    }
+    /// A whole slice shorter than a vector; the lanes beyond it are 0.
+    #[inline(always)]
+    fn load_tail(self, x: &[f32]) -> Self::F {
+        assert!(x.len() < Self::LANES);
+        // SAFETY: exactly `x.len()` floats are read.
+        unsafe { self.load_first_ptr(x.as_ptr(), x.len()) }
+    }
+    /// Writes a whole slice shorter than a vector.
+    #[inline(always)]
+    fn store_tail(self, out: &mut [f32], x: Self::F) {
+        assert!(out.len() < Self::LANES);
+        // SAFETY: exactly `out.len()` floats are written.
+        unsafe { self.store_first_ptr(out.as_mut_ptr(), x, out.len()) }
+    }
+}
