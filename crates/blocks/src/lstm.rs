@@ -32,6 +32,11 @@ impl BlockConfig for Lstm {
         let width = dims.n_embd as u64;
         2 * 8 * width * width * tokens.len() as u64
     }
+
+    fn activations(&self, dims: &ModelDims, tokens: usize) -> u64 {
+        // Counted over the operations below: the gates' inputs twice and sums (16 D), the four gates (11 D), the cell.
+        36 * dims.n_embd as u64 * tokens as u64
+    }
 }
 
 looped_core::register!(Block, "lstm", Lstm);

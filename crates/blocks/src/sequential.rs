@@ -36,6 +36,10 @@ impl BlockConfig for Sequential {
     fn flops(&self, dims: &ModelDims, tokens: Range<usize>) -> u64 {
         self.blocks.iter().map(|block| block.flops(dims, tokens.clone())).sum()
     }
+
+    fn activations(&self, dims: &ModelDims, tokens: usize) -> u64 {
+        self.blocks.iter().map(|block| block.activations(dims, tokens)).sum()
+    }
 }
 
 looped_core::register!(Block, "sequential", Sequential);

@@ -61,6 +61,11 @@ impl BlockConfig for Transformer {
         let attention: u64 = tokens.map(|t| 4 * width * (t as u64 + 1)).sum();
         products + attention
     }
+
+    fn activations(&self, dims: &ModelDims, tokens: usize) -> u64 {
+        // Counted over the operations below: 40 results of width D a token, 6 of a row of scores for each head.
+        (40 * dims.n_embd + 6 * self.n_head * tokens) as u64 * tokens as u64
+    }
 }
 
 looped_core::register!(Block, "transformer", Transformer);

@@ -80,6 +80,12 @@ pub trait BlockConfig: Debug + Send + Sync {
     /// known; a product of (m, k) and (k, n) counts 2mkn.
     fn flops(&self, dims: &ModelDims, tokens: Range<usize>) -> u64;
 
+    /// Numbers that the candle engine keeps for the backward pass of one sequence through the block; an estimate, for
+    /// `looped check`.
+    fn activations(&self, dims: &ModelDims, tokens: usize) -> u64 {
+        32 * dims.n_embd as u64 * tokens as u64
+    }
+
     /// The block's form for the fused CPU engine, if it has one.
     fn fused(&self, dims: &ModelDims) -> Option<Box<dyn FusedBlock>> {
         let _ = dims;

@@ -9,6 +9,7 @@
 //! so positions and the final norm are applied in every loop. Blocks are causal: the prediction at x_i has seen the
 //! points before it, and one prompt trains every context length.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{D, Tensor};
@@ -43,6 +44,16 @@ impl LoopedModel {
         let live = Stack::build(&config, &mut store.trainable())?;
         let frozen = Stack::build(&config, &mut store.frozen())?;
         Ok(Self { config, live, frozen })
+    }
+
+    /// Name and shape of every parameter that `config` asks for, in name order; nothing is allocated.
+    ///
+    /// # Errors
+    /// If the config can't be built.
+    pub fn outline(config: &ModelConfig) -> Result<BTreeMap<String, Vec<usize>>> {
+        let mut store = ParamStore::outlining();
+        Stack::build(config, &mut store.trainable())?;
+        Ok(store.into_outline().into_iter().map(|(name, shape)| (name, shape.into_dims())).collect())
     }
 
     /// The config it was built from.

@@ -47,6 +47,8 @@ impl Init {
 #[derive(Debug)]
 pub struct ParamStore {
     vars: BTreeMap<String, Var>,
+    /// Shapes alone, in a store that only outlines a model.
+    outline: Option<BTreeMap<String, Shape>>,
     seed: u64,
     device: Device,
 }
@@ -55,7 +57,17 @@ impl ParamStore {
     /// An empty store whose parameters will be drawn from `seed`.
     #[must_use]
     pub fn new(seed: u64, device: &Device) -> Self {
-        Self { vars: BTreeMap::new(), seed, device: device.clone() }
+        Self { vars: BTreeMap::new(), outline: None, seed, device: device.clone() }
+    }
+
+    /// A store that notes names and shapes and allocates nothing: what it hands out can't be computed with.
+    pub(crate) fn outlining() -> Self {
+        Self { vars: BTreeMap::new(), outline: Some(BTreeMap::new()), seed: 0, device: Device::Cpu }
+    }
+
+    /// The names and shapes noted by an outlining store.
+    pub(crate) fn into_outline(self) -> BTreeMap<String, Shape> {
+        self.outline.unwrap_or_default()
     }
 
     /// A view that makes missing parameters and records gradients.
@@ -148,6 +160,10 @@ impl Params<'_> {
     /// If it exists with another shape, or a frozen view asks for a parameter that no build has made.
     pub fn get(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Tensor> {
         let (name, shape) = (self.full_name(name), shape.into());
+        if let Some(outline) = &mut self.store.outline {
+            outline.insert(name, shape.clone());
+            return Ok(Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)?);
+        }
         if !self.store.vars.contains_key(&name) {
             if self.frozen {
                 return Err(Error::Parameters(format!(

@@ -1,0 +1,1 @@
+//! From an experiment file and overrides to a validated experiment.
