@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Checks every file in experiments/, and takes a few real steps of each at a cut size.
+#
+#   scripts/try-experiments.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cargo build --quiet --locked -p cli
+looped=${CARGO_TARGET_DIR:-target}/debug/looped
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+# The whole model and schedule, with fewer prompts, points and loops, so that a step takes a moment.
+cut=(training.train_steps=3 training.batch_size=4 evaluation.prompts=8 model.n_embd=32
+  training.curriculum.points='{ start = 5, end = 7, inc = 2, interval = 1 }'
+  training.curriculum.dims='{ start = 3, end = 4, inc = 1, interval = 1 }')
+
+for file in $(git ls-files 'experiments/*.toml'); do
+  if grep -q '^base *=' "$file"; then continue; fi # a sweep
+  "$looped" check "$file" > "$out/config.toml"
+  "$looped" run "$file" "${cut[@]}" --out "$out/run" > "$out/table.txt" 2> "$out/log.txt" || { cat "$out/log.txt"; exit 1; }
+  printf '%-44s %s\n' "$file" "$(grep '^# parameters' "$out/config.toml")"
+  rm -rf "$out/run"
+done
