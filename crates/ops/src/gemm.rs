@@ -14,7 +14,7 @@ use crate::buffer::{AlignedBuffer, Scratch};
 use crate::gelu;
 use crate::isa::Kernels;
 use crate::simd::{Kernel, Simd};
-use tile::{Tile, TileStart, any_tile, tile_rows};
+use tile::{Tile, TileStart, multiply, tile_rows};
 
 /// Steps of the reduction between two visits of an output tile: a panel's share stays in the first-level cache.
 const STEPS: usize = 256;
@@ -215,6 +215,9 @@ impl Kernel for Pack<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let width = S::TILE_VECTORS * S::LANES;
+        if self.inner == 0 {
+            return;
+        }
         let mut rest = self.out;
         for first in (0..self.columns).step_by(width) {
             let columns = width.min(self.columns - first);
@@ -286,7 +289,6 @@ impl Kernel for Product<'_> {
     fn run<S: Simd>(mut self, s: S) {
         let Self { a, packed, start, rows, inner, columns, .. } = self;
         let width = S::TILE_VECTORS * S::LANES;
-        assert!(packed.len() >= inner * columns.next_multiple_of(S::LANES));
         for top in (0..rows).step_by(ROWS) {
             let bottom = rows.min(top + ROWS);
             for left in (0..columns).step_by(width) {
@@ -300,30 +302,25 @@ impl Kernel for Product<'_> {
                         let rows_here = tile_rows::<S>(bottom - row);
                         let at = row * columns + left;
                         let tile = Tile {
-                            a: a[row * inner + done..].as_ptr(),
-                            row_step: inner,
-                            b: packed[left * inner + done * b_step..].as_ptr(),
+                            a: &a[row * inner + done..],
+                            a_step: inner,
+                            b: &packed[left * inner + done * b_step..],
                             b_step,
                             steps,
-                            c: self.out[at..].as_mut_ptr(),
+                            c: &mut self.out[at..],
                             c_step: columns,
                             columns: columns_here,
                             start: match start {
                                 _ if done > 0 => TileStart::Output,
                                 Start::Zero => TileStart::Zero,
                                 Start::Output => TileStart::Output,
-                                Start::Bias(bias) => TileStart::Bias(bias[left..].as_ptr()),
+                                Start::Bias(bias) => TileStart::Bias(&bias[left..]),
                                 Start::BiasResidual(bias, residual) => {
-                                    TileStart::BiasPlus(bias[left..].as_ptr(), residual[at..].as_ptr())
+                                    TileStart::BiasPlus(&bias[left..], &residual[at..])
                                 }
                             },
                         };
-                        // SAFETY: rows `row..row + rows_here` and columns `left..left + columns_here` are inside the
-                        // (rows, columns) output, bias and residual, whose lengths `product` checked; steps
-                        // `done..done + steps` are inside `inner`; each earlier panel has `inner * width` values, so
-                        // this one starts at `left * inner` and has `inner * b_step`, inside `packed` by the
-                        // assertion above. `out` is borrowed mutably, so nothing aliases it.
-                        unsafe { any_tile::<S, false>(s, rows_here, tile) };
+                        multiply::<S, false>(s, rows_here, tile);
                         if done + steps == inner {
                             self.finish(s, at, rows_here, columns_here);
                         }
@@ -384,20 +381,17 @@ impl Kernel for WeightGradient<'_> {
                 while row < out {
                     let rows_here = tile_rows::<S>(out - row);
                     let tile = Tile {
-                        a: dy[top * out + row..].as_ptr(),
-                        row_step: out,
-                        b: panel.as_ptr(),
+                        a: &dy[top * out + row..],
+                        a_step: out,
+                        b: panel,
                         b_step,
                         steps,
-                        c: dw[row * inputs + left..].as_mut_ptr(),
+                        c: &mut dw[row * inputs + left..],
                         c_step: inputs,
                         columns,
                         start: TileStart::Output,
                     };
-                    // SAFETY: `dy` is (rows, out), read at rows `top..top + steps` and columns `row..row + rows_here`;
-                    // the panel holds `steps * b_step` values; `dw` is (out, inputs), written at those rows and columns
-                    // `left..left + columns`; all lengths were checked by the caller. `dw` is borrowed mutably.
-                    unsafe { any_tile::<S, true>(s, rows_here, tile) };
+                    multiply::<S, true>(s, rows_here, tile);
                     row += rows_here;
                 }
             }

@@ -19,7 +19,7 @@
 //! Each call is single-threaded and adds in a fixed order, so equal inputs give equal bits on equal [`Isa`]s.
 #![allow(unsafe_code)]
 
-
+mod attention;
 mod buffer;
 mod elementwise;
 mod gelu;
@@ -29,7 +29,7 @@ mod math;
 mod norm;
 mod simd;
 
-
+pub use attention::AttentionShape;
 pub use buffer::{AlignedBuffer, Scratch};
 pub use gemm::{PackedMatrix, Start};
 pub use isa::{Isa, Kernels};

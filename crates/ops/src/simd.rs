@@ -35,6 +35,9 @@ pub(crate) trait Simd: Copy {
     const TILE_ROWS: usize;
     const TILE_VECTORS: usize;
 
+    /// Runs a kernel as a function of its own, not inlined.
+    fn call<K: Kernel>(self, kernel: K) -> K::Output;
+
     fn splat(self, x: f32) -> Self::F;
     /// # Safety
     /// `LANES` floats can be read at `p`.

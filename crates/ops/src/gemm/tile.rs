@@ -1,116 +1,69 @@
 //! The register tile all products are made of.
 
-use crate::simd::Simd;
+use crate::simd::{Kernel, Simd};
 
-/// What a tile's sums start from.
+/// What a tile's sums are added to.
 #[derive(Clone, Copy)]
-pub(crate) enum TileStart {
+pub(crate) enum TileStart<'a> {
     Zero,
-    /// What the tile of the output holds.
+    /// What the output holds.
     Output,
-    /// A row vector.
-    Bias(*const f32),
-    /// A row vector plus a matrix with the output's layout; both point at the tile's first column.
-    BiasPlus(*const f32, *const f32),
+    /// A row vector; it begins at the tile's first column.
+    Bias(&'a [f32]),
+    /// A row vector plus a matrix with the output's row step; both begin at the tile's first element.
+    BiasPlus(&'a [f32], &'a [f32]),
 }
 
-/// One tile: `rows` rows of the output, columns `0..columns` of one panel of the right-hand matrix.
-#[derive(Clone, Copy)]
-pub(crate) struct Tile {
-    /// Element (row i, step p) of the left-hand matrix is at `a + i * row_step + p` (`a + i + p * row_step` if transposed).
-    pub a: *const f32,
-    pub row_step: usize,
-    /// Element (step p, column j) of the panel is at `b + p * b_step + j`, for as many whole vectors as `columns` needs.
-    pub b: *const f32,
+/// A few rows of a product, and as many columns as fit in registers: `c = start + a b`.
+pub(crate) struct Tile<'a> {
+    /// Element (row i, step p) is `a[i * a_step + p]`; `a[i + p * a_step]` if transposed.
+    pub a: &'a [f32],
+    pub a_step: usize,
+    /// Element (step p, column j) is `b[p * b_step + j]`, for `columns` rounded up to whole vectors.
+    pub b: &'a [f32],
     pub b_step: usize,
     pub steps: usize,
-    pub c: *mut f32,
+    /// Element (row i, column j) is `c[i * c_step + j]`.
+    pub c: &'a mut [f32],
     pub c_step: usize,
     pub columns: usize,
-    pub start: TileStart,
+    pub start: TileStart<'a>,
 }
 
-/// # Safety
-/// Every address the fields describe, for `ROWS` rows, can be read (and `c` written), and no output aliases an input.
-/// `(VECTORS - 1) * LANES < columns <= VECTORS * LANES`.
+/// How long a slice has to be for `count` runs of `length` elements, `step` apart.
 #[inline(always)]
-unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize, const TRANSPOSED: bool>(s: S, t: Tile) {
-    let full = t.columns == VECTORS * S::LANES;
-    let tail = t.columns - (VECTORS - 1) * S::LANES;
-    let mut acc = [[s.splat(0.0); VECTORS]; ROWS];
-    // SAFETY: all addresses are those the caller vouches for; the last vector reads and writes `tail` columns only,
-    // except of the panel, which has whole vectors.
-    unsafe {
-        let mut a = t.a;
-        let mut b = t.b;
-        for _ in 0..t.steps {
-            let mut right = [s.splat(0.0); VECTORS];
-            for v in 0..VECTORS {
-                right[v] = s.load_ptr(b.add(v * S::LANES));
-            }
-            for i in 0..ROWS {
-                let left = s.splat(*if TRANSPOSED { a.add(i) } else { a.add(i * t.row_step) });
-                for v in 0..VECTORS {
-                    acc[i][v] = s.mul_add(left, right[v], acc[i][v]);
-                }
-            }
-            a = a.add(if TRANSPOSED { t.row_step } else { 1 });
-            b = b.add(t.b_step);
-        }
-        for i in 0..ROWS {
-            for v in 0..VECTORS {
-                let at = i * t.c_step + v * S::LANES;
-                let whole = full || v + 1 < VECTORS;
-                let mut sum = acc[i][v];
-                match t.start {
-                    TileStart::Zero => {}
-                    TileStart::Output => sum = s.add(load(s, t.c.add(at), whole, tail), sum),
-                    TileStart::Bias(bias) => sum = s.add(load(s, bias.add(v * S::LANES), whole, tail), sum),
-                    TileStart::BiasPlus(bias, plus) => {
-                        sum = s.add(load(s, bias.add(v * S::LANES), whole, tail), sum);
-                        sum = s.add(load(s, plus.add(at), whole, tail), sum);
-                    }
-                }
-                if whole {
-                    s.store_ptr(t.c.add(at), sum);
-                } else {
-                    s.store_first_ptr(t.c.add(at), sum, tail);
-                }
-            }
-        }
+fn extent(count: usize, step: usize, length: usize) -> usize {
+    if count == 0 || length == 0 { 0 } else { (count - 1) * step + length }
+}
+
+/// Computes a tile of `rows <= TILE_ROWS` rows and `columns <= TILE_VECTORS * LANES` columns.
+#[inline(always)]
+pub(crate) fn multiply<S: Simd, const TRANSPOSED: bool>(s: S, rows: usize, tile: Tile<'_>) {
+    let vectors = tile.columns.div_ceil(S::LANES);
+    let (a_runs, a_run) = if TRANSPOSED { (tile.steps, rows) } else { (rows, tile.steps) };
+    assert!(extent(a_runs, tile.a_step, a_run) <= tile.a.len());
+    assert!(extent(tile.steps, tile.b_step, vectors * S::LANES) <= tile.b.len());
+    let output = extent(rows, tile.c_step, tile.columns);
+    assert!(output <= tile.c.len());
+    if let TileStart::Bias(bias) | TileStart::BiasPlus(bias, _) = tile.start {
+        assert!(tile.columns <= bias.len());
     }
-}
-
-/// # Safety
-/// `LANES` floats (`tail` floats if not `whole`) can be read at `p`.
-#[inline(always)]
-unsafe fn load<S: Simd>(s: S, p: *const f32, whole: bool, tail: usize) -> S::F {
-    // SAFETY: the caller's promise.
-    unsafe { if whole { s.load_ptr(p) } else { s.load_first_ptr(p, tail) } }
-}
-
-/// One tile of `rows <= TILE_ROWS` rows.
-///
-/// # Safety
-/// As for [`Tile`]: every address it describes for `rows` rows and `columns` columns can be read (`c` written, `b` read
-/// up to whole vectors), and no output aliases an input; `1 <= columns <= TILE_VECTORS * LANES`.
-#[inline(always)]
-pub(crate) unsafe fn any_tile<S: Simd, const TRANSPOSED: bool>(s: S, rows: usize, t: Tile) {
-    debug_assert!(rows <= S::TILE_ROWS && t.columns <= S::TILE_VECTORS * S::LANES && t.columns > 0);
-    let vectors = t.columns.div_ceil(S::LANES);
+    if let TileStart::BiasPlus(_, plus) = tile.start {
+        assert!(output <= plus.len());
+    }
     macro_rules! pick {
         ($($r:literal)*) => {
             match rows {
                 // The comparisons with constants remove the sizes an instruction set doesn't use.
                 $($r if $r <= S::TILE_ROWS => match vectors {
-                    // SAFETY: the caller's promise, and `vectors` is what `columns` needs.
-                    1 => unsafe { tile::<S, $r, 1, TRANSPOSED>(s, t) },
-                    2 if S::TILE_VECTORS >= 2 => unsafe { tile::<S, $r, 2, TRANSPOSED>(s, t) },
-                    3 if S::TILE_VECTORS >= 3 => unsafe { tile::<S, $r, 3, TRANSPOSED>(s, t) },
-                    4 if S::TILE_VECTORS >= 4 => unsafe { tile::<S, $r, 4, TRANSPOSED>(s, t) },
-                    _ => {}
+                    // The assertions above are what `Checked` promises; `vectors` is what `columns` needs.
+                    1 => s.call(Checked::<$r, 1, TRANSPOSED>(tile)),
+                    2 if S::TILE_VECTORS >= 2 => s.call(Checked::<$r, 2, TRANSPOSED>(tile)),
+                    3 if S::TILE_VECTORS >= 3 => s.call(Checked::<$r, 3, TRANSPOSED>(tile)),
+                    4 if S::TILE_VECTORS >= 4 => s.call(Checked::<$r, 4, TRANSPOSED>(tile)),
+                    _ => assert_eq!(vectors, 0, "a tile is too wide"),
                 },)*
-                _ => {}
+                _ => assert_eq!(rows, 0, "a tile is too high"),
             }
         };
     }
@@ -121,4 +74,84 @@ pub(crate) unsafe fn any_tile<S: Simd, const TRANSPOSED: bool>(s: S, rows: usize
 #[inline(always)]
 pub(crate) fn tile_rows<S: Simd>(left: usize) -> usize {
     if left > S::TILE_ROWS && left < 2 * S::TILE_ROWS { left.div_ceil(2) } else { left.min(S::TILE_ROWS) }
+}
+
+/// A tile whose slices hold every element its fields describe for `ROWS` rows, with `columns` in
+/// `(VECTORS - 1) * LANES + 1 ..= VECTORS * LANES`; made by [`multiply`] only.
+///
+/// A kernel of its own, so that it is compiled as its own function and gets all registers for its accumulators.
+struct Checked<'a, const ROWS: usize, const VECTORS: usize, const TRANSPOSED: bool>(Tile<'a>);
+
+impl<const ROWS: usize, const VECTORS: usize, const TRANSPOSED: bool> Kernel
+    for Checked<'_, ROWS, VECTORS, TRANSPOSED>
+{
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let t = self.0;
+        let mut acc = [[s.splat(0.0); VECTORS]; ROWS];
+        // Two pointers, three rows each: x86 addresses reach the first, second and third row of a pointer.
+        let mut upper = t.a.as_ptr();
+        let mut lower = if !TRANSPOSED && ROWS > 3 { upper.wrapping_add(3 * t.a_step) } else { upper };
+        let mut b = t.b.as_ptr();
+        for _ in 0..t.steps {
+            let mut right = [s.splat(0.0); VECTORS];
+            for v in 0..VECTORS {
+                // SAFETY: step p < steps of `b`, whose whole vectors are inside the slice (`Checked`).
+                right[v] = unsafe { s.load_ptr(b.add(v * S::LANES)) };
+            }
+            for i in 0..ROWS {
+                let left = match i {
+                    _ if TRANSPOSED => upper.wrapping_add(i),
+                    0..3 => upper.wrapping_add(i * t.a_step),
+                    _ => lower.wrapping_add((i - 3) * t.a_step),
+                };
+                // SAFETY: row i < ROWS, step p < steps of `a`, inside the slice (`Checked`).
+                let left = s.splat(unsafe { *left });
+                for v in 0..VECTORS {
+                    acc[i][v] = s.mul_add(left, right[v], acc[i][v]);
+                }
+            }
+            // These may pass the slices' ends after the last step, where they aren't read any more.
+            upper = upper.wrapping_add(if TRANSPOSED { t.a_step } else { 1 });
+            lower = lower.wrapping_add(1);
+            b = b.wrapping_add(t.b_step);
+        }
+        let c = t.c.as_mut_ptr();
+        let tail = t.columns - (VECTORS - 1) * S::LANES;
+        for i in 0..ROWS {
+            for v in 0..VECTORS {
+                let at = i * t.c_step + v * S::LANES;
+                let count = if v + 1 < VECTORS { S::LANES } else { tail };
+                // SAFETY: `count` columns from `v * LANES` are inside the bias, and in row i < ROWS inside the output
+                // and the matrix added to it (`Checked`).
+                unsafe {
+                    let sum = match t.start {
+                        TileStart::Zero => acc[i][v],
+                        TileStart::Output => s.add(load(s, c.add(at), count), acc[i][v]),
+                        TileStart::Bias(bias) => {
+                            s.add(load(s, bias.as_ptr().add(v * S::LANES), count), acc[i][v])
+                        }
+                        TileStart::BiasPlus(bias, plus) => {
+                            let sum = s.add(load(s, bias.as_ptr().add(v * S::LANES), count), acc[i][v]);
+                            s.add(load(s, plus.as_ptr().add(at), count), sum)
+                        }
+                    };
+                    if count == S::LANES {
+                        s.store_ptr(c.add(at), sum);
+                    } else {
+                        s.store_first_ptr(c.add(at), sum, count);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `count <= LANES` floats can be read at `p`.
+#[inline(always)]
+unsafe fn load<S: Simd>(s: S, p: *const f32, count: usize) -> S::F {
+    // SAFETY: the caller's promise.
+    unsafe { if count == S::LANES { s.load_ptr(p) } else { s.load_first_ptr(p, count) } }
 }

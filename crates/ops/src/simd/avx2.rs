@@ -14,6 +14,12 @@ impl Avx2 {
     pub(crate) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
         kernel.run(Avx2(()))
     }
+
+    #[inline(never)]
+    #[target_feature(enable = "avx2,fma")]
+    fn run_outlined<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
 }
 
 /// All bits set in the first `n` lanes.
@@ -38,6 +44,10 @@ impl Simd for Avx2 {
     const TILE_ROWS: usize = 6;
     const TILE_VECTORS: usize = 2;
 
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        unsafe { self.run_outlined(kernel) }
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
         unsafe { _mm256_set1_ps(x) }

@@ -14,6 +14,12 @@ impl Avx512 {
     pub(crate) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
         kernel.run(Avx512(()))
     }
+
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    fn run_outlined<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
 }
 
 #[inline(always)]
@@ -30,6 +36,10 @@ impl Simd for Avx512 {
     const TILE_ROWS: usize = 6;
     const TILE_VECTORS: usize = 4;
 
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        unsafe { self.run_outlined(kernel) }
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
         unsafe { _mm512_set1_ps(x) }

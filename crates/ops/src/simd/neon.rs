@@ -14,6 +14,12 @@ impl Neon {
     pub(crate) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
         kernel.run(Neon(()))
     }
+
+    #[inline(never)]
+    #[target_feature(enable = "neon")]
+    fn run_outlined<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
 }
 
 // SAFETY, for every block below that isn't annotated: `self` exists only inside `run`, so the machine has NEON, the only
@@ -26,6 +32,10 @@ impl Simd for Neon {
     const TILE_ROWS: usize = 6;
     const TILE_VECTORS: usize = 4;
 
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        unsafe { self.run_outlined(kernel) }
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
         unsafe { vdupq_n_f32(x) }

@@ -1,6 +1,6 @@
 //! Arrays of floats, for the compiler to vectorise as it can.
 
-use super::Simd;
+use super::{Kernel, Simd};
 
 /// Plain Rust; runs everywhere.
 #[derive(Clone, Copy)]
@@ -27,6 +27,10 @@ impl Simd for Portable {
     const TILE_ROWS: usize = 4;
     const TILE_VECTORS: usize = 1;
 
+    #[inline(never)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
         [x; LANES]

@@ -1,0 +1,103 @@
+//! Attention against `f64`, with and without a prefix.
+
+use crate::{all_kernels, assert_close, values, wide};
+use looped_ops::{AttentionShape, Scratch};
+use proptest::prelude::*;
+
+struct Reference {
+    out: Vec<f64>,
+    dqkv: Vec<f64>,
+    dprefix: Vec<f64>,
+}
+
+/// Forward and backward, from the definition.
+fn reference(shape: AttentionShape, qkv: &[f32], prefix: &[f32], dout: &[f32]) -> Reference {
+    let AttentionShape { tokens, prefix: before, heads, head_size: size } = shape;
+    let width = heads * size;
+    let all: Vec<f64> = wide(prefix).into_iter().chain(wide(qkv)).collect();
+    let mut out = vec![0.0; tokens * width];
+    let mut dall = vec![0.0; all.len()];
+    let scale = 1.0 / (size as f64).sqrt();
+    for head in 0..heads {
+        for i in 0..tokens {
+            let q = (before + i) * 3 * width + head * size;
+            let key = |j: usize| j * 3 * width + width + head * size;
+            let value = |j: usize| j * 3 * width + 2 * width + head * size;
+            let visible = before + i + 1;
+            let score: Vec<f64> = (0..visible)
+                .map(|j| scale * (0..size).map(|d| all[q + d] * all[key(j) + d]).sum::<f64>())
+                .collect();
+            let max = score.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b));
+            let sum: f64 = score.iter().map(|s| (s - max).exp()).sum();
+            let p: Vec<f64> = score.iter().map(|s| (s - max).exp() / sum).collect();
+            let g: Vec<f64> = (0..size).map(|d| f64::from(dout[i * width + head * size + d])).collect();
+            let dp: Vec<f64> =
+                (0..visible).map(|j| (0..size).map(|d| g[d] * all[value(j) + d]).sum()).collect();
+            let dot: f64 = p.iter().zip(&dp).map(|(p, dp)| p * dp).sum();
+            for j in 0..visible {
+                let ds = p[j] * (dp[j] - dot) * scale;
+                for d in 0..size {
+                    out[i * width + head * size + d] += p[j] * all[value(j) + d];
+                    dall[q + d] += ds * all[key(j) + d];
+                    dall[key(j) + d] += ds * all[q + d];
+                    dall[value(j) + d] += p[j] * g[d];
+                }
+            }
+        }
+    }
+    let dqkv = dall.split_off(before * 3 * width);
+    Reference { out, dqkv, dprefix: dall }
+}
+
+fn check(shape: AttentionShape, seed: u64) {
+    let AttentionShape { tokens, prefix: before, heads, head_size: size } = shape;
+    let width = heads * size;
+    let amplify = |x: Vec<f32>| -> Vec<f32> { x.iter().map(|x| 3.0 * x).collect() };
+    let qkv = amplify(values(seed, tokens * 3 * width));
+    let prefix = amplify(values(seed ^ 1, before * 3 * width));
+    let dout = values(seed ^ 2, tokens * width);
+    let held = values(seed ^ 3, before * 3 * width);
+    let want = reference(shape, &qkv, &prefix, &dout);
+    let dprefix: Vec<f64> = want.dprefix.iter().zip(wide(&held)).map(|(d, held)| d + held).collect();
+    let mut scratch = Scratch::new();
+    for kernels in all_kernels() {
+        let (mut out, mut log_sums) = (vec![f32::NAN; tokens * width], vec![f32::NAN; heads * tokens]);
+        kernels.attention(shape, &qkv, &prefix, &mut out, &mut log_sums, &mut scratch);
+        assert_close("out", kernels, &out, &want.out, 5e-6);
+        let (mut got, mut got_prefix) = (vec![f32::NAN; tokens * 3 * width], held.clone());
+        kernels.attention_backward(
+            shape,
+            &qkv,
+            &prefix,
+            &log_sums,
+            &dout,
+            &mut got,
+            &mut got_prefix,
+            &mut scratch,
+        );
+        assert_close("dqkv", kernels, &got, &want.dqkv, 1e-5);
+        assert_close("dprefix", kernels, &got_prefix, &dprefix, 1e-5);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_sizes(
+        tokens in 0..30usize,
+        prefix in prop_oneof![Just(0usize), 1..30usize],
+        heads in 1..4usize,
+        head_size in 1..20usize,
+        seed: u64,
+    ) {
+        check(AttentionShape { tokens, prefix, heads, head_size }, seed);
+    }
+}
+
+#[test]
+fn more_tokens_than_a_block_and_wider_heads_than_a_panel() {
+    for (tokens, prefix, head_size) in [(205, 0, 16), (81, 0, 32), (100, 37, 70), (20, 61, 32), (1, 130, 8)] {
+        check(AttentionShape { tokens, prefix, heads: 2, head_size }, 7);
+    }
+}
