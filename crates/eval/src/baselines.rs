@@ -1,0 +1,93 @@
+//! The classical estimators that models are set beside: one a file.
+//!
+//! Each is fitted afresh on the first i points of a prompt and predicts point i, for every i; with no points it predicts
+//! 0. There is no intercept: the function classes have none. All arithmetic is in f64.
+
+mod averaging;
+mod knn;
+mod least_squares;
+mod ridge;
+
+use looped_core::{Baseline, Problems, Prompt, Prompts, Result};
+use rayon::prelude::*;
+
+pub use averaging::Averaging;
+pub use knn::Knn;
+pub use least_squares::LeastSquares;
+pub use ridge::Ridge;
+
+/// What every run is set beside: least squares, averaging and 3 nearest neighbours.
+#[must_use]
+pub fn default_baselines() -> Vec<Box<dyn Baseline>> {
+    vec![Box::new(LeastSquares {}), Box::new(Averaging {}), Box::new(Knn { k: 3 })]
+}
+
+/// Each baseline's name with its predictions of every y, (prompts, points) row-major, in parallel over prompts.
+///
+/// # Errors
+/// If a fit fails; the message names the baseline.
+pub fn baseline_predictions(
+    prompts: &Prompts,
+    baselines: &[Box<dyn Baseline>],
+) -> Result<Vec<(String, Vec<f32>)>> {
+    predictions_in(prompts, prompts.n_dims, baselines)
+}
+
+/// As [`baseline_predictions`], seeing the first `dims` coordinates only.
+pub(crate) fn predictions_in(
+    prompts: &Prompts,
+    dims: usize,
+    baselines: &[Box<dyn Baseline>],
+) -> Result<Vec<(String, Vec<f32>)>> {
+    let of_prompts: Vec<Vec<Vec<f32>>> = (0..prompts.prompts)
+        .into_par_iter()
+        .map(|i| {
+            let (xs, ys) = prompts.get(i);
+            let xs: Vec<f32> = xs.chunks(prompts.n_dims).flat_map(|x| &x[..dims]).copied().collect();
+            baselines.iter().map(|b| checked(b.as_ref(), Prompt { xs: &xs, ys, dims })).collect()
+        })
+        .collect::<Result<_>>()?;
+    let of_baseline = |k: usize| of_prompts.iter().flat_map(|prompt| &prompt[k]).copied().collect();
+    Ok(baselines.iter().enumerate().map(|(k, baseline)| (baseline.name(), of_baseline(k))).collect())
+}
+
+/// A baseline's predictions, with errors that name it.
+fn checked(baseline: &dyn Baseline, prompt: Prompt<'_>) -> Result<Vec<f32>> {
+    let fail = |what: String| looped_core::Error::Data(format!("baseline {}: {what}", baseline.name()));
+    let predictions = baseline.predict(prompt).map_err(|error| fail(error.to_string()))?;
+    if predictions.len() == prompt.ys.len() {
+        Ok(predictions)
+    } else {
+        Err(fail(format!("{} predictions for {} points", predictions.len(), prompt.ys.len())))
+    }
+}
+
+/// The predictions of an estimator that takes in a point at a time: `predict`s x from the points before it, then
+/// `learn`s (x, y).
+fn one_by_one<State>(
+    prompt: Prompt<'_>,
+    mut state: State,
+    predict: impl Fn(&mut State, &[f32]) -> Result<f64>,
+    learn: impl Fn(&mut State, &[f32], f32),
+) -> Result<Vec<f32>> {
+    let points = prompt.xs.chunks_exact(prompt.dims).zip(prompt.ys).enumerate();
+    points
+        .map(|(i, (x, &y))| {
+            let prediction = if i == 0 { 0.0 } else { predict(&mut state, x)? };
+            learn(&mut state, x, y);
+            Ok(prediction as f32)
+        })
+        .collect()
+}
+
+/// w . x
+fn dot(w: &[f64], x: &[f32]) -> f64 {
+    w.iter().zip(x).map(|(w, &x)| w * f64::from(x)).sum()
+}
+
+/// Reports a setting that isn't a finite number above 0.
+fn require_positive(value: f64, key: &str, problems: &mut Problems) {
+    problems.require(value.is_finite() && value > 0.0, key, || {
+        format!("is {value}, must be a finite number above 0")
+    });
+}

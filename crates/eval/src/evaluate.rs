@@ -1,0 +1,186 @@
+//! Scoring a model on fresh prompts.
+
+use looped_core::{
+    Baseline, Error, Objective, Predictions, Predictor, Prompts, Request, Result, Rng, Split, Task,
+};
+
+use crate::baselines::predictions_in;
+use crate::{Curves, Evaluation, MODEL, Scores};
+
+/// Prompts are drawn this many at a time, each lot from a generator of its own.
+const LOT: usize = 64;
+
+/// What to score a model on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvalPlan {
+    /// How many prompts.
+    pub prompts: usize,
+    /// Points in each; the last one is predicted from `points - 1` examples.
+    pub points: usize,
+    /// Coordinates of x in use; the others are 0, and the baselines don't see them.
+    pub dims: usize,
+    /// Width of x.
+    pub n_dims: usize,
+    /// Loops of the model.
+    pub loops: usize,
+    /// What the prompts and the resamples are drawn from.
+    pub seed: u64,
+    /// How many resamples the intervals are of.
+    pub resamples: usize,
+    /// How many prompts the model predicts at a time: bounds memory, and changes no result.
+    pub chunk: usize,
+}
+
+impl EvalPlan {
+    /// The published sizes: 1280 prompts, 1000 resamples; 64 prompts at a time.
+    #[must_use]
+    pub const fn new(points: usize, dims: usize, n_dims: usize, loops: usize, seed: u64) -> Self {
+        Self { prompts: 1280, points, dims, n_dims, loops, seed, resamples: 1000, chunk: LOT }
+    }
+
+    fn check(&self) -> Result<()> {
+        let counts = [
+            ("prompts", self.prompts),
+            ("points", self.points),
+            ("dims", self.dims),
+            ("loops", self.loops),
+            ("resamples", self.resamples),
+            ("chunk", self.chunk),
+        ];
+        if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return Err(Error::Data(format!("evaluation: {name} is 0, must be at least 1")));
+        }
+        if self.dims > self.n_dims {
+            return Err(Error::Data(format!(
+                "evaluation: dims is {}, must be at most n_dims, {}",
+                self.dims, self.n_dims
+            )));
+        }
+        Ok(())
+    }
+
+    /// Draws the prompts from `first` on, `count` or fewer at the end; `first` is a multiple of [`LOT`].
+    ///
+    /// What is drawn depends on the seed and the position alone.
+    fn draw(&self, task: &dyn Task, first: usize, count: usize) -> Result<Prompts> {
+        let end = (first + count).min(self.prompts);
+        let mut drawn =
+            Prompts { xs: Vec::new(), ys: Vec::new(), prompts: 0, points: self.points, n_dims: self.n_dims };
+        for start in (first..end).step_by(LOT) {
+            let request = Request {
+                prompts: LOT.min(end - start),
+                points: self.points,
+                dims: self.dims,
+                n_dims: self.n_dims,
+                first: start as u64,
+                split: Split::HeldOut,
+            };
+            let lot =
+                task.sample(request, &mut Rng::stream(self.seed, "evaluation", (start / LOT) as u64))?;
+            drawn.xs.extend(lot.xs);
+            drawn.ys.extend(lot.ys);
+            drawn.prompts += lot.prompts;
+        }
+        Ok(drawn)
+    }
+}
+
+/// Scores a model and the baselines on fresh prompts of a task.
+///
+/// The model's curve is after the last loop. Prompts are drawn from the plan's seed (stream `evaluation`) as
+/// [`Split::HeldOut`], so they are never those of training. Scores that aren't finite, of a model that diverged, are
+/// kept as such: see [`Curve`](crate::Curve).
+///
+/// # Errors
+/// If the plan can't work, two curves have one name, or drawing, predicting or fitting fails.
+pub fn evaluate(
+    predictor: &dyn Predictor,
+    task: &dyn Task,
+    plan: &EvalPlan,
+    baselines: &[Box<dyn Baseline>],
+) -> Result<Evaluation> {
+    plan.check()?;
+    let names: Vec<String> =
+        std::iter::once(MODEL.into()).chain(baselines.iter().map(|b| b.name())).collect();
+    if let Some(i) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
+        return Err(Error::Data(format!("evaluation: two curves are called {}", names[i])));
+    }
+    let scale = Scale::of(task, plan.dims);
+    let mut curves = vec![Scores::new(plan.points); names.len()];
+    let mut per_loop = Scores::new(plan.loops);
+    // Whole lots, at least as many prompts as the model predicts at a time.
+    let at_once = plan.chunk.next_multiple_of(LOT);
+    for first in (0..plan.prompts).step_by(at_once) {
+        let drawn = plan.draw(task, first, at_once)?;
+        for start in (0..drawn.prompts).step_by(plan.chunk) {
+            let prompts = drawn.slice(start..(start + plan.chunk).min(drawn.prompts));
+            let predictions = predictor.predict(&prompts, plan.loops)?;
+            check_shape(&predictions, &prompts, plan.loops)?;
+            scale.score(predictions.after(plan.loops - 1), &prompts, &mut curves[0]);
+            for i in 0..prompts.prompts {
+                let last = (i + 1) * plan.points - 1;
+                let after = |index| scale.of_one(predictions.after(index)[last], prompts.ys[last]);
+                per_loop.push((0..plan.loops).map(after));
+            }
+        }
+        for (scores, (_, predictions)) in
+            curves[1..].iter_mut().zip(predictions_in(&drawn, plan.dims, baselines)?)
+        {
+            scale.score(&predictions, &drawn, scores);
+        }
+    }
+    let curves = names.into_iter().zip(&curves).map(|(name, s)| (name, s.curve(plan.resamples, plan.seed)));
+    Ok(Evaluation {
+        task: task.typetag_name().into(),
+        prompts: plan.prompts,
+        seed: plan.seed,
+        loops: plan.loops,
+        normaliser: scale.normaliser,
+        dims: plan.dims,
+        score: scale.objective.score_name().into(),
+        curves: Curves(curves.collect()),
+        per_loop: per_loop.curve(plan.resamples, plan.seed),
+    })
+}
+
+fn check_shape(predictions: &Predictions, prompts: &Prompts, loops: usize) -> Result<()> {
+    let (got, expected) = (
+        (predictions.loops, predictions.prompts, predictions.points),
+        (loops, prompts.prompts, prompts.points),
+    );
+    if got == expected && predictions.values.len() == loops * prompts.ys.len() {
+        Ok(())
+    } else {
+        Err(Error::Data(format!(
+            "evaluation: the model gave predictions of shape {got:?} (loops, prompts, points), asked for {expected:?}"
+        )))
+    }
+}
+
+/// How a task's predictions are scored.
+struct Scale {
+    objective: Objective,
+    /// What scores are divided by.
+    normaliser: f64,
+}
+
+impl Scale {
+    fn of(task: &dyn Task, dims: usize) -> Self {
+        let objective = task.objective();
+        let normaliser = match objective {
+            Objective::SquaredError => task.normaliser(dims),
+            Objective::CrossEntropy => 1.0,
+        };
+        Self { objective, normaliser }
+    }
+
+    fn of_one(&self, prediction: f32, y: f32) -> f64 {
+        self.objective.score(prediction, y) / self.normaliser
+    }
+
+    /// Adds the scores of every prompt; `predictions` is (prompts, points).
+    fn score(&self, predictions: &[f32], prompts: &Prompts, scores: &mut Scores) {
+        let rows = predictions.chunks_exact(prompts.points).zip(prompts.ys.chunks_exact(prompts.points));
+        rows.for_each(|(p, y)| scores.push(p.iter().zip(y).map(|(&p, &y)| self.of_one(p, y))));
+    }
+}

@@ -1,0 +1,79 @@
+//! What an evaluation found: the contents of `eval.json`.
+
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::Curve;
+
+/// The name of the model's own curve.
+pub const MODEL: &str = "model";
+
+/// Errors per number of in-context examples and per loop, with 5..95 % bootstrap intervals.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// The task's `type`.
+    pub task: String,
+    /// How many prompts were scored.
+    pub prompts: usize,
+    /// What the prompts and the resamples were drawn from.
+    pub seed: u64,
+    /// Loops of the model.
+    pub loops: usize,
+    /// What the squared errors were divided by; 1 for an accuracy.
+    pub normaliser: f64,
+    /// Coordinates of x in use.
+    pub dims: usize,
+    /// `squared error` (less is better) or `accuracy` (more is better).
+    pub score: String,
+    /// The model's curve after the last loop, then the baselines'; entry k is for k in-context examples.
+    pub curves: Curves,
+    /// The model's score at the last query; entry l is after loop l + 1.
+    pub per_loop: Curve,
+}
+
+/// Curves by name, in the order they were added: a JSON object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Curves(pub Vec<(String, Curve)>);
+
+impl Curves {
+    /// The curve called `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Curve> {
+        self.iter().find(|&(other, _)| other == name).map(|(_, curve)| curve)
+    }
+
+    /// Names and curves in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Curve)> {
+        self.0.iter().map(|(name, curve)| (name.as_str(), curve))
+    }
+}
+
+impl Serialize for Curves {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Curves {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Curves;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("curves by name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Curves, A::Error> {
+                let mut curves = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    curves.push(entry);
+                }
+                Ok(Curves(curves))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}

@@ -1,0 +1,64 @@
+//! What the tests share: a task, and models that need no training.
+#![allow(dead_code, reason = "no test file uses all of it")]
+
+use looped_core::{
+    Baseline, Objective, Predictions, Predictor, Prompt, Prompts, Request, Result, Rng, Task, typetag,
+};
+use serde::{Deserialize, Serialize};
+
+/// y = w . x, w and x standard normal; or its sign.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Linear {
+    pub(crate) sign: bool,
+}
+
+pub(crate) const LINEAR: Linear = Linear { sign: false };
+pub(crate) const SIGN: Linear = Linear { sign: true };
+
+#[typetag::serde(name = "linear_for_tests")]
+impl Task for Linear {
+    fn sample(&self, request: Request, rng: &mut Rng) -> Result<Prompts> {
+        let Request { prompts, points, dims, n_dims, .. } = request;
+        let (mut xs, mut ys) = (Vec::new(), Vec::new());
+        for _ in 0..prompts {
+            let w = rng.normals(dims);
+            for _ in 0..points {
+                let x = rng.normals(dims);
+                let y: f32 = w.iter().zip(&x).map(|(w, x)| w * x).sum();
+                ys.push(if self.sign { y.signum() } else { y });
+                xs.extend(x);
+                xs.extend(std::iter::repeat_n(0.0, n_dims - dims));
+            }
+        }
+        Ok(Prompts { xs, ys, prompts, points, n_dims })
+    }
+
+    fn objective(&self) -> Objective {
+        if self.sign { Objective::CrossEntropy } else { Objective::SquaredError }
+    }
+}
+
+/// Predicts `value` / loop, whatever the prompt.
+pub(crate) struct Constant(pub(crate) f32);
+
+impl Predictor for Constant {
+    fn predict(&self, prompts: &Prompts, loops: usize) -> Result<Predictions> {
+        let values = (0..loops)
+            .flat_map(|l| vec![self.0 / (l + 1) as f32; prompts.prompts * prompts.points])
+            .collect();
+        Ok(Predictions { values, loops, prompts: prompts.prompts, points: prompts.points })
+    }
+}
+
+/// Standard normal prompts with their own w each.
+pub(crate) fn linear_prompts(prompts: usize, points: usize, dims: usize, seed: u64) -> Prompts {
+    let request =
+        Request { prompts, points, dims, n_dims: dims, first: 0, split: looped_core::Split::HeldOut };
+    LINEAR.sample(request, &mut Rng::stream(seed, "test prompts", 0)).unwrap()
+}
+
+/// A baseline's predictions for one prompt.
+pub(crate) fn predict(baseline: &dyn Baseline, xs: &[f32], ys: &[f32]) -> Vec<f32> {
+    baseline.predict(Prompt { xs, ys, dims: xs.len() / ys.len() }).unwrap()
+}

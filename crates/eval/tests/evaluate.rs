@@ -1,0 +1,105 @@
+//! Evaluations: what they hold, that they repeat, and what they refuse.
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
+
+mod common;
+
+use common::{Constant, LINEAR, SIGN};
+use looped_core::{Predictions, Predictor, Prompts, Result};
+use looped_eval::{EvalPlan, Evaluation, default_baselines, evaluate};
+
+fn plan() -> EvalPlan {
+    EvalPlan { prompts: 200, resamples: 50, ..EvalPlan::new(9, 3, 5, 4, 7) }
+}
+
+#[test]
+fn eval_json_holds_what_the_interface_names() {
+    let evaluation = evaluate(&Constant(0.0), &LINEAR, &plan(), &default_baselines()).unwrap();
+    let text = serde_json::to_string(&evaluation).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["task"], "linear_for_tests");
+    assert_eq!((&json["prompts"], &json["seed"], &json["loops"]), (&200.into(), &7.into(), &4.into()));
+    assert_eq!(json["normaliser"], 3.0);
+    let names: Vec<&String> = json["curves"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["model", "least_squares", "averaging", "knn_3"]);
+    for part in ["mean", "low", "high"] {
+        assert_eq!(json["curves"]["model"][part].as_array().unwrap().len(), 9);
+        assert_eq!(json["per_loop"][part].as_array().unwrap().len(), 4);
+    }
+    assert_eq!(serde_json::from_str::<Evaluation>(&text).unwrap(), evaluation);
+}
+
+#[test]
+fn predicting_0_has_error_1_and_so_has_every_baseline_without_examples() {
+    let evaluation = evaluate(&Constant(0.0), &LINEAR, &plan(), &default_baselines()).unwrap();
+    let model = evaluation.curves.get("model").unwrap();
+    // E y^2 / d = 1; its standard deviation over 200 prompts is 0.13 at each point.
+    for k in 0..9 {
+        assert!((model.mean[k] - 1.0).abs() < 0.6, "{k}: {}", model.mean[k]);
+        assert!(model.low[k] < model.mean[k] && model.mean[k] < model.high[k]);
+    }
+    assert!(evaluation.curves.iter().all(|(_, curve)| curve.mean[0] == model.mean[0]));
+    assert!(evaluation.per_loop.mean.iter().all(|&mean| mean == model.mean[8]));
+}
+
+#[test]
+fn the_curve_is_after_the_last_loop_and_per_loop_at_the_last_query() {
+    let evaluation = evaluate(&Constant(40.0), &LINEAR, &plan(), &[]).unwrap();
+    assert_eq!(evaluation.per_loop.mean[3], evaluation.curves.get("model").unwrap().mean[8]);
+    assert!(evaluation.per_loop.mean.is_sorted_by(|a, b| a > b));
+    assert!(evaluation.per_loop.mean[0] > 400.0);
+}
+
+#[test]
+fn neither_threads_nor_chunks_change_a_bit() {
+    let run = |threads: usize, chunk: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let plan = EvalPlan { chunk, ..plan() };
+        pool.install(|| evaluate(&Constant(0.5), &LINEAR, &plan, &default_baselines()).unwrap())
+    };
+    let one = run(1, 64);
+    for (threads, chunk) in [(2, 64), (2, 7), (2, 100), (1, 1000)] {
+        assert_eq!(run(threads, chunk), one, "{threads} threads, chunks of {chunk}");
+    }
+}
+
+#[test]
+fn classification_reports_accuracy() {
+    let evaluation = evaluate(&Constant(1.0), &SIGN, &plan(), &default_baselines()).unwrap();
+    assert_eq!((evaluation.score.as_str(), evaluation.normaliser), ("accuracy", 1.0));
+    let last = |name| evaluation.curves.get(name).unwrap().mean[8];
+    assert!((last("model") - 0.5).abs() < 0.15, "{}", last("model"));
+    assert!(last("least_squares") > 0.7 && last("averaging") > 0.7);
+    assert!(evaluation.table().starts_with("accuracy, mean of 200 prompts"));
+}
+
+#[test]
+fn a_diverged_model_is_reported_as_null() {
+    let evaluation = evaluate(&Constant(f32::NAN), &LINEAR, &plan(), &default_baselines()).unwrap();
+    let json = serde_json::to_value(&evaluation).unwrap();
+    assert!(json["curves"]["model"]["mean"][3].is_null() && json["per_loop"]["high"][0].is_null());
+    assert!(json["curves"]["least_squares"]["mean"][3].is_number());
+    assert!(evaluation.table().contains("not finite"));
+}
+
+#[test]
+fn what_cannot_work_is_refused_by_name() {
+    let fails = |plan: EvalPlan, part: &str| {
+        let error = evaluate(&Constant(0.0), &LINEAR, &plan, &[]).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    };
+    fails(EvalPlan { prompts: 0, ..plan() }, "prompts is 0");
+    fails(EvalPlan { loops: 0, ..plan() }, "loops is 0");
+    fails(EvalPlan { dims: 6, ..plan() }, "dims is 6, must be at most n_dims, 5");
+    let twice = default_baselines().into_iter().chain(default_baselines()).collect::<Vec<_>>();
+    let error = evaluate(&Constant(0.0), &LINEAR, &plan(), &twice).unwrap_err().to_string();
+    assert!(error.contains("two curves are called least_squares"), "{error}");
+
+    struct Short;
+    impl Predictor for Short {
+        fn predict(&self, prompts: &Prompts, loops: usize) -> Result<Predictions> {
+            Ok(Predictions { values: vec![], loops, prompts: prompts.prompts, points: 1 })
+        }
+    }
+    let error = evaluate(&Short, &LINEAR, &plan(), &[]).unwrap_err().to_string();
+    assert!(error.contains("asked for (4, 64, 9)"), "{error}");
+}
