@@ -1,1 +1,30 @@
-//! Experiments: loading, validating, building, training, checkpoints and run directories.
+//! Training: an [`Experiment`](looped_config::Experiment) becomes a [`Trainer`], and [`train`] takes it to its end in a
+//! [`RunDir`].
+//!
+//! The whole of a step is [`Trainer::step`]: draw prompts, take the loss and its gradient through the window, update by
+//! [`Adam`].
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod adam;
+mod checkpoint;
+mod cost;
+mod device;
+mod error;
+mod files;
+mod metrics;
+mod model;
+mod run_dir;
+mod session;
+mod trainer;
+
+pub use adam::{Adam, Gradients, clip, global_norm};
+pub use checkpoint::{Checkpoint, Checkpoints, Generator, State, decode, encode};
+pub use cost::{Cost, available_memory};
+pub use device::device;
+pub use error::{Result, TrainError};
+pub use files::write_atomically;
+pub use metrics::{Metrics, Record};
+pub use model::{Model, StepPlan};
+pub use run_dir::RunDir;
+pub use session::{Observer, Outcome, train};
+pub use trainer::{StepReport, Trainer};

@@ -1,0 +1,282 @@
+//! Checkpoints: folders that are written whole or not at all, and checked when they are read.
+//!
+//! A checkpoint holds `model.safetensors` (the parameters under their PyTorch names), `optimizer.safetensors` (Adam's
+//! moments), `state.json` (the step, and with it the position of every random stream) and `SHA256SUMS`, in the form
+//! that `sha256sum --check` reads. It is written beside its place and renamed into it. `last` is the newest, `previous`
+//! the one before it, `step_XXXXXXX` those that are kept.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::At;
+use crate::files::{remove_folder, sibling, sync_folder, write_synced};
+use crate::{Result, TrainError};
+
+const MODEL: &str = "model.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+const STATE: &str = "state.json";
+const SUMS: &str = "SHA256SUMS";
+
+/// Everything that the rest of a run depends on.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The parameters, by name.
+    pub model: BTreeMap<String, Tensor>,
+    /// Adam's moments, as in [`Adam::state`](crate::Adam::state).
+    pub optimizer: BTreeMap<String, Tensor>,
+    /// Where the run stands.
+    pub state: State,
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// The format of the checkpoint.
+    pub format: u32,
+    /// Steps done; the next step has this number.
+    pub step: usize,
+    /// Updates the optimiser has made.
+    pub optimizer_updates: usize,
+    /// The random streams.
+    pub generator: Generator,
+}
+
+/// The position of the random streams: step s draws from the streams with index s, so the next index says it all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Generator {
+    /// Always `chacha8`.
+    pub algorithm: String,
+    /// The experiment's seed.
+    pub seed: u64,
+    /// The index of the next step's streams.
+    pub next_stream: u64,
+}
+
+impl State {
+    /// The state after `step` steps.
+    #[must_use]
+    pub fn after(step: usize, optimizer_updates: usize, seed: u64) -> Self {
+        let generator = Generator { algorithm: "chacha8".to_owned(), seed, next_stream: step as u64 };
+        Self { format: 1, step, optimizer_updates, generator }
+    }
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint as the folder `place`, replacing one that is there.
+    ///
+    /// # Errors
+    /// If anything can't be written; then `place` holds what it held.
+    pub fn write(&self, place: &Path) -> Result<()> {
+        let temporary = sibling(place, "tmp");
+        remove_folder(&temporary)?;
+        let written = self.write_new(&temporary);
+        if written.is_err() {
+            let _ = fs::remove_dir_all(&temporary);
+            return written;
+        }
+        if place.exists() {
+            let old = sibling(place, "old");
+            remove_folder(&old)?;
+            fs::rename(place, &old).at("set aside", place)?;
+            fs::rename(&temporary, place).at("put in place", place)?;
+            remove_folder(&old)?;
+        } else {
+            fs::rename(&temporary, place).at("put in place", place)?;
+        }
+        sync_folder(place.parent().unwrap_or(Path::new(".")))
+    }
+
+    fn write_new(&self, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder).at("create", folder)?;
+        let state = serde_json::to_vec_pretty(&self.state).map_err(|e| content(&folder.join(STATE), e))?;
+        let mut sums = String::new();
+        for (name, contents) in
+            [(MODEL, encode(&self.model)?), (OPTIMIZER, encode(&self.optimizer)?), (STATE, state)]
+        {
+            write_synced(&folder.join(name), &contents)?;
+            // Writing to a String can't fail.
+            let _ = writeln!(sums, "{}  {name}", sha256(&contents));
+        }
+        write_synced(&folder.join(SUMS), sums.as_bytes())?;
+        sync_folder(folder)
+    }
+
+    /// Reads a checkpoint and checks every byte of it.
+    ///
+    /// # Errors
+    /// If a file is missing, differs from its checksum, or doesn't hold what it should.
+    pub fn read(place: &Path) -> Result<Self> {
+        let sums_path = place.join(SUMS);
+        let sums = fs::read_to_string(&sums_path).at("read", &sums_path)?;
+        let mut files = BTreeMap::new();
+        for name in [MODEL, OPTIMIZER, STATE] {
+            let path = place.join(name);
+            let contents = fs::read(&path).at("read", &path)?;
+            if !sums.lines().any(|line| line == format!("{}  {name}", sha256(&contents))) {
+                return Err(content(
+                    &path,
+                    format_args!("does not match its checksum in {SUMS}: the file is damaged"),
+                ));
+            }
+            files.insert(name, contents);
+        }
+        let state: State =
+            serde_json::from_slice(&files[STATE]).map_err(|e| content(&place.join(STATE), e))?;
+        Ok(Self {
+            model: decode(&files[MODEL], &place.join(MODEL))?,
+            optimizer: decode(&files[OPTIMIZER], &place.join(OPTIMIZER))?,
+            state,
+        })
+    }
+}
+
+/// The checkpoints of a run.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    folder: PathBuf,
+}
+
+impl Checkpoints {
+    /// Those in `folder`, which need not exist yet.
+    #[must_use]
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Whether anything was saved yet.
+    #[must_use]
+    pub fn exist(&self) -> bool {
+        self.folder.is_dir()
+    }
+
+    /// The newest checkpoint's folder.
+    #[must_use]
+    pub fn last(&self) -> PathBuf {
+        self.folder.join("last")
+    }
+
+    /// Writes `last`, and `step_XXXXXXX` too if it is to be kept. The old `last` becomes `previous` if its step is a
+    /// multiple of `every`: what a stop in between saved makes no difference to what is left at the end.
+    ///
+    /// # Errors
+    /// If anything can't be written; a good checkpoint stays.
+    pub fn save(&self, checkpoint: &Checkpoint, every: usize, keep: bool) -> Result<()> {
+        fs::create_dir_all(&self.folder).at("create", &self.folder)?;
+        if keep {
+            checkpoint.write(&self.folder.join(format!("step_{:07}", checkpoint.state.step)))?;
+        }
+        let (last, next) = (self.last(), self.folder.join("next"));
+        checkpoint.write(&next)?;
+        let scheduled =
+            step_of(&last).is_some_and(|step| step.is_multiple_of(every) && step != checkpoint.state.step);
+        if scheduled {
+            let previous = self.folder.join("previous");
+            remove_folder(&previous)?;
+            fs::rename(&last, &previous).at("set aside", &last)?;
+        } else {
+            remove_folder(&last)?;
+        }
+        fs::rename(&next, &last).at("put in place", &last)?;
+        sync_folder(&self.folder)
+    }
+
+    /// The good checkpoint with most steps, its folder, and what is wrong with those that aren't good.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn newest_good(&self) -> Result<(Checkpoint, PathBuf, Vec<TrainError>)> {
+        let mut places: Vec<PathBuf> = fs::read_dir(&self.folder)
+            .at("read", &self.folder)?
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter(|path| path.is_dir() && path.extension().is_none_or(|e| e != "tmp"))
+            .collect();
+        // A checkpoint that can't tell its step is tried last; it is bad, and will be reported.
+        places.sort_by_key(|place| {
+            (std::cmp::Reverse(step_of(place)), !place.ends_with("last"), place.clone())
+        });
+        let mut bad = Vec::new();
+        let mut good = None;
+        for place in places {
+            match Checkpoint::read(&place) {
+                Ok(checkpoint) if good.is_none() => good = Some((checkpoint, place)),
+                Ok(_) => {}
+                Err(error) => bad.push(error),
+            }
+        }
+        match good {
+            Some((checkpoint, place)) => Ok((checkpoint, place, bad)),
+            None => {
+                let reasons: Vec<String> = bad.iter().map(|error| format!("  {error}")).collect();
+                let reasons =
+                    if reasons.is_empty() { "  the folder is empty".to_owned() } else { reasons.join("\n") };
+                Err(TrainError::NoCheckpoint { path: self.folder.clone(), reasons })
+            }
+        }
+    }
+}
+
+/// The step a checkpoint claims to be of, unchecked.
+fn step_of(place: &Path) -> Option<usize> {
+    let state: State = serde_json::from_slice(&fs::read(place.join(STATE)).ok()?).ok()?;
+    Some(state.step)
+}
+
+fn sha256(contents: &[u8]) -> String {
+    Sha256::digest(contents).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn content(path: &Path, message: impl std::fmt::Display) -> TrainError {
+    TrainError::Content { path: path.to_owned(), message: message.to_string() }
+}
+
+/// The tensors as a safetensors file.
+///
+/// # Errors
+/// If a tensor can't be copied to the host.
+pub fn encode(tensors: &BTreeMap<String, Tensor>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+        bytes.push((
+            name,
+            tensor.dims().to_vec(),
+            values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>(),
+        ));
+    }
+    let views = bytes
+        .iter()
+        .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)));
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    views
+        .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>()
+        .and_then(|views| safetensors::serialize(views, Some(metadata)))
+        .map_err(|error| TrainError::Refused(format!("tensors cannot be encoded: {error}")))
+}
+
+/// The f32 tensors of a safetensors file; `path` is for messages.
+///
+/// # Errors
+/// If it isn't one, or holds another type.
+pub fn decode(contents: &[u8], path: &Path) -> Result<BTreeMap<String, Tensor>> {
+    let file = SafeTensors::deserialize(contents)
+        .map_err(|e| content(path, format_args!("not a safetensors file: {e}")))?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.iter() {
+        if view.dtype() != Dtype::F32 {
+            return Err(content(path, format_args!("{name} holds {:?}, expected F32", view.dtype())));
+        }
+        let tensor = Tensor::from_raw_buffer(view.data(), DType::F32, view.shape(), &Device::Cpu)?;
+        tensors.insert(name.to_owned(), tensor);
+    }
+    Ok(tensors)
+}

@@ -1,0 +1,94 @@
+//! What an experiment costs, before it's run: parameters, floating-point operations, memory.
+
+use looped_config::Experiment;
+use looped_core::LoopedModel;
+use looped_curriculum::Stage;
+
+use crate::Result;
+
+/// What a whole training costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// Parameters, positions not counted.
+    pub parameters: u64,
+    /// Parameters of the position table.
+    pub positions: u64,
+    /// Floating-point operations of all training steps; those of matrix products, backward passes counting twice.
+    pub flops: f64,
+    /// Largest memory at once, in bytes; an estimate for the candle engine.
+    pub memory: f64,
+}
+
+impl Cost {
+    /// The cost of an experiment; allocates nothing of its size.
+    ///
+    /// # Errors
+    /// If the model can't be built.
+    pub fn of(experiment: &Experiment) -> Result<Self> {
+        let outline = LoopedModel::outline(&experiment.model)?;
+        let size = |shape: &[usize]| shape.iter().map(|&n| n as u64).product::<u64>();
+        let is_position = |name: &str| name.ends_with("wpe.weight");
+        let all: u64 = outline.values().map(|shape| size(shape)).sum();
+        let positions =
+            outline.iter().filter(|(name, _)| is_position(name)).map(|(_, shape)| size(shape)).sum();
+        Ok(Self {
+            parameters: all - positions,
+            positions,
+            flops: flops(experiment),
+            memory: memory(experiment, all),
+        })
+    }
+}
+
+/// Operations over all steps: consecutive steps of one stage cost the same.
+fn flops(experiment: &Experiment) -> f64 {
+    let curriculum = &experiment.training.curriculum;
+    let mut total = 0.0;
+    let mut known: Option<(Stage, f64)> = None;
+    for step in 0..experiment.training.train_steps {
+        let stage = curriculum.at(step);
+        let cost = match known {
+            Some((same, cost)) if same == stage => cost,
+            _ => step_flops(experiment, stage),
+        };
+        known = Some((stage, cost));
+        total += cost;
+    }
+    total
+}
+
+fn step_flops(experiment: &Experiment, stage: Stage) -> f64 {
+    let model = &experiment.model;
+    let (dims, tokens) = (model.dims(), 2 * stage.points);
+    let blocks = |range| dims.n_layer as f64 * model.block.flops(&dims, range) as f64;
+    let prefix = model.injector.invariant_prefix(tokens);
+    let window = experiment.training.n_loop_window.min(stage.loops);
+    // A backward pass has two products for each one forward.
+    let passes = (stage.loops + 2 * window) as f64;
+    let ends = 2.0 * (dims.n_dims * dims.n_embd * tokens) as f64 * 3.0
+        + 2.0 * (dims.n_embd * stage.points) as f64 * passes;
+    experiment.training.batch_size as f64 * (ends + 3.0 * blocks(0..prefix) + passes * blocks(prefix..tokens))
+}
+
+fn memory(experiment: &Experiment, parameters: u64) -> f64 {
+    let (model, training) = (&experiment.model, &experiment.training);
+    let (dims, tokens) = (model.dims(), 2 * training.curriculum.points.end);
+    let window = training.n_loop_window.min(training.curriculum.loops.end);
+    // Injection, positions and the final norm keep about 8 results of width D a token.
+    let per_loop = dims.n_layer as f64 * model.block.activations(&dims, tokens) as f64
+        + (8 * dims.n_embd * tokens) as f64;
+    let looped = (tokens - model.injector.invariant_prefix(tokens)) as f64 / tokens as f64;
+    let activations = training.batch_size as f64 * per_loop * (window as f64 * looped + (1.0 - looped));
+    // Each parameter has a gradient and two moments, and an update makes a few temporaries.
+    4.0 * (activations + 6.0 * parameters as f64)
+}
+
+/// Memory that this machine could give a new program, in bytes; nothing if the system doesn't tell.
+#[must_use]
+pub fn available_memory() -> Option<u64> {
+    let mut system = sysinfo::System::new().ok()?;
+    system.refresh_memory();
+    // A container may be allowed less than the machine has.
+    let allowed = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+    Some(system.available_memory().min(allowed)).filter(|&bytes| bytes > 0)
+}

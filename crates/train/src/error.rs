@@ -1,0 +1,70 @@
+//! What can go wrong in a run.
+
+use std::path::PathBuf;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The model or its data.
+    #[error(transparent)]
+    Core(#[from] looped_core::Error),
+    /// A tensor operation outside the model.
+    #[error("tensor operation: {0}")]
+    Tensor(#[from] candle_core::Error),
+    /// A file or folder could not be read or written.
+    #[error("{path}: cannot {action}: {source}", path = path.display())]
+    File {
+        /// What was to be done, as in `write`.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file's contents are not what they should be.
+    #[error("{path}: {message}", path = path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and how to mend it.
+        message: String,
+    },
+    /// The run can't start where it was asked to.
+    #[error("{0}")]
+    Refused(String),
+    /// The loss or the gradient stopped being a number.
+    #[error(
+        "{what} is {value} at step {step}; the parameters before this step are kept. \
+         Lower training.learning_rate, or set training.gradient_clip (1.0, say)"
+    )]
+    NonFinite {
+        /// `the loss` or `the gradient's norm`.
+        what: &'static str,
+        /// The value.
+        value: f64,
+        /// The step, from 0.
+        step: usize,
+    },
+    /// A checkpoint can't be used, and no other could either.
+    #[error("no usable checkpoint in {path}:\n{reasons}", path = path.display())]
+    NoCheckpoint {
+        /// The checkpoints' folder.
+        path: PathBuf,
+        /// One line for each that was tried.
+        reasons: String,
+    },
+}
+
+/// The result of this crate's functions.
+pub type Result<T, E = TrainError> = std::result::Result<T, E>;
+
+/// Adds to an I/O error what was done, and where.
+pub(crate) trait At<T> {
+    fn at(self, action: &'static str, path: &std::path::Path) -> Result<T>;
+}
+
+impl<T> At<T> for std::io::Result<T> {
+    fn at(self, action: &'static str, path: &std::path::Path) -> Result<T> {
+        self.map_err(|source| TrainError::File { action, path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,80 @@
+//! Writing that survives a crash: whole files or none, whole folders or none.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::Result;
+use crate::error::At;
+
+/// Writes a file so that its path holds either the old contents or all of the new.
+///
+/// # Errors
+/// If a step fails; then the old contents stand.
+pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
+    let temporary = sibling(path, "tmp");
+    write_synced(&temporary, contents)?;
+    fs::rename(&temporary, path).at("replace", path)?;
+    sync_folder(parent(path))
+}
+
+/// Writes a file and waits until the disk has it.
+pub(crate) fn write_synced(path: &Path, contents: &[u8]) -> Result<()> {
+    let written = File::create(path).and_then(|mut file| {
+        file.write_all(contents)?;
+        file.sync_all()
+    });
+    if written.is_err() {
+        // What a full disk left half-written is of no use; that it can't be removed changes nothing.
+        let _ = fs::remove_file(path);
+    }
+    written.at("write", path)
+}
+
+/// Waits until the disk has a folder's names.
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
+    // Windows can't open a folder as a file, and makes renames durable by itself.
+    if cfg!(unix) { File::open(path).and_then(|folder| folder.sync_all()).at("sync", path) } else { Ok(()) }
+}
+
+/// Removes a folder if it's there.
+pub(crate) fn remove_folder(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result.at("remove", path),
+    }
+}
+
+/// `path` with `.suffix` added to its name.
+pub(crate) fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write_atomically(&path, b"one").unwrap();
+        write_atomically(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_in_the_way_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = write_atomically(&folder.path().join("no/such/file"), b"x").unwrap_err().to_string();
+        assert!(message.contains("no/such/file.tmp: cannot write"), "{message}");
+    }
+}

@@ -1,0 +1,131 @@
+//! `metrics.jsonl`: a line for each logged step, without a gap or a double line across resumes.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use looped_curriculum::Stage;
+use serde::{Deserialize, Serialize};
+
+use crate::error::At;
+use crate::files::write_atomically;
+use crate::{Result, TrainError};
+
+/// What is logged of a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The step, from 0.
+    pub step: usize,
+    /// The loss on the step's batch, before its update.
+    pub loss: f64,
+    /// The curriculum's stage.
+    #[serde(flatten)]
+    pub stage: Stage,
+    /// Adam's learning rate.
+    pub learning_rate: f64,
+    /// The norm of all gradients together, before clipping.
+    pub grad_norm: f64,
+    /// Steps a second since the last record.
+    pub steps_per_second: f64,
+    /// The last loop's mean loss on held-out prompts of the same stage, where it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_loss: Option<f64>,
+}
+
+/// The open metrics file of a run.
+#[derive(Debug)]
+pub struct Metrics {
+    file: File,
+    path: PathBuf,
+}
+
+impl Metrics {
+    /// Opens the file, keeping only the records of steps before `next_step`: later ones will be written again.
+    ///
+    /// # Errors
+    /// If it can't be read or written, or a line before the last isn't a record.
+    pub fn open(path: &Path, next_step: usize) -> Result<Self> {
+        let mut kept = Vec::new();
+        if path.exists() {
+            for record in Self::read(path)? {
+                if record.step < next_step {
+                    kept.extend(line(&record, path)?);
+                }
+            }
+        }
+        write_atomically(path, &kept)?;
+        let file = OpenOptions::new().append(true).open(path).at("open", path)?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn append(&mut self, record: &Record) -> Result<()> {
+        let line = line(record, &self.path)?;
+        self.file.write_all(&line).at("write", &self.path)
+    }
+
+    /// Waits until the disk has every line.
+    ///
+    /// # Errors
+    /// If the system says so.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().at("sync", &self.path)
+    }
+
+    /// The records of a file; a last line that a crash cut short is left out.
+    ///
+    /// # Errors
+    /// If it can't be read, or another line isn't a record.
+    pub fn read(path: &Path) -> Result<Vec<Record>> {
+        let text = fs::read_to_string(path).at("read", path)?;
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let parse = |(number, line): (usize, &str)| {
+            serde_json::from_str(line).map_err(|error| TrainError::Content {
+                path: path.to_owned(),
+                message: format!("line {}: {error}", number + 1),
+            })
+        };
+        whole.lines().enumerate().map(parse).collect()
+    }
+}
+
+fn line(record: &Record, path: &Path) -> Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(record)
+        .map_err(|error| TrainError::Content { path: path.to_owned(), message: error.to_string() })?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(step: usize) -> Record {
+        Record {
+            step,
+            loss: 1.5,
+            stage: Stage { dims: 1, points: 2, loops: 3 },
+            learning_rate: 1e-4,
+            grad_norm: 0.1,
+            steps_per_second: 7.0,
+            validation_loss: (step == 2).then_some(0.5),
+        }
+    }
+
+    #[test]
+    fn reopening_drops_what_will_come_again_and_a_torn_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut metrics = Metrics::open(&path, 0).unwrap();
+        (0..5).for_each(|step| metrics.append(&record(step)).unwrap());
+        let torn = [fs::read(&path).unwrap(), b"{\"step\":5,\"lo".to_vec()].concat();
+        fs::write(&path, torn).unwrap();
+        let mut metrics = Metrics::open(&path, 3).unwrap();
+        metrics.append(&record(3)).unwrap();
+        let expected: Vec<Record> = (0..4).map(record).collect();
+        assert_eq!(Metrics::read(&path).unwrap(), expected);
+    }
+}

@@ -1,0 +1,87 @@
+//! The training loop: steps, records, checkpoints, and stopping when asked to.
+
+use std::time::Instant;
+
+use crate::{Metrics, Record, Result, RunDir, Trainer};
+
+/// What watches a training loop.
+pub trait Observer {
+    /// Called after every step.
+    fn stepped(&mut self, step: usize, loss: f64) {
+        let _ = (step, loss);
+    }
+
+    /// Called for every record, once it's in `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// An error ends the training, as one of its own does.
+    fn recorded(&mut self, record: &Record) -> Result<()> {
+        let _ = record;
+        Ok(())
+    }
+
+    /// Asked between steps: `true` saves and ends the training.
+    fn wants_stop(&self) -> bool {
+        false
+    }
+}
+
+/// An observer that sees nothing and never stops.
+impl Observer for () {}
+
+/// How a training loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done.
+    Finished,
+    /// The observer wanted to stop; the state is saved.
+    Stopped,
+}
+
+/// Trains to the end, or until the observer wants to stop; either way the newest state is saved as `last`.
+///
+/// # Errors
+/// If a step fails or a file can't be written; the last checkpoint stays good.
+pub fn train(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -> Result<Outcome> {
+    let mut metrics = Metrics::open(&run.metrics(), trainer.steps_done())?;
+    let checkpoints = run.checkpoints();
+    let (mut since, mut since_step) = (Instant::now(), trainer.steps_done());
+    let save = |trainer: &Trainer, metrics: &Metrics| {
+        let training = &trainer.experiment().training;
+        let done = trainer.steps_done();
+        let keep = done > 0 && done.is_multiple_of(training.keep_every_steps);
+        metrics.sync()?;
+        checkpoints.save(&trainer.checkpoint(), training.save_every_steps, keep)
+    };
+    while !trainer.is_done() {
+        if observer.wants_stop() {
+            save(trainer, &metrics)?;
+            return Ok(Outcome::Stopped);
+        }
+        let report = trainer.step()?;
+        observer.stepped(report.step, report.loss);
+        let training = &trainer.experiment().training;
+        let done = trainer.steps_done();
+        if report.step.is_multiple_of(training.log_every_steps) || trainer.is_done() {
+            let validate = report.step.is_multiple_of(training.validate_every_steps) || trainer.is_done();
+            let seconds = since.elapsed().as_secs_f64();
+            let record = Record {
+                step: report.step,
+                loss: report.loss,
+                stage: report.stage,
+                learning_rate: training.learning_rate,
+                grad_norm: report.grad_norm,
+                steps_per_second: (done - since_step) as f64 / seconds.max(1e-9),
+                validation_loss: if validate { Some(trainer.validation_loss(report.stage)?) } else { None },
+            };
+            metrics.append(&record)?;
+            observer.recorded(&record)?;
+            (since, since_step) = (Instant::now(), done);
+        }
+        if done.is_multiple_of(training.save_every_steps) && !trainer.is_done() {
+            save(trainer, &metrics)?;
+        }
+    }
+    save(trainer, &metrics)?;
+    Ok(Outcome::Finished)
+}
