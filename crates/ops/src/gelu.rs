@@ -1,7 +1,7 @@
 //! GELU in its tanh form, `x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`, which is `x * sigmoid(2 sqrt(2/pi) (...))`.
 
 use crate::isa::Kernels;
-use crate::math::sigmoid;
+use crate::math::{exp, sigmoid};
 use crate::simd::{Kernel, Simd};
 
 /// `2 sqrt(2/pi)`
@@ -60,12 +60,12 @@ fn value<S: Simd>(s: S, x: S::F) -> S::F {
 fn value_and_slope<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
     let square = s.mul(x, x);
     let u = s.mul(x, s.mul_add(square, s.splat(SCALE * CUBE), s.splat(SCALE)));
-    let gate = sigmoid(s, u);
+    let (one, e) = (s.splat(1.0), exp(s, s.sub(s.splat(0.0), u)));
+    let gate = s.div(one, s.add(one, e));
     let value = s.mul(x, gate);
     let slope_of_u = s.mul_add(square, s.splat(3.0 * SCALE * CUBE), s.splat(SCALE));
-    // gate + x gate (1 - gate) u'
-    let rest = s.mul(s.neg_mul_add(value, gate, value), slope_of_u);
-    (value, s.add(gate, rest))
+    // gate + x gate (1 - gate) u', with 1 - gate = e gate, which doesn't cancel.
+    (value, s.mul_add(s.mul(value, s.mul(e, gate)), slope_of_u, gate))
 }
 
 #[inline(always)]

@@ -14,12 +14,13 @@ use crate::buffer::{AlignedBuffer, Scratch};
 use crate::gelu;
 use crate::isa::Kernels;
 use crate::simd::{Kernel, Simd};
+use std::ops::Range;
 use tile::{Tile, TileStart, multiply, tile_rows};
 
 /// Steps of the reduction between two visits of an output tile: a panel's share stays in the first-level cache.
 const STEPS: usize = 256;
 /// Rows of the activations that pass over all panels together: they stay in the second-level cache.
-const ROWS: usize = 96;
+const ROWS: usize = 48;
 
 /// The right-hand matrix of a product, `(inner, columns)`, rearranged for one instruction set.
 ///
@@ -172,7 +173,7 @@ impl Kernels {
     }
 }
 
-/// What happens to a finished tile while it is in the first-level cache.
+/// What happens to finished rows while they are in the second-level cache.
 enum After<'a> {
     Nothing,
     /// The other buffer gets `gelu(out)`.
@@ -321,9 +322,6 @@ impl Kernel for Product<'_> {
                             },
                         };
                         multiply::<S, false>(s, rows_here, tile);
-                        if done + steps == inner {
-                            self.finish(s, at, rows_here, columns_here);
-                        }
                         row += rows_here;
                     }
                     done += steps;
@@ -332,23 +330,21 @@ impl Kernel for Product<'_> {
                     }
                 }
             }
+            self.after.apply(s, self.out, top * columns..bottom * columns);
         }
     }
 }
 
-impl Product<'_> {
+impl After<'_> {
+    /// On the elements of one block of rows.
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, s: S, at: usize, rows: usize, columns: usize) {
-        for start in (0..rows).map(|row| at + row * self.columns) {
-            let range = start..start + columns;
-            match &mut self.after {
-                After::Nothing => return,
-                After::Gelu(act) => gelu::forward(s, &self.out[range.clone()], &mut act[range]),
-                After::GeluInPlace => gelu::forward_in_place(s, &mut self.out[range]),
-                After::GeluBackward(pre) => {
-                    gelu::backward(s, &mut pre[range.clone()], &mut self.out[range]);
-                }
-            }
+    fn apply<S: Simd>(&mut self, s: S, out: &mut [f32], block: Range<usize>) {
+        let out = &mut out[block.clone()];
+        match self {
+            After::Nothing => {}
+            After::Gelu(act) => gelu::forward(s, out, &mut act[block]),
+            After::GeluInPlace => gelu::forward_in_place(s, out),
+            After::GeluBackward(pre) => gelu::backward(s, &mut pre[block], out),
         }
     }
 }

@@ -25,6 +25,7 @@ mod elementwise;
 mod gelu;
 mod gemm;
 mod isa;
+mod lstm;
 mod math;
 mod norm;
 mod simd;

@@ -2,6 +2,7 @@
 
 mod attention;
 mod gelu;
+mod lstm;
 mod norm;
 mod products;
 
