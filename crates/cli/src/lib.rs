@@ -1,1 +1,58 @@
-//! The looped command line.
+//! The `looped` command line, as a library: a plugin's binary is `cli::main()` with the plugin's crate linked.
+//!
+//! ```no_run
+//! // use my_plugin as _;
+//! fn main() -> std::process::ExitCode {
+//!     cli::main()
+//! }
+//! ```
+
+mod args;
+mod commands;
+mod data;
+mod failure;
+mod finish;
+mod plugins;
+mod progress;
+mod stop;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::failure::{Failure, Outcome};
+
+/// Runs the command that the arguments ask for.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            match &failure {
+                Failure::Usage(message) | Failure::Failed(message) => eprintln!("error: {message}"),
+                Failure::Interrupted => {}
+            }
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Outcome {
+    let clashes = looped_core::Part::clashes();
+    if !clashes.is_empty() {
+        let advice = "unlink one of the crates, or rename its part";
+        return Err(Failure::usage(format!("{}; {advice}", clashes.join("\n"))));
+    }
+    match command {
+        Command::Run(args) => commands::run::run(&args),
+        Command::Resume(args) => commands::resume::resume(&args),
+        Command::Check(args) => commands::check::check(&args),
+        Command::List(args) => commands::list::list(&args),
+        Command::Import(args) => commands::import::import(&args),
+        Command::Predict(args) => commands::predict::predict(&args),
+        Command::Eval(args) => commands::eval::eval(&args),
+        Command::Baselines(args) => commands::baselines::baselines(&args),
+    }
+}

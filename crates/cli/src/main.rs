@@ -1,3 +1,5 @@
 //! The `looped` binary.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

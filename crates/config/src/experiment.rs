@@ -50,12 +50,16 @@ pub struct Training {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gradient_clip: Option<f64>,
     /// Steps between two lines of metrics.
+    #[serde(default = "ten")]
     pub log_every_steps: usize,
     /// Steps between two checkpoints.
+    #[serde(default = "k1")]
     pub save_every_steps: usize,
     /// Steps between two kept checkpoints.
+    #[serde(default = "k20")]
     pub keep_every_steps: usize,
     /// Steps between two validation losses.
+    #[serde(default = "k1")]
     pub validate_every_steps: usize,
     /// Dims, points and loops over the steps.
     pub curriculum: Curriculum,
@@ -66,12 +70,25 @@ pub struct Training {
 #[serde(deny_unknown_fields)]
 pub struct EvaluationConfig {
     /// Fresh prompts.
+    #[serde(default = "k1")]
     pub prompts: usize,
     /// Loops.
     pub loops: Option<usize>,
     /// Seed of the prompts.
+    #[serde(default)]
     pub seed: u64,
     /// Baselines.
+    #[serde(default)]
     #[schemars(schema_with = "looped_core::parts::baselines_schema")]
     pub baselines: Vec<Box<dyn Baseline>>,
+}
+
+fn ten() -> usize {
+    10
+}
+fn k1() -> usize {
+    1000
+}
+fn k20() -> usize {
+    20000
 }

@@ -32,6 +32,9 @@ pub enum TrainError {
     /// The run can't start where it was asked to.
     #[error("{0}")]
     Refused(String),
+    /// An [`Observer`](crate::Observer) failed.
+    #[error("{0}")]
+    Observer(String),
     /// The loss or the gradient stopped being a number.
     #[error(
         "{what} is {value} at step {step}; the parameters before this step are kept. \

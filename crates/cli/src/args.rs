@@ -1,0 +1,149 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Train and study looped models: small stacks of blocks applied again and again to their own state.
+#[derive(Debug, Parser)]
+#[command(name = "looped", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train, evaluate and plot an experiment
+    #[command(
+        after_help = "Example:\n  looped run experiments/quickstart.toml training.learning_rate=3e-4 --out runs/fast"
+    )]
+    Run(RunArgs),
+    /// Go on with a run from its newest good checkpoint, to the same bits as if it had never stopped
+    #[command(after_help = "Example:\n  looped resume runs/quickstart")]
+    Resume(ResumeArgs),
+    /// Validate an experiment; print its resolved config and what it will cost
+    #[command(after_help = "Example:\n  looped check experiments/paper/linear_looped.toml model.n_layer=12")]
+    Check(ExperimentArgs),
+    /// List the blocks, injectors, tasks and baselines that a config can name
+    #[command(after_help = "Example:\n  looped list tasks")]
+    List(ListArgs),
+    /// Make a run directory at step 0 from published weights
+    #[command(
+        after_help = "Example:\n  looped import model.pt experiments/paper/linear_looped.toml --out runs/published"
+    )]
+    Import(ImportArgs),
+    /// Predict every y of given prompts after each loop
+    #[command(
+        after_help = "Example:\n  looped predict runs/quickstart --data prompts.safetensors --loops 20 --out preds.safetensors"
+    )]
+    Predict(PredictArgs),
+    /// Score a run on fresh prompts beside the baselines
+    #[command(after_help = "Example:\n  looped eval runs/quickstart --loops 100 --prompts 1280 --json")]
+    Eval(EvalArgs),
+    /// Predict given prompts by each baseline
+    #[command(
+        after_help = "Example:\n  looped baselines --data prompts.safetensors --out baselines.safetensors"
+    )]
+    Baselines(BaselinesArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExperimentArgs {
+    /// The experiment: a TOML, YAML or JSON file
+    pub(crate) experiment: PathBuf,
+    /// Settings that win over the file's, as in model.n_layer=2
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeviceArgs {
+    /// Where to compute: auto, cpu, cuda:N
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) experiment: ExperimentArgs,
+    /// The run directory [default: runs/NAME, or the first free runs/NAME-2, -3, ...]
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The run directory
+    pub(crate) run: PathBuf,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// One kind only
+    #[arg(value_parser = ["blocks", "injectors", "tasks", "baselines"])]
+    pub(crate) kind: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The weights: a .pt or .safetensors file
+    pub(crate) weights: PathBuf,
+    #[command(flatten)]
+    pub(crate) experiment: ExperimentArgs,
+    /// The run directory to make
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// The run directory
+    pub(crate) run: PathBuf,
+    /// The prompts: a safetensors file with xs (B, n, d) and ys (B, n), f32
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// How often to loop
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) loops: u32,
+    /// The file to write: preds (loops, B, n), f32
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// The run directory
+    pub(crate) run: PathBuf,
+    /// How often to loop [default: the experiment's]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) loops: Option<u32>,
+    /// How many prompts [default: the experiment's]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=100_000_000))]
+    pub(crate) prompts: Option<u32>,
+    /// The seed of the prompts [default: the experiment's]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Print the results as JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BaselinesArgs {
+    /// The prompts: a safetensors file with xs (B, n, d) and ys (B, n), f32
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// The file to write: (B, n) under each baseline's name, f32
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+}

@@ -1,0 +1,10 @@
+//! One command a file.
+
+pub(crate) mod baselines;
+pub(crate) mod check;
+pub(crate) mod eval;
+pub(crate) mod import;
+pub(crate) mod list;
+pub(crate) mod predict;
+pub(crate) mod resume;
+pub(crate) mod run;

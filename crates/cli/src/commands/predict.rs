@@ -1,0 +1,32 @@
+//! `looped predict`: the prediction of every y after each loop.
+
+use looped_core::Predictor;
+
+use crate::args::PredictArgs;
+use crate::commands::resume::open_trained;
+use crate::data::{fit, read_prompts, write_tensors};
+use crate::failure::Outcome;
+
+/// Prompts given to the model at once: bounds memory, and changes no number.
+const CHUNK: usize = 64;
+
+pub(crate) fn predict(args: &PredictArgs) -> Outcome {
+    let trainer = open_trained(&args.run, &args.device.device)?;
+    let prompts = read_prompts(&args.data)?;
+    fit(&prompts, &trainer.experiment().model, &args.data)?;
+    let loops = args.loops as usize;
+    let (count, points) = (prompts.prompts, prompts.points);
+    let mut values = vec![0.0; loops * count * points];
+    for first in (0..count).step_by(CHUNK) {
+        let part = prompts.slice(first..count.min(first + CHUNK));
+        let predictions = trainer.model().predict(&part, loops)?;
+        for index in 0..loops {
+            let start = (index * count + first) * points;
+            let after = predictions.after(index);
+            values[start..start + after.len()].copy_from_slice(after);
+        }
+    }
+    write_tensors(&args.out, vec![("preds".to_owned(), vec![loops, count, points], values)])?;
+    println!("{}", args.out.display());
+    Ok(())
+}

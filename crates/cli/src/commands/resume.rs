@@ -1,0 +1,49 @@
+//! `looped resume`: on from the newest good checkpoint.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use looped_train::{RunDir, Trainer, device};
+
+use crate::args::ResumeArgs;
+use crate::commands::run::train_to_the_end;
+use crate::failure::{Failure, Outcome};
+use crate::finish::finish;
+
+pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
+    let run = RunDir::open(&args.run)?;
+    let trainer = restored(&run, &args.device.device)?;
+    if !trainer.is_done() {
+        return train_to_the_end(trainer, &run);
+    }
+    if run.report().exists() {
+        eprintln!("all {} steps of this run are done, and evaluated", trainer.steps_done());
+        println!("{}", run.path().display());
+        return Ok(());
+    }
+    finish(&trainer, &run)
+}
+
+/// The trainer of a run, at its newest good checkpoint, only to be looked at.
+pub(crate) fn open_trained(path: &Path, device: &str) -> Outcome<Trainer> {
+    restored(&RunDir::open(path)?, device)
+}
+
+fn restored(run: &RunDir, device_name: &str) -> Outcome<Trainer> {
+    let loaded = looped_config::load(&run.config(), &[]).map_err(Failure::usage)?;
+    let mut trainer = Trainer::new(Arc::new(loaded.experiment), &device(device_name)?)?;
+    let checkpoints = run.checkpoints();
+    if !checkpoints.exist() {
+        // Stopped before its first checkpoint: the run starts again, to the same bits.
+        return Ok(trainer);
+    }
+    let (checkpoint, place, bad) = checkpoints.newest_good()?;
+    for error in &bad {
+        eprintln!("warning: {error}");
+    }
+    if !bad.is_empty() {
+        eprintln!("warning: going on from {} (step {})", place.display(), checkpoint.state.step);
+    }
+    trainer.restore(&checkpoint)?;
+    Ok(trainer)
+}
