@@ -4,6 +4,7 @@
 //! computed but what fills up a vector. Backward, probabilities come again from the scores and each row's log-sum-exp.
 
 use crate::buffer::Scratch;
+use crate::gemm::pack::copy_padded;
 use crate::gemm::tile::{Tile, TileStart, multiply, tile_rows};
 use crate::isa::Kernels;
 use crate::math::exp;
@@ -186,15 +187,7 @@ fn pack_row<S: Simd>(s: S, values: &[f32], token: usize, tokens: usize, to: &mut
     for first in (0..values.len()).step_by(panel_width::<S>()) {
         let columns = panel_width::<S>().min(values.len() - first);
         let step = columns.next_multiple_of(S::LANES);
-        let to = &mut to[first * tokens + token * step..][..step];
-        let mut from = values[first..first + columns].chunks_exact(S::LANES);
-        let mut to = to.chunks_exact_mut(S::LANES);
-        for (from, to) in (&mut from).zip(&mut to) {
-            s.store(to, s.load(from));
-        }
-        if let Some(to) = to.next() {
-            s.store(to, s.load_tail(from.remainder()));
-        }
+        copy_padded(s, &values[first..first + columns], &mut to[first * tokens + token * step..][..step]);
     }
 }
 
@@ -227,7 +220,7 @@ fn scores<S: Simd>(
             columns: (limit - first).next_multiple_of(S::LANES).min(b_step),
             start: TileStart::Zero,
         };
-        multiply::<S, false>(s, count, tile);
+        multiply::<S, false, false>(s, count, tile);
     }
 }
 
@@ -261,7 +254,7 @@ fn weighted_sum<S: Simd, const TRANSPOSED: bool>(
             columns,
             start,
         };
-        multiply::<S, TRANSPOSED>(s, count, tile);
+        multiply::<S, TRANSPOSED, false>(s, count, tile);
     }
 }
 

@@ -48,30 +48,51 @@ impl Isa {
     }
 }
 
-/// A handle whose methods are the kernels, run on one instruction set. Copy it freely; it is one byte.
+/// What matrix products compute in. Everything else, and every sum, is `f32` always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// `f32`.
+    #[default]
+    F32,
+    /// Both sides rounded to bf16, products and sums in `f32`.
+    Bf16,
+}
+
+/// A handle whose methods are the kernels, run on one instruction set, with products in one precision. Copy it freely.
 ///
 /// Holding one proves that the machine has the instruction set: there is no other way to make it than
 /// [`Kernels::best`] and [`Kernels::for_isa`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernels {
     isa: Isa,
+    precision: Precision,
 }
 
 impl Kernels {
-    /// The fastest this machine has.
+    /// The fastest this machine has, with products in `f32`.
     pub fn best() -> Self {
         let isa = Isa::ALL.into_iter().rfind(|isa| isa.is_available()).unwrap_or(Isa::Portable);
-        Self { isa }
+        Self { isa, precision: Precision::F32 }
     }
 
-    /// A given instruction set, or `None` where this machine lacks it.
+    /// A given instruction set with products in `f32`, or `None` where this machine lacks it.
     pub fn for_isa(isa: Isa) -> Option<Self> {
-        isa.is_available().then_some(Self { isa })
+        isa.is_available().then_some(Self { isa, precision: Precision::F32 })
     }
 
     /// The instruction set these kernels run on.
     pub fn isa(self) -> Isa {
         self.isa
+    }
+
+    /// The same instruction set with products in another precision.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// What products compute in.
+    pub fn precision(self) -> Precision {
+        self.precision
     }
 
     /// Runs a kernel, compiled for this handle's instruction set.
@@ -81,7 +102,7 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 | Isa::Avx512Bf16 => {
                 // SAFETY: a `Kernels` is only made of an available `Isa`.
-                unsafe { crate::simd::Avx512::run(kernel) }
+                unsafe { crate::simd::Avx512::<false>::run(kernel) }
             }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => {
@@ -94,6 +115,19 @@ impl Kernels {
                 unsafe { crate::simd::Neon::run(kernel) }
             }
             _ => kernel.run(Portable),
+        }
+    }
+
+    /// As `run`, for kernels that multiply pairs of bf16.
+    #[inline]
+    pub(crate) fn run_pairs<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => {
+                // SAFETY: a `Kernels` is only made of an available `Isa`.
+                unsafe { crate::simd::Avx512::<true>::run(kernel) }
+            }
+            _ => self.run(kernel),
         }
     }
 }

@@ -4,13 +4,13 @@
 //! Everything hangs off [`Kernels`], a small copyable handle that names the instruction set its methods run on:
 //!
 //! ```
-//! use looped_ops::{Kernels, PackedMatrix, Start};
+//! use looped_ops::{Kernels, PackedMatrix, Scratch, Start};
 //!
 //! let kernels = Kernels::best();
 //! let weight = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; // (out = 2, in = 3), as PyTorch's `Linear`
 //! let forward = PackedMatrix::linear_forward(kernels, &weight, 2, 3); // for y = x W^T
 //! let mut y = [0.0; 2];
-//! kernels.matmul(&[1.0, 0.0, 1.0], &forward, Start::Bias(&[0.5, 0.5]), &mut y);
+//! kernels.matmul(&[1.0, 0.0, 1.0], &forward, Start::Bias(&[0.5, 0.5]), &mut y, &mut Scratch::new());
 //! assert_eq!(y, [4.5, 10.5]);
 //! ```
 //!
@@ -33,4 +33,4 @@ mod simd;
 pub use attention::AttentionShape;
 pub use buffer::{AlignedBuffer, Scratch};
 pub use gemm::{PackedMatrix, Start};
-pub use isa::{Isa, Kernels};
+pub use isa::{Isa, Kernels, Precision};

@@ -35,6 +35,27 @@ pub(crate) trait Simd: Copy {
     const TILE_ROWS: usize;
     const TILE_VECTORS: usize;
 
+    /// Even and odd elements of `2 LANES` consecutive ones, `a` first.
+    fn unzip(self, a: Self::F, b: Self::F) -> (Self::F, Self::F);
+    /// Two bf16 in each lane, rounded to nearest: `low`'s in the lower half of the bits.
+    fn pair(self, low: Self::F, high: Self::F) -> Self::F;
+    /// Pairs of neighbours of `2 LANES` consecutive values.
+    #[inline(always)]
+    fn pair_neighbours(self, a: Self::F, b: Self::F) -> Self::F {
+        let (low, high) = self.unzip(a, b);
+        self.pair(low, high)
+    }
+    /// `c + a.low * b.low + a.high * b.high`, of pairs of bf16.
+    #[inline(always)]
+    fn dot_pairs(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        let c = self.mul_add(self.low_half(a), self.low_half(b), c);
+        self.mul_add(self.high_half(a), self.high_half(b), c)
+    }
+    /// The lower half of each lane's bits as the upper half of a float: the first of a pair of bf16.
+    fn low_half(self, a: Self::F) -> Self::F;
+    /// The upper half of each lane's bits: the second of a pair of bf16.
+    fn high_half(self, a: Self::F) -> Self::F;
+
     /// Runs a kernel as a function of its own, not inlined.
     fn call<K: Kernel>(self, kernel: K) -> K::Output;
 

@@ -36,9 +36,15 @@ fn extent(count: usize, step: usize, length: usize) -> usize {
     if count == 0 || length == 0 { 0 } else { (count - 1) * step + length }
 }
 
+/// With `PAIRS`, each element of `a` and `b` is two bf16, of two steps of the reduction.
+///
 /// Computes a tile of `rows <= TILE_ROWS` rows and `columns <= TILE_VECTORS * LANES` columns.
 #[inline(always)]
-pub(crate) fn multiply<S: Simd, const TRANSPOSED: bool>(s: S, rows: usize, tile: Tile<'_>) {
+pub(crate) fn multiply<S: Simd, const TRANSPOSED: bool, const PAIRS: bool>(
+    s: S,
+    rows: usize,
+    tile: Tile<'_>,
+) {
     let vectors = tile.columns.div_ceil(S::LANES);
     let (a_runs, a_run) = if TRANSPOSED { (tile.steps, rows) } else { (rows, tile.steps) };
     assert!(extent(a_runs, tile.a_step, a_run) <= tile.a.len());
@@ -57,10 +63,10 @@ pub(crate) fn multiply<S: Simd, const TRANSPOSED: bool>(s: S, rows: usize, tile:
                 // The comparisons with constants remove the sizes an instruction set doesn't use.
                 $($r if $r <= S::TILE_ROWS => match vectors {
                     // The assertions above are what `Checked` promises; `vectors` is what `columns` needs.
-                    1 => s.call(Checked::<$r, 1, TRANSPOSED>(tile)),
-                    2 if S::TILE_VECTORS >= 2 => s.call(Checked::<$r, 2, TRANSPOSED>(tile)),
-                    3 if S::TILE_VECTORS >= 3 => s.call(Checked::<$r, 3, TRANSPOSED>(tile)),
-                    4 if S::TILE_VECTORS >= 4 => s.call(Checked::<$r, 4, TRANSPOSED>(tile)),
+                    1 => s.call(Checked::<$r, 1, TRANSPOSED, PAIRS>(tile)),
+                    2 if S::TILE_VECTORS >= 2 => s.call(Checked::<$r, 2, TRANSPOSED, PAIRS>(tile)),
+                    3 if S::TILE_VECTORS >= 3 => s.call(Checked::<$r, 3, TRANSPOSED, PAIRS>(tile)),
+                    4 if S::TILE_VECTORS >= 4 => s.call(Checked::<$r, 4, TRANSPOSED, PAIRS>(tile)),
                     _ => assert_eq!(vectors, 0, "a tile is too wide"),
                 },)*
                 _ => assert_eq!(rows, 0, "a tile is too high"),
@@ -80,10 +86,12 @@ pub(crate) fn tile_rows<S: Simd>(left: usize) -> usize {
 /// `(VECTORS - 1) * LANES + 1 ..= VECTORS * LANES`; made by [`multiply`] only.
 ///
 /// A kernel of its own, so that it is compiled as its own function and gets all registers for its accumulators.
-struct Checked<'a, const ROWS: usize, const VECTORS: usize, const TRANSPOSED: bool>(Tile<'a>);
+struct Checked<'a, const ROWS: usize, const VECTORS: usize, const TRANSPOSED: bool, const PAIRS: bool>(
+    Tile<'a>,
+);
 
-impl<const ROWS: usize, const VECTORS: usize, const TRANSPOSED: bool> Kernel
-    for Checked<'_, ROWS, VECTORS, TRANSPOSED>
+impl<const ROWS: usize, const VECTORS: usize, const TRANSPOSED: bool, const PAIRS: bool> Kernel
+    for Checked<'_, ROWS, VECTORS, TRANSPOSED, PAIRS>
 {
     type Output = ();
     #[inline(always)]
@@ -109,7 +117,11 @@ impl<const ROWS: usize, const VECTORS: usize, const TRANSPOSED: bool> Kernel
                 // SAFETY: row i < ROWS, step p < steps of `a`, inside the slice (`Checked`).
                 let left = s.splat(unsafe { *left });
                 for v in 0..VECTORS {
-                    acc[i][v] = s.mul_add(left, right[v], acc[i][v]);
+                    acc[i][v] = if PAIRS {
+                        s.dot_pairs(left, right[v], acc[i][v])
+                    } else {
+                        s.mul_add(left, right[v], acc[i][v])
+                    };
                 }
             }
             // These may pass the slices' ends after the last step, where they aren't read any more.

@@ -35,6 +35,20 @@ unsafe fn first(n: usize) -> __m256i {
     }
 }
 
+/// Rounds to bf16, ties to even; the lower half of the bits is left over.
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+unsafe fn round(x: __m256) -> __m256i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let bits = _mm256_castps_si256(x);
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+        _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)))
+    }
+}
+
 // SAFETY, for every block below that isn't annotated: `self` exists only inside `run`, so the machine has AVX2 and FMA,
 // the only features the intrinsics ask for.
 #[allow(clippy::undocumented_unsafe_blocks)]
@@ -107,6 +121,31 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn bits_to_exponent(self, a: __m256) -> __m256 {
         unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(a))) }
+    }
+    #[inline(always)]
+    fn unzip(self, a: __m256, b: __m256) -> (__m256, __m256) {
+        unsafe {
+            let even = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
+            let odd = _mm256_castps_pd(_mm256_shuffle_ps::<0b11_01_11_01>(a, b));
+            let even = _mm256_permute4x64_pd::<0b11_01_10_00>(even);
+            let odd = _mm256_permute4x64_pd::<0b11_01_10_00>(odd);
+            (_mm256_castpd_ps(even), _mm256_castpd_ps(odd))
+        }
+    }
+    #[inline(always)]
+    fn pair(self, low: __m256, high: __m256) -> __m256 {
+        unsafe {
+            let low = _mm256_srli_epi32::<16>(round(low));
+            _mm256_castsi256_ps(_mm256_blend_epi16::<0b1010_1010>(low, round(high)))
+        }
+    }
+    #[inline(always)]
+    fn low_half(self, a: __m256) -> __m256 {
+        unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(a))) }
+    }
+    #[inline(always)]
+    fn high_half(self, a: __m256) -> __m256 {
+        unsafe { _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(0xffff_0000u32 as i32))) }
     }
     #[inline(always)]
     fn keep_first(self, a: __m256, n: usize, fill: __m256) -> __m256 {

@@ -2,23 +2,39 @@
 
 use super::{Kernel, Simd};
 use std::arch::x86_64::*;
+use std::mem::transmute;
 
-/// Exists only where the machine has the features `run` names.
+/// Exists only where the machine has the features `run` names, and AVX512-BF16 if `BF16`.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512<const BF16: bool>(());
 
-impl Avx512 {
+impl Avx512<false> {
     /// # Safety
     /// The machine has these features.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     pub(crate) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
-        kernel.run(Avx512(()))
+        kernel.run(Self(()))
     }
 
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    fn run_outlined<K: Kernel>(self, kernel: K) -> K::Output {
-        kernel.run(self)
+    fn run_outlined<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Self(()))
+    }
+}
+
+impl Avx512<true> {
+    /// # Safety
+    /// The machine has these features.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+    pub(crate) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Self(()))
+    }
+
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+    fn run_outlined<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Self(()))
     }
 }
 
@@ -27,10 +43,47 @@ fn first(n: usize) -> __mmask16 {
     if n >= 16 { 0xffff } else { (1u16 << n) - 1 }
 }
 
-// SAFETY, for every block below that isn't annotated: `self` exists only inside `run`, so the machine has AVX-512F and
-// AVX-512DQ, the only features the intrinsics ask for.
+/// Rounds to bf16, ties to even; the lower half of the bits is left over.
+///
+/// # Safety
+/// The machine has AVX-512F.
+#[inline(always)]
+unsafe fn round(x: __m512) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let bits = _mm512_castps_si512(x);
+        let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+        _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)))
+    }
+}
+
+/// Word `i` of the result is word `i / 2` of the first half, then of the second, by turns.
+const INTERLEAVED: [i16; 32] = {
+    let mut index = [0; 32];
+    let mut i = 0;
+    while i < 32 {
+        index[i] = (i / 2 + i % 2 * 16) as i16;
+        i += 1;
+    }
+    index
+};
+
+/// Lane `i` of the result is element `2 i` of two vectors.
+const EVEN: [i32; 16] = {
+    let mut index = [0; 16];
+    let mut i = 0;
+    while i < 16 {
+        index[i] = 2 * i as i32;
+        i += 1;
+    }
+    index
+};
+
+// SAFETY, for every block below that isn't annotated: `self` exists only inside `run`, so the machine has AVX-512F, BW
+// and DQ, and BF16 where that is asked for; the intrinsics need no others. `__m512`, `__m512i` and `__m512bh` are the
+// same 64 bytes of plain data.
 #[allow(clippy::undocumented_unsafe_blocks)]
-impl Simd for Avx512 {
+impl<const BF16: bool> Simd for Avx512<BF16> {
     type F = __m512;
     const LANES: usize = 16;
     const TILE_ROWS: usize = 6;
@@ -38,7 +91,11 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn call<K: Kernel>(self, kernel: K) -> K::Output {
-        unsafe { self.run_outlined(kernel) }
+        if BF16 {
+            unsafe { Avx512::<true>::run_outlined(kernel) }
+        } else {
+            unsafe { Avx512::<false>::run_outlined(kernel) }
+        }
     }
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
@@ -99,6 +156,57 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn bits_to_exponent(self, a: __m512) -> __m512 {
         unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(a))) }
+    }
+    #[inline(always)]
+    fn unzip(self, a: __m512, b: __m512) -> (__m512, __m512) {
+        unsafe {
+            // SAFETY of the load: `EVEN` is 64 bytes.
+            let even = _mm512_loadu_epi32(EVEN.as_ptr());
+            let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+            (_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b))
+        }
+    }
+    #[inline(always)]
+    fn pair(self, low: __m512, high: __m512) -> __m512 {
+        if BF16 {
+            unsafe {
+                let both: __m512i = transmute(_mm512_cvtne2ps_pbh(high, low));
+                // SAFETY of the load: `INTERLEAVED` is 64 bytes.
+                let index = _mm512_loadu_epi16(INTERLEAVED.as_ptr());
+                _mm512_castsi512_ps(_mm512_permutexvar_epi16(index, both))
+            }
+        } else {
+            unsafe {
+                let low = _mm512_srli_epi32::<16>(round(low));
+                _mm512_castsi512_ps(_mm512_mask_mov_epi16(low, 0xaaaa_aaaa, round(high)))
+            }
+        }
+    }
+    #[inline(always)]
+    fn pair_neighbours(self, a: __m512, b: __m512) -> __m512 {
+        if BF16 {
+            unsafe { transmute(_mm512_cvtne2ps_pbh(b, a)) }
+        } else {
+            let (low, high) = self.unzip(a, b);
+            self.pair(low, high)
+        }
+    }
+    #[inline(always)]
+    fn dot_pairs(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        if BF16 {
+            unsafe { _mm512_dpbf16_ps(c, transmute(a), transmute(b)) }
+        } else {
+            let c = self.mul_add(self.low_half(a), self.low_half(b), c);
+            self.mul_add(self.high_half(a), self.high_half(b), c)
+        }
+    }
+    #[inline(always)]
+    fn low_half(self, a: __m512) -> __m512 {
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(a))) }
+    }
+    #[inline(always)]
+    fn high_half(self, a: __m512) -> __m512 {
+        unsafe { _mm512_and_ps(a, _mm512_castsi512_ps(_mm512_set1_epi32(0xffff_0000u32 as i32))) }
     }
     #[inline(always)]
     fn keep_first(self, a: __m512, n: usize, fill: __m512) -> __m512 {

@@ -22,6 +22,21 @@ impl Neon {
     }
 }
 
+/// Rounds to bf16, ties to even; the lower half of the bits is left over.
+///
+/// # Safety
+/// The machine has NEON.
+#[inline(always)]
+#[allow(unused_unsafe)]
+unsafe fn round(x: float32x4_t) -> uint32x4_t {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let bits = vreinterpretq_u32_f32(x);
+        let odd = vandq_u32(vshrq_n_u32::<16>(bits), vdupq_n_u32(1));
+        vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)))
+    }
+}
+
 // SAFETY, for every block below that isn't annotated: `self` exists only inside `run`, so the machine has NEON, the only
 // feature the intrinsics ask for.
 #[allow(clippy::undocumented_unsafe_blocks)]
@@ -99,6 +114,22 @@ impl Simd for Neon {
     #[inline(always)]
     fn bits_to_exponent(self, a: Self::F) -> Self::F {
         unsafe { vreinterpretq_f32_u32(vshlq_n_u32::<23>(vreinterpretq_u32_f32(a))) }
+    }
+    #[inline(always)]
+    fn unzip(self, a: Self::F, b: Self::F) -> (Self::F, Self::F) {
+        unsafe { (vuzp1q_f32(a, b), vuzp2q_f32(a, b)) }
+    }
+    #[inline(always)]
+    fn pair(self, low: Self::F, high: Self::F) -> Self::F {
+        unsafe { vreinterpretq_f32_u32(vsriq_n_u32::<16>(round(high), round(low))) }
+    }
+    #[inline(always)]
+    fn low_half(self, a: Self::F) -> Self::F {
+        unsafe { vreinterpretq_f32_u32(vshlq_n_u32::<16>(vreinterpretq_u32_f32(a))) }
+    }
+    #[inline(always)]
+    fn high_half(self, a: Self::F) -> Self::F {
+        unsafe { vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(0xffff_0000))) }
     }
     #[inline(always)]
     fn keep_first(self, a: Self::F, n: usize, fill: Self::F) -> Self::F {

@@ -21,6 +21,13 @@ macro_rules! lanes {
     }};
 }
 
+/// Rounds to bf16, ties to even; the lower half of the bits is left over.
+#[inline(always)]
+fn round(x: f32) -> u32 {
+    let bits = x.to_bits();
+    bits.wrapping_add(0x7fff + (bits >> 16 & 1))
+}
+
 impl Simd for Portable {
     type F = [f32; LANES];
     const LANES: usize = LANES;
@@ -94,6 +101,23 @@ impl Simd for Portable {
     #[inline(always)]
     fn bits_to_exponent(self, a: Self::F) -> Self::F {
         lanes!(i => f32::from_bits(a[i].to_bits() << 23))
+    }
+    #[inline(always)]
+    fn unzip(self, a: Self::F, b: Self::F) -> (Self::F, Self::F) {
+        let both = |i: usize| if i < LANES { a[i] } else { b[i - LANES] };
+        (lanes!(i => both(2 * i)), lanes!(i => both(2 * i + 1)))
+    }
+    #[inline(always)]
+    fn pair(self, low: Self::F, high: Self::F) -> Self::F {
+        lanes!(i => f32::from_bits(round(low[i]) >> 16 | round(high[i]) & 0xffff_0000))
+    }
+    #[inline(always)]
+    fn low_half(self, a: Self::F) -> Self::F {
+        lanes!(i => f32::from_bits(a[i].to_bits() << 16))
+    }
+    #[inline(always)]
+    fn high_half(self, a: Self::F) -> Self::F {
+        lanes!(i => f32::from_bits(a[i].to_bits() & 0xffff_0000))
     }
     #[inline(always)]
     fn keep_first(self, a: Self::F, n: usize, fill: Self::F) -> Self::F {

@@ -55,7 +55,11 @@ fn tanh_to_two_in_ten_million_near_zero_too() {
             let (mut c, mut h) = ([0.0], [0.0]);
             kernels.lstm_cell(1, &mut [40.0, -40.0, x, 40.0], &[0.0], &mut c, &mut h);
             let want = f64::from(x).tanh();
-            assert!((f64::from(c[0]) - want).abs() <= 2.5e-7 * want.abs(), "tanh({x}) = {}, not {want}", c[0]);
+            assert!(
+                (f64::from(c[0]) - want).abs() <= 2.5e-7 * want.abs(),
+                "tanh({x}) = {}, not {want}",
+                c[0]
+            );
         }
     }
 }

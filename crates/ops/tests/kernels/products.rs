@@ -1,7 +1,7 @@
 //! The three products of a linear layer, and what is fused into them.
 
 use crate::{all_kernels, assert_close, gelu::reference as gelu, values, wide};
-use looped_ops::{Isa, Kernels, PackedMatrix, Scratch, Start};
+use looped_ops::{Isa, Kernels, PackedMatrix, Precision, Scratch, Start};
 use proptest::prelude::*;
 
 /// (rows, inner) times (inner, columns).
@@ -15,6 +15,13 @@ fn product(a: &[f32], b: &[f32], rows: usize, inner: usize, columns: usize) -> V
         }
     }
     out
+}
+
+/// To nearest, ties to even.
+fn round_to_bf16(x: f32) -> f32 {
+    let (below, rest) = (x.to_bits() & 0xffff_0000, x.to_bits() & 0xffff);
+    let up = rest > 0x8000 || (rest == 0x8000 && below & 0x1_0000 != 0);
+    f32::from_bits(if up { below + 0x1_0000 } else { below })
 }
 
 fn transpose(x: &[f32], rows: usize, columns: usize) -> Vec<f32> {
@@ -38,7 +45,7 @@ proptest! {
             let packed = PackedMatrix::linear_forward(kernels, &w, out, inputs);
             for start in [Start::Zero, Start::Output, Start::Bias(&bias), Start::BiasResidual(&bias, &residual)] {
                 let mut y = residual.clone();
-                kernels.matmul(&x, &packed, start, &mut y);
+                kernels.matmul(&x, &packed, start, &mut y, &mut Scratch::new());
                 let want: Vec<f64> = plain.iter().enumerate().map(|(i, sum)| sum + match start {
                     Start::Zero => 0.0,
                     Start::Output => f64::from(residual[i]),
@@ -57,7 +64,7 @@ proptest! {
         for kernels in all_kernels() {
             let packed = PackedMatrix::linear_backward(kernels, &w, out, inputs);
             let mut dx = vec![f32::NAN; rows * inputs];
-            kernels.matmul(&dy, &packed, Start::Zero, &mut dx);
+            kernels.matmul(&dy, &packed, Start::Zero, &mut dx, &mut Scratch::new());
             assert_close("dx", kernels, &dx, &want, 3e-6);
         }
     }
@@ -83,19 +90,44 @@ proptest! {
         for kernels in all_kernels() {
             let packed = PackedMatrix::linear_forward(kernels, &w, out, inputs);
             let (mut got_pre, mut got_act) = (vec![f32::NAN; rows * out], vec![f32::NAN; rows * out]);
-            kernels.matmul_gelu(&x, &packed, &bias, &mut got_pre, &mut got_act);
+            kernels.matmul_gelu(&x, &packed, &bias, &mut got_pre, &mut got_act, &mut Scratch::new());
             assert_close("pre", kernels, &got_pre, &pre, 3e-6);
             assert_close("act", kernels, &got_act, &act, 4e-6);
             let mut only = vec![f32::NAN; rows * out];
-            kernels.matmul_gelu_only(&x, &packed, &bias, &mut only);
+            kernels.matmul_gelu_only(&x, &packed, &bias, &mut only, &mut Scratch::new());
             prop_assert_eq!(&only, &got_act);
 
             let before = got_pre.clone();
             let mut grad = vec![f32::NAN; rows * out];
-            kernels.matmul_gelu_backward(&x, &packed, &mut got_pre, &mut grad);
+            kernels.matmul_gelu_backward(&x, &packed, &mut got_pre, &mut grad, &mut Scratch::new());
             let want: Vec<f64> = sum.iter().zip(&before).map(|(d, &pre)| d * gelu(f64::from(pre)).1).collect();
             assert_close("gradient", kernels, &grad, &want, 4e-6);
             prop_assert_eq!(&got_pre, &got_act);
+        }
+    }
+
+    #[test]
+    fn products_in_bf16((rows, inputs, out) in sizes(), seed: u64) {
+        let (x, w, dy) = (values(seed, rows * inputs), values(seed ^ 1, out * inputs), values(seed ^ 2, rows * out));
+        let before = values(seed ^ 3, out * inputs);
+        let [x16, w16, dy16] = [&x, &w, &dy].map(|x| x.iter().map(|&x| round_to_bf16(x)).collect::<Vec<_>>());
+        let y_want = product(&x16, &transpose(&w16, out, inputs), rows, inputs, out);
+        let dx_want = product(&dy16, &w16, rows, out, inputs);
+        let dw_want: Vec<f64> = product(&transpose(&dy16, rows, out), &x16, out, rows, inputs)
+            .iter().zip(wide(&before)).map(|(sum, before)| sum + before).collect();
+        let mut scratch = Scratch::new();
+        for kernels in all_kernels().into_iter().map(|kernels| kernels.with_precision(Precision::Bf16)) {
+            let packed = PackedMatrix::linear_forward(kernels, &w, out, inputs);
+            let mut y = vec![f32::NAN; rows * out];
+            kernels.matmul(&x, &packed, Start::Zero, &mut y, &mut scratch);
+            assert_close("y", kernels, &y, &y_want, 3e-6);
+            let packed = PackedMatrix::linear_backward(kernels, &w, out, inputs);
+            let mut dx = vec![f32::NAN; rows * inputs];
+            kernels.matmul(&dy, &packed, Start::Zero, &mut dx, &mut scratch);
+            assert_close("dx", kernels, &dx, &dx_want, 3e-6);
+            let mut dw = before.clone();
+            kernels.add_weight_gradient(&dy, &x, rows, &mut dw, &mut scratch);
+            assert_close("dw", kernels, &dw, &dw_want, 3e-6);
         }
     }
 
@@ -147,12 +179,24 @@ fn a_matrix_packed_for_another_instruction_set_is_refused() {
     let portable = Kernels::for_isa(Isa::Portable).expect("always there");
     let best = Kernels::best();
     assert_ne!(portable, best, "packed for: nothing to test on this machine");
-    best.matmul(&[1.0], &PackedMatrix::linear_forward(portable, &[1.0], 1, 1), Start::Zero, &mut [0.0]);
+    best.matmul(
+        &[1.0],
+        &PackedMatrix::linear_forward(portable, &[1.0], 1, 1),
+        Start::Zero,
+        &mut [0.0],
+        &mut Scratch::new(),
+    );
 }
 
 #[test]
 #[should_panic(expected = "left side")]
 fn a_left_side_of_another_size_is_refused() {
     let kernels = Kernels::best();
-    kernels.matmul(&[1.0; 3], &PackedMatrix::zeros(kernels, 2, 2), Start::Zero, &mut [0.0; 4]);
+    kernels.matmul(
+        &[1.0; 3],
+        &PackedMatrix::zeros(kernels, 2, 2),
+        Start::Zero,
+        &mut [0.0; 4],
+        &mut Scratch::new(),
+    );
 }
