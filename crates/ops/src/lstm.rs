@@ -21,7 +21,7 @@ impl Kernels {
         assert_eq!(c_prev.len(), c.len(), "lstm_cell: c_prev isn't as c");
         assert_eq!(h.len(), c.len(), "lstm_cell: h isn't as c");
         if !c.is_empty() {
-            assert!(width > 0 && c.len() % width == 0, "lstm_cell: c isn't rows of {width}");
+            assert!(width > 0 && c.len().is_multiple_of(width), "lstm_cell: c isn't rows of {width}");
             self.run(Forward { width, gates, c_prev, c, h });
         }
     }
@@ -45,7 +45,10 @@ impl Kernels {
             assert_eq!(matrix.len(), c.len(), "lstm_cell_backward: c_prev, dh and dc aren't as c");
         }
         if !c.is_empty() {
-            assert!(width > 0 && c.len() % width == 0, "lstm_cell_backward: c isn't rows of {width}");
+            assert!(
+                width > 0 && c.len().is_multiple_of(width),
+                "lstm_cell_backward: c isn't rows of {width}"
+            );
             self.run(Backward { width, gates, c_prev, c, dh, dc });
         }
     }

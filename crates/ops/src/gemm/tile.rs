@@ -94,6 +94,7 @@ impl<const ROWS: usize, const VECTORS: usize, const TRANSPOSED: bool, const PAIR
     for Checked<'_, ROWS, VECTORS, TRANSPOSED, PAIRS>
 {
     type Output = ();
+    #[allow(clippy::needless_range_loop)] // plain counted loops are the ones the compiler unrolls whole
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let t = self.0;

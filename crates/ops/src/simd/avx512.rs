@@ -170,7 +170,7 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     fn pair(self, low: __m512, high: __m512) -> __m512 {
         if BF16 {
             unsafe {
-                let both: __m512i = transmute(_mm512_cvtne2ps_pbh(high, low));
+                let both = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
                 // SAFETY of the load: `INTERLEAVED` is 64 bytes.
                 let index = _mm512_loadu_epi16(INTERLEAVED.as_ptr());
                 _mm512_castsi512_ps(_mm512_permutexvar_epi16(index, both))
@@ -185,7 +185,7 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     #[inline(always)]
     fn pair_neighbours(self, a: __m512, b: __m512) -> __m512 {
         if BF16 {
-            unsafe { transmute(_mm512_cvtne2ps_pbh(b, a)) }
+            unsafe { transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(b, a)) }
         } else {
             let (low, high) = self.unzip(a, b);
             self.pair(low, high)
@@ -194,7 +194,7 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     #[inline(always)]
     fn dot_pairs(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         if BF16 {
-            unsafe { _mm512_dpbf16_ps(c, transmute(a), transmute(b)) }
+            unsafe { _mm512_dpbf16_ps(c, transmute::<__m512, __m512bh>(a), transmute::<__m512, __m512bh>(b)) }
         } else {
             let c = self.mul_add(self.low_half(a), self.low_half(b), c);
             self.mul_add(self.high_half(a), self.high_half(b), c)
