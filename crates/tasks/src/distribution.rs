@@ -1,0 +1,133 @@
+//! The kinds of prompts that a model was not trained on.
+
+use looped_core::{Objective, Problems, schemars};
+use serde::{Deserialize, Serialize};
+
+/// What the prompts of a function class look like; all but `standard` are the out-of-distribution prompts of
+/// arXiv 2208.01066, section 4.
+///
+/// z stands for the standard normal x that the same generator gives without a shift; d for the coordinates in use.
+/// Where the *query* is spoken of, it is the last point, predicted from all others: the score to look at is that of
+/// the last point, and an error per number k of examples takes prompts of k + 1 points for each k.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Distribution {
+    /// As in training: x = z.
+    Standard {},
+    /// The examples lie in one random quadrant (orthant): x = |z| s, with random signs s per prompt. The query is z.
+    RandomQuadrants {},
+    /// The examples lie in one random quadrant, x = |z| s, and the query in the opposite one, -|z| s.
+    OppositeQuadrants {},
+    /// The query is orthogonal to all examples and as long as z; needs fewer than d examples.
+    OrthogonalQuery {},
+    /// The query is one of the examples, drawn uniformly; with no examples it is z.
+    RepeatedQuery {},
+    /// x lies in a random subspace of d/2 dimensions (rounded down, at least 1), fresh for each prompt.
+    ///
+    /// z is projected on it and scaled by sqrt(d / (d/2)), so that |x|^2 has mean d still.
+    HalfSubspace {},
+    /// x = A z, where A is symmetric with eigenvalues proportional to 1/i in a random basis, fresh for each prompt.
+    ///
+    /// The covariance of x has eigenvalues proportional to 1/i^2; |x|^2 has mean d still.
+    SkewedCovariance {},
+    /// x = factor z.
+    ScaledInputs {
+        /// What x is multiplied by.
+        #[schemars(range(min = 0.000_001, max = 1_000_000.0))]
+        factor: f64,
+    },
+    /// y = factor f(x).
+    ScaledOutputs {
+        /// What y is multiplied by.
+        #[schemars(range(min = 0.000_001, max = 1_000_000.0))]
+        factor: f64,
+    },
+    /// y = f(x) + e with e ~ N(0, std^2) on every y, the query's too.
+    LabelNoise {
+        /// Standard deviation of the noise.
+        #[schemars(range(min = 0.0, max = 1000.0))]
+        std: f64,
+    },
+}
+
+impl Distribution {
+    /// The published suite: every shift, scales 1/3, 1/2, 2 and 3, noise of standard deviation 1.
+    #[must_use]
+    pub fn suite() -> Vec<Self> {
+        const FACTORS: [f64; 4] = [1.0 / 3.0, 0.5, 2.0, 3.0];
+        let mut suite = vec![
+            Self::RandomQuadrants {},
+            Self::OppositeQuadrants {},
+            Self::OrthogonalQuery {},
+            Self::RepeatedQuery {},
+            Self::HalfSubspace {},
+            Self::SkewedCovariance {},
+        ];
+        suite.extend(FACTORS.map(|factor| Self::ScaledInputs { factor }));
+        suite.extend(FACTORS.map(|factor| Self::ScaledOutputs { factor }));
+        suite.push(Self::LabelNoise { std: 1.0 });
+        suite
+    }
+
+    /// The name in tables and files, settings included, as in `scaled_inputs_0.5`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let short = |value: f64| (value * 1000.0).round() / 1000.0;
+        match self {
+            Self::Standard {} => "standard".into(),
+            Self::RandomQuadrants {} => "random_quadrants".into(),
+            Self::OppositeQuadrants {} => "opposite_quadrants".into(),
+            Self::OrthogonalQuery {} => "orthogonal_query".into(),
+            Self::RepeatedQuery {} => "repeated_query".into(),
+            Self::HalfSubspace {} => "half_subspace".into(),
+            Self::SkewedCovariance {} => "skewed_covariance".into(),
+            Self::ScaledInputs { factor } => format!("scaled_inputs_{}", short(*factor)),
+            Self::ScaledOutputs { factor } => format!("scaled_outputs_{}", short(*factor)),
+            Self::LabelNoise { std } => format!("label_noise_{}", short(*std)),
+        }
+    }
+
+    /// Whether only the last point is shifted against the others, so that its error alone says something.
+    #[must_use]
+    pub const fn shifts_query(&self) -> bool {
+        matches!(
+            self,
+            Self::RandomQuadrants {}
+                | Self::OppositeQuadrants {}
+                | Self::OrthogonalQuery {}
+                | Self::RepeatedQuery {}
+        )
+    }
+
+    /// The most points that a prompt with `dims` coordinates can have; `None` if there is no limit.
+    #[must_use]
+    pub const fn most_points(&self, dims: usize) -> Option<usize> {
+        match self {
+            Self::OrthogonalQuery {} => Some(dims),
+            _ => None,
+        }
+    }
+
+    /// Whether the shift makes sense for what a task learns: a class label can't be scaled or have normal noise.
+    #[must_use]
+    pub const fn suits(&self, objective: Objective) -> bool {
+        !matches!(
+            (self, objective),
+            (Self::ScaledOutputs { .. } | Self::LabelNoise { .. }, Objective::CrossEntropy)
+        )
+    }
+
+    /// Reports settings that can't work; keys are relative to the distribution's table.
+    pub fn validate(&self, problems: &mut Problems) {
+        match *self {
+            Self::ScaledInputs { factor } | Self::ScaledOutputs { factor } => {
+                problems.require((1e-6..=1e6).contains(&factor), "factor", || {
+                    format!("is {factor}; allowed: 1e-6 to 1e6")
+                });
+            }
+            Self::LabelNoise { std } => problems
+                .require((0.0..=1000.0).contains(&std), "std", || format!("is {std}; allowed: 0 to 1000")),
+            _ => {}
+        }
+    }
+}

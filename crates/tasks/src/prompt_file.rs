@@ -1,0 +1,74 @@
+//! Prompts in a safetensors file: `xs` (N, n, d) and `ys` (N, n), f32.
+
+use std::path::Path;
+
+use looped_core::Prompts;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+/// Reads every prompt of a file. The message of a failure says what is wrong, not with which file.
+pub(crate) fn read(path: &Path) -> Result<Prompts, String> {
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let file =
+        SafeTensors::deserialize(&bytes).map_err(|error| format!("is no safetensors file: {error}"))?;
+    let (xs, ys) = (tensor(&file, "xs", 3)?, tensor(&file, "ys", 2)?);
+    let &[prompts, points, n_dims] = xs.shape() else { return Err(rank("xs", 3, xs.shape())) };
+    if ys.shape() != [prompts, points] {
+        return Err(format!(
+            "xs has shape {:?} and ys {:?}; ys must have shape {:?}, a y for every x",
+            xs.shape(),
+            ys.shape(),
+            [prompts, points]
+        ));
+    }
+    if prompts == 0 || points == 0 || n_dims == 0 {
+        return Err(format!("is empty: xs has shape {:?}", xs.shape()));
+    }
+    Ok(Prompts { xs: finite("xs", &xs)?, ys: finite("ys", &ys)?, prompts, points, n_dims })
+}
+
+fn tensor<'a>(file: &SafeTensors<'a>, name: &str, expected_rank: usize) -> Result<TensorView<'a>, String> {
+    let Ok(tensor) = file.tensor(name) else {
+        let mut names = file.names();
+        names.sort_unstable();
+        let found = if names.is_empty() { "nothing".into() } else { names.join(", ") };
+        return Err(format!(
+            "has no tensor `{name}`; it needs xs (N, n, d) and ys (N, n), and holds {found}"
+        ));
+    };
+    if tensor.dtype() != Dtype::F32 {
+        return Err(format!("{name} has type {:?}, expected F32", tensor.dtype()));
+    }
+    if tensor.shape().len() != expected_rank {
+        return Err(rank(name, expected_rank, tensor.shape()));
+    }
+    Ok(tensor)
+}
+
+fn rank(name: &str, expected: usize, shape: &[usize]) -> String {
+    format!("{name} has shape {shape:?}, expected {expected} axes")
+}
+
+/// The values of a tensor, if all are finite.
+fn finite(name: &str, tensor: &TensorView<'_>) -> Result<Vec<f32>, String> {
+    let values: Vec<f32> =
+        tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(values),
+        Some(flat) => Err(format!(
+            "{name}{:?} is {}; every value must be finite",
+            index(flat, tensor.shape()),
+            values[flat]
+        )),
+    }
+}
+
+/// The index along each axis of a row-major position.
+fn index(mut flat: usize, shape: &[usize]) -> Vec<usize> {
+    let mut index = vec![0; shape.len()];
+    for (i, size) in index.iter_mut().zip(shape).rev() {
+        *i = flat % size;
+        flat /= size;
+    }
+    index
+}
