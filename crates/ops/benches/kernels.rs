@@ -27,14 +27,14 @@ fn attention(criterion: &mut Criterion) {
         let shape = AttentionShape { tokens, prefix, heads, head_size };
         let width = heads * head_size;
         let (qkv, prefix_qkv) = (matrix(tokens * 3 * width), matrix(prefix * 3 * width));
-        let (mut out, mut log_sums) = (matrix(tokens * width), matrix(heads * tokens));
+        let (mut out, mut softmax) = (matrix(tokens * width), matrix(shape.kept()));
         let (dout, mut dqkv, mut dprefix) = (matrix(tokens * width), qkv.clone(), prefix_qkv.clone());
         let mut group =
             criterion.benchmark_group(format!("attention {tokens}+{prefix}, {heads}x{head_size}"));
         group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(400));
         group.bench_function("forward", |bencher| {
             bencher
-                .iter(|| kernels.attention(shape, &qkv, &prefix_qkv, &mut out, &mut log_sums, &mut scratch));
+                .iter(|| kernels.attention(shape, &qkv, &prefix_qkv, &mut out, &mut softmax, &mut scratch));
         });
         group.bench_function("backward", |bencher| {
             bencher.iter(|| {
@@ -42,7 +42,7 @@ fn attention(criterion: &mut Criterion) {
                     shape,
                     &qkv,
                     &prefix_qkv,
-                    &log_sums,
+                    &softmax,
                     &dout,
                     &mut dqkv,
                     &mut dprefix,

@@ -1,7 +1,7 @@
 //! Causal attention of one sequence, all heads, on the fused output of the query-key-value layer.
 //!
 //! A few query rows at a time, so that scores never leave the first-level cache; nothing right of the diagonal is
-//! computed but what fills up a vector. Backward, probabilities come again from the scores and each row's log-sum-exp.
+//! computed but what fills up a vector. Backward, probabilities come again from the scores and what [`Kernels::attention`] keeps of each row.
 
 use crate::buffer::Scratch;
 use crate::gemm::pack::copy_padded;
@@ -27,11 +27,16 @@ pub struct AttentionShape {
 }
 
 impl AttentionShape {
+    /// Floats kept of a forward pass for the backward pass: `(heads, tokens, 2)`.
+    pub fn kept(self) -> usize {
+        2 * self.heads * self.tokens
+    }
+
     fn width(self) -> usize {
         self.heads * self.head_size
     }
 
-    fn check(self, qkv: &[f32], prefix: &[f32], out: &[f32], log_sums: &[f32]) {
+    fn check(self, qkv: &[f32], prefix: &[f32], out: &[f32], softmax: &[f32]) {
         let width = self.width();
         assert_eq!(qkv.len(), self.tokens * 3 * width, "attention: qkv isn't ({}, 3 * {width})", self.tokens);
         assert_eq!(
@@ -41,29 +46,29 @@ impl AttentionShape {
             self.prefix
         );
         assert_eq!(out.len(), self.tokens * width, "attention: out isn't ({}, {width})", self.tokens);
-        assert_eq!(log_sums.len(), self.heads * self.tokens, "attention: log_sums isn't (heads, tokens)");
+        assert_eq!(softmax.len(), self.kept(), "attention: softmax isn't (heads, tokens, 2)");
     }
 }
 
 impl Kernels {
-    /// `out = softmax(q k^T / sqrt(head_size)) v` for each head, causal; `log_sums` keeps each row's log-sum-exp for the
-    /// backward pass.
+    /// `out = softmax(q k^T / sqrt(head_size)) v` for each head, causal; `softmax` keeps each row's
+    /// largest scaled score, negated, and the inverse of its sum of exponentials, for the backward pass.
     ///
     /// # Shapes
     /// With `width = heads * head_size`: `qkv` (tokens, 3 width), each row queries, keys, values, heads contiguous;
-    /// `prefix_qkv` (prefix, 3 width), of which keys and values are read; `out` (tokens, width); `log_sums` (heads, tokens).
+    /// `prefix_qkv` (prefix, 3 width), of which keys and values are read; `out` (tokens, width); `softmax` (heads, tokens, 2).
     pub fn attention(
         self,
         shape: AttentionShape,
         qkv: &[f32],
         prefix_qkv: &[f32],
         out: &mut [f32],
-        log_sums: &mut [f32],
+        softmax: &mut [f32],
         scratch: &mut Scratch,
     ) {
-        shape.check(qkv, prefix_qkv, out, log_sums);
+        shape.check(qkv, prefix_qkv, out, softmax);
         if !out.is_empty() {
-            self.run(Forward { rows: Rows { shape, qkv, prefix: prefix_qkv }, out, log_sums, scratch });
+            self.run(Forward { rows: Rows { shape, qkv, prefix: prefix_qkv }, out, softmax, scratch });
         }
     }
 
@@ -71,7 +76,7 @@ impl Kernels {
     /// added to, its queries' part is left alone.
     ///
     /// # Shapes
-    /// `qkv`, `prefix_qkv`, `log_sums` as in the forward pass, `dout` (tokens, width), `dqkv` as `qkv`, `dprefix_qkv` as
+    /// `qkv`, `prefix_qkv`, `softmax` as in the forward pass, `dout` (tokens, width), `dqkv` as `qkv`, `dprefix_qkv` as
     /// `prefix_qkv`.
     #[allow(clippy::too_many_arguments)]
     pub fn attention_backward(
@@ -79,13 +84,13 @@ impl Kernels {
         shape: AttentionShape,
         qkv: &[f32],
         prefix_qkv: &[f32],
-        log_sums: &[f32],
+        softmax: &[f32],
         dout: &[f32],
         dqkv: &mut [f32],
         dprefix_qkv: &mut [f32],
         scratch: &mut Scratch,
     ) {
-        shape.check(qkv, prefix_qkv, dout, log_sums);
+        shape.check(qkv, prefix_qkv, dout, softmax);
         assert_eq!(dqkv.len(), qkv.len(), "attention_backward: dqkv isn't as qkv");
         assert_eq!(
             dprefix_qkv.len(),
@@ -94,7 +99,7 @@ impl Kernels {
         );
         if !dout.is_empty() {
             let rows = Rows { shape, qkv, prefix: prefix_qkv };
-            self.run(Backward { rows, log_sums, dout, dqkv, dprefix: dprefix_qkv, scratch });
+            self.run(Backward { rows, softmax, dout, dqkv, dprefix: dprefix_qkv, scratch });
         }
     }
 }
@@ -258,16 +263,11 @@ fn weighted_sum<S: Simd, const TRANSPOSED: bool>(
     }
 }
 
-/// Zeros right of the first `visible` values of a row of scores, as far as any tile reads.
+/// Zeros from the whole vector `at` on, as far as any tile reads of a row of `visible` scores.
 #[inline(always)]
-fn clear_after<S: Simd>(s: S, row: &mut [f32], visible: usize) {
-    let mut at = visible - visible % S::LANES;
-    let zero = s.splat(0.0);
-    let kept = s.keep_first(s.load(&row[at..]), visible - at, zero);
-    s.store(&mut row[at..], kept);
-    at += S::LANES;
+fn clear<S: Simd>(s: S, row: &mut [f32], mut at: usize, visible: usize) {
     while at < visible + S::TILE_ROWS {
-        s.store(&mut row[at..], zero);
+        s.store(&mut row[at..], s.splat(0.0));
         at += S::LANES;
     }
 }
@@ -275,7 +275,7 @@ fn clear_after<S: Simd>(s: S, row: &mut [f32], visible: usize) {
 struct Forward<'a> {
     rows: Rows<'a>,
     out: &'a mut [f32],
-    log_sums: &'a mut [f32],
+    softmax: &'a mut [f32],
     scratch: &'a mut Scratch,
 }
 
@@ -283,7 +283,7 @@ impl Kernel for Forward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { rows, out, log_sums, scratch } = self;
+        let Self { rows, out, softmax, scratch } = self;
         let AttentionShape { tokens, prefix, heads, head_size: size } = rows.shape;
         let (width, all, step) = (rows.shape.width(), rows.all(), rows.score_step::<S>());
         let scale = 1.0 / (size as f32).sqrt();
@@ -303,14 +303,14 @@ impl Kernel for Forward<'_> {
                 let limit = prefix + first + count;
                 let queries = &rows.qkv[first * rows.step() + rows.offset(Part::Query, head)..];
                 scores(s, queries, rows.step(), keys, size, all, limit, count, score, step);
-                let mut inverse = [0.0; 8];
-                for i in 0..count {
-                    let visible = prefix + first + i + 1;
+                // Row by row, but one pass after the other: rows don't wait for each other's sums.
+                let kept = &mut softmax[2 * (head * tokens + first)..][..2 * count];
+                for (i, kept) in kept.chunks_exact_mut(2).enumerate() {
+                    kept[0] = -scale * largest(s, &score[i * step..][..step], prefix + first + i + 1);
+                }
+                for (i, kept) in kept.chunks_exact_mut(2).enumerate() {
                     let row = &mut score[i * step..][..step];
-                    let (max, sum) = exponentials(s, row, visible, scale);
-                    clear_after(s, row, visible);
-                    log_sums[head * tokens + first + i] = max * scale + sum.ln();
-                    inverse[i] = 1.0 / sum;
+                    kept[1] = 1.0 / exponentials(s, row, prefix + first + i + 1, scale, kept[0]);
                 }
                 let out = &mut out[first * width + head * size..];
                 weighted_sum::<S, false>(
@@ -326,8 +326,8 @@ impl Kernel for Forward<'_> {
                     width,
                     TileStart::Zero,
                 );
-                for i in 0..count {
-                    multiply_row(s, &mut out[i * width..][..size], inverse[i]);
+                for (i, kept) in kept.chunks_exact(2).enumerate() {
+                    multiply_row(s, &mut out[i * width..][..size], kept[1]);
                 }
                 first += count;
             }
@@ -335,30 +335,43 @@ impl Kernel for Forward<'_> {
     }
 }
 
-/// Replaces scores by `exp(scale * (score - max))`; returns the largest score and the sum.
+/// The largest of the first `visible` scores.
 #[inline(always)]
-fn exponentials<S: Simd>(s: S, row: &mut [f32], visible: usize, scale: f32) -> (f32, f32) {
+fn largest<S: Simd>(s: S, row: &[f32], visible: usize) -> f32 {
     let lowest = s.splat(f32::NEG_INFINITY);
     let mut max = lowest;
     let mut at = 0;
-    while at < visible {
-        let x = s.load(&row[at..]);
-        let x = if visible - at < S::LANES { s.keep_first(x, visible - at, lowest) } else { x };
-        max = s.max(x, max);
+    while at + S::LANES <= visible {
+        max = s.max(s.load(&row[at..]), max);
         at += S::LANES;
     }
-    let max = s.max_lane(max);
-    let (factor, shift) = (s.splat(scale), s.splat(-max * scale));
+    if at < visible {
+        max = s.max(s.keep_first(s.load(&row[at..]), visible - at, lowest), max);
+    }
+    s.max_lane(max)
+}
+
+/// Replaces scores by `exp(scale * score + shift)`, zeros after the first `visible`; returns the sum.
+#[inline(always)]
+fn exponentials<S: Simd>(s: S, row: &mut [f32], visible: usize, scale: f32, shift: f32) -> f32 {
+    let (factor, shift) = (s.splat(scale), s.splat(shift));
     let mut sum = s.splat(0.0);
     let mut at = 0;
-    while at < visible {
+    while at + S::LANES <= visible {
         let e = exp(s, s.mul_add(s.load(&row[at..]), factor, shift));
         s.store(&mut row[at..], e);
-        let e = if visible - at < S::LANES { s.keep_first(e, visible - at, s.splat(0.0)) } else { e };
         sum = s.add(sum, e);
         at += S::LANES;
     }
-    (max, s.sum(sum))
+    if at < visible {
+        let e = exp(s, s.mul_add(s.load(&row[at..]), factor, shift));
+        let e = s.keep_first(e, visible - at, s.splat(0.0));
+        s.store(&mut row[at..], e);
+        sum = s.add(sum, e);
+        at += S::LANES;
+    }
+    clear(s, row, at, visible);
+    s.sum(sum)
 }
 
 #[inline(always)]
@@ -376,7 +389,7 @@ fn multiply_row<S: Simd>(s: S, row: &mut [f32], factor: f32) {
 
 struct Backward<'a> {
     rows: Rows<'a>,
-    log_sums: &'a [f32],
+    softmax: &'a [f32],
     dout: &'a [f32],
     dqkv: &'a mut [f32],
     dprefix: &'a mut [f32],
@@ -387,7 +400,7 @@ impl Kernel for Backward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { rows, log_sums, dout, dqkv, dprefix, scratch } = self;
+        let Self { rows, softmax, dout, dqkv, dprefix, scratch } = self;
         let AttentionShape { tokens, prefix, heads, head_size: size } = rows.shape;
         let (width, all, step, row_step) =
             (rows.shape.width(), rows.all(), rows.score_step::<S>(), rows.step());
@@ -429,9 +442,8 @@ impl Kernel for Backward<'_> {
                     for i in 0..count {
                         let visible = prefix + first + i + 1;
                         let (p, d) = (&mut p[i * step..][..step], &mut d[i * step..][..step]);
-                        score_gradient(s, p, d, visible, scale, log_sums[head * tokens + first + i]);
-                        clear_after(s, p, visible);
-                        clear_after(s, d, visible);
+                        let kept = &softmax[2 * (head * tokens + first + i)..][..2];
+                        score_gradient(s, p, d, visible, scale, kept[0], kept[1]);
                     }
                     let dq = &mut dqkv[first * row_step + rows.offset(Part::Query, head)..];
                     let range = 0..limit;
@@ -474,19 +486,29 @@ impl Kernel for Backward<'_> {
     }
 }
 
-/// From a row's scores and the gradients of its probabilities: its probabilities, and the gradients of its unscaled scores.
+/// From a row's scores and the gradients of its probabilities: its probabilities, and the gradients of its unscaled
+/// scores, both 0 after the first `visible`.
 #[inline(always)]
-fn score_gradient<S: Simd>(s: S, p: &mut [f32], d: &mut [f32], visible: usize, scale: f32, log_sum: f32) {
-    let (factor, shift) = (s.splat(scale), s.splat(-log_sum));
+fn score_gradient<S: Simd>(
+    s: S,
+    p: &mut [f32],
+    d: &mut [f32],
+    visible: usize,
+    scale: f32,
+    shift: f32,
+    inverse_sum: f32,
+) {
+    let (factor, shift, inverse) = (s.splat(scale), s.splat(shift), s.splat(inverse_sum));
     let mut dot = s.splat(0.0);
     let mut at = 0;
     while at < visible {
-        let e = exp(s, s.mul_add(s.load(&p[at..]), factor, shift));
+        let e = s.mul(exp(s, s.mul_add(s.load(&p[at..]), factor, shift)), inverse);
         let e = if visible - at < S::LANES { s.keep_first(e, visible - at, s.splat(0.0)) } else { e };
         s.store(&mut p[at..], e);
         dot = s.mul_add(e, s.load(&d[at..]), dot);
         at += S::LANES;
     }
+    clear(s, p, at, visible);
     let dot = s.splat(s.sum(dot));
     let mut at = 0;
     while at < visible {
@@ -495,4 +517,5 @@ fn score_gradient<S: Simd>(s: S, p: &mut [f32], d: &mut [f32], visible: usize, s
         s.store(&mut d[at..], gradient);
         at += S::LANES;
     }
+    clear(s, d, at, visible);
 }

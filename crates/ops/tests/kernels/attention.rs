@@ -61,15 +61,15 @@ fn check(shape: AttentionShape, seed: u64) {
     let dprefix: Vec<f64> = want.dprefix.iter().zip(wide(&held)).map(|(d, held)| d + held).collect();
     let mut scratch = Scratch::new();
     for kernels in all_kernels() {
-        let (mut out, mut log_sums) = (vec![f32::NAN; tokens * width], vec![f32::NAN; heads * tokens]);
-        kernels.attention(shape, &qkv, &prefix, &mut out, &mut log_sums, &mut scratch);
+        let (mut out, mut softmax) = (vec![f32::NAN; tokens * width], vec![f32::NAN; shape.kept()]);
+        kernels.attention(shape, &qkv, &prefix, &mut out, &mut softmax, &mut scratch);
         assert_close("out", kernels, &out, &want.out, 5e-6);
         let (mut got, mut got_prefix) = (vec![f32::NAN; tokens * 3 * width], held.clone());
         kernels.attention_backward(
             shape,
             &qkv,
             &prefix,
-            &log_sums,
+            &softmax,
             &dout,
             &mut got,
             &mut got_prefix,
