@@ -35,6 +35,9 @@ pub enum Problem {
         "has {0} bytes, more than there is memory for; save the weights alone, without the optimizer's state"
     )]
     TooLargeForMemory(u64),
+    /// A file without a byte in it.
+    #[error("is empty; fetch or save it again")]
+    Empty,
     /// Neither format's first bytes.
     #[error(
         "holds neither safetensors nor a checkpoint of torch.save; weights are read from .safetensors files and \
@@ -95,8 +98,8 @@ pub enum Problem {
     },
     /// The file asks for far more memory than it has bytes.
     #[error(
-        "{what} asks for {asks} bytes, but a file of {size} bytes may ask for {limit} at most; it is damaged, or \
-         made to exhaust the memory"
+        "{what} asks for {asks} bytes, more than is left of the {limit} that a file of {size} bytes may ask for in \
+         all; it is damaged, or made to exhaust the memory: fetch it again, or save the weights alone"
     )]
     TooLarge {
         /// What asks for it.
@@ -128,10 +131,16 @@ pub enum Problem {
     },
 }
 
-/// A text of the file's in a message: quoted, control characters escaped, and not longer than a line.
-pub(crate) fn shown(text: &str) -> String {
-    const LONGEST: usize = 120;
+/// A text out of the file, or of another library about it, as part of a message: control characters escaped, and cut
+/// to a length that can be read.
+pub(crate) fn line(text: &str) -> String {
+    const LONGEST: usize = 160;
     let short: String = text.chars().take(LONGEST).collect();
     let more = if short.len() < text.len() { "..." } else { "" };
-    format!("`{}{more}`", short.escape_debug())
+    format!("{}{more}", short.escape_debug())
+}
+
+/// A name out of the file, quoted.
+pub(crate) fn shown(name: &str) -> String {
+    format!("`{}`", line(name))
 }

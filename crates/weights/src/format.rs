@@ -1,10 +1,9 @@
 //! What a file is, by its content and not by its name.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::{Error, Problem};
+use crate::{Error, Problem, open};
 
 /// A format that weights come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +21,7 @@ const HEAD: usize = 512;
 
 impl Format {
     /// The format that a file with these first bytes (512 are enough) claims to have.
+    #[must_use]
     pub fn of(head: &[u8]) -> Option<Self> {
         let tar = head.get(257..262) == Some(b"ustar");
         match head {
@@ -33,18 +33,21 @@ impl Format {
             _ => None,
         }
     }
+
+    pub(crate) fn claimed(head: &[u8]) -> Result<Self, Problem> {
+        let nothing = if head.is_empty() { Problem::Empty } else { Problem::Unknown };
+        Self::of(head).ok_or(nothing)
+    }
 }
 
-/// The format of the file at `path`, or [`Problem::Unknown`].
+/// The format of the file at `path`, or [`Problem::Unknown`] or [`Problem::Empty`].
 pub fn detect(path: &Path) -> Result<Format, Error> {
     let head = || -> Result<Vec<u8>, Problem> {
         let mut head = Vec::with_capacity(HEAD);
-        File::open(path)?.take(HEAD as u64).read_to_end(&mut head)?;
+        open(path)?.0.take(HEAD as u64).read_to_end(&mut head)?;
         Ok(head)
     };
-    head()
-        .and_then(|head| Format::of(&head).ok_or(Problem::Unknown))
-        .map_err(|problem| Error::new(path, problem))
+    head().and_then(|head| Format::claimed(&head)).map_err(|problem| Error::new(path, problem))
 }
 
 #[cfg(test)]

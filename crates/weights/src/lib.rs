@@ -63,7 +63,7 @@ pub fn read(path: &Path) -> Result<Weights, Error> {
 
 /// The weights in a file's bytes; as [`read`].
 pub fn from_bytes(bytes: &[u8]) -> Result<Weights, Problem> {
-    match Format::of(bytes).ok_or(Problem::Unknown)? {
+    match Format::claimed(bytes)? {
         Format::Safetensors => safetensors::read(bytes),
         Format::TorchZip => torch_zip::read(bytes),
         Format::TorchLegacy => Err(Problem::Legacy),
@@ -72,13 +72,19 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Weights, Problem> {
 
 /// The bytes of a regular file: no more than it had when it was opened.
 fn contents(path: &Path) -> Result<Vec<u8>, Problem> {
-    let len = std::fs::metadata(path)?;
-    if !len.is_file() {
+    let (file, len) = open(path)?;
+    let mut bytes = Vec::new();
+    let room = usize::try_from(len).ok().and_then(|len| bytes.try_reserve_exact(len).ok());
+    room.ok_or(Problem::TooLargeForMemory(len))?;
+    file.take(len).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A regular file and its length. Anything else could go on for ever, or never begin.
+fn open(path: &Path) -> Result<(File, u64), Problem> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
         return Err(Problem::NotAFile);
     }
-    let mut bytes = Vec::new();
-    let size = usize::try_from(len.len()).ok();
-    size.and_then(|size| bytes.try_reserve_exact(size).ok()).ok_or(Problem::TooLargeForMemory(len.len()))?;
-    File::open(path)?.take(len.len()).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    Ok((File::open(path)?, metadata.len()))
 }

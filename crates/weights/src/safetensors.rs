@@ -6,7 +6,7 @@ use std::fmt;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use crate::error::shown;
+use crate::error::{line, shown};
 use crate::kind::Kind;
 use crate::names::{insert, is_mask};
 use crate::{Array, Problem, Weights};
@@ -28,7 +28,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Weights, Problem> {
 }
 
 fn unsound(what: impl AsRef<str>) -> Problem {
-    Problem::Safetensors { what: what.as_ref().escape_debug().to_string() }
+    Problem::Safetensors { what: line(what.as_ref()) }
 }
 
 /// The header, whose length stands before it in eight bytes, and what follows it.

@@ -7,7 +7,7 @@ use std::io::{Cursor, Read};
 use zip::{CompressionMethod, ZipArchive};
 
 use crate::budget::Budget;
-use crate::error::shown;
+use crate::error::{line, shown};
 use crate::kind::Kind;
 use crate::names::{insert, is_mask};
 use crate::pickle::{Pickle, Value};
@@ -33,7 +33,8 @@ fn tensors<'a, 'p>(pickle: &'a Pickle<'p>) -> Result<Vec<(&'p str, &'a View<'p>)
             return Err(Problem::NoWeights { found: "a state dict with a key that is no text".into() });
         };
         let view = pickle.tensor(*value).ok_or_else(|| {
-            let what = "is not a tensor; a state dict holds tensors only".into();
+            let what =
+                "is not a tensor; a state dict holds tensors only: leave it out, and save again".into();
             Problem::Tensor { name: shown(name), what }
         })?;
         if !is_mask(name, &view.shape) {
@@ -163,7 +164,9 @@ const OUTSIDE: &str = "lies outside its storage; the file is damaged: fetch or s
 fn afford(name: &str, view: &View, budget: &mut Budget) -> Result<(), Problem> {
     let wrong = |what: &str| Problem::Tensor { name: shown(name), what: what.into() };
     if view.storage.kind == Kind::Other {
-        return Err(wrong("holds no floating-point numbers; a parameter must: convert it with .float()"));
+        return Err(wrong(
+            "holds no real floating-point numbers; a parameter must: convert it with .float()",
+        ));
     }
     let count = view.count().ok_or_else(|| wrong(OUTSIDE))?;
     let bytes = (count as u64).saturating_mul(size_of::<f32>() as u64).saturating_add(name.len() as u64);
@@ -171,5 +174,5 @@ fn afford(name: &str, view: &View, budget: &mut Budget) -> Result<(), Problem> {
 }
 
 fn unsound(what: impl AsRef<str>) -> Problem {
-    Problem::Archive { what: what.as_ref().escape_debug().to_string() }
+    Problem::Archive { what: line(what.as_ref()) }
 }

@@ -57,15 +57,17 @@ fn weights_elsewhere_are_told_where_to_be() {
 
 #[test]
 fn parameters_are_floats() {
-    says("integers.pt", &["holds no floating-point numbers", "convert it with .float()"]);
-    says("complex.pt", &["holds no floating-point numbers"]);
+    says("integers.pt", &["holds no real floating-point numbers", "convert it with .float()"]);
+    says("complex.pt", &["holds no real floating-point numbers"]);
 }
 
 #[test]
 fn sizes_are_held_against_the_file() {
     says(
         "expanded.pt",
-        &["tensor `_read_in.bias` asks for 4398046511117 bytes, but a file of 1584 bytes may"],
+        &[
+            "tensor `_read_in.bias` asks for 4398046511117 bytes, more than is left of the 287488 that a file of 1584",
+        ],
     );
     says("bomb.pt", &["asks for 16777", "made to exhaust the memory"]);
     says("huge.pt", &["its entry `data/0`: 2147483648 bytes are declared, in a file of 1556 bytes"]);
@@ -75,6 +77,10 @@ fn sizes_are_held_against_the_file() {
 fn paths_that_are_no_files() {
     assert!(message(&data("absent.pt")).contains("cannot be read: No such file"));
     assert!(message(&data(".")).contains("is not a regular file"));
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty.pt");
+    std::fs::write(&empty, b"").unwrap();
+    assert!(message(&empty).contains("is empty"));
     #[cfg(unix)]
     assert!(message(Path::new("/dev/zero")).contains("is not a regular file"));
 }
@@ -88,7 +94,8 @@ fn every_truncation_is_an_error() {
             let problem = looped_weights::from_bytes(&bytes[..len]).unwrap_err();
             let damaged = matches!(
                 problem,
-                Problem::Unknown
+                Problem::Empty
+                    | Problem::Unknown
                     | Problem::Archive { .. }
                     | Problem::Safetensors { .. }
                     | Problem::Unsupported { .. }
