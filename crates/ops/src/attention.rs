@@ -8,7 +8,7 @@ use crate::gemm::pack::copy_padded;
 use crate::gemm::tile::{Tile, TileStart, multiply, tile_rows};
 use crate::isa::Kernels;
 use crate::math::exp;
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, prefetch};
 
 /// Query rows whose probabilities the backward pass holds at once; a multiple of every tile's height.
 const BLOCK: usize = 96;
@@ -142,6 +142,25 @@ impl<'a> Rows<'a> {
             Some(token) => &self.qkv[token * self.step()..],
         };
         &row[at..at + self.shape.head_size]
+    }
+
+    /// Brings what the next head needs nearer while this one is computed: a head's part of a row is short, and rows are
+    /// far apart, which the machine doesn't foresee. `first..last` of the queries are done with, so as large a share.
+    #[inline(always)]
+    fn prefetch(&self, head: usize, first: usize, last: usize) {
+        if head >= self.shape.heads {
+            return;
+        }
+        let share = |token: usize| self.all() * token / self.shape.tokens;
+        for token in share(first)..share(last) {
+            prefetch(self.seen(Part::Key, head, token));
+            prefetch(self.seen(Part::Value, head, token));
+        }
+        for token in first..last {
+            prefetch(
+                &self.qkv[token * self.step() + self.offset(Part::Query, head)..][..self.shape.head_size],
+            );
+        }
     }
 
     /// Tokens a query can see at most.
@@ -301,6 +320,7 @@ impl Kernel for Forward<'_> {
             while first < tokens {
                 let count = tile_rows::<S>(tokens - first);
                 let limit = prefix + first + count;
+                rows.prefetch(head + 1, first, first + count);
                 let queries = &rows.qkv[first * rows.step() + rows.offset(Part::Query, head)..];
                 scores(s, queries, rows.step(), keys, size, all, limit, count, score, step);
                 // Row by row, but one pass after the other: rows don't wait for each other's sums.
@@ -433,6 +453,12 @@ impl Kernel for Backward<'_> {
                 while first < bottom {
                     let count = tile_rows::<S>(bottom - first);
                     let limit = prefix + first + count;
+                    rows.prefetch(head + 1, first, first + count);
+                    if head + 1 < heads {
+                        for token in first..first + count {
+                            prefetch(&dout[token * width + (head + 1) * size..][..size]);
+                        }
+                    }
                     let queries = &rows.qkv[first * row_step + rows.offset(Part::Query, head)..];
                     let p = &mut probabilities[(first - top) * step..];
                     let d = &mut dscores[(first - top) * step..];

@@ -20,6 +20,19 @@ pub(crate) use avx512::Avx512;
 pub(crate) use neon::Neon;
 pub(crate) use portable::Portable;
 
+/// Asks for a slice to be brought into the cache, where the machine can be asked.
+#[inline(always)]
+pub(crate) fn prefetch(x: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in x.chunks(16) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: prefetching has no effect that a program can see, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = x;
+}
+
 /// A computation over vectors of any width. Implementations mark `run` and everything generic below it
 /// `#[inline(always)]`, and use no closures there: code that is not inlined is compiled without the instruction set.
 pub(crate) trait Kernel {
