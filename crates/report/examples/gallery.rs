@@ -1,0 +1,122 @@
+//! Draws figures of the kinds that reports hold, from made-up numbers, to be looked at after a change to `plot`.
+//!
+//! ```text
+//! cargo run -p looped-report --example gallery -- /tmp/gallery
+//! ```
+
+use looped_report::plot::{Band, Curve, Figure, Marker, Reference, Scale};
+use std::path::Path;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = std::env::args().nth(1).ok_or("usage: gallery FOLDER")?;
+    std::fs::create_dir_all(&folder)?;
+    let figures = [
+        ("examples_linear", error_by_examples()),
+        ("examples_log", log(error_by_examples())),
+        ("loops", error_by_loops()),
+        ("variants", variants()),
+        ("training", training()),
+        ("blocks", blocks()),
+        ("empty", Figure::new("Nothing yet", "in-context examples", "squared error")),
+    ];
+    for (name, figure) in figures {
+        let path = Path::new(&folder).join(name);
+        std::fs::write(path.with_extension("svg"), figure.svg())?;
+        std::fs::write(path.with_extension("png"), figure.png(3.0)?)?;
+    }
+    Ok(())
+}
+
+/// An interval that is the mean times and over a factor.
+fn band(mean: impl Iterator<Item = f64>, factor: f64) -> Band {
+    let mean: Vec<f64> = mean.collect();
+    let [low, high] = [1.0 / factor, factor].map(|by| mean.iter().map(|v| v * by).collect());
+    Band { mean, low, high }
+}
+
+/// Roughly the curves of the paper's figure for linear regression, d = 20, over 0 to 40 examples.
+fn looped(k: f64) -> f64 {
+    if k < 20.0 { 1.0 - k / 20.8 + 0.004 } else { 0.0242 * (-(k - 20.0) / 3.0).exp() + 0.00078 }
+}
+
+fn error_by_examples() -> Figure {
+    let points = || (0..=40).map(f64::from);
+    let x = || points().collect::<Vec<_>>();
+    let mut figure = Figure::new("Linear regression, d = 20", "in-context examples", "squared error / d");
+    figure.curves = vec![
+        Curve::model("looped transformer", x(), band(points().map(looped), 1.12)),
+        Curve::baseline("least squares", x(), band(points().map(|k| (1.0 - k / 20.0).max(0.0)), 1.05)),
+        Curve::baseline(
+            "averaging",
+            x(),
+            band(points().map(|k| if k == 0.0 { 1.0 } else { 21.0 / (20.0 + k) * 0.9 }), 1.04),
+        ),
+        Curve::baseline(
+            "3 nearest neighbours",
+            x(),
+            band(points().map(|k| 1.0 - 0.25 * (k / 40.0).sqrt()), 1.04),
+        ),
+    ];
+    figure
+}
+
+fn error_by_loops() -> Figure {
+    let points = || (1..=500).map(f64::from);
+    let curve = |rate: f64, end: f64| points().map(move |t| (-t * rate).exp() + end);
+    let x = || points().collect::<Vec<_>>();
+    let diverging = points().map(|t| (-t * 0.3).exp() + 0.002 + ((t - 30.0) * 0.2).max(0.0).exp() * 1e-4);
+    let mut figure = Figure::new("Error at the last query, over loops", "loops", "squared error / d");
+    (figure.x_scale, figure.y_scale) = (Scale::Log, Scale::Log);
+    figure.ceiling = Some(2.0);
+    figure.curves = vec![
+        Curve::model("with injection", x(), band(curve(0.3, 0.0012), 1.2)),
+        Curve::model("without injection", x(), band(diverging, 1.2)),
+    ];
+    figure.markers = vec![
+        Marker { x: 20.0, label: "trained: 20 loops".into() },
+        Marker { x: 30.0, label: "trained: 30 loops".into() },
+    ];
+    figure.reference = Some(Reference { y: 1.0, label: "predicting zero".into() });
+    figure
+}
+
+fn variants() -> Figure {
+    let points = || (0..=40).map(f64::from);
+    let x = || points().collect::<Vec<_>>();
+    let mut figure = log(error_by_examples());
+    figure.title =
+        "Injection of the last n tokens only, against all tokens, mean and interval over three seeds".into();
+    figure.curves.remove(0);
+    for (i, name) in ["all tokens", "last 75", "last 55", "last 20"].into_iter().enumerate() {
+        let worse = 1.0 + 2.0 * i as f64;
+        let band = band(points().map(|k| (looped(k) * worse).min(1.0 - k / 60.0)), 1.3);
+        figure.curves.insert(i, Curve::model(name, x(), band));
+    }
+    figure
+}
+
+fn log(mut figure: Figure) -> Figure {
+    figure.y_scale = Scale::Log;
+    figure
+}
+
+fn training() -> Figure {
+    let mut figure = Figure::new("", "training steps", "validation loss");
+    let points = || (0..20_000).step_by(10).map(f64::from);
+    let noise = |s: f64| 1.0 + 0.12 * (s * 12.9898).sin() + 0.08 * (s * 78.233).sin();
+    for (name, start) in [("1 block", 9000.0), ("2 blocks", 6000.0), ("4 blocks", 4000.0)] {
+        let loss = points().map(|s: f64| noise(s) * (0.03 + 1.0 / (1.0 + ((s - start) / 700.0).exp())));
+        figure.curves.push(Curve::model(name, points().collect(), Band::line(loss.collect())));
+    }
+    figure
+}
+
+fn blocks() -> Figure {
+    let mut figure = Figure::new("Blocks a loop", "FLOPs of the training", "squared error / d");
+    (figure.x_scale, figure.y_scale) = (Scale::Log, Scale::Log);
+    let mean = [0.05, 0.011, 0.004].into_iter();
+    figure.curves.push(Curve::model("transformer", vec![1.2e15, 2.4e15, 4.8e15], band(mean, 1.4)));
+    let mean = [0.09, 0.051, 0.06].into_iter();
+    figure.curves.push(Curve::model("LSTM", vec![0.8e15, 1.6e15, 3.2e15], band(mean, 1.3)));
+    figure
+}
