@@ -1,22 +1,22 @@
-//! An experiment: what is learnt, by which model, how, and how it's judged.
+//! The experiment file: what is learnt, by which model, how it's trained and how it's judged.
 
 use std::sync::Arc;
 
-use looped_core::{Baseline, ModelConfig, Task, schemars};
+use looped_core::{Baseline, ModelConfig, Task};
 use looped_curriculum::Curriculum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An experiment, resolved: every key has its value.
+/// An experiment: every key has its value.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
-    /// Names the run, and its directory.
+    /// Names the run and its folder.
     pub name: String,
-    /// Fixes every random number.
+    /// Fixes every random number: parameters, prompts, all.
     #[serde(default)]
     pub seed: u64,
-    /// The source of prompts.
+    /// Where prompts come from.
     #[schemars(schema_with = "looped_core::parts::task_schema")]
     pub task: Box<dyn Task>,
     /// The model.
@@ -28,67 +28,141 @@ pub struct Experiment {
     pub evaluation: EvaluationConfig,
 }
 
-/// The `[training]` table.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+/// How a model is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
     /// Prompts in a batch.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub batch_size: usize,
     /// Adam's learning rate.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1000))]
     pub learning_rate: f64,
-    /// L2 decay, added to the gradient.
+    /// L2 decay: this times a parameter is added to its gradient.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 1000))]
     pub weight_decay: f64,
     /// Steps in all.
+    #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
     pub train_steps: usize,
-    /// How many of the last loops carry gradient.
+    /// How many of the last loops carry gradient; while the curriculum has fewer loops, all do.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub n_loop_window: usize,
-    /// How many of the last loops enter the loss.
+    /// How many of the last loops enter the loss; not given: the whole window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub n_loss_loops: Option<usize>,
-    /// Largest global norm of the gradient.
+    /// Largest norm of all gradients together, which are scaled down to it; not given: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub gradient_clip: Option<f64>,
-    /// Steps between two lines of metrics.
-    #[serde(default = "ten")]
+    /// What computes a step.
+    #[serde(default)]
+    pub engine: Engine,
+    /// Precision of matrix products in training; parameters stay f32.
+    #[serde(default)]
+    pub precision: Precision,
+    /// CPU threads; not given: one a core. Results are equal bit for bit for one thread count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub threads: Option<usize>,
+    /// Steps from one line of metrics to the next.
+    #[serde(default = "log_every_steps")]
+    #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
     pub log_every_steps: usize,
-    /// Steps between two checkpoints.
-    #[serde(default = "k1")]
+    /// Steps from one checkpoint to the next; only the last two are there.
+    #[serde(default = "save_every_steps")]
+    #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
     pub save_every_steps: usize,
-    /// Steps between two kept checkpoints.
-    #[serde(default = "k20")]
+    /// Steps from one checkpoint that is kept for good to the next; 0 keeps none.
+    #[serde(default = "keep_every_steps")]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_u64))]
     pub keep_every_steps: usize,
-    /// Steps between two validation losses.
-    #[serde(default = "k1")]
+    /// Steps from one loss on held-out prompts to the next.
+    #[serde(default = "validate_every_steps")]
+    #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
     pub validate_every_steps: usize,
-    /// Dims, points and loops over the steps.
+    /// Coordinates, points and loops over the steps.
     pub curriculum: Curriculum,
 }
 
-/// The `[evaluation]` table.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+const fn log_every_steps() -> usize {
+    10
+}
+
+const fn save_every_steps() -> usize {
+    1000
+}
+
+const fn keep_every_steps() -> usize {
+    20_000
+}
+
+const fn validate_every_steps() -> usize {
+    500
+}
+
+/// What computes a training step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// `fused` where the model has a fused form and runs on the CPU, else `candle`.
+    #[default]
+    Auto,
+    /// candle's operations one by one: any part, any device.
+    Candle,
+    /// Hand-fused operations on the CPU.
+    Fused,
+}
+
+/// The numbers that matrix products work on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits with f32's range, summed in f32; the fused engine only.
+    Bf16,
+}
+
+/// How a trained model is judged: error per number of in-context examples, beside baselines.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationConfig {
-    /// Fresh prompts.
-    #[serde(default = "k1")]
+    /// Fresh prompts to score.
+    #[serde(default = "prompts")]
+    #[schemars(range(min = 2, max = 100_000_000))]
     pub prompts: usize,
-    /// Loops.
+    /// Loops of the model; not given: the curriculum's last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub loops: Option<usize>,
-    /// Seed of the prompts.
-    #[serde(default)]
+    /// Fixes the prompts, whatever the experiment's seed is.
+    #[serde(default = "evaluation_seed")]
     pub seed: u64,
-    /// Baselines.
-    #[serde(default)]
+    /// Estimators to set beside the model.
+    #[serde(default = "baselines")]
     #[schemars(schema_with = "looped_core::parts::baselines_schema")]
     pub baselines: Vec<Box<dyn Baseline>>,
 }
 
-fn ten() -> usize {
-    10
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        Self { prompts: prompts(), loops: None, seed: evaluation_seed(), baselines: baselines() }
+    }
 }
-fn k1() -> usize {
-    1000
+
+const fn prompts() -> usize {
+    1280
 }
-fn k20() -> usize {
-    20000
+
+const fn evaluation_seed() -> u64 {
+    1
+}
+
+/// Least squares, averaging and 3 nearest neighbours, as far as they are linked into the program.
+fn baselines() -> Vec<Box<dyn Baseline>> {
+    let tables = [r#"{"type":"least_squares"}"#, r#"{"type":"averaging"}"#, r#"{"type":"knn","k":3}"#];
+    tables.iter().filter_map(|table| serde_json::from_str(table).ok()).collect()
 }

@@ -1,41 +1,27 @@
-//! From an experiment file and overrides to a validated experiment.
+//! From an experiment file and `key=value` overrides to a validated [`Experiment`].
+//!
+//! [`load`] reads the file and those it `extends`, translates the published YAML form where it meets it, and lays the
+//! overrides on top. The tree that comes of it is checked against the schema of [`Experiment`], with every linked part's
+//! own schema in its place, before serde sees it: so all problems are told together, each with the file that holds it,
+//! its key, what is allowed and the nearest name.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod check;
+mod error;
 mod experiment;
+mod layers;
+mod load;
+mod overrides;
+mod paths;
+mod read;
+mod resolved;
+mod schema;
+mod semantics;
+mod trail;
+mod translate;
+mod wording;
 
-pub use experiment::{EvaluationConfig, Experiment, Training};
-
-/// Interim.
-pub struct Loaded {
-    /// e
-    pub experiment: Experiment,
-    /// n
-    pub notes: Vec<String>,
-}
-
-/// Interim.
-pub fn load(path: &std::path::Path, overrides: &[String]) -> Result<Loaded, String> {
-    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
-    let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| e.to_string())?;
-    for o in overrides {
-        let t: toml::Table = o.parse().map_err(|e: toml::de::Error| e.to_string())?;
-        fn merge(a: &mut toml::Table, b: toml::Table) {
-            for (k, v) in b {
-                match (a.get_mut(&k), v) {
-                    (Some(toml::Value::Table(x)), toml::Value::Table(y)) => merge(x, y),
-                    (_, v) => {
-                        a.insert(k, v);
-                    }
-                }
-            }
-        }
-        merge(&mut table, t);
-    }
-    Ok(Loaded { experiment: table.try_into().map_err(|e: toml::de::Error| e.to_string())?, notes: vec![] })
-}
-
-impl Experiment {
-    /// Interim.
-    pub fn to_toml(&self) -> Result<String, String> {
-        toml::to_string(self).map_err(|e| e.to_string())
-    }
-}
+pub use error::{ConfigError, Finding};
+pub use experiment::{Engine, EvaluationConfig, Experiment, Precision, Training};
+pub use load::{Loaded, load};
+pub use schema::json_schema;

@@ -1,0 +1,227 @@
+//! Checks a tree of values against a schema, before serde does: serde stops at the first problem, this finds all.
+//!
+//! The schema is the one schemars derives. Where it marks the place of a part, the value's `type` picks one from the
+//! register, and the part's own schema goes on. Tables are closed: a key that the schema doesn't know is a problem.
+
+use figment::value::{Dict, Value};
+use looped_core::{Kind, Part, Problems};
+use serde_json::{Map, Value as Schema};
+
+use crate::wording::{
+    Limits, alternatives, article, choices, expected, integer, key, part_kind, quoted, resolve, shown, suggest, tags,
+    types,
+};
+
+/// Reports everything in which `value` differs from `schema`.
+pub(crate) fn check(value: &Value, schema: &Schema, problems: &mut Problems) {
+    Checker { root: schema, problems }.value(value, schema);
+}
+
+struct Checker<'a> {
+    /// Where `$ref` looks.
+    root: &'a Schema,
+    problems: &'a mut Problems,
+}
+
+impl Checker<'_> {
+    fn value(&mut self, value: &Value, schema: &Schema) {
+        let schema = resolve(schema, self.root);
+        if matches!(value, Value::Empty(..)) && allows_nothing(schema) {
+            return;
+        }
+        if let Some(kind) = part_kind(schema) {
+            return self.part(value, kind, schema);
+        }
+        if let Some(words) = choices(schema, self.root) {
+            return self.word(value, &words, schema);
+        }
+        let alternatives = alternatives(schema);
+        if !alternatives.is_empty() {
+            return self.one_of(value, &alternatives, schema);
+        }
+        let types = types(schema);
+        let allowed = |name: &str| types.is_empty() || types.contains(&name);
+        match value {
+            Value::Dict(_, table) if allowed("object") => self.table(table, schema, None),
+            Value::Array(_, items) if allowed("array") => self.list(items, schema),
+            Value::String(..) | Value::Char(..) if allowed("string") => {}
+            Value::Bool(..) if allowed("boolean") => {}
+            Value::Num(_, number) => match (integer(*number), number.to_f64()) {
+                (Some(n), _) if allowed("integer") || allowed("number") => self.integer(n, schema),
+                (None, Some(x)) if allowed("number") => self.number(x, schema),
+                _ => self.wrong(value, schema),
+            },
+            _ => self.wrong(value, schema),
+        }
+    }
+
+    fn wrong(&mut self, value: &Value, schema: &Schema) {
+        let advice = match value {
+            Value::Num(_, number) if number.to_f64().is_some_and(|x| x.fract() == 0.0 && x.abs() < 1e15) => {
+                format!("; write {}", number.to_f64().unwrap_or_default())
+            }
+            _ => String::new(),
+        };
+        let advice = if types(schema).contains(&"integer") { advice } else { String::new() };
+        let message = format!("is {}, expected {}{advice}", shown(value), expected(schema, self.root));
+        self.problems.report("", message);
+    }
+
+    fn integer(&mut self, n: i128, schema: &Schema) {
+        let limits = Limits::of(schema);
+        if !limits.allow(n as f64) {
+            self.out_of_range(&n.to_string(), limits);
+        } else if i64::try_from(n).is_err() {
+            self.problems.report("", format!("is {n}; allowed: at most {}, the largest integer of TOML", i64::MAX));
+        }
+    }
+
+    fn number(&mut self, x: f64, schema: &Schema) {
+        let limits = Limits::of(schema);
+        if !x.is_finite() || !limits.allow(x) {
+            self.out_of_range(&x.to_string(), limits);
+        }
+    }
+
+    fn out_of_range(&mut self, number: &str, limits: Limits) {
+        let words = limits.words().unwrap_or_else(|| "any finite number".to_owned());
+        self.problems.report("", format!("is {number}; allowed: {words}"));
+    }
+
+    fn word(&mut self, value: &Value, words: &[&str], schema: &Schema) {
+        match value {
+            Value::String(_, word) if words.contains(&word.as_str()) => {}
+            Value::String(_, word) => {
+                self.problems.report("", format!("is {}{}", quoted(word), suggest(word, words)));
+            }
+            _ => self.wrong(value, schema),
+        }
+    }
+
+    fn list(&mut self, items: &[Value], schema: &Schema) {
+        let size = |key: &str| schema.get(key).and_then(Schema::as_u64);
+        let (least, most) = (size("minItems").unwrap_or(0), size("maxItems").unwrap_or(u64::MAX));
+        if (items.len() as u64) < least {
+            self.problems.report("", format!("has {} items; needed: at least {least}", items.len()));
+        }
+        if items.len() as u64 > most {
+            self.problems.report("", format!("has {} items; allowed: at most {most}", items.len()));
+        }
+        let Some(of_each) = schema.get("items") else { return };
+        for (i, item) in items.iter().enumerate() {
+            self.within(&i.to_string(), |this| this.value(item, of_each));
+        }
+    }
+
+    /// A table whose `type` names a part.
+    fn part(&mut self, value: &Value, kind: Kind, schema: &Schema) {
+        let Value::Dict(_, table) = value else { return self.wrong(value, schema) };
+        let tag = match table.get("type") {
+            Some(Value::String(_, tag)) => tag,
+            Some(other) => {
+                let message = format!("is {}, expected the name of {}", shown(other), article(kind));
+                return self.problems.report("type", format!("{message}: {}", tags(kind).join(", ")));
+            }
+            None => {
+                let message = format!("is missing; it names {}: {}", article(kind), tags(kind).join(", "));
+                return self.problems.report("type", message);
+            }
+        };
+        let Some(part) = Part::find(kind, tag) else {
+            let message = format!("is {}, no known {}{}", quoted(tag), kind.name(), suggest(tag, &tags(kind)));
+            return self.problems.report("type", message);
+        };
+        let schema = (part.schema)().to_value();
+        let mut inside = Checker { root: &schema, problems: self.problems };
+        inside.table(table, &schema, Some("type"));
+    }
+
+    /// One of several forms: that whose constant the table has, else that with the fewest problems.
+    fn one_of(&mut self, value: &Value, alternatives: &[&Schema], schema: &Schema) {
+        if let Some(tag) = common_constant(alternatives) {
+            return self.tagged(value, tag, alternatives, schema);
+        }
+        let trials = alternatives.iter().map(|alternative| {
+            let mut problems = Problems::new();
+            Checker { root: self.root, problems: &mut problems }.value(value, alternative);
+            problems
+        });
+        match trials.min_by_key(|problems| problems.found().len()) {
+            Some(best) if best.is_empty() => {}
+            Some(_) if alternatives.len() > 1 => self.wrong(value, schema),
+            Some(best) => {
+                for problem in best.found() {
+                    self.problems.report(&problem.path, problem.message.clone());
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn tagged(&mut self, value: &Value, tag: &str, alternatives: &[&Schema], schema: &Schema) {
+        let Value::Dict(_, table) = value else { return self.wrong(value, schema) };
+        let names: Vec<&str> = alternatives.iter().filter_map(|form| constant(form, tag)).collect();
+        match table.get(tag) {
+            None => self.problems.report(tag, format!("is missing; expected one of: {}", names.join(", "))),
+            Some(Value::String(_, name)) => match names.iter().position(|known| known == name) {
+                Some(form) => self.table(table, alternatives[form], None),
+                None => self.within(tag, |this| this.word(&table[tag], &names, schema)),
+            },
+            Some(other) => {
+                let message = format!("is {}, expected one of: {}", shown(other), names.join(", "));
+                self.problems.report(tag, message);
+            }
+        }
+    }
+
+    /// The keys of a table; `tag` is one that the schema needn't know.
+    fn table(&mut self, table: &Dict, schema: &Schema, tag: Option<&str>) {
+        let none = Map::new();
+        let known = schema.get("properties").and_then(Schema::as_object).unwrap_or(&none);
+        let required: Vec<&str> =
+            schema.get("required").and_then(Schema::as_array).into_iter().flatten().filter_map(Schema::as_str).collect();
+        for (name, of_value) in known {
+            match table.get(name) {
+                Some(value) => self.within(name, |this| this.value(value, of_value)),
+                None if required.contains(&name.as_str()) => {
+                    let message = format!("is missing; expected {}", expected(of_value, self.root));
+                    self.problems.report(name, message);
+                }
+                None => {}
+            }
+        }
+        let others = schema.get("additionalProperties").filter(|schema| **schema != Schema::Bool(false));
+        for (name, value) in table.iter().filter(|(name, _)| !known.contains_key(*name) && Some(name.as_str()) != tag) {
+            match others {
+                Some(Schema::Bool(_)) => {}
+                Some(of_value) => self.within(&key(name), |this| this.value(value, of_value)),
+                None => {
+                    let allowed: Vec<&str> = tag.into_iter().chain(known.keys().map(String::as_str)).collect();
+                    self.problems.report(&key(name), format!("is unknown{}", suggest(name, &allowed)));
+                }
+            }
+        }
+    }
+
+    fn within(&mut self, key: &str, check: impl FnOnce(&mut Checker<'_>)) {
+        let root = self.root;
+        self.problems.within(key, |problems| check(&mut Checker { root, problems }));
+    }
+}
+
+/// Whether a value may be empty (`null`).
+fn allows_nothing(schema: &Schema) -> bool {
+    let alternatives = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Schema::as_array);
+    types(schema).contains(&"null") || alternatives.is_some_and(|list| list.iter().any(|form| types(form) == ["null"]))
+}
+
+/// The key that has a constant in every form, as in `type = "..."`.
+fn common_constant<'a>(alternatives: &[&'a Schema]) -> Option<&'a str> {
+    let keys = alternatives.first()?.get("properties")?.as_object()?.keys();
+    let mut common = keys.filter(|key| alternatives.iter().all(|form| constant(form, key).is_some()));
+    common.next().map(String::as_str)
+}
+
+fn constant<'a>(form: &'a Schema, key: &str) -> Option<&'a str> {
+    form.get("properties")?.get(key)?.get("const")?.as_str()
+}

@@ -1,0 +1,140 @@
+//! Trees of values laid over each other, each value knowing where it came from.
+
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+use looped_core::Problems;
+
+use crate::wording::key;
+use crate::{ConfigError, Finding};
+
+/// The values that one source sets.
+#[derive(Clone, Debug)]
+pub(crate) struct Layer {
+    /// The file, or `command line`.
+    pub(crate) source: String,
+    pub(crate) values: Dict,
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.source.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Profile::Default.collect(self.values.clone()))
+    }
+}
+
+/// Layers, the last one on top.
+#[derive(Debug, Default)]
+pub(crate) struct Layers(Vec<Layer>);
+
+impl Layers {
+    /// Lays `layer` on top. Tables unite, but one whose `type` changes is another thing altogether: it replaces what
+    /// lies below it.
+    pub(crate) fn push(&mut self, layer: Layer) {
+        let mut path = Vec::new();
+        self.clear_changed(&layer.values, &mut path);
+        self.0.push(layer);
+    }
+
+    fn clear_changed(&mut self, table: &Dict, path: &mut Vec<String>) {
+        if let Some(Value::String(_, new)) = table.get("type")
+            && self.type_at(path).is_some_and(|old| old != new)
+        {
+            self.clear(path);
+        }
+        for (key, value) in table {
+            if let Value::Dict(_, inner) = value {
+                path.push(key.clone());
+                self.clear_changed(inner, path);
+                path.pop();
+            }
+        }
+    }
+
+    fn type_at(&self, path: &[String]) -> Option<&str> {
+        self.0.iter().rev().find_map(|layer| {
+            let table = path.iter().try_fold(&layer.values, |table, key| table.get(key)?.as_dict())?;
+            table.get("type")?.as_str()
+        })
+    }
+
+    /// Removes what all layers have at `path`.
+    pub(crate) fn clear(&mut self, path: &[String]) {
+        let Some((last, above)) = path.split_last() else { return };
+        for layer in &mut self.0 {
+            let table = above.iter().try_fold(&mut layer.values, |table, key| match table.get_mut(key) {
+                Some(Value::Dict(_, inner)) => Some(inner),
+                _ => None,
+            });
+            if let Some(table) = table {
+                table.remove(last);
+            }
+        }
+    }
+
+    /// All layers as one tree; `name` is the file that was asked for.
+    pub(crate) fn merge(self, name: &str) -> Result<Tree, ConfigError> {
+        let figment = self.0.into_iter().fold(Figment::new(), Figment::merge);
+        let value = figment.find_value("").map_err(|error| ConfigError::file(name, error.to_string()))?;
+        Ok(Tree { figment, value, name: name.to_owned() })
+    }
+}
+
+/// Merged values, and where each came from.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    figment: Figment,
+    pub(crate) value: Value,
+    /// The file that was asked for: what nobody set is missing there.
+    name: String,
+}
+
+impl Tree {
+    /// Adds to each problem the source that it has to be mended in.
+    pub(crate) fn locate(&self, problems: &Problems) -> Vec<Finding> {
+        let found = problems.found().iter();
+        found
+            .map(|problem| Finding {
+                source: self.source(&problem.path),
+                path: problem.path.clone(),
+                message: problem.message.clone(),
+            })
+            .collect()
+    }
+
+    /// Who set the value at `path`; if nobody did, who chose the part that it belongs to; else the file asked for.
+    fn source(&self, path: &str) -> String {
+        let (mut value, mut rest) = (&self.value, path);
+        let mut chosen_by = None;
+        while !rest.is_empty() {
+            chosen_by = value.as_dict().and_then(|table| table.get("type")).or(chosen_by);
+            match step(value, rest) {
+                Some((inner, after)) => (value, rest) = (inner, after),
+                None => return self.name_of(chosen_by),
+            }
+        }
+        self.name_of(Some(value))
+    }
+
+    fn name_of(&self, value: Option<&Value>) -> String {
+        let metadata = value.and_then(|value| self.figment.get_metadata(value.tag()));
+        metadata.map_or_else(|| self.name.clone(), |metadata| metadata.name.to_string())
+    }
+}
+
+/// The value at the first key of `path`, and the path from there.
+fn step<'a, 'p>(value: &'a Value, path: &'p str) -> Option<(&'a Value, &'p str)> {
+    let after = |name: &str| {
+        let rest = path.strip_prefix(name)?;
+        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
+    };
+    match value {
+        Value::Dict(_, table) => table.iter().find_map(|(name, inner)| Some((inner, after(&key(name))?))),
+        Value::Array(_, items) => {
+            items.iter().enumerate().find_map(|(i, item)| Some((item, after(&i.to_string())?)))
+        }
+        _ => None,
+    }
+}

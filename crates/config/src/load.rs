@@ -1,0 +1,112 @@
+//! From a path and overrides to an experiment.
+
+use std::path::{Path, PathBuf};
+
+use figment::value::{Dict, Value};
+use looped_core::Problems;
+use schemars::schema_for;
+
+use crate::check::check;
+use crate::layers::{Layer, Layers, Tree};
+use crate::paths::make_absolute;
+use crate::trail::{Trail, beside, folder};
+use crate::wording::shown;
+use crate::{ConfigError, Experiment, overrides, read, translate};
+
+/// An experiment, ready to run.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The experiment.
+    pub experiment: Experiment,
+    /// What was translated from the published form, and into what.
+    pub notes: Vec<String>,
+}
+
+/// Reads an experiment file, and those it extends, lays `key=value` overrides on top, and validates the whole.
+///
+/// # Errors
+/// If a file can't be read, or anything in it can't be used: one message with everything that was found.
+pub fn load(path: impl AsRef<Path>, overrides: &[String]) -> Result<Loaded, ConfigError> {
+    let path = path.as_ref();
+    let overrides = overrides::parse(overrides)?;
+    let mut notes = Vec::new();
+    let mut layers = Layers::default();
+    for layer in chain(path, &mut notes)? {
+        layers.push(layer);
+    }
+    // Setting a key to a table sets the whole of it.
+    for set in overrides.iter().filter(|set| set.value.as_dict().is_some()) {
+        layers.clear(&set.path);
+    }
+    let mut values = overrides::tree(&overrides);
+    make_absolute(&mut values, Path::new(""));
+    layers.push(Layer { source: "command line".to_owned(), values });
+    let experiment = extract(&layers.merge(&path.display().to_string())?)?;
+    Ok(Loaded { experiment, notes })
+}
+
+impl Experiment {
+    /// An experiment from the text of a TOML file; relative paths in it mean the current folder.
+    ///
+    /// # Errors
+    /// If the text can't be used, as in [`load`].
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        const NAME: &str = "experiment";
+        let mut values = read::parse_toml(text).map_err(|message| ConfigError::file(NAME, message))?;
+        make_absolute(&mut values, Path::new(""));
+        let mut layers = Layers::default();
+        layers.push(Layer { source: NAME.to_owned(), values });
+        extract(&layers.merge(NAME)?)
+    }
+}
+
+/// The file's layer and those it extends, the lowest first.
+fn chain(path: &Path, notes: &mut Vec<String>) -> Result<Vec<Layer>, ConfigError> {
+    let mut layers = Vec::new();
+    let mut trail = Trail::default();
+    let mut next = Some(path.to_owned());
+    while let Some(path) = next.take() {
+        let mut values = trail.enter(&path, "extends")?;
+        if translate::is_published(&values) {
+            values = translate::translate(values, &path, &mut trail, notes)?;
+        } else {
+            make_absolute(&mut values, folder(&path));
+            next = base(&mut values, &path)?;
+        }
+        layers.push(Layer { source: path.display().to_string(), values });
+    }
+    layers.reverse();
+    Ok(layers)
+}
+
+/// The file that a file extends.
+fn base(values: &mut Dict, path: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    match values.remove("extends") {
+        None => Ok(None),
+        Some(Value::String(_, name)) => Ok(Some(beside(path, &name))),
+        Some(other) => {
+            let message = format!("extends: is {}, expected the path of a file", shown(&other));
+            Err(ConfigError::file(path.display(), message))
+        }
+    }
+}
+
+/// Checks the tree, builds the experiment, and checks what its keys mean together.
+fn extract(tree: &Tree) -> Result<Experiment, ConfigError> {
+    let mut problems = Problems::new();
+    let refuse = |problems: &Problems| match problems.is_empty() {
+        true => Ok(()),
+        false => Err(ConfigError::Invalid(tree.locate(problems))),
+    };
+    check(&tree.value, schema_for!(Experiment).as_value(), &mut problems);
+    refuse(&problems)?;
+    let experiment = tree.value.deserialize::<Experiment>();
+    if let Err(error) = &experiment {
+        problems.report(&error.path.join("."), error.kind.to_string());
+    }
+    refuse(&problems)?;
+    let experiment = experiment.map_err(|error| ConfigError::file("experiment", error.to_string()))?;
+    experiment.validate(&mut problems);
+    refuse(&problems)?;
+    Ok(experiment)
+}

@@ -1,0 +1,127 @@
+//! `key=value` of the command line: a dotted path and a TOML value.
+
+use figment::value::{Dict, Value};
+use serde::Deserialize;
+use toml::de::ValueDeserializer;
+
+use crate::ConfigError;
+use crate::wording::quoted;
+
+/// Deeper paths than any part has.
+const DEEPEST: usize = 16;
+
+/// An override: where, and what.
+#[derive(Clone, Debug)]
+pub(crate) struct Override {
+    pub(crate) path: Vec<String>,
+    pub(crate) value: Value,
+}
+
+/// Parses `key=value` arguments.
+pub(crate) fn parse(arguments: &[String]) -> Result<Vec<Override>, ConfigError> {
+    arguments.iter().map(|argument| parse_one(argument)).collect()
+}
+
+fn parse_one(argument: &str) -> Result<Override, ConfigError> {
+    let fail = |message: &str| ConfigError::Override(format!("{}: {message}", quoted(argument)));
+    let Some((path, value)) = argument.split_once('=') else {
+        return Err(fail("is no key=value; write training.batch_size=32, say"));
+    };
+    let path: Vec<String> = path.split('.').map(|key| key.trim().to_owned()).collect();
+    let bare = |key: &String| {
+        !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    };
+    if path.len() > DEEPEST || !path.iter().all(bare) {
+        return Err(fail("has no valid key before the =; write a dotted path, as in model.block.n_head=4"));
+    }
+    let value = value.trim();
+    if value.is_empty() {
+        return Err(fail("has no value after the =; write \"\" for empty text"));
+    }
+    Ok(Override { path, value: parse_value(value).map_err(|message| fail(&message))? })
+}
+
+/// A TOML value; a word that is none stands for itself.
+fn parse_value(text: &str) -> Result<Value, String> {
+    match ValueDeserializer::parse(text).and_then(|parsed| <Value as Deserialize>::deserialize(parsed)) {
+        Ok(value) => Ok(value),
+        // What starts as a list, a table or quoted text was meant as one.
+        Err(error) if text.starts_with(['[', '{', '"', '\'']) => {
+            Err(format!("is no TOML value: {}", error.message().trim().replace('\n', "; ")))
+        }
+        Err(_) if text.starts_with(|c: char| c.is_ascii_digit() || ".+-".contains(c)) => {
+            Ok(text.parse::<f64>().map_or_else(|_| Value::from(text), Value::from))
+        }
+        Err(_) => Ok(Value::from(text)),
+    }
+}
+
+/// All overrides as one tree; a later one wins over an earlier one.
+pub(crate) fn tree(overrides: &[Override]) -> Dict {
+    let mut tree = Dict::new();
+    for Override { path, value } in overrides {
+        set(&mut tree, path, value.clone());
+    }
+    tree
+}
+
+fn set(table: &mut Dict, path: &[String], value: Value) {
+    match path {
+        [] => {}
+        [key] => {
+            table.insert(key.clone(), value);
+        }
+        [key, rest @ ..] => {
+            let mut inner = table.remove(key).and_then(Value::into_dict).unwrap_or_default();
+            set(&mut inner, rest, value);
+            table.insert(key.clone(), Value::from(inner));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value_of(argument: &str) -> String {
+        let parsed = parse(&[argument.to_owned()]).unwrap();
+        format!("{:?}", parsed[0].value)
+    }
+
+    #[test]
+    fn values_are_toml_and_bare_words_are_text() {
+        for (argument, value) in [
+            ("a=1e-4", "Num(F64(0.0001))"),
+            ("a = 3", "Num(I64(3))"),
+            ("a=.5", "Num(F64(0.5))"),
+            ("a=last_n", "String(\"last_n\")"),
+            ("a=\"1\"", "String(\"1\")"),
+            ("a=../data/x=1.safetensors", "String(\"../data/x=1.safetensors\")"),
+            ("a=true", "Bool(true)"),
+            ("a=[1]", "Array([Num(I64(1))])"),
+            ("a={type=\"last_n\",n=20}", "Dict({\"n\": Num(I64(20)), \"type\": String(\"last_n\")})"),
+        ] {
+            assert_eq!(value_of(argument), value, "{argument}");
+        }
+    }
+
+    #[test]
+    fn later_overrides_win_and_meet_in_one_tree() {
+        let arguments = ["a.b=1", "a.c=2", "a.b=3"].map(str::to_owned);
+        let tree = tree(&parse(&arguments).unwrap());
+        assert_eq!(format!("{tree:?}"), r#"{"a": Dict({"b": Num(I64(3)), "c": Num(I64(2))})}"#);
+    }
+
+    #[test]
+    fn what_is_no_override_is_refused_with_advice() {
+        for (argument, message) in [
+            ("quick", "command line: \"quick\": is no key=value; write training.batch_size=32, say"),
+            ("a..b=1", "command line: \"a..b=1\": has no valid key before the =; write a dotted path, as in model.block.n_head=4"),
+            ("a=", "command line: \"a=\": has no value after the =; write \"\" for empty text"),
+        ] {
+            assert_eq!(parse(&[argument.to_owned()]).unwrap_err().to_string(), message);
+        }
+        let broken = parse(&["a=[1, ".to_owned()]).unwrap_err().to_string();
+        assert!(broken.starts_with("command line: \"a=[1, \": is no TOML value: "), "{broken}");
+    }
+}

@@ -1,0 +1,99 @@
+//! What the keys of an experiment must mean together.
+
+use looped_core::Problems;
+use looped_curriculum::Ramp;
+
+use crate::wording::quoted;
+use crate::{Engine, Experiment, Precision, Training};
+
+impl Experiment {
+    /// Reports settings that don't fit each other, and those that the task, the model's parts or a baseline refuse.
+    pub fn validate(&self, problems: &mut Problems) {
+        problems.require(is_folder_name(&self.name), "name", || {
+            let name = quoted(&self.name);
+            format!("is {name}; it names the run's folder: 1 to 100 bytes, no / \\ < > : \" | ? *, no - at the start, no . at the end")
+        });
+        let dims = self.model.dims();
+        problems.within("task", |p| self.task.validate(&dims, p));
+        problems.within("model", |p| self.model.validate(p));
+        problems.within("training", |p| self.validate_training(p));
+        problems.within("evaluation", |p| {
+            p.within("baselines", |p| {
+                for (i, baseline) in self.evaluation.baselines.iter().enumerate() {
+                    p.within(i.to_string(), |p| baseline.validate(p));
+                }
+            });
+        });
+        // Only a model that can be built can be asked for its fused form.
+        if problems.is_empty() {
+            self.validate_engine(problems);
+        }
+    }
+
+    fn validate_training(&self, problems: &mut Problems) {
+        let Training { curriculum, n_loop_window, n_loss_loops, .. } = &self.training;
+        problems.within("curriculum", |problems| {
+            let (model, most) = (&self.model, usize::MAX);
+            ramp("dims", &curriculum.dims, "model.n_dims", model.n_dims, problems);
+            ramp("points", &curriculum.points, "model.n_positions", model.n_positions, problems);
+            ramp("loops", &curriculum.loops, "", most, problems);
+        });
+        let loops = curriculum.loops.end;
+        problems.require(*n_loop_window <= loops, "n_loop_window", || {
+            format!("is {n_loop_window}; allowed: 1 to training.curriculum.loops.end, {loops}")
+        });
+        if let Some(counted) = n_loss_loops {
+            problems.require(counted <= n_loop_window, "n_loss_loops", || {
+                format!("is {counted}; allowed: 1 to n_loop_window, {n_loop_window}")
+            });
+        }
+        for (key, value) in [
+            ("learning_rate", Some(self.training.learning_rate)),
+            ("weight_decay", Some(self.training.weight_decay)),
+            ("gradient_clip", self.training.gradient_clip),
+        ] {
+            let fits = value.is_none_or(|x| x.is_finite() && x >= 0.0);
+            problems.require(fits, key, || format!("is {}; allowed: finite, not negative", value.unwrap_or_default()));
+        }
+    }
+
+    fn validate_engine(&self, problems: &mut Problems) {
+        let Training { engine, precision, .. } = self.training;
+        let dims = self.model.dims();
+        let fused = self.model.block.fused(&dims).is_some() && self.model.injector.fused().is_some();
+        problems.within("training", |problems| match (engine, precision) {
+            (Engine::Fused, _) if !fused => {
+                problems.report("engine", "is \"fused\", which the model's block or injector has no form for; allowed: auto, candle");
+            }
+            (Engine::Candle, Precision::Bf16) => {
+                problems.report("precision", "is \"bf16\", which only the fused engine has; with engine = \"candle\" allowed: f32");
+            }
+            (Engine::Auto, Precision::Bf16) if !fused => {
+                problems.report(
+                    "precision",
+                    "is \"bf16\", which only the fused engine has, and the model's block or injector has no fused form; allowed: f32",
+                );
+            }
+            _ => {}
+        });
+    }
+}
+
+/// A ramp rises from its start, and never beyond `limit`, which is the value of the key `limit_key`.
+fn ramp(key: &str, ramp: &Ramp, limit_key: &str, limit: usize, problems: &mut Problems) {
+    let Ramp { start, end, .. } = *ramp;
+    problems.within(key, |problems| {
+        problems.require(start <= end, "start", || format!("is {start}, more than end, {end}"));
+        problems.require(end <= limit, "end", || format!("is {end}; allowed: 1 to {limit_key}, {limit}"));
+    });
+}
+
+/// Whether every system takes `name` for a folder's name.
+pub(crate) fn is_folder_name(name: &str) -> bool {
+    let fits = |c: char| !c.is_control() && !"/\\<>:\"|?*".contains(c);
+    (1..=100).contains(&name.len())
+        && name.chars().all(fits)
+        && name.trim() == name
+        && !name.ends_with('.')
+        && !name.starts_with('-')
+}
