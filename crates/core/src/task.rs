@@ -13,7 +13,7 @@ pub struct Request {
     pub prompts: usize,
     /// Points in each.
     pub points: usize,
-    /// Coordinates of x in use; the others are 0.
+    /// Coordinates of x in use: y depends on no other, and the others are 0 unless the task says otherwise.
     pub dims: usize,
     /// Width of x.
     pub n_dims: usize,

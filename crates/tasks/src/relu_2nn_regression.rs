@@ -3,7 +3,7 @@
 use looped_core::{ModelDims, Problems, Prompts, Request, Result, Rng, Task, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
-use crate::function_class::{Function, FunctionClass, dot, normals, sample};
+use crate::function_class::{Function, FunctionClass, normals, sample};
 
 /// y = sqrt(2/h) sum_j v_j relu(W_j.x), a random ReLU network with h hidden units; v, W, x ~ N(0, 1).
 ///
@@ -45,11 +45,15 @@ impl Task for Relu2nnRegression {
 impl FunctionClass for Relu2nnRegression {
     fn draw(&self, dims: usize, rng: &mut Rng) -> Function {
         let v = normals(self.hidden, rng);
-        let w = normals(self.hidden * dims, rng);
+        // Row i holds the weights of coordinate i: sums over i run through all units side by side, as processors like.
+        let w = normals(dims * self.hidden, rng);
         let scale = (2.0 / self.hidden as f64).sqrt();
         Box::new(move |x| {
-            let units = w.chunks_exact(dims).map(|w| dot(w, x).max(0.0));
-            scale * v.iter().zip(units).map(|(v, unit)| v * unit).sum::<f64>()
+            let mut units = vec![0.0; v.len()];
+            for (row, &x) in w.chunks_exact(v.len()).zip(x) {
+                units.iter_mut().zip(row).for_each(|(unit, w)| *unit += w * f64::from(x));
+            }
+            scale * v.iter().zip(units).map(|(v, unit)| v * unit.max(0.0)).sum::<f64>()
         })
     }
 }
@@ -68,7 +72,7 @@ mod tests {
         let mut next = || rng.normal();
         let (v, w) = ([next(), next()], [[next(), next()], [next(), next()]]);
         // sqrt(2/h) is 1 here.
-        let unit = |j: usize| (w[j][0] * 0.5 - w[j][1] * 2.0).max(0.0);
+        let unit = |j: usize| (w[0][j] * 0.5 - w[1][j] * 2.0).max(0.0);
         let expected = v[0] * unit(0) + v[1] * unit(1);
         assert!((f(&[0.5, -2.0, 7.0]) - expected).abs() < 1e-12);
     }
