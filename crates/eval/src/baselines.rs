@@ -1,25 +1,55 @@
 //! The classical estimators that models are set beside: one a file.
 //!
 //! Each is fitted afresh on the first i points of a prompt and predicts point i, for every i; with no points it predicts
-//! 0. There is no intercept: the function classes have none. All arithmetic is in f64.
+//! 0. There is no intercept: the function classes have none. Arithmetic is in f64, but for the net.
 
 mod averaging;
+mod boosting;
+mod forest;
 mod knn;
+mod lasso;
 mod least_squares;
+mod net;
 mod ridge;
+mod tree;
 
 use looped_core::{Baseline, Problems, Prompt, Prompts, Result};
 use rayon::prelude::*;
 
 pub use averaging::Averaging;
+pub use boosting::Boosting;
 pub use knn::Knn;
+pub use lasso::Lasso;
 pub use least_squares::LeastSquares;
+pub use net::Net;
 pub use ridge::Ridge;
+pub use tree::Tree;
 
 /// What every run is set beside: least squares, averaging and 3 nearest neighbours.
 #[must_use]
 pub fn default_baselines() -> Vec<Box<dyn Baseline>> {
     vec![Box::new(LeastSquares {}), Box::new(Averaging {}), Box::new(Knn { k: 3 })]
+}
+
+/// Those that cost little: the default ones, ridge with alpha 0.1, and the lasso with alpha 1, 0.1, ... 0.0001.
+#[must_use]
+pub fn linear_baselines() -> Vec<Box<dyn Baseline>> {
+    let mut baselines = default_baselines();
+    baselines.push(Box::new(Ridge { alpha: 0.1 }));
+    for alpha in [1.0, 0.1, 0.01, 0.001, 0.0001] {
+        baselines.push(Box::new(Lasso { alpha }));
+    }
+    baselines
+}
+
+/// All of this crate at their default settings; the trees and the net take minutes for a full evaluation.
+#[must_use]
+pub fn all_baselines() -> Vec<Box<dyn Baseline>> {
+    let mut baselines = linear_baselines();
+    baselines.push(Box::new(Tree { max_depth: 4 }));
+    baselines.push(Box::new(Boosting::default()));
+    baselines.push(Box::new(Net::default()));
+    baselines
 }
 
 /// Each baseline's name with its predictions of every y, (prompts, points) row-major, in parallel over prompts.

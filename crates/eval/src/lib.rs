@@ -11,7 +11,7 @@ mod evaluation;
 mod table;
 mod triangle;
 
-pub use baselines::{baseline_predictions, default_baselines};
+pub use baselines::{all_baselines, baseline_predictions, default_baselines, linear_baselines};
 pub use bootstrap::{Curve, Scores};
 pub use evaluate::{EvalPlan, evaluate};
 pub use evaluation::{Curves, Evaluation, MODEL};
