@@ -1,0 +1,146 @@
+//! `run` and `resume`: what they leave, that it is the same every time, and that a stop changes nothing.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Place, assert_same};
+use serde_json::Value;
+
+#[test]
+fn a_run_leaves_all_its_files_and_prints_its_directory_and_a_table() {
+    let place = Place::new();
+    let ran = place.looped(&["run", "tiny.toml"]).ok();
+    assert_eq!(ran.stdout.lines().next(), Some("runs/tiny"));
+    for word in ["examples", "model", "least_squares", "averaging", "knn_3"] {
+        assert!(ran.stdout.contains(word), "{}", ran.stdout);
+    }
+    assert!(ran.stderr.lines().any(|line| line.starts_with("step 11/11: loss ")), "{}", ran.stderr);
+    for file in [
+        "config.toml",
+        "report.html",
+        "plots/error.svg",
+        "plots/error.png",
+        "plots/loops.svg",
+        "plots/loops.png",
+    ] {
+        assert!(place.path("runs/tiny").join(file).metadata().unwrap().len() > 100, "{file}");
+    }
+    for checkpoint in ["last", "step_0000010"] {
+        assert!(place.path("runs/tiny/checkpoints").join(checkpoint).join("model.safetensors").exists());
+    }
+    let events = fs::read_dir(place.path("runs/tiny")).unwrap().map(|e| e.unwrap().file_name());
+    assert_eq!(events.filter(|name| name.to_string_lossy().starts_with("events.out.tfevents.")).count(), 1);
+
+    let steps: Vec<u64> = place
+        .read("runs/tiny/metrics.jsonl")
+        .lines()
+        .map(|line| {
+            let record: Value = serde_json::from_str(line).unwrap();
+            for key in ["loss", "points", "dims", "loops", "learning_rate", "grad_norm", "steps_per_second"] {
+                assert!(record[key].is_number(), "{key} in {line}");
+            }
+            record["step"].as_u64().unwrap()
+        })
+        .collect();
+    assert_eq!(steps, [0, 2, 4, 6, 8, 10, 11]);
+
+    let eval: Value = serde_json::from_str(&place.read("runs/tiny/eval.json")).unwrap();
+    assert_eq!(
+        (&eval["task"], &eval["prompts"], &eval["loops"]),
+        (&"linear_regression".into(), &16.into(), &4.into())
+    );
+    for curve in ["model", "least_squares", "averaging", "knn_3"] {
+        for part in ["mean", "low", "high"] {
+            assert_eq!(eval["curves"][curve][part].as_array().unwrap().len(), 5, "{curve}.{part}");
+        }
+    }
+    assert_eq!(eval["per_loop"]["mean"].as_array().unwrap().len(), 4);
+    // Least squares knows two coordinates from two examples.
+    assert!(eval["curves"]["least_squares"]["mean"][3].as_f64().unwrap() < 1e-6);
+
+    // The resolved config is an experiment of its own, and a second run doesn't take the first one's place.
+    let again = place.looped(&["run", "runs/tiny/config.toml"]).ok();
+    assert_eq!(again.stdout.lines().next(), Some("runs/tiny-2"));
+    assert_same(&place.path("runs/tiny"), &place.path("runs/tiny-2"));
+}
+
+#[test]
+fn overrides_win_and_another_seed_gives_another_model() {
+    let place = Place::new();
+    place.looped(&["run", "tiny.toml", "training.train_steps=2", "seed=4", "--out", "a"]).ok();
+    place.looped(&["run", "tiny.toml", "training.train_steps=2", "--out", "b"]).ok();
+    assert!(place.read("a/config.toml").contains("seed = 4"));
+    let model = |run: &str| fs::read(place.path(run).join("checkpoints/last/model.safetensors")).unwrap();
+    assert_ne!(model("a"), model("b"));
+}
+
+/// A run that is slow enough to be stopped, and short enough to wait for.
+const LONG: [&str; 3] =
+    ["training.train_steps=400", "training.save_every_steps=40", "training.keep_every_steps=200"];
+
+fn start(place: &Place, arguments: &[&str]) -> Child {
+    place.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits until the metrics have `lines` lines.
+fn wait_for_lines(metrics: &Path, lines: usize) {
+    let begun = Instant::now();
+    while fs::read_to_string(metrics).map_or(0, |text| text.lines().count()) < lines {
+        assert!(begun.elapsed() < Duration::from_secs(300), "the run doesn't get on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(unix)]
+fn signal(child: &Child, name: &str) {
+    let status =
+        std::process::Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn stopped_or_killed_and_resumed_a_run_ends_as_if_nothing_had_happened() {
+    let place = Place::new();
+    let run = |out| [&["run", "tiny.toml", "--out", out][..], &LONG].concat();
+    place.looped(&run("whole")).ok();
+    for (name, signal_name, lines) in
+        [("term", "TERM", 30), ("int", "INT", 3), ("kill", "KILL", 60), ("kill_early", "KILL", 5)]
+    {
+        let mut child = start(&place, &run(name));
+        wait_for_lines(&place.path(name).join("metrics.jsonl"), lines);
+        signal(&child, signal_name);
+        let status = child.wait().unwrap();
+        if signal_name == "KILL" {
+            assert_eq!(status.code(), None);
+        } else {
+            assert_eq!(status.code(), Some(130));
+            assert!(place.path(name).join("checkpoints/last/state.json").exists(), "a stop saves");
+        }
+        let resumed = place.looped(&["resume", name]).ok();
+        assert_eq!(resumed.stdout.lines().next(), Some(name));
+        assert_same(&place.path("whole"), &place.path(name));
+    }
+    let again = place.looped(&["resume", "whole"]).ok();
+    assert!(again.stderr.contains("all 400 steps of this run are done"), "{}", again.stderr);
+}
+
+#[test]
+fn a_second_process_on_one_run_is_refused() {
+    let place = Place::new();
+    let mut child = start(
+        &place,
+        &[&["run", "tiny.toml", "--out", "run"][..], &LONG, &["training.train_steps=100000"]].concat(),
+    );
+    wait_for_lines(&place.path("run/metrics.jsonl"), 1);
+    place.looped(&["resume", "run"]).fails(2, &["run is in use by another looped process"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The lock went with the process.
+    place.looped(&["eval", "run", "--prompts", "4"]).ok();
+}
