@@ -26,6 +26,15 @@ const STEPS: usize = 256;
 /// Rows of the activations that pass over all panels together: they stay in the second-level cache.
 const ROWS: usize = 48;
 
+/// Of a weight gradient: rows added up at once, inputs packed together (a multiple of every panel's width), and outputs
+/// that pass over those inputs together. Each fits in a fraction of the second-level cache.
+const DEPTH: usize = 256;
+const GROUP: usize = 256;
+const BLOCK: usize = 48;
+/// More outputs than this are packed: their rows are so far apart that each is on a page of its own, and they fall
+/// together in the first-level cache.
+const FAR_APART: usize = 256;
+
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]
 pub enum Start<'a> {
@@ -295,44 +304,75 @@ impl<const PAIRS: bool> Kernel for WeightGradient<'_, PAIRS> {
     fn run<S: Simd>(self, s: S) {
         let Self { dy, x, rows, out, inputs, dw, scratch } = self;
         let width = S::TILE_VECTORS * S::LANES;
-        let most = if PAIRS { STEPS.min(rows).div_ceil(2) } else { STEPS.min(rows) };
-        let memory = scratch.floats.at_least(most * width + if PAIRS { most * out } else { 0 });
-        let (panel, pairs) = memory.split_at_mut(most * width);
-        for top in (0..rows).step_by(STEPS) {
-            let count = STEPS.min(rows - top);
+        let packed = PAIRS || out > FAR_APART;
+        let most = if PAIRS { DEPTH.min(rows).div_ceil(2) } else { DEPTH.min(rows) };
+        let group = GROUP.min(inputs.next_multiple_of(S::LANES));
+        let memory = scratch.floats.at_least(most * group + if packed { most * out } else { 0 });
+        let (panels, blocks) = memory.split_at_mut(most * group);
+        for top in (0..rows).step_by(DEPTH) {
+            let count = DEPTH.min(rows - top);
             let steps = if PAIRS { count.div_ceil(2) } else { count };
             let dy = &dy[top * out..][..count * out];
-            let dy = if PAIRS {
-                for (low_high, to) in dy.chunks(2 * out).zip(pairs.chunks_exact_mut(out)) {
-                    let (low, high) = low_high.split_at(out);
-                    pair_rows(s, low, high, to);
-                }
-                &*pairs
-            } else {
-                dy
-            };
-            for left in (0..inputs).step_by(width) {
-                let columns = width.min(inputs - left);
-                let view = View { data: &x[top * inputs + left..], inner_step: inputs, column_step: 1 };
-                pack_panel::<S, PAIRS>(s, view, count, columns, panel);
-                let mut row = 0;
-                while row < out {
-                    let rows_here = tile_rows::<S>(out - row);
-                    let tile = Tile {
-                        a: &dy[row..],
-                        a_step: out,
-                        b: panel,
-                        b_step: columns.next_multiple_of(S::LANES),
-                        steps,
-                        c: &mut dw[row * inputs + left..],
-                        c_step: inputs,
-                        columns,
-                        start: TileStart::Output,
-                    };
-                    multiply::<S, true, PAIRS>(s, rows_here, tile);
-                    row += rows_here;
+            if packed {
+                for first in (0..out).step_by(BLOCK) {
+                    let width = BLOCK.min(out - first);
+                    pack_left::<S, PAIRS>(
+                        s,
+                        &dy[first..],
+                        out,
+                        width,
+                        &mut blocks[first * steps..][..width * steps],
+                    );
                 }
             }
+            for group_left in (0..inputs).step_by(GROUP) {
+                let group_right = inputs.min(group_left + GROUP);
+                for left in (group_left..group_right).step_by(width) {
+                    let columns = width.min(group_right - left);
+                    let view = View { data: &x[top * inputs + left..], inner_step: inputs, column_step: 1 };
+                    let panel = &mut panels[(left - group_left) * steps..];
+                    pack_panel::<S, PAIRS>(s, view, count, columns, panel);
+                }
+                for first in (0..out).step_by(BLOCK) {
+                    let block_rows = BLOCK.min(out - first);
+                    let (a, a_step) =
+                        if packed { (&blocks[first * steps..], block_rows) } else { (&dy[first..], out) };
+                    for left in (group_left..group_right).step_by(width) {
+                        let columns = width.min(group_right - left);
+                        let mut row = 0;
+                        while row < block_rows {
+                            let rows_here = tile_rows::<S>(block_rows - row);
+                            let tile = Tile {
+                                a: &a[row..],
+                                a_step,
+                                b: &panels[(left - group_left) * steps..],
+                                b_step: columns.next_multiple_of(S::LANES),
+                                steps,
+                                c: &mut dw[(first + row) * inputs + left..],
+                                c_step: inputs,
+                                columns,
+                                start: TileStart::Output,
+                            };
+                            multiply::<S, true, PAIRS>(s, rows_here, tile);
+                            row += rows_here;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `width` columns of rows `step` apart, or pairs of two rows each, one after the other.
+#[inline(always)]
+fn pack_left<S: Simd, const PAIRS: bool>(s: S, rows: &[f32], step: usize, width: usize, to: &mut [f32]) {
+    for (i, to) in to.chunks_exact_mut(width).enumerate() {
+        if PAIRS {
+            let low = &rows[2 * i * step..][..width];
+            let high = rows.get((2 * i + 1) * step..).and_then(|row| row.get(..width)).unwrap_or(&[]);
+            pair_rows(s, low, high, to);
+        } else {
+            to.copy_from_slice(&rows[i * step..][..width]);
         }
     }
 }
