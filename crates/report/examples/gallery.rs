@@ -1,15 +1,17 @@
-//! Draws figures of the kinds that reports hold, from made-up numbers, to be looked at after a change to `plot`.
+//! Draws a report with figures of the kinds that runs have, from made-up numbers, to be looked at after a change.
 //!
 //! ```text
 //! cargo run -p looped-report --example gallery -- /tmp/gallery
 //! ```
 
+use looped_report::number::with_interval;
 use looped_report::plot::{Band, Curve, Figure, Marker, Reference, Scale};
+use looped_report::report::{Part, Report, Section};
+use looped_report::table::{Column, Table};
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).ok_or("usage: gallery FOLDER")?;
-    std::fs::create_dir_all(&folder)?;
     let figures = [
         ("examples_linear", error_by_examples()),
         ("examples_log", log(error_by_examples())),
@@ -19,12 +21,31 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("blocks", blocks()),
         ("empty", Figure::new("Nothing yet", "in-context examples", "squared error")),
     ];
+    let mut curves = Section::new("Figures");
     for (name, figure) in figures {
-        let path = Path::new(&folder).join(name);
-        std::fs::write(path.with_extension("svg"), figure.svg())?;
-        std::fs::write(path.with_extension("png"), figure.png(3.0)?)?;
+        let caption = format!("A caption: what {name} shows, and what is shaded.");
+        curves.parts.push(Part::Plot { name: name.into(), figure, caption });
     }
+    let mut numbers = Section::new("Numbers");
+    numbers.parts.push(Part::Paragraph("Squared error / d with 10, 20 and 40 in-context examples.".into()));
+    numbers.parts.push(Part::Table(table()));
+    let mut again = Section::new("To repeat it");
+    again.parts.push(Part::Code("looped sweep experiments/study/last_n.toml --out runs/last_n\n".into()));
+    let report = Report { title: "A gallery of figures".into(), sections: vec![numbers, curves, again] };
+    report.write(Path::new(&folder))?;
+    println!("{}", table().text());
     Ok(())
+}
+
+fn table() -> Table {
+    let names = ["10", "20", "40"].map(Column::right);
+    let mut table = Table::new([Column::left("curve")].into_iter().chain(names));
+    for curve in error_by_examples().curves {
+        let Band { mean, low, high } = curve.band;
+        let numbers = [10, 20, 40].map(|k: usize| with_interval(mean[k], low[k], high[k]));
+        table.push([curve.name].into_iter().chain(numbers));
+    }
+    table
 }
 
 /// An interval that is the mean times and over a factor.

@@ -19,8 +19,8 @@ pub(crate) fn xml(text: &str) -> String {
     out
 }
 
-/// `text` as one line of Markdown prose: nothing in it is markup, and it starts no list, heading or quote.
-pub(crate) fn markdown(text: &str) -> String {
+/// `text` as one line of Markdown with no markup in it.
+pub(crate) fn markdown_inline(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in one_line(text).chars() {
         if "\\`*_[]<>#|~&$".contains(c) {
@@ -28,6 +28,12 @@ pub(crate) fn markdown(text: &str) -> String {
         }
         out.push(c);
     }
+    out
+}
+
+/// `text` as a paragraph of Markdown: one line without markup, which starts no list, heading or quote.
+pub(crate) fn markdown(text: &str) -> String {
+    let mut out = markdown_inline(text);
     let digits = out.chars().take_while(char::is_ascii_digit).count();
     if out.starts_with(['-', '+', '=']) {
         out.insert(0, '\\');
@@ -63,7 +69,7 @@ mod tests {
         assert_eq!(markdown("least_squares *is* `exact` | <b>"), r"least\_squares \*is\* \`exact\` \| \<b\>");
         assert_eq!(markdown("1. not a list"), r"1\. not a list");
         assert_eq!(markdown("- nor\nthis"), r"\- nor this");
-        assert_eq!(markdown("0.5 stays"), r"0\.5 stays");
+        assert_eq!(markdown_inline("- 1."), "- 1.");
     }
 
     #[test]

@@ -18,8 +18,12 @@
 
 mod error;
 mod escape;
+mod html;
+mod markdown;
 pub mod number;
 pub mod plot;
+pub mod report;
+pub mod table;
 pub mod tensorboard;
 
 pub use error::Error;

@@ -8,6 +8,8 @@ pub(super) struct Axis {
     pub(super) scale: Scale,
     pub(super) low: f64,
     pub(super) high: f64,
+    /// The values are whole numbers, and so are its ticks.
+    pub(super) whole: bool,
     /// Values too small for the axis are drawn at its low end.
     pub(super) clipped: bool,
 }
@@ -26,10 +28,12 @@ const MARGIN: f64 = 0.05;
 impl Axis {
     /// From the first value to the last, or to a round number close behind it, with a margin if `loose`. On a
     /// logarithmic axis only positive values count.
-    pub(super) fn horizontal(scale: Scale, values: impl Iterator<Item = f64>, loose: bool) -> Self {
-        let (low, high) = range(values.filter(|&v| drawable(v) && (scale == Scale::Linear || v > TINY)));
+    pub(super) fn horizontal(scale: Scale, values: impl Iterator<Item = f64> + Clone, loose: bool) -> Self {
+        let values = values.filter(|&v| drawable(v) && (scale == Scale::Linear || v > TINY));
+        let (low, high) = range(values.clone());
         let (low, high) = open(scale, low, high);
-        let mut axis = Self { scale, low, high, clipped: false };
+        let whole = values.clone().next().is_some() && values.clone().all(|v| v.fract() == 0.0);
+        let mut axis = Self { scale, low, high, whole, clipped: false };
         if scale == Scale::Linear {
             axis.high = round_end(low, high);
         }
@@ -52,8 +56,13 @@ impl Axis {
         let (low, high) = range(values.clone().filter(seen));
         let above = if high > ceiling { 0.0 } else { MARGIN };
         let (low, high) = open(scale, low, high.min(ceiling));
-        let mut axis =
-            Self { scale, low, high, clipped: scale == Scale::Log && !values.clone().all(|v| seen(&v)) };
+        let mut axis = Self {
+            scale,
+            low,
+            high,
+            whole: false,
+            clipped: scale == Scale::Log && !values.clone().all(|v| seen(&v)),
+        };
         if axis.clipped {
             axis.low = 10_f64.powf((low.log10() - 1e-9).floor());
             axis.widen(0.0, above);

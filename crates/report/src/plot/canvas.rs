@@ -1,6 +1,6 @@
 //! SVG, written shape by shape.
 
-use super::font::FAMILY;
+use super::font::{self, FAMILY};
 use super::frame::{Point, Rect};
 use super::style::{INK, Stroke};
 use super::ticks::Label;
@@ -105,9 +105,18 @@ impl Canvas {
         self.put(format_args!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\" fill=\"{colour}\"/>"));
     }
 
-    /// Text whose baseline is at `y`; one turned runs upwards.
+    /// Text whose baseline is at `y`; one turned runs upwards. It states its width, and so keeps to it in a viewer
+    /// that has none of the fonts it asks for.
     pub(super) fn text(&mut self, (x, y): Point, label: &Label, size: f64, anchor: Anchor, turned: bool) {
         let [x, y] = [x, y].map(number);
+        let width = match label.power.as_str() {
+            "" => font::width(&label.text, size),
+            _ => 0.0,
+        };
+        let fit = match width {
+            0.0 => String::new(),
+            width => format!(" textLength=\"{}\" lengthAdjust=\"spacingAndGlyphs\"", number(width)),
+        };
         let anchor = match anchor {
             Anchor::Start => "",
             Anchor::Middle => " text-anchor=\"middle\"",
@@ -124,7 +133,7 @@ impl Canvas {
         };
         let (text, size) = (xml(&label.text), number(size));
         self.put(format_args!(
-            "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\"{anchor}{turn}>{text}{power}</text>"
+            "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\"{anchor}{fit}{turn}>{text}{power}</text>"
         ));
     }
 

@@ -31,6 +31,7 @@ fn linear(axis: &Axis, count: f64) -> Vec<Tick> {
     let decade = 10_f64.powf(rough.log10().floor());
     let step =
         [1.0, 2.0, 5.0].map(|m| m * decade).into_iter().find(|&s| s >= 0.75 * rough).unwrap_or(10.0 * decade);
+    let step = if axis.whole { step.max(1.0) } else { step };
     let (first, last) = ((axis.low / step - 1e-9).ceil() as i64, (axis.high / step + 1e-9).floor() as i64);
     let greatest = axis.low.abs().max(axis.high.abs());
     (first..=last)
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     fn labels(scale: Scale, low: f64, high: f64) -> String {
-        let axis = Axis { scale, low, high, clipped: false };
+        let axis = Axis { scale, low, high, whole: false, clipped: false };
         let said = ticks(&axis, 5.0).into_iter().filter_map(|tick| tick.label);
         let text = |label: Label| match label.power.as_str() {
             "" => label.text,
@@ -151,8 +152,15 @@ mod tests {
     }
 
     #[test]
+    fn whole_values_have_whole_ticks() {
+        let axis = Axis { scale: Scale::Linear, low: -0.1, high: 3.1, whole: true, clipped: false };
+        let places: Vec<f64> = ticks(&axis, 9.0).iter().map(|tick| tick.at).collect();
+        assert_eq!(places, [0.0, 1.0, 2.0, 3.0]);
+    }
+
+    #[test]
     fn minor_ticks_stand_between() {
-        let axis = Axis { scale: Scale::Log, low: 1e-4, high: 1.0, clipped: false };
+        let axis = Axis { scale: Scale::Log, low: 1e-4, high: 1.0, whole: false, clipped: false };
         let minor = ticks(&axis, 5.0).iter().filter(|tick| tick.label.is_none()).count();
         assert_eq!(minor, 4 * 8);
     }

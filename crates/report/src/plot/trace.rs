@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     fn frame() -> Frame {
-        let axis = Axis { scale: Scale::Linear, low: 0.0, high: 10.0, clipped: false };
+        let axis = Axis { scale: Scale::Linear, low: 0.0, high: 10.0, whole: false, clipped: false };
         Frame { rect: Rect { left: 0.0, top: 0.0, width: 100.0, height: 100.0 }, x: axis, y: axis }
     }
 
