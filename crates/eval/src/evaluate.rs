@@ -109,11 +109,11 @@ pub fn evaluate(
     let mut curves = vec![Scores::new(plan.points); names.len()];
     let mut per_loop = Scores::new(plan.loops);
     // Whole lots, at least as many prompts as the model predicts at a time.
-    let at_once = plan.chunk.next_multiple_of(LOT);
+    let at_once = plan.chunk.min(plan.prompts).next_multiple_of(LOT);
     for first in (0..plan.prompts).step_by(at_once) {
         let drawn = plan.draw(task, first, at_once)?;
         for start in (0..drawn.prompts).step_by(plan.chunk) {
-            let prompts = drawn.slice(start..(start + plan.chunk).min(drawn.prompts));
+            let prompts = drawn.slice(start..start.saturating_add(plan.chunk).min(drawn.prompts));
             let predictions = predictor.predict(&prompts, plan.loops)?;
             check_shape(&predictions, &prompts, plan.loops)?;
             scale.score(predictions.after(plan.loops - 1), &prompts, &mut curves[0]);

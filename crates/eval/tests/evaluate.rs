@@ -57,7 +57,7 @@ fn neither_threads_nor_chunks_change_a_bit() {
         pool.install(|| evaluate(&Constant(0.5), &LINEAR, &plan, &default_baselines()).unwrap())
     };
     let one = run(1, 64);
-    for (threads, chunk) in [(2, 64), (2, 7), (2, 100), (1, 1000)] {
+    for (threads, chunk) in [(2, 64), (2, 7), (2, 100), (1, usize::MAX)] {
         assert_eq!(run(threads, chunk), one, "{threads} threads, chunks of {chunk}");
     }
 }

@@ -24,7 +24,10 @@ fn prompts(family: &str) -> Prompts {
 /// Our predictions and the reference's.
 fn both(family: &str, baseline: Box<dyn Baseline>) -> (Vec<f32>, Vec<f32>) {
     let expected = tensor(&format!("{family}.{}", baseline.name())).1;
-    (baseline_predictions(&prompts(family), &[baseline]).unwrap().remove(0).1, expected)
+    let ours = baseline_predictions(&prompts(family), &[baseline]).unwrap().remove(0).1;
+    assert_eq!(ours.len(), expected.len());
+    assert!(ours.iter().chain(&expected).all(|p| p.is_finite()));
+    (ours, expected)
 }
 
 fn largest_difference(baseline: Box<dyn Baseline>, family: &str) -> f32 {
@@ -71,4 +74,17 @@ fn trees_err_alike() {
         let ratio = error(&ours) / error(&expected);
         assert!((ratio - 1.0).abs() < 0.1, "{name}: {ratio} times scikit-learn's error");
     }
+}
+
+/// The comparison would show a difference.
+#[test]
+fn another_estimator_does_not_agree() {
+    let ours =
+        baseline_predictions(&prompts("linear"), &[Box::new(Lasso { alpha: 0.011 })]).unwrap().remove(0).1;
+    let expected = tensor("linear.lasso_0.01").1;
+    assert!(ours.iter().zip(&expected).any(|(a, b)| (a - b).abs() > 1e-3));
+    assert!(
+        expected.iter().filter(|&&p| p == 0.0).count() == 6,
+        "only the first prediction of each prompt is 0"
+    );
 }
