@@ -1,31 +1,19 @@
 //! The end of a run: scores on fresh prompts, plots, the report.
 
-use std::fs;
-use std::path::Path;
-
 use looped_eval::{EvalPlan, Evaluation, MODEL, evaluate};
 use looped_report::plot::{Band, Curve, Figure, Marker, Scale};
-use looped_train::{RunDir, Trainer, write_atomically};
+use looped_report::report::{Part, Report, Section};
+use looped_train::{Metrics, Record, RunDir, Trainer, write_atomically};
 
 use crate::failure::{Failure, Outcome};
-
-/// Pixels in the PNG for each unit of the SVG.
-const PNG_SCALE: f32 = 3.0;
 
 /// Evaluates a finished training and leaves `eval.json`, plots and report; prints the directory and the table.
 pub(crate) fn finish(trainer: &Trainer, run: &RunDir) -> Outcome {
     let evaluation = score(trainer, &plan_of(trainer))?;
     let json = serde_json::to_string_pretty(&evaluation).map_err(Failure::failed)?;
     write_atomically(&run.evaluation(), json.as_bytes())?;
-    let plots = run.plots();
-    fs::create_dir_all(&plots)
-        .map_err(|error| Failure::failed(format!("{}: cannot create: {error}", plots.display())))?;
-    write_figure(&over_examples(&evaluation), &plots, "error")?;
-    write_figure(
-        &over_loops(&evaluation, trainer.experiment().training.curriculum.loops.end),
-        &plots,
-        "loops",
-    )?;
+    let metrics = Metrics::read(&run.metrics())?;
+    report(trainer, &evaluation, &metrics)?.write(run.path()).map_err(Failure::failed)?;
     println!("{}", run.path().display());
     println!("{}", evaluation.table());
     Ok(())
@@ -90,8 +78,51 @@ fn band(curve: &looped_eval::Curve) -> Band {
     Band { mean: curve.mean.clone(), low: curve.low.clone(), high: curve.high.clone() }
 }
 
-fn write_figure(figure: &Figure, folder: &Path, name: &str) -> Outcome {
-    write_atomically(&folder.join(format!("{name}.svg")), figure.svg().as_bytes())?;
-    let png = figure.png(PNG_SCALE).map_err(Failure::failed)?;
-    Ok(write_atomically(&folder.join(format!("{name}.png")), &png)?)
+fn report(trainer: &Trainer, evaluation: &Evaluation, metrics: &[Record]) -> Outcome<Report> {
+    let trained = trainer.experiment().training.curriculum.loops.end;
+    let plot = |name: &str, figure, caption: String| Part::Plot { name: name.to_owned(), figure, caption };
+    let prompts = evaluation.prompts;
+    let results = Section {
+        heading: "Results".to_owned(),
+        parts: vec![
+            plot(
+                "error",
+                over_examples(evaluation),
+                format!(
+                    "Mean over {prompts} fresh prompts after {} loops; 5..95 % interval shaded.",
+                    evaluation.loops
+                ),
+            ),
+            plot("loops", over_loops(evaluation, trained), "At the last query, after each loop.".to_owned()),
+            Part::Code(evaluation.table()),
+        ],
+    };
+    let training = Section {
+        heading: "Training".to_owned(),
+        parts: vec![plot(
+            "training",
+            over_steps(metrics),
+            "The loss of each logged batch, and on held-out prompts. It rises where the curriculum does."
+                .to_owned(),
+        )],
+    };
+    let config = trainer.experiment().to_toml().map_err(Failure::failed)?;
+    let repeat = Section {
+        heading: "Repeat".to_owned(),
+        parts: vec![Part::Code("looped run config.toml --out again".to_owned()), Part::Code(config)],
+    };
+    Ok(Report { title: trainer.experiment().name.clone(), sections: vec![results, training, repeat] })
+}
+
+/// The losses over the steps.
+fn over_steps(metrics: &[Record]) -> Figure {
+    let curve = |name: &str, points: Vec<(usize, f64)>| {
+        let (x, y) = points.into_iter().map(|(step, loss)| (step as f64, loss)).unzip();
+        Curve::model(name, x, Band::line(y))
+    };
+    let trained = metrics.iter().map(|record| (record.step, record.loss)).collect();
+    let held_out = metrics.iter().filter_map(|record| Some((record.step, record.validation_loss?))).collect();
+    let curves = vec![curve("batch", trained), curve("held out, last loop", held_out)];
+    let y_scale = Scale::for_errors(&curves);
+    Figure { y_scale, curves, ..Figure::new("Training", "step", "loss") }
 }
