@@ -8,8 +8,8 @@ use looped_core::{Kind, Part, Problems};
 use serde_json::{Map, Value as Schema};
 
 use crate::wording::{
-    Limits, alternatives, article, choices, expected, integer, key, part_kind, quoted, resolve, shown, suggest, tags,
-    types,
+    Limits, alternatives, article, choices, expected, integer, key, part_kind, quoted, resolve, shown,
+    suggest, tags, types,
 };
 
 /// Reports everything in which `value` differs from `schema`.
@@ -36,11 +36,15 @@ impl Checker<'_> {
             return self.word(value, &words, schema);
         }
         let alternatives = alternatives(schema);
-        if !alternatives.is_empty() {
+        if !alternatives.is_empty() && schema.get("properties").is_none() {
             return self.one_of(value, &alternatives, schema);
         }
         let types = types(schema);
-        let allowed = |name: &str| types.is_empty() || types.contains(&name);
+        if types.is_empty() {
+            // A schema that asks for no type, as of a key that holds anything.
+            return;
+        }
+        let allowed = |name: &str| types.contains(&name);
         match value {
             Value::Dict(_, table) if allowed("object") => self.table(table, schema, None),
             Value::Array(_, items) if allowed("array") => self.list(items, schema),
@@ -72,7 +76,8 @@ impl Checker<'_> {
         if !limits.allow(n as f64) {
             self.out_of_range(&n.to_string(), limits);
         } else if i64::try_from(n).is_err() {
-            self.problems.report("", format!("is {n}; allowed: at most {}, the largest integer of TOML", i64::MAX));
+            self.problems
+                .report("", format!("is {n}; allowed: at most {}, the largest integer of TOML", i64::MAX));
         }
     }
 
@@ -107,9 +112,11 @@ impl Checker<'_> {
         if items.len() as u64 > most {
             self.problems.report("", format!("has {} items; allowed: at most {most}", items.len()));
         }
-        let Some(of_each) = schema.get("items") else { return };
         for (i, item) in items.iter().enumerate() {
-            self.within(&i.to_string(), |this| this.value(item, of_each));
+            let own = schema.get("prefixItems").and_then(|list| list.get(i));
+            if let Some(of_item) = own.or_else(|| schema.get("items")) {
+                self.within(&i.to_string(), |this| this.value(item, of_item));
+            }
         }
     }
 
@@ -128,7 +135,8 @@ impl Checker<'_> {
             }
         };
         let Some(part) = Part::find(kind, tag) else {
-            let message = format!("is {}, no known {}{}", quoted(tag), kind.name(), suggest(tag, &tags(kind)));
+            let message =
+                format!("is {}, no known {}{}", quoted(tag), kind.name(), suggest(tag, &tags(kind)));
             return self.problems.report("type", message);
         };
         let schema = (part.schema)().to_value();
@@ -178,8 +186,13 @@ impl Checker<'_> {
     fn table(&mut self, table: &Dict, schema: &Schema, tag: Option<&str>) {
         let none = Map::new();
         let known = schema.get("properties").and_then(Schema::as_object).unwrap_or(&none);
-        let required: Vec<&str> =
-            schema.get("required").and_then(Schema::as_array).into_iter().flatten().filter_map(Schema::as_str).collect();
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Schema::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Schema::as_str)
+            .collect();
         for (name, of_value) in known {
             match table.get(name) {
                 Some(value) => self.within(name, |this| this.value(value, of_value)),
@@ -190,13 +203,19 @@ impl Checker<'_> {
                 None => {}
             }
         }
+        if is_composite(schema) {
+            return;
+        }
         let others = schema.get("additionalProperties").filter(|schema| **schema != Schema::Bool(false));
-        for (name, value) in table.iter().filter(|(name, _)| !known.contains_key(*name) && Some(name.as_str()) != tag) {
+        for (name, value) in
+            table.iter().filter(|(name, _)| !known.contains_key(*name) && Some(name.as_str()) != tag)
+        {
             match others {
                 Some(Schema::Bool(_)) => {}
                 Some(of_value) => self.within(&key(name), |this| this.value(value, of_value)),
                 None => {
-                    let allowed: Vec<&str> = tag.into_iter().chain(known.keys().map(String::as_str)).collect();
+                    let allowed: Vec<&str> =
+                        tag.into_iter().chain(known.keys().map(String::as_str)).collect();
                     self.problems.report(&key(name), format!("is unknown{}", suggest(name, &allowed)));
                 }
             }
@@ -212,7 +231,14 @@ impl Checker<'_> {
 /// Whether a value may be empty (`null`).
 fn allows_nothing(schema: &Schema) -> bool {
     let alternatives = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Schema::as_array);
-    types(schema).contains(&"null") || alternatives.is_some_and(|list| list.iter().any(|form| types(form) == ["null"]))
+    types(schema).contains(&"null")
+        || alternatives.is_some_and(|list| list.iter().any(|form| types(form) == ["null"]))
+}
+
+/// Whether keys of a table may come from elsewhere than its properties, as those of a flattened enum: then serde judges
+/// what is unknown.
+pub(crate) fn is_composite(schema: &Schema) -> bool {
+    ["oneOf", "anyOf", "allOf"].iter().any(|keyword| schema.get(keyword).is_some())
 }
 
 /// The key that has a constant in every form, as in `type = "..."`.

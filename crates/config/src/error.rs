@@ -41,7 +41,11 @@ pub struct Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { source, path, message } = self;
-        if path.is_empty() { write!(f, "{source}: {message}") } else { write!(f, "{source}: {path}: {message}") }
+        if path.is_empty() {
+            write!(f, "{source}: {message}")
+        } else {
+            write!(f, "{source}: {path}: {message}")
+        }
     }
 }
 

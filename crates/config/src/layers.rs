@@ -104,22 +104,32 @@ impl Tree {
             .collect()
     }
 
-    /// Who set the value at `path`; if nobody did, who chose the part that it belongs to; else the file asked for.
+    /// Who set the value at `path`. If nobody did: who chose the part that it belongs to, or wrote all of the table that
+    /// it belongs in; else the file asked for.
     fn source(&self, path: &str) -> String {
         let (mut value, mut rest) = (&self.value, path);
-        let mut chosen_by = None;
         while !rest.is_empty() {
-            chosen_by = value.as_dict().and_then(|table| table.get("type")).or(chosen_by);
             match step(value, rest) {
                 Some((inner, after)) => (value, rest) = (inner, after),
-                None => return self.name_of(chosen_by),
+                None if std::ptr::eq(value, &self.value) => return self.name.clone(),
+                None => return self.author(value),
             }
         }
-        self.name_of(Some(value))
+        self.name_of(value)
     }
 
-    fn name_of(&self, value: Option<&Value>) -> String {
-        let metadata = value.and_then(|value| self.figment.get_metadata(value.tag()));
+    fn author(&self, table: &Value) -> String {
+        let Some(table) = table.as_dict() else { return self.name.clone() };
+        let mut authors = table.values().map(|value| self.name_of(value));
+        match (table.get("type"), authors.next()) {
+            (Some(tag), _) => self.name_of(tag),
+            (None, Some(first)) if authors.all(|other| other == first) => first,
+            _ => self.name.clone(),
+        }
+    }
+
+    fn name_of(&self, value: &Value) -> String {
+        let metadata = self.figment.get_metadata(value.tag());
         metadata.map_or_else(|| self.name.clone(), |metadata| metadata.name.to_string())
     }
 }

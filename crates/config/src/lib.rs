@@ -4,6 +4,17 @@
 //! overrides on top. The tree that comes of it is checked against the schema of [`Experiment`], with every linked part's
 //! own schema in its place, before serde sees it: so all problems are told together, each with the file that holds it,
 //! its key, what is allowed and the nearest name.
+//!
+//! ```
+//! # use looped_blocks as _; use looped_tasks as _; use looped_eval as _;
+//! let quickstart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/quickstart.toml");
+//! let loaded = looped_config::load(quickstart, &["training.learning_rate=3e-4".to_owned()])?;
+//! assert_eq!(loaded.experiment.training.learning_rate, 3e-4);
+//!
+//! let error = looped_config::load(quickstart, &["model.n_emb=32".to_owned()]).unwrap_err();
+//! assert!(error.to_string().starts_with("command line: model.n_emb: is unknown; did you mean n_embd?"));
+//! # Ok::<(), looped_config::ConfigError>(())
+//! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod check;

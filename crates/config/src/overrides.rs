@@ -43,7 +43,7 @@ fn parse_one(argument: &str) -> Result<Override, ConfigError> {
 
 /// A TOML value; a word that is none stands for itself.
 fn parse_value(text: &str) -> Result<Value, String> {
-    match ValueDeserializer::parse(text).and_then(|parsed| <Value as Deserialize>::deserialize(parsed)) {
+    match ValueDeserializer::parse(text).and_then(<Value as Deserialize>::deserialize) {
         Ok(value) => Ok(value),
         // What starts as a list, a table or quoted text was meant as one.
         Err(error) if text.starts_with(['[', '{', '"', '\'']) => {
@@ -116,7 +116,10 @@ mod tests {
     fn what_is_no_override_is_refused_with_advice() {
         for (argument, message) in [
             ("quick", "command line: \"quick\": is no key=value; write training.batch_size=32, say"),
-            ("a..b=1", "command line: \"a..b=1\": has no valid key before the =; write a dotted path, as in model.block.n_head=4"),
+            (
+                "a..b=1",
+                "command line: \"a..b=1\": has no valid key before the =; write a dotted path, as in model.block.n_head=4",
+            ),
             ("a=", "command line: \"a=\": has no value after the =; write \"\" for empty text"),
         ] {
             assert_eq!(parse(&[argument.to_owned()]).unwrap_err().to_string(), message);

@@ -37,7 +37,8 @@ fn text(path: &Path) -> Result<String, String> {
     if bytes.len() as u64 > LARGEST {
         return Err(format!("is larger than {} KiB, which no experiment file is", LARGEST >> 10));
     }
-    String::from_utf8(bytes).map_err(|error| format!("is not UTF-8 text: bad byte at {}", error.utf8_error().valid_up_to()))
+    String::from_utf8(bytes)
+        .map_err(|error| format!("is not UTF-8 text: bad byte at {}", error.utf8_error().valid_up_to()))
 }
 
 /// Parses TOML; an error names line and column.

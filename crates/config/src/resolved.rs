@@ -41,5 +41,9 @@ fn write_table(table: &Table, path: &mut Vec<String>, text: &mut String) {
 /// A key, in quotes if it needs them; TOML escapes text as JSON does.
 fn quoted(key: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !key.is_empty() && key.chars().all(bare) { key.to_owned() } else { serde_json::Value::from(key).to_string() }
+    if !key.is_empty() && key.chars().all(bare) {
+        key.to_owned()
+    } else {
+        serde_json::Value::from(key).to_string()
+    }
 }

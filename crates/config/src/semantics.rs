@@ -53,7 +53,9 @@ impl Experiment {
             ("gradient_clip", self.training.gradient_clip),
         ] {
             let fits = value.is_none_or(|x| x.is_finite() && x >= 0.0);
-            problems.require(fits, key, || format!("is {}; allowed: finite, not negative", value.unwrap_or_default()));
+            problems.require(fits, key, || {
+                format!("is {}; allowed: finite, not negative", value.unwrap_or_default())
+            });
         }
     }
 

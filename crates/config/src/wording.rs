@@ -37,7 +37,11 @@ pub(crate) fn quoted(text: &str) -> String {
 /// A key as it stands in a path: bare where TOML allows that, else in quotes.
 pub(crate) fn key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !name.is_empty() && name.len() <= LONGEST && name.chars().all(bare) { name.to_owned() } else { quoted(name) }
+    if !name.is_empty() && name.len() <= LONGEST && name.chars().all(bare) {
+        name.to_owned()
+    } else {
+        quoted(name)
+    }
 }
 
 /// The integer that a number is, if it is one; floats aren't.
@@ -138,7 +142,8 @@ pub(crate) fn resolve<'a>(schema: &'a Schema, root: &'a Schema) -> &'a Schema {
     let mut schema = schema;
     // References to references are rare, and a ring of them is none.
     for _ in 0..8 {
-        let Some(pointer) = schema.get("$ref").and_then(Schema::as_str).and_then(|to| to.strip_prefix('#')) else {
+        let Some(pointer) = schema.get("$ref").and_then(Schema::as_str).and_then(|to| to.strip_prefix('#'))
+        else {
             break;
         };
         match root.pointer(pointer) {
@@ -174,7 +179,8 @@ pub(crate) fn choices<'a>(schema: &'a Schema, root: &'a Schema) -> Option<Vec<&'
         return Some(words.iter().filter_map(Schema::as_str).collect());
     }
     let alternatives = alternatives(schema);
-    let each: Option<Vec<Vec<&str>>> = alternatives.iter().map(|alternative| choices(alternative, root)).collect();
+    let each: Option<Vec<Vec<&str>>> =
+        alternatives.iter().map(|alternative| choices(alternative, root)).collect();
     each.map(|each| each.concat()).filter(|words| !words.is_empty())
 }
 

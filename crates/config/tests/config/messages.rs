@@ -1,0 +1,278 @@
+//! Every bad input has its message, word for word.
+
+use looped_core::{Kind, Part};
+
+use crate::support::{Folder, GOOD, error_of, error_with};
+
+fn tags(kind: Kind) -> String {
+    Part::of(kind).iter().map(|part| part.tag).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn keys() {
+    assert_eq!(
+        error_of(&["model.n_emb=3"]),
+        "command line: model.n_emb: is unknown; did you mean n_embd? \
+         Allowed: n_dims, n_positions, n_embd, n_layer, pretrained_path, block, injector"
+    );
+    assert_eq!(
+        error_of(&["banana=3"]),
+        "command line: banana: is unknown; allowed: name, seed, task, model, training, evaluation"
+    );
+    assert_eq!(
+        error_of(&["model.block.n_heads=3"]),
+        "command line: model.block.n_heads: is unknown; did you mean n_head? Allowed: type, n_head"
+    );
+    assert_eq!(
+        error_of(&["task.\"a b\"=3"]),
+        r#"command line: "task.\"a b\"=3": has no valid key before the =; write a dotted path, as in model.block.n_head=4"#
+    );
+    let text = GOOD.replace("batch_size = 8", "").replace("n_head = 2", "\"bad key\" = 1");
+    assert_eq!(
+        Folder::with(&[("exp.toml", &text)]).error("exp.toml", &[]),
+        "exp.toml: model.block.n_head: is missing; expected an integer, at least 1\n\
+         exp.toml: model.block.\"bad key\": is unknown; allowed: type, n_head\n\
+         exp.toml: training.batch_size: is missing; expected an integer, 1 to 1000000"
+    );
+}
+
+#[test]
+fn types_and_ranges() {
+    let cases = [
+        ("n_embd = \"wide\"", "model.n_embd: is \"wide\", expected an integer, 1 to 1000000"),
+        ("n_embd = 1.5", "model.n_embd: is 1.5, expected an integer, 1 to 1000000"),
+        ("n_embd = 64.0", "model.n_embd: is 64.0, expected an integer, 1 to 1000000; write 64"),
+        ("n_embd = 0", "model.n_embd: is 0; allowed: 1 to 1000000"),
+        ("n_embd = -3", "model.n_embd: is -3; allowed: 1 to 1000000"),
+        ("n_embd = [1]", "model.n_embd: is a list, expected an integer, 1 to 1000000"),
+        ("n_embd = 2020-01-01", "model.n_embd: is a date, expected an integer, 1 to 1000000"),
+        ("seed = -1", "seed: is -1; allowed: at least 0"),
+        ("name = 5", "name: is 5, expected text"),
+        ("learning_rate = true", "training.learning_rate: is true, expected a number, above 0, at most 1000"),
+        ("learning_rate = 0.0", "training.learning_rate: is 0; allowed: above 0, at most 1000"),
+        ("learning_rate = nan", "training.learning_rate: is NaN; allowed: above 0, at most 1000"),
+        ("learning_rate = inf", "training.learning_rate: is inf; allowed: above 0, at most 1000"),
+        ("n = -2", "model.injector.n: is -2; allowed: at least -1"),
+        (
+            "operation = \"ad\"",
+            "model.injector.operation: is \"ad\"; did you mean add? Allowed: add, multiply",
+        ),
+        ("operation = 1", "model.injector.operation: is 1, expected \"add\" or \"multiply\""),
+        ("loops = 3", "training.curriculum.loops: is 3, expected a table"),
+        (
+            "loops = { start = 1, end = 2, inc = 1 }",
+            "training.curriculum.loops.interval: is missing; expected an integer, at least 1",
+        ),
+    ];
+    for (line, message) in cases {
+        assert_eq!(error_with(line), format!("exp.toml: {message}"), "{line}");
+    }
+}
+
+#[test]
+fn parts() {
+    assert_eq!(
+        error_of(&["model.block={type=\"transfomer\"}"]),
+        format!(
+            "command line: model.block.type: is \"transfomer\", no known block; did you mean transformer? Allowed: {}",
+            tags(Kind::Block)
+        )
+    );
+    let cases: [(&[&str], &str); 7] = [
+        (
+            &["model.injector={n=3}"],
+            "model.injector.type: is missing; it names an injector: full, last_n, none",
+        ),
+        (
+            &["model.injector=full"],
+            "model.injector: is \"full\", expected a table that names an injector by its type: full, last_n, none",
+        ),
+        (
+            &["model.injector.type=3"],
+            "model.injector.type: is 3, expected the name of an injector: full, last_n, none",
+        ),
+        (&["model.injector.type=none", "model.injector.n=1"], "model.injector.n: is unknown; allowed: type"),
+        (
+            &["model.injector={type=\"last_n\"}"],
+            "model.injector.n: is missing; expected an integer, at least -1",
+        ),
+        (
+            &["model.block={type=\"sequential\",blocks=[]}"],
+            "model.block.blocks: has 0 items; needed: at least 1",
+        ),
+        (
+            &[
+                "model.block={type=\"sequential\",blocks=[{type=\"lstm\"},{type=\"transformer\",n_heads=1,n_head=0}]}",
+            ],
+            "model.block.blocks.1.n_head: is 0; allowed: at least 1\n\
+             command line: model.block.blocks.1.n_heads: is unknown; did you mean n_head? Allowed: type, n_head",
+        ),
+    ];
+    for (overrides, message) in cases {
+        assert_eq!(error_of(overrides), format!("command line: {message}"), "{overrides:?}");
+    }
+    assert_eq!(
+        error_of(&["evaluation.baselines=[{type=\"knn\",k=0}]"]),
+        "command line: evaluation.baselines.0.k: is 0; allowed: 1 to 1000000"
+    );
+}
+
+/// A plugin's keys are judged as our own are, even if its author let serde swallow unknown ones.
+#[test]
+fn keys_of_a_plugin() {
+    let of = |keys: &str| error_of(&[&format!("model.block={{type=\"toy\",{keys}}}")]);
+    let cases = [
+        ("width=1,high=2", "high: is unknown; allowed: type, width, mode, inner, pair, weights"),
+        ("width=256", "width: is 256; allowed: 0 to 255"),
+        ("width=1,mode=\"slw\"", "mode: is \"slw\"; did you mean slow? Allowed: fast, slow"),
+        ("width=1,inner=1", "inner: is 1, expected a table"),
+        ("width=1,inner={rat=0.5}", "inner.rat: is unknown; did you mean rate? Allowed: rate"),
+        ("width=1,pair=[1]", "pair: has 1 items; needed: at least 2"),
+        ("width=1,pair=[1,true]", "pair.1: is true, expected a number"),
+        ("width=1,weights={any=\"x\"}", "weights.any: is \"x\", expected a number"),
+    ];
+    for (keys, message) in cases {
+        let lines: Vec<String> =
+            of(keys).lines().filter(|line| !line.contains("missing")).map(str::to_owned).collect();
+        assert_eq!(lines, [format!("command line: model.block.{message}")], "{keys}");
+    }
+    assert_eq!(
+        error_of(&["model.block={type=\"toy\",width=1}", "training.engine=fused"]),
+        "command line: training.engine: is \"fused\", which the model's block or injector has no form for; allowed: auto, candle"
+    );
+    assert_eq!(
+        error_of(&["model.block={type=\"toy\",width=1}", "training.precision=bf16"]),
+        "command line: training.precision: is \"bf16\", which only the fused engine has, and the model's block or injector has no \
+         fused form; allowed: f32"
+    );
+}
+
+/// The tagged tables of a part's own are told apart by their tag.
+#[test]
+fn tagged_tables_inside_a_part() {
+    let task = "task={type=\"shifted\",base={type=\"linear_regression\"},distribution=";
+    assert_eq!(
+        error_of(&[&format!("{task}{{type=\"scaled_inptus\",factor=2}}}}")])
+            .split(" Allowed")
+            .next()
+            .unwrap(),
+        "command line: task.distribution.type: is \"scaled_inptus\"; did you mean scaled_inputs?"
+    );
+    assert_eq!(
+        error_of(&[&format!("{task}{{type=\"scaled_inputs\",factor=0}}}}")]),
+        "command line: task.distribution.factor: is 0; allowed: 1e-6 to 1000000"
+    );
+}
+
+#[test]
+fn what_keys_mean_together() {
+    let cases: [(&[&str], &str); 9] = [
+        (
+            &["model.block.n_head=3"],
+            "model.block.n_head: is 3, which does not divide n_embd = 16; allowed: 1, 2, 4, 8, 16",
+        ),
+        (
+            &["training.curriculum.points.end=12"],
+            "training.curriculum.points.end: is 12; allowed: 1 to model.n_positions, 11",
+        ),
+        (
+            &["training.curriculum.dims.end=5"],
+            "training.curriculum.dims.end: is 5; allowed: 1 to model.n_dims, 4",
+        ),
+        (&["training.curriculum.loops.start=7"], "training.curriculum.loops.start: is 7, more than end, 6"),
+        (
+            &["training.n_loop_window=7"],
+            "training.n_loop_window: is 7; allowed: 1 to training.curriculum.loops.end, 6",
+        ),
+        (&["training.n_loss_loops=4"], "training.n_loss_loops: is 4; allowed: 1 to n_loop_window, 3"),
+        (
+            &["name=a/b"],
+            "name: is \"a/b\"; it names the run's folder: 1 to 100 bytes, no / \\ < > : \" | ? *, no - at the start, no . at the end",
+        ),
+        (
+            &["training.engine=candle", "training.precision=bf16"],
+            "training.precision: is \"bf16\", which only the fused engine has; with engine = \"candle\" allowed: f32",
+        ),
+        (
+            &["task={type=\"sparse_linear_regression\",sparsity=9}"],
+            "task.sparsity: is 9; allowed: 1 to model.n_dims, 4",
+        ),
+    ];
+    for (overrides, message) in cases {
+        assert_eq!(error_of(overrides), format!("command line: {message}"), "{overrides:?}");
+    }
+}
+
+/// One look mends it all: each line with the file that it's mended in.
+#[test]
+fn problems_are_told_together_and_where_they_are() {
+    let folder = Folder::with(&[
+        ("base.toml", &GOOD.replace("n_layer = 1", "n_layer = 0")),
+        (
+            "exp.toml",
+            "extends = \"base.toml\"\nname = \"x\"\n[training]\nbatch_size = \"many\"\n[evaluation]\nprompt = 3",
+        ),
+    ]);
+    assert_eq!(
+        folder.error("exp.toml", &["seed=x"]),
+        "command line: seed: is \"x\", expected an integer, at least 0\n\
+         base.toml: model.n_layer: is 0; allowed: 1 to 10000\n\
+         exp.toml: training.batch_size: is \"many\", expected an integer, 1 to 1000000\n\
+         exp.toml: evaluation.prompt: is unknown; did you mean prompts? Allowed: prompts, loops, seed, baselines"
+    );
+}
+
+#[test]
+fn files() {
+    let folder = Folder::with(&[
+        ("syntax.toml", "name = \"x\"\nseed == 3\n"),
+        ("twice.toml", "name = \"x\"\n[task]\n[task]\n"),
+        ("syntax.json", "{\"name\": }"),
+        ("syntax.yaml", "a: [1\nb: 2"),
+        ("list.yaml", "- 1"),
+        ("notes.txt", ""),
+        ("bare", ""),
+        ("lost.toml", "extends = \"nowhere.toml\""),
+        ("odd.toml", "extends = 3"),
+        ("a.toml", "extends = \"b.toml\""),
+        ("b.toml", "extends = \"./a.toml\""),
+    ]);
+    std::fs::write(folder.path().join("latin.toml"), b"name = \"\xe9\"").unwrap();
+    std::fs::write(folder.path().join("huge.toml"), vec![b' '; (1 << 20) + 1]).unwrap();
+    let cases = [
+        ("none.toml", "none.toml: cannot be read: No such file or directory (os error 2)"),
+        ("notes.txt", "notes.txt: has the extension .txt; expected .toml, .yaml, .yml or .json"),
+        ("bare", "bare: has no extension; expected .toml, .yaml, .yml or .json"),
+        ("syntax.json", "syntax.json: expected value at line 1 column 10"),
+        ("list.yaml", "list.yaml: holds no keys; expected name, task, model, training, ..."),
+        (
+            "lost.toml",
+            "lost.toml: extends: nowhere.toml cannot be read: No such file or directory (os error 2)",
+        ),
+        ("odd.toml", "odd.toml: extends: is 3, expected the path of a file"),
+        ("a.toml", "b.toml: extends: goes round in a ring: a.toml -> b.toml -> ./a.toml"),
+        ("latin.toml", "latin.toml: is not UTF-8 text: bad byte at 8"),
+        ("huge.toml", "huge.toml: is larger than 1024 KiB, which no experiment file is"),
+    ];
+    for (file, message) in cases {
+        assert_eq!(folder.error(file, &[]), message);
+    }
+    assert!(folder.error("syntax.toml", &[]).starts_with("syntax.toml: line 2, column 7: "));
+    assert!(folder.error("twice.toml", &[]).starts_with("twice.toml: line 3, column 2: "));
+    assert!(folder.error("syntax.yaml", &[]).contains("at line 2 column 2"));
+}
+
+#[test]
+fn an_empty_file_names_what_it_lacks() {
+    let folder = Folder::with(&[("exp.toml", "")]);
+    let message = folder.error("exp.toml", &[]);
+    let lines: Vec<&str> = message.lines().collect();
+    assert_eq!(lines[0], "exp.toml: name: is missing; expected text");
+    assert!(lines[1].starts_with(
+        "exp.toml: task: is missing; expected a table that names a task by its type: dataset, "
+    ));
+    assert_eq!(
+        lines[2..],
+        ["exp.toml: model: is missing; expected a table", "exp.toml: training: is missing; expected a table"]
+    );
+}

@@ -1,0 +1,55 @@
+//! A plugin's block with one key of every form, its struct open to unknown keys.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use looped_core::{Block, BlockConfig, Error, ModelDims, Params, Result, schemars, typetag};
+use serde::{Deserialize, Serialize};
+
+/// Does nothing.
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+struct Toy {
+    /// How wide.
+    width: u8,
+    /// How fast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mode: Option<Mode>,
+    /// A table of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inner: Option<Inner>,
+    /// Two numbers.
+    #[serde(default)]
+    pair: (f64, f64),
+    /// Numbers by name.
+    #[serde(default)]
+    weights: BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    /// In a hurry.
+    Fast,
+    /// At leisure.
+    Slow,
+}
+
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Inner {
+    /// How often.
+    rate: f64,
+}
+
+#[typetag::serde(name = "toy")]
+impl BlockConfig for Toy {
+    fn build(&self, _: &ModelDims, _: &mut Params<'_>) -> Result<Box<dyn Block>> {
+        Err(Error::Parameters("a toy can't be built".into()))
+    }
+
+    fn flops(&self, _: &ModelDims, _: Range<usize>) -> u64 {
+        0
+    }
+}
+
+looped_core::register!(Block, "toy", Toy);
