@@ -60,13 +60,12 @@ impl Checker<'_> {
     }
 
     fn wrong(&mut self, value: &Value, schema: &Schema) {
-        let advice = match value {
-            Value::Num(_, number) if number.to_f64().is_some_and(|x| x.fract() == 0.0 && x.abs() < 1e15) => {
-                format!("; write {}", number.to_f64().unwrap_or_default())
-            }
-            _ => String::new(),
+        let whole = match value {
+            Value::Num(_, number) => number.to_f64().filter(|x| x.fract() == 0.0 && x.abs() < 1e15),
+            _ => None,
         };
-        let advice = if types(schema).contains(&"integer") { advice } else { String::new() };
+        let advice = whole.filter(|_| types(schema).contains(&"integer"));
+        let advice = advice.map_or_else(String::new, |x| format!("; write {x}"));
         let message = format!("is {}, expected {}{advice}", shown(value), expected(schema, self.root));
         self.problems.report("", message);
     }

@@ -1,6 +1,6 @@
 //! From an experiment file and `key=value` overrides to a validated [`Experiment`].
 //!
-//! [`load`] reads the file and those it `extends`, translates the published YAML form where it meets it, and lays the
+//! [`load()`] reads the file and those it `extends`, translates the published YAML form where it meets it, and lays the
 //! overrides on top. The tree that comes of it is checked against the schema of [`Experiment`], with every linked part's
 //! own schema in its place, before serde sees it: so all problems are told together, each with the file that holds it,
 //! its key, what is allowed and the nearest name.

@@ -88,7 +88,10 @@ fn schedule(model: &Model, training: &Training, notes: &mut Notes) -> Schedule {
             ));
             let loops = training.curriculum.loops.unwrap_or(Ramp::constant(1));
             let window = notes.or_published("training.n_loop_window", training.n_loop_window, 1);
-            Schedule { n_layer: layers, loops, window, loss_loops: None }
+            if window > loops.end {
+                notes.say(format!("training.n_loop_window, more than all loops, becomes {}", loops.end));
+            }
+            Schedule { n_layer: layers, loops, window: window.min(loops.end), loss_loops: None }
         }
     }
 }
@@ -114,20 +117,14 @@ fn injector(model: &Model, notes: &mut Notes) -> Value {
         LoopFunc::Add => "add",
         LoopFunc::Multiply => "multiply",
     };
-    match model.n_last_tokens {
-        None | Some(-1) => {
-            notes.say(format!(
-                "model.loop_func and model.n_last_tokens become model.injector = {{ type = \"full\", operation = \"{operation}\" }}"
-            ));
-            json!({ "type": "full", "operation": operation })
-        }
-        Some(n) => {
-            notes.say(format!(
-                "model.loop_func and model.n_last_tokens become model.injector = {{ type = \"last_n\", n = {n}, operation = \"{operation}\" }}"
-            ));
-            json!({ "type": "last_n", "n": n, "operation": operation })
-        }
-    }
+    let injector = match model.n_last_tokens {
+        None | Some(-1) => json!({ "type": "full", "operation": operation }),
+        Some(n) => json!({ "type": "last_n", "n": n, "operation": operation }),
+    };
+    let shown =
+        toml::Value::try_from(&injector).map_or_else(|_| injector.to_string(), |table| table.to_string());
+    notes.say(format!("model.loop_func and model.n_last_tokens become model.injector = {shown}"));
+    injector
 }
 
 fn task(training: &Training, notes: &mut Notes) -> Value {

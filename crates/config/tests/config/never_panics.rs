@@ -1,4 +1,6 @@
 //! Whatever a file or an argument holds, the answer is an experiment or a message.
+//!
+//! `PROPTEST_CASES=100000 cargo test -p looped-config never_panics` makes a campaign of it.
 
 use proptest::prelude::*;
 
@@ -56,8 +58,6 @@ fn config_like() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
     #[test]
     fn any_text(text in prop_oneof![any::<String>(), config_like()]) {
         for name in ["a.toml", "a.yaml", "a.json"] {
