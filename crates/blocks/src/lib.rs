@@ -4,8 +4,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod lstm;
+mod lstm_fused;
 mod sequential;
+mod sequential_fused;
 mod transformer;
+mod transformer_fused;
 
 pub use lstm::Lstm;
 pub use sequential::Sequential;

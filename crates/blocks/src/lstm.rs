@@ -3,8 +3,11 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
+use looped_core::fused::FusedBlock;
 use looped_core::{Block, BlockConfig, Init, Memory, ModelDims, Params, Result, schemars, typetag};
 use serde::{Deserialize, Serialize};
+
+use crate::lstm_fused::FusedLstm;
 
 /// An LSTM layer over the tokens, of hidden width D = `n_embd` (Hochreiter and Schmidhuber, 1997).
 ///
@@ -36,6 +39,10 @@ impl BlockConfig for Lstm {
     fn activations(&self, dims: &ModelDims, tokens: usize) -> u64 {
         // Counted over the operations below: the gates' inputs twice and sums (16 D), the four gates (11 D), the cell.
         36 * dims.n_embd as u64 * tokens as u64
+    }
+
+    fn fused(&self, dims: &ModelDims) -> Option<Box<dyn FusedBlock>> {
+        Some(Box::new(FusedLstm { width: dims.n_embd }))
     }
 }
 

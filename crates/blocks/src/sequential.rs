@@ -3,8 +3,11 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
+use looped_core::fused::FusedBlock;
 use looped_core::{Block, BlockConfig, Memory, ModelDims, Params, Problems, Result, schemars, typetag};
 use serde::{Deserialize, Serialize};
+
+use crate::sequential_fused;
 
 /// A list of blocks, applied one after another: a mixed stack in one loop.
 ///
@@ -39,6 +42,10 @@ impl BlockConfig for Sequential {
 
     fn activations(&self, dims: &ModelDims, tokens: usize) -> u64 {
         self.blocks.iter().map(|block| block.activations(dims, tokens)).sum()
+    }
+
+    fn fused(&self, dims: &ModelDims) -> Option<Box<dyn FusedBlock>> {
+        sequential_fused::fused(&self.blocks, dims)
     }
 }
 

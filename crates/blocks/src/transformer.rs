@@ -3,9 +3,12 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
+use looped_core::fused::FusedBlock;
 use looped_core::nn::{LayerNorm, Linear, softmax};
 use looped_core::{Block, BlockConfig, Memory, ModelDims, Params, Problems, Result, schemars, typetag};
 use serde::{Deserialize, Serialize};
+
+use crate::transformer_fused::FusedTransformer;
 
 /// Causal self-attention and a two-layer network, each after a layer norm and beside a residual path (GPT-2's block).
 ///
@@ -65,6 +68,12 @@ impl BlockConfig for Transformer {
     fn activations(&self, dims: &ModelDims, tokens: usize) -> u64 {
         // Counted over the operations below: 40 results of width D a token, 6 of a row of scores for each head.
         (40 * dims.n_embd + 6 * self.n_head * tokens) as u64 * tokens as u64
+    }
+
+    fn fused(&self, dims: &ModelDims) -> Option<Box<dyn FusedBlock>> {
+        let (width, n_head) = (dims.n_embd, self.n_head);
+        (n_head > 0 && width.is_multiple_of(n_head))
+            .then(|| -> Box<dyn FusedBlock> { Box::new(FusedTransformer { width, n_head }) })
     }
 }
 

@@ -3,6 +3,16 @@
 //! The engine shards a batch over threads; each thread takes chunks of a few sequences through all loops, so that
 //! their activations stay in its cache. Within a step the weights are packed once and shared. A block that offers no
 //! fused form still trains, on the candle engine.
+//!
+//! A block's pass writes three kinds of memory, all given by the engine and of the lengths the block asked for: a
+//! *tape*, what its backward pass needs of the forward pass; a *memory*, what the tokens after a prefix need of the
+//! prefix (keys and values, a recurrent state); and scratch space. Buffers start on a cache line, and [`cut`] divides
+//! them into parts that do.
+
+mod chain;
+
+pub use chain::Chain;
+pub use looped_ops::{Kernels, Precision, Scratch};
 
 /// The sequences that one call works on. Activations are (sequences, tokens, width), row-major.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,14 +25,12 @@ pub struct Chunk {
     pub prefix: usize,
 }
 
-/// The inputs' type in matrix products; sums are always f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// 32 bits.
-    #[default]
-    F32,
-    /// bfloat16.
-    Bf16,
+impl Chunk {
+    /// Tokens of all sequences together: the rows of an activation.
+    #[must_use]
+    pub const fn rows(self) -> usize {
+        self.sequences * self.tokens
+    }
 }
 
 /// A block's fused form, before a step's weights are known.
@@ -32,7 +40,41 @@ pub trait FusedBlock: Send + Sync {
     fn parameters(&self) -> Vec<(String, usize)>;
 
     /// Prepares a step's weights for all threads.
-    fn pack(&self, weights: &[&[f32]], precision: Precision) -> Box<dyn PackedBlock>;
+    fn pack(&self, weights: &[&[f32]], kernels: Kernels) -> Box<dyn PackedBlock>;
+}
+
+/// What a forward pass reads and writes besides its input and output.
+#[derive(Debug)]
+pub struct Forward<'a> {
+    /// The memory of the prefix; empty when `chunk.prefix` is 0.
+    pub before: &'a [f32],
+    /// To be filled for the tokens after these; empty when there are none.
+    pub memory: &'a mut [f32],
+    /// To be filled for the backward pass; empty when none follows.
+    pub tape: &'a mut [f32],
+    /// Scratch space; its contents mean nothing before and after.
+    pub scratch: &'a mut [f32],
+    /// The kernels' own scratch space.
+    pub kernel_scratch: &'a mut Scratch,
+}
+
+/// What a backward pass reads and writes besides its input and the derivative by it.
+#[derive(Debug)]
+pub struct Backward<'a> {
+    /// The memory of the prefix; empty when `chunk.prefix` is 0.
+    pub before: &'a [f32],
+    /// The loss's derivative by it, to be added to; as long as `before`.
+    pub dbefore: &'a mut [f32],
+    /// The derivative by the memory that the forward pass gave; empty if it gave none.
+    pub dmemory: &'a [f32],
+    /// What the forward pass left; may be overwritten.
+    pub tape: &'a mut [f32],
+    /// The derivative by the parameters, in their order, to be added to.
+    pub grads: &'a mut [f32],
+    /// Scratch space; its contents mean nothing before and after.
+    pub scratch: &'a mut [f32],
+    /// The kernels' own scratch space.
+    pub kernel_scratch: &'a mut Scratch,
 }
 
 /// A block with one step's weights.
@@ -40,38 +82,44 @@ pub trait PackedBlock: Send + Sync {
     /// Floats that [`PackedBlock::forward`] records on the tape for [`PackedBlock::backward`].
     fn tape_len(&self, chunk: Chunk) -> usize;
 
-    /// Floats of memory that the tokens after a prefix need of `chunk`, the prefix.
-    fn memory_len(&self, chunk: Chunk) -> usize;
+    /// Floats of memory that the tokens after a prefix need of `prefix`.
+    fn memory_len(&self, prefix: Chunk) -> usize;
 
-    /// Floats of scratch space that either pass needs; its contents mean nothing between calls.
+    /// Floats of scratch space that either pass needs.
     fn scratch_len(&self, chunk: Chunk) -> usize;
 
-    /// Replaces `x` by the block's output.
+    /// Computes the block's output.
     ///
-    /// `before` is the memory of the prefix (empty when `chunk.prefix` is 0), `tape` is empty when no backward pass
-    /// follows, and a non-empty `memory` is filled for the tokens after these.
-    fn forward(
-        &self,
-        chunk: Chunk,
-        x: &mut [f32],
-        before: &[f32],
-        memory: &mut [f32],
-        tape: &mut [f32],
-        scratch: &mut [f32],
-    );
+    /// # Shapes
+    /// `x` and `out` are (sequences, tokens, width).
+    fn forward(&self, chunk: Chunk, x: &[f32], out: &mut [f32], pass: Forward<'_>);
 
-    /// Replaces `dy`, the loss's derivative by the output, by that by the input; adds to `grads` and, for a chunk with
-    /// a prefix, to `dbefore`. `dmemory` is the derivative by the memory this chunk gave, or empty.
-    #[allow(clippy::too_many_arguments, reason = "the two directions of state are apart on purpose")]
-    fn backward(
-        &self,
-        chunk: Chunk,
-        dy: &mut [f32],
-        before: &[f32],
-        dbefore: &mut [f32],
-        dmemory: &[f32],
-        tape: &[f32],
-        grads: &mut [f32],
-        scratch: &mut [f32],
-    );
+    /// Replaces `dy`, the loss's derivative by the output, by that by the input `x`.
+    ///
+    /// # Shapes
+    /// `x` and `dy` are (sequences, tokens, width).
+    fn backward(&self, chunk: Chunk, x: &[f32], dy: &mut [f32], pass: Backward<'_>);
+}
+
+/// Floats in a cache line.
+const LINE: usize = 16;
+
+/// How many floats of a buffer [`cut`] uses for parts of these lengths.
+#[must_use]
+pub fn cut_len(lens: &[usize]) -> usize {
+    lens.iter().map(|len| len.next_multiple_of(LINE)).sum()
+}
+
+/// The first parts of a buffer, of the given lengths; each starts on a cache line if the buffer does.
+///
+/// # Panics
+/// If the buffer is shorter than [`cut_len`] says.
+#[must_use]
+pub fn cut<const N: usize>(buffer: &mut [f32], lens: [usize; N]) -> [&mut [f32]; N] {
+    let mut rest = buffer;
+    lens.map(|len| {
+        let (part, later) = std::mem::take(&mut rest).split_at_mut(len.next_multiple_of(LINE));
+        rest = later;
+        &mut part[..len]
+    })
 }

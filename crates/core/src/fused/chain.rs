@@ -1,0 +1,171 @@
+//! Blocks one after another, as one.
+
+use std::ops::Range;
+
+use super::{Backward, Chunk, Forward, FusedBlock, Kernels, PackedBlock, cut, cut_len};
+
+/// Fused blocks, one after another: the backbone of a model, and any block made of blocks.
+pub struct Chain {
+    links: Vec<(String, Box<dyn FusedBlock>)>,
+    width: usize,
+}
+
+impl Chain {
+    /// The blocks in order, each with the prefix of its parameters' names.
+    #[must_use]
+    pub fn new(links: Vec<(String, Box<dyn FusedBlock>)>, width: usize) -> Self {
+        Self { links, width }
+    }
+}
+
+impl FusedBlock for Chain {
+    fn parameters(&self) -> Vec<(String, usize)> {
+        let names = |(prefix, block): &(String, Box<dyn FusedBlock>)| {
+            let full = |(name, len)| (format!("{prefix}.{name}"), len);
+            block.parameters().into_iter().map(full).collect::<Vec<_>>()
+        };
+        self.links.iter().flat_map(names).collect()
+    }
+
+    fn pack(&self, weights: &[&[f32]], kernels: Kernels) -> Box<dyn PackedBlock> {
+        let (mut rest, mut end) = (weights, 0);
+        let link = |(_, block): &(String, Box<dyn FusedBlock>)| {
+            let parameters = block.parameters();
+            let (own, later) = rest.split_at(parameters.len());
+            let start = end;
+            rest = later;
+            end += parameters.iter().map(|(_, len)| len).sum::<usize>();
+            Link { block: block.pack(own, kernels), grads: start..end }
+        };
+        Box::new(PackedChain { links: self.links.iter().map(link).collect(), width: self.width })
+    }
+}
+
+struct Link {
+    block: Box<dyn PackedBlock>,
+    /// Where its gradients lie.
+    grads: Range<usize>,
+}
+
+/// On the tape, each block's own part is followed by its output; that of the last block isn't kept.
+struct PackedChain {
+    links: Vec<Link>,
+    width: usize,
+}
+
+/// Where the links' parts of a buffer lie, each starting on a cache line.
+struct Parts(Vec<Range<usize>>);
+
+impl Parts {
+    fn new(lens: impl Iterator<Item = usize>) -> Self {
+        let mut end = 0;
+        let ranges = lens.map(|len| {
+            let start = end;
+            end += cut_len(&[len]);
+            start..start + len
+        });
+        Self(ranges.collect())
+    }
+
+    /// The part of link `i`; nothing of a buffer that isn't there.
+    fn of<'a>(&self, i: usize, buffer: &'a [f32]) -> &'a [f32] {
+        if buffer.is_empty() { &[] } else { &buffer[self.0[i].clone()] }
+    }
+
+    fn of_mut<'a>(&self, i: usize, buffer: &'a mut [f32]) -> &'a mut [f32] {
+        if buffer.is_empty() { &mut [] } else { &mut buffer[self.0[i].clone()] }
+    }
+}
+
+impl PackedChain {
+    fn state_len(&self, chunk: Chunk) -> usize {
+        chunk.rows() * self.width
+    }
+
+    fn memories(&self, chunk: Chunk) -> Parts {
+        Parts::new(self.links.iter().map(|link| link.block.memory_len(chunk)))
+    }
+
+    /// The memories that a chunk gets from its prefix.
+    fn memories_before(&self, chunk: Chunk) -> Parts {
+        self.memories(Chunk { tokens: chunk.prefix, prefix: 0, ..chunk })
+    }
+}
+
+impl PackedBlock for PackedChain {
+    fn tape_len(&self, chunk: Chunk) -> usize {
+        let own = self.links.iter().map(|link| cut_len(&[link.block.tape_len(chunk)]));
+        own.sum::<usize>() + self.links.len().saturating_sub(1) * cut_len(&[self.state_len(chunk)])
+    }
+
+    fn memory_len(&self, prefix: Chunk) -> usize {
+        self.links.iter().map(|link| cut_len(&[link.block.memory_len(prefix)])).sum()
+    }
+
+    fn scratch_len(&self, chunk: Chunk) -> usize {
+        let state = self.state_len(chunk);
+        let largest = self.links.iter().map(|link| link.block.scratch_len(chunk)).max();
+        cut_len(&[state, state]) + largest.unwrap_or(0)
+    }
+
+    fn forward(&self, chunk: Chunk, x: &[f32], out: &mut [f32], pass: Forward<'_>) {
+        let Forward { before, memory, tape, scratch, kernel_scratch } = pass;
+        let Some((last, earlier)) = self.links.split_last() else { return out.copy_from_slice(x) };
+        let (parts_before, parts) = (self.memories_before(chunk), self.memories(chunk));
+        let state = self.state_len(chunk);
+        let (states, scratch) = scratch.split_at_mut(cut_len(&[state, state]));
+        let mut run = |i: usize, link: &Link, x: &[f32], y: &mut [f32], tape: &mut [f32]| {
+            let (before, memory) = (parts_before.of(i, before), parts.of_mut(i, memory));
+            link.block.forward(chunk, x, y, Forward { before, memory, tape, scratch, kernel_scratch });
+        };
+        if tape.is_empty() {
+            // Outputs alternate between two places.
+            let [even, odd] = cut(states, [state, state]);
+            for (i, link) in earlier.iter().enumerate() {
+                let (from, to) = if i % 2 == 0 { (&*odd, &mut *even) } else { (&*even, &mut *odd) };
+                run(i, link, if i == 0 { x } else { from }, to, &mut []);
+            }
+            let from = if earlier.len() % 2 == 0 { &*odd } else { &*even };
+            run(earlier.len(), last, if earlier.is_empty() { x } else { from }, out, &mut []);
+        } else {
+            let (mut x, mut rest) = (x, tape);
+            for (i, link) in earlier.iter().enumerate() {
+                let own = cut_len(&[link.block.tape_len(chunk)]);
+                let (own, later) = rest.split_at_mut(own);
+                let (y, later) = later.split_at_mut(cut_len(&[state]));
+                run(i, link, x, &mut y[..state], &mut own[..link.block.tape_len(chunk)]);
+                (x, rest) = (&y[..state], later);
+            }
+            run(earlier.len(), last, x, out, &mut rest[..last.block.tape_len(chunk)]);
+        }
+    }
+
+    fn backward(&self, chunk: Chunk, x: &[f32], dy: &mut [f32], pass: Backward<'_>) {
+        let Backward { before, dbefore, dmemory, tape, grads, scratch, kernel_scratch } = pass;
+        let (parts_before, parts) = (self.memories_before(chunk), self.memories(chunk));
+        let state = self.state_len(chunk);
+        let mut rest = tape;
+        for (i, link) in self.links.iter().enumerate().rev() {
+            let own_len = link.block.tape_len(chunk);
+            let (earlier, own) = rest.split_at_mut(rest.len() - cut_len(&[own_len]));
+            let (earlier, x) = match i {
+                0 => (earlier, x),
+                _ => {
+                    let (earlier, x) = earlier.split_at_mut(earlier.len() - cut_len(&[state]));
+                    (earlier, &x[..state])
+                }
+            };
+            let pass = Backward {
+                before: parts_before.of(i, before),
+                dbefore: parts_before.of_mut(i, dbefore),
+                dmemory: parts.of(i, dmemory),
+                tape: &mut own[..own_len],
+                grads: &mut grads[link.grads.clone()],
+                scratch,
+                kernel_scratch,
+            };
+            link.block.backward(chunk, x, dy, pass);
+            rest = earlier;
+        }
+    }
+}

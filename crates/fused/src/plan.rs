@@ -1,0 +1,172 @@
+//! What a step asks for, checked, and how its prompts are shared out.
+
+use std::ops::Range;
+
+use looped_core::fused::{Chunk, Precision};
+use looped_core::{Error, FusedInjection, LoopPlan, ModelDims, Objective, Prompts, Result};
+
+use crate::stack::points;
+
+/// What a training step needs to know besides its prompts.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Loops, and how many of the last carry gradient.
+    pub plan: LoopPlan,
+    /// How many of the last loops enter the loss; more than the window means the window.
+    pub loss_loops: usize,
+    /// What is minimised.
+    pub objective: Objective,
+    /// The inputs' type in the blocks' products.
+    pub precision: Precision,
+}
+
+/// The tokens of every prompt, cut where the state begins to matter.
+#[derive(Clone, Copy)]
+pub(crate) struct Tokens {
+    /// Tokens that get the same input in every loop.
+    pub(crate) prefix: usize,
+    /// Tokens that are looped over.
+    pub(crate) suffix: usize,
+    pub(crate) injection: FusedInjection,
+}
+
+impl Tokens {
+    /// n points have 2n tokens, of which the last, y_n, is read by nothing: the others see only what is before them.
+    ///
+    /// # Errors
+    /// If the prompts don't fit the model.
+    pub(crate) fn new(prompts: &Prompts, dims: ModelDims, injection: FusedInjection) -> Result<Self> {
+        let refuse = |what: String| Err(Error::Data(what));
+        if prompts.prompts == 0 || prompts.points == 0 {
+            return refuse(format!("there are {} prompts of {} points", prompts.prompts, prompts.points));
+        }
+        if prompts.n_dims != dims.n_dims {
+            return refuse(format!("x has {} coordinates, the model takes {}", prompts.n_dims, dims.n_dims));
+        }
+        if prompts.points > dims.n_positions {
+            return refuse(format!(
+                "a prompt has {} points, the model has positions for {}",
+                prompts.points, dims.n_positions
+            ));
+        }
+        let rows = prompts.prompts * prompts.points;
+        if prompts.ys.len() != rows || prompts.xs.len() != rows * prompts.n_dims {
+            return refuse(format!(
+                "{} values of x and {} of y aren't {} prompts of {} points",
+                prompts.xs.len(),
+                prompts.ys.len(),
+                prompts.prompts,
+                prompts.points
+            ));
+        }
+        let read = 2 * prompts.points - 1;
+        let prefix = match injection {
+            FusedInjection::Combine { keep_last, .. } => {
+                (2 * prompts.points).saturating_sub(keep_last).min(read)
+            }
+            FusedInjection::Keep => 0,
+        };
+        Ok(Self { prefix, suffix: read - prefix, injection })
+    }
+
+    /// The prefixes and the suffixes of some sequences.
+    pub(crate) fn of(self, sequences: usize) -> (Chunk, Chunk) {
+        let prefix = Chunk { sequences, tokens: self.prefix, prefix: 0 };
+        (prefix, Chunk { sequences, tokens: self.suffix, prefix: self.prefix })
+    }
+}
+
+/// The loops of a training step.
+#[derive(Clone, Copy)]
+pub(crate) struct Loops {
+    /// Loops without gradient.
+    pub(crate) free: usize,
+    /// Loops with gradient, after them.
+    pub(crate) window: usize,
+    /// The last of those, that enter the loss.
+    pub(crate) counted: usize,
+    pub(crate) objective: Objective,
+    /// What each prediction's loss counts: one over their number.
+    pub(crate) weight: f64,
+}
+
+impl Loops {
+    /// # Errors
+    /// If no loop enters the loss.
+    pub(crate) fn new(step: Step, prompts: &Prompts) -> Result<Self> {
+        let window = step.plan.window.min(step.plan.loops);
+        let counted = step.loss_loops.min(window);
+        if counted == 0 {
+            let LoopPlan { loops, window } = step.plan;
+            return Err(Error::Data(format!(
+                "of {loops} loops, {window} carry gradient and {} enter the loss: there is no loss",
+                step.loss_loops
+            )));
+        }
+        let weight = 1.0 / (counted * prompts.prompts * prompts.points) as f64;
+        Ok(Self { free: step.plan.loops - window, window, counted, objective: step.objective, weight })
+    }
+
+    /// What the predictions at a chunk's x tokens add to the loss, if they stand for `times` loops; `slopes` gets the
+    /// derivatives.
+    ///
+    /// # Shapes
+    /// `predictions` and `slopes` (sequences, points), for the prompts from `first` on.
+    pub(crate) fn loss(
+        self,
+        prompts: &Prompts,
+        first: usize,
+        chunk: Chunk,
+        times: usize,
+        predictions: &[f32],
+        slopes: &mut [f32],
+    ) -> f64 {
+        let weight = self.weight * times as f64;
+        let mut loss = 0.0;
+        let rows = predictions.chunks_exact(prompts.points).zip(slopes.chunks_exact_mut(prompts.points));
+        for (sequence, (predictions, slopes)) in rows.enumerate() {
+            let (_, ys) = prompts.get(first + sequence);
+            for point in points(chunk) {
+                let (value, slope) = self.objective.value_and_slope(predictions[point], ys[point]);
+                loss += f64::from(value);
+                slopes[point] = (f64::from(slope) * weight) as f32;
+            }
+        }
+        loss * weight
+    }
+}
+
+/// Rows that a chunk has, about: enough for products to run at full speed, few enough for the cache.
+const ROWS: usize = 648;
+
+/// The prompts of each chunk; thread i of n takes the chunks i, i + n, i + 2n, ...
+pub(crate) fn chunks(prompts: usize, tokens: usize, threads: usize) -> Vec<Range<usize>> {
+    let most = ROWS.div_ceil(tokens).min(prompts.div_ceil(threads));
+    // As many chunks for each thread, of sizes that differ by 1 at most.
+    let count = prompts.div_ceil(most).next_multiple_of(threads).min(prompts);
+    (0..count).map(|i| i * prompts / count..(i + 1) * prompts / count).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_cover_the_prompts_and_load_threads_evenly() {
+        for prompts in [1, 2, 3, 7, 64, 100, 1280] {
+            for tokens in [1, 21, 81, 201, 5000] {
+                for threads in [1, 2, 3, 16] {
+                    let chunks = chunks(prompts, tokens, threads);
+                    assert_eq!(chunks[0].start, 0);
+                    assert!(chunks.windows(2).all(|pair| pair[0].end == pair[1].start));
+                    assert_eq!(chunks[chunks.len() - 1].end, prompts);
+                    let sizes = chunks.iter().map(ExactSizeIterator::len);
+                    let (least, most) = (sizes.clone().min().unwrap(), sizes.max().unwrap());
+                    assert!(least >= 1 && most <= least + 1);
+                    assert!(chunks.len().is_multiple_of(threads) || chunks.len() == prompts);
+                }
+            }
+        }
+        assert_eq!(chunks(64, 81, 2).len(), 8);
+    }
+}

@@ -1,0 +1,121 @@
+//! Models and prompts to compare the engines on.
+
+use std::sync::Arc;
+
+use looped_blocks as _;
+use looped_core::{LoopPlan, ModelConfig, Objective, Prompts, Rng};
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) n_dims: usize,
+    pub(crate) n_embd: usize,
+    pub(crate) n_layer: usize,
+    pub(crate) block: String,
+    pub(crate) injector: String,
+    pub(crate) prompts: usize,
+    pub(crate) points: usize,
+    pub(crate) plan: LoopPlan,
+    pub(crate) loss_loops: usize,
+    pub(crate) objective: Objective,
+    pub(crate) threads: usize,
+    pub(crate) seed: u64,
+}
+
+impl Case {
+    pub(crate) fn small(block: &str, injector: &str) -> Self {
+        Self {
+            n_dims: 3,
+            n_embd: 12,
+            n_layer: 2,
+            block: block.to_owned(),
+            injector: injector.to_owned(),
+            prompts: 5,
+            points: 4,
+            plan: LoopPlan { loops: 4, window: 2 },
+            loss_loops: 2,
+            objective: Objective::SquaredError,
+            threads: 2,
+            seed: 3,
+        }
+    }
+
+    pub(crate) fn model(&self) -> Arc<ModelConfig> {
+        Arc::new(ModelConfig {
+            n_dims: self.n_dims,
+            n_positions: self.points + 1,
+            n_embd: self.n_embd,
+            n_layer: self.n_layer,
+            pretrained_path: None,
+            block: serde_json::from_str(&self.block).unwrap(),
+            injector: serde_json::from_str(&self.injector).unwrap(),
+        })
+    }
+
+    /// y is -1 or 1 for the objective that asks for it.
+    pub(crate) fn data(&self) -> Prompts {
+        let mut rng = Rng::stream(self.seed, "prompts", 0);
+        let Self { prompts, points, n_dims, .. } = *self;
+        let xs = rng.normals(prompts * points * n_dims);
+        let ys = rng.normals(prompts * points).into_iter();
+        let ys = match self.objective {
+            Objective::SquaredError => ys.collect(),
+            Objective::CrossEntropy => ys.map(f32::signum).collect(),
+        };
+        Prompts { xs, ys, prompts, points, n_dims }
+    }
+}
+
+/// A transformer whose heads divide `n_embd`, an LSTM, or both in a row.
+fn blocks(n_embd: usize) -> impl Strategy<Value = String> {
+    let heads: Vec<usize> = (1..=n_embd).filter(|heads| n_embd.is_multiple_of(*heads)).collect();
+    let transformer = prop::sample::select(heads)
+        .prop_map(|n_head| format!(r#"{{"type":"transformer","n_head":{n_head}}}"#));
+    let lstm = r#"{"type":"lstm"}"#.to_owned();
+    let leaf = prop_oneof![3 => transformer, 1 => Just(lstm)];
+    let list = prop::collection::vec(leaf.clone(), 1..3);
+    let sequential =
+        list.prop_map(|list| format!(r#"{{"type":"sequential","blocks":[{}]}}"#, list.join(",")));
+    prop_oneof![3 => leaf, 1 => sequential]
+}
+
+fn injectors() -> impl Strategy<Value = String> {
+    let operation = prop::sample::select(vec!["add", "multiply"]);
+    let full = operation.clone().prop_map(|op| format!(r#"{{"type":"full","operation":"{op}"}}"#));
+    let last =
+        (-1..20, operation).prop_map(|(n, op)| format!(r#"{{"type":"last_n","n":{n},"operation":"{op}"}}"#));
+    prop_oneof![2 => full, 3 => last, 1 => Just(r#"{"type":"none"}"#.to_owned())]
+}
+
+pub(crate) fn cases() -> impl Strategy<Value = Case> {
+    // In 1 or 2 dimensions a norm leaves nothing but rounding errors of its input.
+    let sizes = (1usize..6, 3usize..40, 1usize..4);
+    let data = (1usize..7, 1usize..9, 1usize..4);
+    let loops = (1usize..5, 1usize..6, 1usize..6);
+    let objective = prop::sample::select(vec![Objective::SquaredError, Objective::CrossEntropy]);
+    (sizes, data, loops, objective, injectors(), any::<u64>()).prop_flat_map(
+        |(
+            (n_dims, n_embd, n_layer),
+            (prompts, points, threads),
+            (loops, window, loss_loops),
+            objective,
+            injector,
+            seed,
+        )| {
+            blocks(n_embd).prop_map(move |block| Case {
+                n_dims,
+                n_embd,
+                n_layer,
+                block,
+                injector: injector.clone(),
+                prompts,
+                points,
+                plan: LoopPlan { loops, window },
+                loss_loops,
+                objective,
+                threads,
+                seed,
+            })
+        },
+    )
+}
