@@ -44,7 +44,7 @@ impl Trainer {
     /// # Errors
     /// If the model can't be built on the device.
     pub fn new(experiment: Arc<Experiment>, device: &Device) -> Result<Self> {
-        let model = Model::new(Arc::clone(&experiment.model), experiment.seed, device)?;
+        let model = Model::of(&experiment, device)?;
         let training = &experiment.training;
         let adam = Adam::new(model.parameters(), training.learning_rate, training.weight_decay)?;
         Ok(Self { experiment, model, adam, step: 0 })

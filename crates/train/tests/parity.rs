@@ -55,10 +55,13 @@ impl Fixture {
         Prompts { xs: flat(xs), ys: flat(&self.tensors[&format!("ys{suffix}")]), prompts, points, n_dims }
     }
 
-    fn model(&self) -> Model {
-        let model = Model::new(Arc::clone(&self.case.model), 0, &Device::Cpu).unwrap();
-        model.load(&self.group("param.")).unwrap();
-        model
+    /// The model on each engine; every fixture's parts have a fused form.
+    fn models(&self) -> [Model; 2] {
+        let new = || Model::new(Arc::clone(&self.case.model), 0, &Device::Cpu).unwrap();
+        let models = [new(), new().fused(2).unwrap()];
+        assert_eq!(models.each_ref().map(Model::engine), ["candle", "fused"]);
+        models.iter().for_each(|model| model.load(&self.group("param.")).unwrap());
+        models
     }
 
     fn plan(&self) -> StepPlan {
@@ -100,23 +103,32 @@ fn without_key_bias(name: &str, values: Vec<f32>) -> Vec<f32> {
 #[test]
 fn predictions_after_every_loop() {
     for fixture in fixtures() {
-        let predictions = fixture.model().predict(&fixture.prompts(""), fixture.case.loops).unwrap();
-        assert_close(&fixture.name, &predictions.values, &flat(&fixture.tensors["preds"]), 1e-5);
+        for model in fixture.models() {
+            let what = format!("{}, {}", fixture.name, model.engine());
+            let predictions = model.predict(&fixture.prompts(""), fixture.case.loops).unwrap();
+            assert_close(&what, &predictions.values, &flat(&fixture.tensors["preds"]), 1e-5);
+        }
     }
 }
 
 #[test]
 fn loss_and_every_gradient() {
     for fixture in fixtures() {
-        let (loss, gradients) =
-            fixture.model().loss_and_gradients(&fixture.prompts(""), fixture.plan()).unwrap();
-        assert_close(&fixture.name, &[loss as f32], &flat(&fixture.tensors["loss"]), 1e-5);
-        let expected = fixture.group("grad.");
-        assert!(expected.len() >= 10 && expected.keys().eq(gradients.keys()), "{}", fixture.name);
-        for (name, gradient) in &gradients {
-            let what = format!("{}: gradient of {name}", fixture.name);
-            let clean = |tensor| without_key_bias(name, flat(tensor));
-            assert_close(&what, &clean(gradient), &clean(&expected[name]), 1e-4);
+        for model in fixture.models() {
+            let what = format!("{}, {}", fixture.name, model.engine());
+            let (loss, gradients) = model.loss_and_gradients(&fixture.prompts(""), fixture.plan()).unwrap();
+            assert_close(&what, &[loss as f32], &flat(&fixture.tensors["loss"]), 1e-5);
+            let expected = fixture.group("grad.");
+            assert!(expected.len() >= 10 && expected.keys().eq(gradients.keys()), "{what}");
+            for (name, gradient) in &gradients {
+                let clean = |tensor| without_key_bias(name, flat(tensor));
+                assert_close(
+                    &format!("{what}: gradient of {name}"),
+                    &clean(gradient),
+                    &clean(&expected[name]),
+                    1e-4,
+                );
+            }
         }
     }
 }
@@ -124,18 +136,19 @@ fn loss_and_every_gradient() {
 #[test]
 fn parameters_after_three_adam_steps() {
     for fixture in fixtures() {
-        let model = fixture.model();
-        let mut adam =
-            Adam::new(model.parameters(), fixture.case.learning_rate, fixture.case.weight_decay).unwrap();
-        for step in 0..3 {
-            let (_, gradients) =
-                model.loss_and_gradients(&fixture.prompts(&step.to_string()), fixture.plan()).unwrap();
-            adam.update(model.parameters(), &gradients).unwrap();
-        }
-        for (name, expected) in fixture.group("step3.") {
-            let what = format!("{}: {name} after 3 steps", fixture.name);
-            let clean = |values| without_key_bias(&name, values);
-            assert_close(&what, &clean(flat(&model.values()[&name])), &clean(flat(&expected)), 1e-5);
+        for model in fixture.models() {
+            let case = &fixture.case;
+            let mut adam = Adam::new(model.parameters(), case.learning_rate, case.weight_decay).unwrap();
+            for step in 0..3 {
+                let prompts = fixture.prompts(&step.to_string());
+                let (_, gradients) = model.loss_and_gradients(&prompts, fixture.plan()).unwrap();
+                adam.update(model.parameters(), &gradients).unwrap();
+            }
+            for (name, expected) in fixture.group("step3.") {
+                let what = format!("{}, {}: {name} after 3 steps", fixture.name, model.engine());
+                let clean = |values| without_key_bias(&name, values);
+                assert_close(&what, &clean(flat(&model.values()[&name])), &clean(flat(&expected)), 1e-5);
+            }
         }
     }
 }
