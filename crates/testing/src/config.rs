@@ -1,6 +1,7 @@
 //! Checks of configs.
 
-use looped_core::{BlockConfig, Injector, Task};
+use looped_core::{Baseline, BlockConfig, Injector, Kind, Task};
+use serde_json::Value;
 
 /// A part's table, as JSON, reads back to itself, and an unknown key in it is refused.
 pub fn round_trips<T: Part + ?Sized>(table: &str) {
@@ -10,8 +11,29 @@ pub fn round_trips<T: Part + ?Sized>(table: &str) {
     assert!(T::rewrite(&with_extra).is_err(), "an unknown key is swallowed: {with_extra}");
 }
 
+/// The `type` of a part's table is in the register, once, with a line of help for `looped list` and a description of
+/// each key for editors.
+pub fn is_registered<T: Part + ?Sized>(table: &str) {
+    let table: Value = serde_json::from_str(table).unwrap();
+    let tag = table["type"].as_str().unwrap_or_else(|| panic!("{table} has no type"));
+    let name = T::KIND.name();
+    let parts: Vec<_> = looped_core::Part::of(T::KIND).into_iter().filter(|part| part.tag == tag).collect();
+    let [part] = parts[..] else {
+        panic!("the {name} `{tag}` is registered {} times, by `register!` with this very tag", parts.len())
+    };
+    assert!(!part.help().is_empty(), "the {name} `{tag}` has no help: document its config type");
+    let schema = (part.schema)();
+    let keys = schema.get("properties").and_then(Value::as_object);
+    for (key, of_key) in keys.into_iter().flatten() {
+        assert!(of_key.get("description").is_some(), "the key `{key}` of {name} `{tag}` has no help");
+    }
+}
+
 /// A trait object that is its own config.
 pub trait Part {
+    /// What the part is for.
+    const KIND: Kind;
+
     /// Parses a table and writes it again.
     ///
     /// # Errors
@@ -20,12 +42,14 @@ pub trait Part {
 }
 
 macro_rules! part {
-    ($($kind:ident),*) => {$(
-        impl Part for dyn $kind {
+    ($($kind:ident: $config:ident),*) => {$(
+        impl Part for dyn $config {
+            const KIND: Kind = Kind::$kind;
+
             fn rewrite(table: &str) -> serde_json::Result<String> {
-                serde_json::to_string(&serde_json::from_str::<Box<dyn $kind>>(table)?)
+                serde_json::to_string(&serde_json::from_str::<Box<dyn $config>>(table)?)
             }
         }
     )*};
 }
-part!(BlockConfig, Injector, Task);
+part!(Block: BlockConfig, Injector: Injector, Task: Task, Baseline: Baseline);

@@ -1,16 +1,36 @@
-//! The checks that every block, injector and task must pass, for built-in parts and plugins alike.
+//! The checks that every block, injector, task and baseline must pass, for built-in parts and plugins alike.
 //!
 //! Each check is a function that a `#[test]` calls; it panics with what differs, where, and by how much.
+//!
+//! | part | checks |
+//! | --- | --- |
+//! | any | [`round_trips`], [`is_registered`] |
+//! | block | [`block_is_causal`], [`block_splits`], [`gradients_are_true`] |
+//! | injector | [`injector_keeps_the_shape`], [`injector_prefix_is_invariant`], [`injector_gradients_are_true`] |
+//! | task | [`task_is_seeded`] |
+//! | baseline | [`baseline_is_causal`] |
+//!
+//! ```
+//! use looped_core::{Full, Injector, Operation};
+//! use looped_testing::{injector_prefix_is_invariant, round_trips};
+//!
+//! injector_prefix_is_invariant(&Full { operation: Operation::Add });
+//! round_trips::<dyn Injector>(r#"{"type":"full"}"#);
+//! ```
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
     reason = "a failed check is a panic: that is how tests fail"
 )]
 
+mod baseline;
 mod block;
 mod config;
+mod injector;
 mod task;
 
+pub use baseline::baseline_is_causal;
 pub use block::{block_is_causal, block_splits, gradients_are_true};
-pub use config::round_trips;
+pub use config::{Part, is_registered, round_trips};
+pub use injector::{injector_gradients_are_true, injector_keeps_the_shape, injector_prefix_is_invariant};
 pub use task::task_is_seeded;
