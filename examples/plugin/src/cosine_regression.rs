@@ -48,7 +48,7 @@ impl Task for CosineRegression {
     }
 }
 
-/// How an f is drawn, apart from where it is evaluated: so `shifted` and `looped eval --suite` can ask it elsewhere.
+/// How an f is drawn, apart from where it is evaluated: so the task `shifted` can ask it elsewhere.
 #[typetag::serde(name = "cosine_regression")]
 impl FunctionClass for CosineRegression {
     fn draw(&self, dims: usize, rng: &mut Rng) -> Function {
