@@ -46,6 +46,14 @@ pub(crate) enum Command {
         after_help = "Example:\n  looped baselines --data prompts.safetensors --out baselines.safetensors"
     )]
     Baselines(BaselinesArgs),
+    /// Lay finished runs over each other: plots, tables, a report
+    #[command(after_help = "Example:\n  looped compare runs/all runs/last20 --out runs/last20_against_all")]
+    Compare(CompareArgs),
+    /// Run every variant of a sweep file with every seed, and compare them; goes on where it stopped
+    #[command(
+        after_help = "Example:\n  looped sweep experiments/study/last_n.toml training.threads=1 --out runs/last_n --jobs 2"
+    )]
+    Sweep(SweepArgs),
 }
 
 #[derive(Debug, Args)]
@@ -146,4 +154,31 @@ pub(crate) struct BaselinesArgs {
     /// The file to write: (B, n) under each baseline's name, f32
     #[arg(long)]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The run directories; runs that differ in their seed alone are averaged
+    #[arg(required = true, value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// The folder to make
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    /// The sweep: a TOML file with a base experiment, seeds, and variants or axes
+    pub(crate) sweep: PathBuf,
+    /// Settings of every run, as in training.train_steps=2000
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+    /// The folder of the sweep: new, or that of a sweep to go on with
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// Most runs at a time; each takes all CPU threads unless training.threads says otherwise
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) jobs: u32,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
 }

@@ -9,12 +9,15 @@
 
 mod args;
 mod commands;
+mod comparison;
 mod data;
 mod failure;
 mod finish;
 mod plugins;
 mod progress;
+mod shell;
 mod stop;
+mod sweeping;
 
 use std::process::ExitCode;
 
@@ -54,5 +57,12 @@ fn dispatch(command: Command) -> Outcome {
         Command::Predict(args) => commands::predict::predict(&args),
         Command::Eval(args) => commands::eval::eval(&args),
         Command::Baselines(args) => commands::baselines::baselines(&args),
+        Command::Compare(args) => commands::compare::compare(&args),
+        Command::Sweep(args) => commands::sweep::sweep(&args),
     }
 }
+
+/// The README's examples, compiled and run with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -2,9 +2,11 @@
 
 pub(crate) mod baselines;
 pub(crate) mod check;
+pub(crate) mod compare;
 pub(crate) mod eval;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod predict;
 pub(crate) mod resume;
 pub(crate) mod run;
+pub(crate) mod sweep;

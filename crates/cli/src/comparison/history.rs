@@ -1,0 +1,120 @@
+//! How training went: the losses over steps, over operations and over time.
+
+use std::collections::BTreeMap;
+
+use looped_config::Experiment;
+use looped_report::plot::Band;
+use looped_train::{Cost, Record, Result};
+
+use crate::comparison::seeds::{mean, span};
+
+/// A logged step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Moment {
+    pub(crate) step: usize,
+    /// Seconds of training up to its end, pauses between stop and resume left out.
+    pub(crate) seconds: f64,
+    pub(crate) loss: f64,
+    pub(crate) held_out: Option<HeldOut>,
+}
+
+/// The loss on held-out prompts, and what had been spent for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct HeldOut {
+    pub(crate) loss: f64,
+    pub(crate) flops: f64,
+}
+
+/// The moments of a run's metrics.
+pub(crate) fn moments(records: &[Record], experiment: &mut Experiment) -> Result<Vec<Moment>> {
+    let train_steps = experiment.training.train_steps;
+    let (mut done, mut seconds) = (0, 0.0);
+    let mut moments = Vec::new();
+    for record in records {
+        seconds += (record.step + 1).saturating_sub(done) as f64 / record.steps_per_second.max(1e-9);
+        done = record.step + 1;
+        let held_out = match record.validation_loss {
+            None => None,
+            Some(loss) => {
+                experiment.training.train_steps = done;
+                Some(HeldOut { loss, flops: Cost::of(experiment)?.flops })
+            }
+        };
+        moments.push(Moment { step: record.step, seconds, loss: record.loss, held_out });
+    }
+    experiment.training.train_steps = train_steps;
+    Ok(moments)
+}
+
+/// The moments of several seeds, averaged at the steps that all of them logged.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History {
+    pub(crate) steps: Vec<f64>,
+    /// The loss of the batches.
+    pub(crate) loss: Vec<f64>,
+    pub(crate) held_out: HeldOutHistory,
+}
+
+/// Losses on held-out prompts over three measures of effort.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HeldOutHistory {
+    pub(crate) steps: Vec<f64>,
+    pub(crate) flops: Vec<f64>,
+    pub(crate) seconds: Vec<f64>,
+    /// The mean, and the span of the seeds.
+    pub(crate) loss: Band,
+}
+
+impl History {
+    pub(crate) fn of(runs: &[&[Moment]]) -> Self {
+        let mut by_step: BTreeMap<usize, Vec<Moment>> = BTreeMap::new();
+        for moment in runs.iter().copied().flatten() {
+            by_step.entry(moment.step).or_default().push(*moment);
+        }
+        let mut history = Self::default();
+        for (step, moments) in by_step.into_iter().filter(|(_, moments)| moments.len() == runs.len()) {
+            history.steps.push(step as f64);
+            history.loss.push(mean(moments.iter().map(|moment| moment.loss)));
+            let held_out: Vec<HeldOut> = moments.iter().filter_map(|moment| moment.held_out).collect();
+            if held_out.len() == runs.len() {
+                let seconds = mean(moments.iter().map(|moment| moment.seconds));
+                history.held_out.push(step, seconds, &held_out);
+            }
+        }
+        history
+    }
+}
+
+impl HeldOutHistory {
+    fn push(&mut self, step: usize, seconds: f64, of_seeds: &[HeldOut]) {
+        let losses: Vec<f64> = of_seeds.iter().map(|held_out| held_out.loss).collect();
+        self.steps.push(step as f64);
+        self.flops.push(of_seeds[0].flops);
+        self.seconds.push(seconds);
+        self.loss.mean.push(mean(losses.iter().copied()));
+        let [least, greatest] = span(&losses);
+        self.loss.low.push(least);
+        self.loss.high.push(greatest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_averaged_at_the_steps_they_share() {
+        let moment = |step, loss, held_out: Option<f64>| Moment {
+            step,
+            seconds: step as f64,
+            loss,
+            held_out: held_out.map(|loss| HeldOut { loss, flops: 10.0 * step as f64 }),
+        };
+        let a = [moment(0, 1.0, Some(4.0)), moment(2, 0.5, None), moment(3, 9.0, None)];
+        let b = [moment(0, 3.0, Some(2.0)), moment(2, 1.5, Some(1.0))];
+        let history = History::of(&[&a, &b]);
+        assert_eq!((history.steps, history.loss), (vec![0.0, 2.0], vec![2.0, 1.0]));
+        assert_eq!(history.held_out.steps, [0.0]);
+        assert_eq!(history.held_out.loss, Band { mean: vec![3.0], low: vec![2.0], high: vec![4.0] });
+    }
+}

@@ -1,0 +1,223 @@
+//! `sweep`: all its runs, side by side; what a stop, a failure or a slip of the pen does to it.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use common::{Place, assert_same};
+use serde_json::Value;
+
+const AXES: &str = "
+base = \"tiny.toml\"
+seeds = [0, 1]
+[axes]
+\"model.n_layer\" = [1, 2]
+\"model.injector\" = [{ type = \"full\" }, { type = \"last_n\", n = 4 }]
+";
+
+const VARIANTS: &str = "
+base = \"tiny.toml\"
+seeds = [0, 1]
+[[variant]]
+name = \"all tokens\"
+[[variant]]
+name = \"last 4\"
+set = { \"model.injector\" = { type = \"last_n\", n = 4 } }
+";
+
+fn place(sweep: &str) -> Place {
+    let place = Place::new();
+    fs::write(place.path("sweep.toml"), sweep).unwrap();
+    place
+}
+
+fn comparison(place: &Place, sweep: &str) -> Value {
+    serde_json::from_str(&place.read(&format!("{sweep}/report/comparison.json"))).unwrap()
+}
+
+/// Asserts that all runs of two sweeps left the same.
+#[track_caller]
+fn assert_same_runs(place: &Place, a: &str, b: &str) {
+    let runs = |sweep: &str| -> Vec<PathBuf> {
+        let entries = fs::read_dir(place.path(sweep).join("runs")).unwrap();
+        let mut runs: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        runs.sort();
+        runs
+    };
+    let (a, b) = (runs(a), runs(b));
+    assert_eq!((a.len(), b.len()), (4, 4));
+    a.iter().zip(&b).for_each(|(a, b)| assert_same(a, b));
+}
+
+fn names(comparison: &Value) -> Vec<&str> {
+    comparison["variants"].as_array().unwrap().iter().map(|v| v["name"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn every_combination_is_run_with_every_seed_and_compared() {
+    let place = place(AXES);
+    let swept = place.looped(&["sweep", "sweep.toml", "--out", "out", "--jobs", "2"]).ok();
+    assert_eq!(swept.stdout.lines().next(), Some("out/report/report.html"));
+    let comparison = comparison(&place, "out");
+    assert_eq!(
+        names(&comparison),
+        [
+            "n_layer=1, injector=full",
+            "n_layer=1, injector=last_n n=4",
+            "n_layer=2, injector=full",
+            "n_layer=2, injector=last_n n=4"
+        ]
+    );
+    for variant in comparison["variants"].as_array().unwrap() {
+        assert_eq!(variant["seeds"], serde_json::json!([0, 1]));
+    }
+    let config = place.read("out/runs/n_layer=2-injector=last_n-n=4-seed1/config.toml");
+    for line in ["seed = 1", "n_layer = 2", "type = \"last_n\"", "n = 4"] {
+        assert!(config.contains(line), "{line} in {config}");
+    }
+    let html = place.read("out/report/report.html");
+    for part in ["<svg", "<table>", "looped sweep sweep.toml --out out", "model.injector.n = 4"] {
+        assert!(html.contains(part), "{part}");
+    }
+
+    // Nothing is left to do, and the report is the same.
+    let before = common::results(&place.path("out"));
+    let again = place.looped(&["sweep", "sweep.toml", "--out", "out"]).ok();
+    assert!(again.stderr.contains("8 of 8 runs are finished already"), "{}", again.stderr);
+    assert_eq!(again.stdout, swept.stdout);
+    assert!(before == common::results(&place.path("out")));
+}
+
+#[test]
+fn seeds_alone_make_a_sweep_of_the_base() {
+    let place = place("base = \"tiny.toml\"\nseeds = [3, 5]\n");
+    place.looped(&["sweep", "sweep.toml", "training.train_steps=2", "--out", "out"]).ok();
+    let comparison = comparison(&place, "out");
+    assert_eq!(names(&comparison), ["tiny"]);
+    assert_eq!(comparison["variants"][0]["seeds"], serde_json::json!([3, 5]));
+}
+
+#[test]
+fn a_half_done_sweep_goes_on_to_the_same_runs() {
+    let place = place(VARIANTS);
+    place.looped(&["sweep", "sweep.toml", "--out", "whole"]).ok();
+    place.looped(&["sweep", "sweep.toml", "--out", "half"]).ok();
+    fs::remove_dir_all(place.path("half/runs/last-4-seed1")).unwrap();
+    fs::remove_file(place.path("half/runs/last-4-seed0/eval.json")).unwrap();
+    fs::remove_file(place.path("half/runs/all-tokens-seed1/report.html")).unwrap();
+    fs::remove_dir_all(place.path("half/report")).unwrap();
+    let again = place.looped(&["sweep", "sweep.toml", "--out", "half"]).ok();
+    for line in ["1 of 4 runs are finished already", "last 4, seed 1: starts", "last 4, seed 0: goes on"] {
+        assert!(again.stderr.contains(line), "{line} in {}", again.stderr);
+    }
+    assert_same_runs(&place, "whole", "half");
+    assert_eq!(names(&comparison(&place, "half")), ["all tokens", "last 4"]);
+}
+
+#[test]
+fn a_failed_run_stops_no_other_and_is_told_at_the_end() {
+    let place = place(&VARIANTS.replace("set = {", "set = { \"model.pretrained_path\" = \"gone.pt\","));
+    let swept = place.looped(&["sweep", "sweep.toml", "--out", "out"]);
+    assert!(swept.stdout.starts_with("out/report/report.html\n"), "{} {}", swept.stdout, swept.stderr);
+    let parts =
+        ["2 of 4 runs failed", "last 4, seed 0: exit status: 2", "gone.pt", "out/logs/last-4-seed1.log"];
+    swept.fails(1, &parts);
+    assert_eq!(names(&comparison(&place, "out")), ["all tokens"]);
+    let html = place.read("out/report/report.html");
+    assert!(html.contains("Runs that failed are missing here: last 4, seed 0; last 4, seed 1."));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_stop_lets_the_runs_save_and_the_sweep_goes_on_from_there() {
+    let place = place(VARIANTS);
+    let long = ["training.train_steps=400", "training.save_every_steps=400", "training.keep_every_steps=0"];
+    let sweep = |out| [&["sweep", "sweep.toml", "--jobs", "2", "--out", out][..], &long].concat();
+    place.looped(&sweep("whole")).ok();
+    let mut child = place.command(&sweep("out")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    let metrics = place.path("out/runs/all-tokens-seed1/metrics.jsonl");
+    while fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 10 {
+        assert!(begun.elapsed() < Duration::from_secs(300), "the sweep doesn't get on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let kill = std::process::Command::new("sh").arg("-c").arg(format!("kill -TERM {}", child.id())).status();
+    assert!(kill.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(place.path("out/runs/all-tokens-seed1/checkpoints/last/state.json").exists(), "a stop saves");
+    assert!(!place.path("out/report").exists() && !place.path("out/runs/last-4-seed1").exists());
+    place.looped(&sweep("out")).ok();
+    assert_same_runs(&place, "whole", "out");
+}
+
+#[test]
+fn slips_of_the_pen_are_told_before_anything_runs() {
+    let cases: [(&str, &str, &[&str]); 17] = [
+        ("seeds = [0, 1]", "", &["seeds: is missing"]),
+        ("seeds = [0, 1]", "seeds = []", &["seeds: is []"]),
+        ("seeds = [0, 1]", "seeds = [1, 1]", &["seeds: lists 1 twice"]),
+        ("seeds = [0, 1]", "seeds = [-1]", &["seeds: is [-1]", "whole numbers"]),
+        ("seeds = [0, 1]", "seed = [0]", &["seed: is unknown; did you mean seeds?", "seeds: is missing"]),
+        ("base = \"tiny.toml\"", "", &["base: is missing"]),
+        ("base = \"tiny.toml\"", "base = \"gone.toml\"", &["gone.toml"]),
+        ("base = \"tiny.toml\"", "base = \"tiny.toml", &["sweep.toml: line 2"]),
+        ("\"last 4\"", "\"all tokens\"", &["variant 2.name: \"all tokens\" is another variant's already"]),
+        ("\"last 4\"", "\"all-tokens\"", &["would share the folder all-tokens-seed0"]),
+        ("\"last 4\"", "\"a/b\"", &["variant \"a/b\"", "names the run's folder"]),
+        ("name = \"last 4\"", "", &["variant 2.name: is missing"]),
+        ("set = {", "sets = {", &["variant 2.sets: is unknown; did you mean set?"]),
+        (
+            "\"model.injector\"",
+            "\"model.injecter\"",
+            &["sweep.toml: variant \"last 4\": model.injecter: is unknown; did you mean injector?"],
+        ),
+        ("n = 4 }", "n = -4 }", &["variant \"last 4\": model.injector.n", "-4"]),
+        ("set = {", "set = { seed = 3,", &["variant 2.set.seed: is the sweep's to set"]),
+        ("[[variant]]\nname = \"all tokens\"", "[axes]", &["not both"]),
+    ];
+    for (from, to, parts) in cases {
+        let place = place(&VARIANTS.replace(from, to));
+        place.looped(&["sweep", "sweep.toml", "--out", "out"]).fails(2, parts);
+        assert!(!place.path("out").exists(), "{to}: a folder was made");
+    }
+    let place = place(&AXES.replace("[1, 2]", "[]").replace("n = 4 }", "m = 4 }"));
+    place
+        .looped(&["sweep", "sweep.toml", "--out", "out"])
+        .fails(2, &["axes.model.n_layer: is an empty list"]);
+    fs::write(place.path("sweep.toml"), "base = \"tiny.toml\"\nseeds = [0]\n[axes]\n").unwrap();
+    place.looped(&["sweep", "sweep.toml", "--out", "out"]).fails(2, &["axes: is empty"]);
+    fs::write(place.path("sweep.toml"), AXES.replace("n_layer", "n_layers")).unwrap();
+    let refused = place.looped(&["sweep", "sweep.toml", "--out", "out"]);
+    assert_eq!(refused.stderr.matches("n_layers: is unknown").count(), 1, "{}", refused.stderr);
+    refused.fails(2, &["sweep.toml: axes: model.n_layers: is unknown; did you mean n_layer?"]);
+}
+
+#[test]
+fn arguments_that_do_not_fit_the_sweep_are_refused() {
+    let place = place(VARIANTS);
+    let sweep = |more: &[&str]| place.looped(&[&["sweep", "sweep.toml", "--out", "out"], more].concat());
+    sweep(&["seed=1"]).fails(2, &["seed: is set by sweep.toml run by run"]);
+    sweep(&["model.injector.type=none"]).fails(2, &["model.injector.type: is set by sweep.toml"]);
+    sweep(&["model.n_emb=1"]).fails(2, &["command line: model.n_emb: is unknown; did you mean n_embd?"]);
+    sweep(&["--jobs", "0"]).fails(2, &["--jobs"]);
+    place.looped(&["sweep", "gone.toml", "--out", "out"]).fails(2, &["gone.toml: cannot be read"]);
+    assert!(!place.path("out").exists());
+
+    fs::create_dir(place.path("out")).unwrap();
+    fs::write(place.path("out/thesis.tex"), "").unwrap();
+    sweep(&[]).fails(2, &["--out out: is not empty"]);
+    fs::remove_file(place.path("out/thesis.tex")).unwrap();
+    sweep(&["training.train_steps=2"]).ok();
+    sweep(&["training.train_steps=3"]).fails(
+        2,
+        &["all-tokens-seed0 holds a run of another experiment", "train_steps = 2", "train_steps = 3"],
+    );
+    for command in ["sweep", "compare"] {
+        let help = place.looped(&[command, "--help"]).ok();
+        assert!(help.stdout.contains("Example:\n  looped "), "{}", help.stdout);
+    }
+}
