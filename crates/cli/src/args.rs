@@ -28,6 +28,9 @@ pub(crate) enum Command {
     /// List the blocks, injectors, tasks and baselines that a config can name
     #[command(after_help = "Example:\n  looped list tasks")]
     List(ListArgs),
+    /// Print the JSON Schema of experiment files, for editors
+    #[command(after_help = "Example:\n  looped schema > experiment.schema.json")]
+    Schema,
     /// Make a run directory at step 0 from published weights
     #[command(
         after_help = "Example:\n  looped import model.pt experiments/paper/linear_looped.toml --out runs/published"

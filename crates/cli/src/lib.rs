@@ -53,6 +53,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Resume(args) => commands::resume::resume(&args),
         Command::Check(args) => commands::check::check(&args),
         Command::List(args) => commands::list::list(&args),
+        Command::Schema => commands::schema::schema(),
         Command::Import(args) => commands::import::import(&args),
         Command::Predict(args) => commands::predict::predict(&args),
         Command::Eval(args) => commands::eval::eval(&args),

@@ -74,7 +74,7 @@ fn arguments() {
             .fails(2, &["built without CUDA", "--features cuda"]);
     }
     place.looped(&["list", "cakes"]).fails(2, &["cakes", "blocks"]);
-    for command in ["run", "resume", "check", "list", "import", "predict", "eval", "baselines"] {
+    for command in ["run", "resume", "check", "list", "schema", "import", "predict", "eval", "baselines"] {
         let help = place.looped(&[command, "--help"]).ok();
         assert!(help.stdout.contains("Example:\n  looped "), "{}", help.stdout);
     }
@@ -129,8 +129,11 @@ fn damaged_checkpoints() {
         .fails(1, &["no usable checkpoint", "last/model.safetensors", "previous/model.safetensors"]);
 }
 
+/// Name, shape and values.
+type Named<'a> = (&'a str, &'a [usize], &'a [f32]);
+
 /// Writes a safetensors file of f32 tensors.
-fn write(path: &Path, tensors: &[(&str, &[usize], &[f32])]) {
+fn write(path: &Path, tensors: &[Named<'_>]) {
     let bytes: Vec<Vec<u8>> =
         tensors.iter().map(|(.., v)| v.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
     let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
@@ -144,7 +147,7 @@ fn datasets_and_prompts() {
     let place = Place::new();
     place.looped(&["run", "tiny.toml", "training.train_steps=1", "--out", "run"]).ok();
     let good: &[f32] = &[0.5; 12];
-    let cases: [(&str, &[(&str, &[usize], &[f32])], &str); 6] = [
+    let cases: [(&str, &[Named<'_>], &str); 6] = [
         ("no_ys", &[("xs", &[2, 3, 2], good)], "ys"),
         ("shape", &[("xs", &[2, 3, 2], good), ("ys", &[3, 2], &good[..6])], "[3, 2]"),
         ("empty", &[("xs", &[0, 3, 2], &[]), ("ys", &[0, 3], &[])], "empty"),

@@ -123,3 +123,12 @@ fn list_names_every_part_with_its_help() {
     let blocks = place.looped(&["list", "blocks"]).ok().stdout;
     assert!(blocks.contains("lstm") && !blocks.contains("dataset"), "{blocks}");
 }
+
+#[test]
+fn the_schema_knows_every_part() {
+    let text = Place::new().looped(&["schema"]).ok().stdout;
+    serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    for word in ["\"n_head\"", "\"sparse_linear_regression\"", "\"last_n\"", "\"knn\"", "\"gradient_clip\""] {
+        assert!(text.contains(word), "no {word}");
+    }
+}

@@ -6,6 +6,7 @@
 //!
 //! Config is data: a [`BlockConfig`] or [`Injector`] is read from a table with a `type` key, and [`LoopedModel::build`]
 //! makes the running model from it. A crate adds a part by implementing a trait and calling [`register!`].
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod baseline;
 mod block;

@@ -1,10 +1,11 @@
 //! What an experiment costs, before it's run: parameters, floating-point operations, memory.
 
-use looped_config::Experiment;
+use looped_config::{Engine, Experiment};
 use looped_core::LoopedModel;
 use looped_curriculum::Stage;
 
 use crate::Result;
+use crate::model::all_threads;
 
 /// What a whole training costs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,7 +16,7 @@ pub struct Cost {
     pub positions: u64,
     /// Floating-point operations of all training steps; those of matrix products, backward passes counting twice.
     pub flops: f64,
-    /// Largest memory at once, in bytes; an estimate for the candle engine.
+    /// Largest memory at once, in bytes; an estimate, on the CPU for the engine that `training.engine` names.
     pub memory: f64,
 }
 
@@ -78,7 +79,17 @@ fn memory(experiment: &Experiment, parameters: u64) -> f64 {
     let per_loop = dims.n_layer as f64 * model.block.activations(&dims, tokens) as f64
         + (8 * dims.n_embd * tokens) as f64;
     let looped = (tokens - model.injector.invariant_prefix(tokens)) as f64 / tokens as f64;
-    let activations = training.batch_size as f64 * per_loop * (window as f64 * looped + (1.0 - looped));
+    let of_one_prompt = per_loop * (window as f64 * looped + (1.0 - looped));
+    let fused = training.engine != Engine::Candle
+        && model.block.fused(&dims).is_some()
+        && model.injector.fused().is_some();
+    let activations = if fused {
+        // Each thread holds one chunk of some 650 tokens, and keeps about a quarter of what a graph does.
+        let at_once = training.threads.unwrap_or_else(all_threads) * 650usize.div_ceil(tokens);
+        at_once.min(training.batch_size) as f64 * of_one_prompt / 4.0
+    } else {
+        training.batch_size as f64 * of_one_prompt
+    };
     // Each parameter has a gradient and two moments, and an update makes a few temporaries.
     4.0 * (activations + 6.0 * parameters as f64)
 }

@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn names_that_cannot_be_served_say_what_can() {
-        assert!(matches!(device("auto"), Ok(_)) && matches!(device("cpu"), Ok(Device::Cpu)));
+        assert!(device("auto").is_ok() && matches!(device("cpu"), Ok(Device::Cpu)));
         for name in ["gpu", "cuda:x", "cuda:"] {
             let message = device(name).unwrap_err().to_string();
             assert!(message.contains("allowed: auto, cpu, cuda:0"), "{message}");

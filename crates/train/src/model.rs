@@ -168,7 +168,7 @@ impl Predictor for Model {
 }
 
 /// One thread a core.
-fn all_threads() -> usize {
+pub(crate) fn all_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

@@ -9,4 +9,5 @@ pub(crate) mod list;
 pub(crate) mod predict;
 pub(crate) mod resume;
 pub(crate) mod run;
+pub(crate) mod schema;
 pub(crate) mod sweep;

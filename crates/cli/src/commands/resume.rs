@@ -30,7 +30,7 @@ pub(crate) fn open_trained(path: &Path, device: &str) -> Outcome<Trainer> {
 }
 
 fn restored(run: &RunDir, device_name: &str) -> Outcome<Trainer> {
-    let loaded = looped_config::load(&run.config(), &[]).map_err(Failure::usage)?;
+    let loaded = looped_config::load(run.config(), &[]).map_err(Failure::usage)?;
     let mut trainer = Trainer::new(Arc::new(loaded.experiment), &device(device_name)?)?;
     let checkpoints = run.checkpoints();
     if !checkpoints.exist() {
