@@ -12,6 +12,8 @@ use crate::model::all_threads;
 pub struct Cost {
     /// Parameters, positions not counted.
     pub parameters: u64,
+    /// Those of the backbone: the blocks and the final norm, without read-in, read-out and positions.
+    pub backbone: u64,
     /// Parameters of the position table.
     pub positions: u64,
     /// Floating-point operations of all training steps; those of matrix products, backward passes counting twice.
@@ -28,16 +30,15 @@ impl Cost {
     pub fn of(experiment: &Experiment) -> Result<Self> {
         let outline = LoopedModel::outline(&experiment.model)?;
         let size = |shape: &[usize]| shape.iter().map(|&n| n as u64).product::<u64>();
+        let sum = |wanted: &dyn Fn(&str) -> bool| -> u64 {
+            outline.iter().filter(|(name, _)| wanted(name)).map(|(_, shape)| size(shape)).sum()
+        };
         let is_position = |name: &str| name.ends_with("wpe.weight");
-        let all: u64 = outline.values().map(|shape| size(shape)).sum();
-        let positions =
-            outline.iter().filter(|(name, _)| is_position(name)).map(|(_, shape)| size(shape)).sum();
-        Ok(Self {
-            parameters: all - positions,
-            positions,
-            flops: flops(experiment),
-            memory: memory(experiment, all),
-        })
+        let positions = sum(&is_position);
+        let parameters = sum(&|name| !is_position(name));
+        let backbone = sum(&|name| name.starts_with("_backbone.") && !is_position(name));
+        let memory = memory(experiment, parameters + positions);
+        Ok(Self { parameters, backbone, positions, flops: flops(experiment), memory })
     }
 }
 

@@ -12,11 +12,10 @@ pub(crate) fn check(args: &ExperimentArgs) -> Outcome {
     print!("{}", experiment.to_toml().map_err(Failure::failed)?);
     println!();
     // As comments, so that the whole is a valid experiment file.
+    let backbone = cost.backbone as f64 / 1e6;
     println!(
-        "# parameters: {} ({}), and {} positions",
-        cost.parameters,
-        short(cost.parameters as f64),
-        cost.positions
+        "# parameters: {}, the backbone {backbone:.2} M of them; and {} of positions",
+        cost.parameters, cost.positions
     );
     println!("# FLOPs of the whole training: {:.3e}", cost.flops);
     println!("# peak memory, estimated: {}B", short(cost.memory));

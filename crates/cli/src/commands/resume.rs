@@ -16,7 +16,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
     if !trainer.is_done() {
         return train_to_the_end(trainer, &run);
     }
-    if run.report().exists() {
+    if run.evaluation().exists() && run.report().exists() {
         eprintln!("all {} steps of this run are done, and evaluated", trainer.steps_done());
         println!("{}", run.path().display());
         return Ok(());
