@@ -18,7 +18,7 @@ use crate::prompt_file;
 /// that scores are of prompts that the model was trained on. Errors are divided by the coordinates in use, as for
 /// linear regression.
 ///
-/// A file is read once, when it is first needed; paths are relative to the working directory.
+/// A file is read once, when it is first needed. In an experiment file a relative path starts at that file's folder.
 #[derive(Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dataset {
