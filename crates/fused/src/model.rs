@@ -115,7 +115,8 @@ impl FusedModel {
         params.resize(self.layout.len);
         self.layout.read(store, params)?;
         let kernels = self.kernels.with_precision(precision);
-        Ok(Stack::new(self.dims, &self.layout, params, &self.backbone, kernels))
+        let params = &**params;
+        Ok(self.threads.install(|| Stack::new(self.dims, &self.layout, params, &self.backbone, kernels)))
     }
 
     fn share(&self, prompts: &Prompts) -> Vec<Range<usize>> {

@@ -137,7 +137,7 @@ impl Loops {
 }
 
 /// Rows that a chunk has, about: enough for products to run at full speed, few enough for the cache.
-const ROWS: usize = 648;
+const ROWS: usize = 324;
 
 /// The prompts of each chunk; thread i of n takes the chunks i, i + n, i + 2n, ...
 pub(crate) fn chunks(prompts: usize, tokens: usize, threads: usize) -> Vec<Range<usize>> {
@@ -167,6 +167,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(chunks(64, 81, 2).len(), 8);
+        assert_eq!(chunks(64, 81, 2).len(), 16);
     }
 }

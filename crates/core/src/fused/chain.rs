@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::{Backward, Chunk, Forward, FusedBlock, Kernels, PackedBlock, cut, cut_len};
 
 /// Fused blocks, one after another: the backbone of a model, and any block made of blocks.
@@ -29,15 +31,21 @@ impl FusedBlock for Chain {
 
     fn pack(&self, weights: &[&[f32]], kernels: Kernels) -> Box<dyn PackedBlock> {
         let (mut rest, mut end) = (weights, 0);
-        let link = |(_, block): &(String, Box<dyn FusedBlock>)| {
+        let mut parts = Vec::with_capacity(self.links.len());
+        for (_, block) in &self.links {
             let parameters = block.parameters();
             let (own, later) = rest.split_at(parameters.len());
             let start = end;
             rest = later;
             end += parameters.iter().map(|(_, len)| len).sum::<usize>();
-            Link { block: block.pack(own, kernels), grads: start..end }
+            parts.push((block.as_ref(), own, start..end));
+        }
+        let link = |(block, own, grads): (&dyn FusedBlock, &[&[f32]], Range<usize>)| Link {
+            block: block.pack(own, kernels),
+            grads,
         };
-        Box::new(PackedChain { links: self.links.iter().map(link).collect(), width: self.width })
+        let links = parts.into_par_iter().map(link).collect();
+        Box::new(PackedChain { links, width: self.width })
     }
 }
 

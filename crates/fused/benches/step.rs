@@ -1,0 +1,76 @@
+//! A training step and predictions: `cargo bench -p looped-fused`. Throughput is in floating-point operations, so
+//! "Gelem/s" is GFLOP/s; beside `cargo bench -p looped-ops --bench products` it says how near to its products a step is.
+#![allow(missing_docs)] // criterion's macros
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use candle_core::Device;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use looped_blocks as _;
+use looped_core::{LoopPlan, LoopedModel, ModelConfig, Objective, ParamStore, Predictor, Prompts, Rng};
+use looped_fused::{FusedModel, Precision, Step};
+
+const PROMPTS: usize = 64;
+const POINTS: usize = 41;
+const PLAN: LoopPlan = LoopPlan { loops: 30, window: 20 };
+
+fn model(n_embd: usize, block: &str, injector: &str) -> Arc<ModelConfig> {
+    Arc::new(ModelConfig {
+        n_dims: 20,
+        n_positions: 101,
+        n_embd,
+        n_layer: 1,
+        pretrained_path: None,
+        block: serde_json::from_str(block).unwrap(),
+        injector: serde_json::from_str(injector).unwrap(),
+    })
+}
+
+/// Operations of the blocks' products and attention, in so many passes over what is looped over and over the rest.
+fn flops(model: &ModelConfig, passes: usize, passes_over_prefix: usize) -> u64 {
+    let (dims, tokens) = (model.dims(), 2 * POINTS);
+    let prefix = model.injector.invariant_prefix(tokens);
+    // The last token, a y, isn't needed.
+    let over = |range| model.block.flops(&dims, range);
+    let one = passes as u64 * over(prefix..tokens - 1) + passes_over_prefix as u64 * over(0..prefix);
+    PROMPTS as u64 * one
+}
+
+fn step(criterion: &mut Criterion) {
+    let threads = std::thread::available_parallelism().unwrap().get();
+    let mut rng = Rng::stream(0, "bench", 0);
+    let (xs, ys) = (rng.normals(PROMPTS * POINTS * 20), rng.normals(PROMPTS * POINTS));
+    let prompts = Prompts { xs, ys, prompts: PROMPTS, points: POINTS, n_dims: 20 };
+    let (full, last) = (r#"{"type":"full"}"#, r#"{"type":"last_n","n":20}"#);
+    for (name, n_embd, block, injector) in [
+        ("D 256", 256, r#"{"type":"transformer","n_head":8}"#, full),
+        ("D 64", 64, r#"{"type":"transformer","n_head":4}"#, full),
+        ("D 256, last 20", 256, r#"{"type":"transformer","n_head":8}"#, last),
+        ("D 256, LSTM", 256, r#"{"type":"lstm"}"#, full),
+    ] {
+        let model = model(n_embd, block, injector);
+        let mut store = ParamStore::new(0, &Device::Cpu);
+        LoopedModel::build(Arc::clone(&model), &mut store).unwrap();
+        let fused = FusedModel::new(&model, threads).unwrap().unwrap();
+        let mut group = criterion.benchmark_group(name);
+        group.warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_secs(1));
+        for precision in [Precision::F32, Precision::Bf16] {
+            group.throughput(Throughput::Elements(flops(&model, PLAN.loops + 2 * PLAN.window, 3)));
+            let step = Step { plan: PLAN, loss_loops: 20, objective: Objective::SquaredError, precision };
+            group.bench_function(format!("step, {precision:?}"), |bencher| {
+                bencher.iter(|| fused.step(&store, &prompts, step).unwrap());
+            });
+            group.throughput(Throughput::Elements(flops(&model, PLAN.loops, 1)));
+            let predictor = fused.predictor(&store, precision);
+            group.bench_function(format!("predictions, {precision:?}"), |bencher| {
+                bencher.iter(|| predictor.predict(&prompts, PLAN.loops).unwrap());
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group! { name = benches; config = Criterion::default().sample_size(10); targets = step }
+criterion_main!(benches);

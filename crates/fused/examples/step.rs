@@ -1,0 +1,155 @@
+//! Times the fused engine: a training step, or predictions alone. Prints one line of JSON, as
+//! `scripts/torch/bench_peer.py` does of PyTorch, and takes the same options:
+//!
+//! ```text
+//! cargo run --release -p looped-fused --example step                                     the study's step, D 256
+//! cargo run --release -p looped-fused --example step -- --width 64 --heads 4
+//! cargo run --release -p looped-fused --example step -- --last-n 20 --precision bf16
+//! cargo run --release -p looped-fused --example step -- --layers 12 --loops 1 --injector none
+//! cargo run --release -p looped-fused --example step -- --eval --loops 50
+//! ```
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle_core::Device;
+use looped_blocks as _;
+use looped_core::{LoopPlan, LoopedModel, ModelConfig, Objective, ParamStore, Predictor, Prompts, Rng};
+use looped_fused::{FusedModel, Precision, Step};
+use looped_ops::{AlignedBuffer, Kernels, PackedMatrix, Scratch, Start};
+
+struct Options(Vec<String>);
+
+impl Options {
+    fn text(&self, name: &str, default: &str) -> String {
+        let at = self.0.iter().position(|word| word == name);
+        at.map_or(default, |at| self.0[at + 1].as_str()).to_owned()
+    }
+
+    fn number(&self, name: &str, default: usize) -> usize {
+        self.text(name, &default.to_string()).parse().unwrap()
+    }
+
+    fn model(&self) -> Arc<ModelConfig> {
+        let block = match self.text("--block", "transformer").as_str() {
+            "transformer" => format!(r#"{{"type":"transformer","n_head":{}}}"#, self.number("--heads", 8)),
+            block => format!(r#"{{"type":"{block}"}}"#),
+        };
+        let injector = match self.text("--last-n", "").as_str() {
+            "" => format!(r#"{{"type":"{}"}}"#, self.text("--injector", "full")),
+            n => format!(r#"{{"type":"last_n","n":{n}}}"#),
+        };
+        Arc::new(ModelConfig {
+            n_dims: self.number("--dims", 20),
+            n_positions: self.number("--positions", 101),
+            n_embd: self.number("--width", 256),
+            n_layer: self.number("--layers", 1),
+            pretrained_path: None,
+            block: serde_json::from_str(&block).unwrap(),
+            injector: serde_json::from_str(&injector).unwrap(),
+        })
+    }
+}
+
+/// Seconds of all threads together so far, where the system tells.
+fn cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let ticks = |i: usize| fields.get(i)?.parse::<f64>().ok();
+    Some((ticks(11)? + ticks(12)?) / 100.0)
+}
+
+/// The most memory the process had, where the system tells.
+fn peak_megabytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
+}
+
+/// Floating-point operations of the blocks' products and attention; a backward pass has two products for each forward one.
+fn flops(model: &ModelConfig, prompts: &Prompts, forward: usize, backward: usize) -> f64 {
+    let (dims, tokens) = (model.dims(), 2 * prompts.points);
+    let prefix = model.injector.invariant_prefix(tokens);
+    // The last token, a y, isn't needed.
+    let over = |range| (model.n_layer as u64 * model.block.flops(&dims, range)) as f64;
+    let (loops, once) = (forward + 2 * backward, if backward == 0 { 1 } else { 3 });
+    prompts.prompts as f64 * (loops as f64 * over(prefix..tokens - 1) + once as f64 * over(0..prefix))
+}
+
+/// What one thread reaches in a product with all its data in the cache: GFLOP/s, the best of many.
+fn peak_gflops(precision: Precision) -> f64 {
+    let (rows, inner, out) = (48, 256, 256);
+    let kernels = Kernels::best().with_precision(precision);
+    let matrix = |len| {
+        let mut buffer = AlignedBuffer::zeros(len);
+        buffer.fill(0.5);
+        buffer
+    };
+    let (x, mut y) = (matrix(rows * inner), matrix(rows * out));
+    let weight = PackedMatrix::linear_forward(kernels, &matrix(out * inner), out, inner);
+    let mut scratch = Scratch::new();
+    let mut once = || {
+        let start = Instant::now();
+        (0..20).for_each(|_| kernels.matmul(&x, &weight, Start::Zero, &mut y, &mut scratch));
+        start.elapsed().as_secs_f64()
+    };
+    let best = (0..200).map(|_| once()).fold(f64::INFINITY, f64::min);
+    20.0 * 2e-9 * (rows * inner * out) as f64 / best
+}
+
+fn main() {
+    let options = Options(std::env::args().skip(1).collect());
+    let model = options.model();
+    let threads = options.number("--threads", std::thread::available_parallelism().unwrap().get());
+    let mut store = ParamStore::new(0, &Device::Cpu);
+    LoopedModel::build(Arc::clone(&model), &mut store).unwrap();
+    let fused = FusedModel::new(&model, threads).unwrap().expect("this model has no fused form");
+    let precision = match options.text("--precision", "f32").as_str() {
+        "bf16" => Precision::Bf16,
+        _ => Precision::F32,
+    };
+    let (prompts, points) = (options.number("--batch", 64), options.number("--points", 41));
+    let mut rng = Rng::stream(0, "bench", 0);
+    let (xs, ys) = (rng.normals(prompts * points * model.n_dims), rng.normals(prompts * points));
+    let prompts = Prompts { xs, ys, prompts, points, n_dims: model.n_dims };
+    let loops = options.number("--loops", 30);
+    let window = options.number("--window", 20).min(loops);
+    let step = Step {
+        plan: LoopPlan { loops, window },
+        loss_loops: options.number("--loss-loops", window),
+        objective: Objective::SquaredError,
+        precision,
+    };
+    let predict = options.0.iter().any(|word| word == "--eval");
+    let work = || {
+        if predict {
+            fused.predictor(&store, precision).predict(&prompts, loops).unwrap();
+        } else {
+            fused.step(&store, &prompts, step).unwrap();
+        }
+    };
+    (0..options.number("--warmup", 1)).for_each(|_| work());
+    let (mut seconds, cpu) = (Vec::new(), cpu_seconds());
+    let steps = options.number("--steps", 3);
+    for _ in 0..steps {
+        let start = Instant::now();
+        work();
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    let cpu = cpu_seconds().zip(cpu).map(|(end, start)| (end - start) / steps as f64);
+    let flops = flops(&model, &prompts, loops, if predict { 0 } else { window });
+    let line = serde_json::json!({
+        "engine": "looped fused",
+        "median_s": seconds[seconds.len() / 2],
+        "min_s": seconds[0],
+        "cpu_s": cpu,
+        "peak_mb": peak_megabytes(),
+        "gflops": flops * 1e-9 / seconds[seconds.len() / 2],
+        "gflops_of_a_busy_thread": cpu.map(|cpu| flops * 1e-9 / cpu),
+        "product_gflops_of_a_thread": peak_gflops(precision),
+        "threads": threads,
+    });
+    println!("{line}");
+}

@@ -1,0 +1,90 @@
+//! Memory doesn't grow with the loops before the window, nor with the batch.
+//!
+//! One test, in a process of its own: it measures what the whole process holds.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use candle_core::Device;
+use looped_blocks as _;
+use looped_core::{
+    LoopPlan, LoopedModel, ModelConfig, Objective, ParamStore, Predictions, Predictor, Prompts, Rng,
+};
+use looped_fused::{FusedModel, Precision, Step};
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+const POINTS: usize = 21;
+
+struct Sizes {
+    prompts: usize,
+    loops: usize,
+    window: usize,
+}
+
+fn model() -> Arc<ModelConfig> {
+    Arc::new(ModelConfig {
+        n_dims: 4,
+        n_positions: POINTS,
+        n_embd: 32,
+        n_layer: 2,
+        pretrained_path: None,
+        block: serde_json::from_str(r#"{"type":"transformer","n_head":2}"#).unwrap(),
+        injector: serde_json::from_str(r#"{"type":"last_n","n":30}"#).unwrap(),
+    })
+}
+
+fn prompts(count: usize) -> Prompts {
+    let mut rng = Rng::stream(0, "memory", 0);
+    let (xs, ys) = (rng.normals(count * POINTS * 4), rng.normals(count * POINTS));
+    Prompts { xs, ys, prompts: count, points: POINTS, n_dims: 4 }
+}
+
+/// Bytes that `work` on a new engine takes at most, beyond what there was before.
+fn peak(work: impl FnOnce(&FusedModel)) -> f64 {
+    let model = FusedModel::new(&model(), 2).unwrap().unwrap();
+    let before = MEMORY.current_usage();
+    MEMORY.reset_peak_usage();
+    work(&model);
+    (MEMORY.peak_usage() - before) as f64
+}
+
+#[test]
+fn is_flat_in_loops_and_batch() {
+    let mut store = ParamStore::new(0, &Device::Cpu);
+    LoopedModel::build(model(), &mut store).unwrap();
+    let step = |Sizes { prompts: count, loops, window }: Sizes| {
+        let prompts = prompts(count);
+        let plan = LoopPlan { loops, window };
+        let (loss_loops, objective, precision) = (window, Objective::SquaredError, Precision::F32);
+        let step = Step { plan, loss_loops, objective, precision };
+        peak(|model| drop(model.step(&store, &prompts, step).unwrap()))
+    };
+    // Sixteen prompts are two chunks, one for each thread.
+    let base = step(Sizes { prompts: 16, loops: 10, window: 5 });
+    let loops = step(Sizes { prompts: 16, loops: 160, window: 5 });
+    assert!(loops <= 1.01 * base, "16 times the loops take {loops} bytes, not {base}");
+    let batch = step(Sizes { prompts: 1024, loops: 10, window: 5 });
+    assert!(batch <= 1.01 * base, "64 times the batch takes {batch} bytes, not {base}");
+    let window = step(Sizes { prompts: 16, loops: 10, window: 10 });
+    assert!(window > 1.5 * base, "the tape isn't in what is measured: {window} bytes, {base}");
+
+    // Predictions are what grows; a chunk's own are held once more on each thread.
+    let ask = |count: usize, loops: usize| {
+        let prompts = prompts(count);
+        let held = |predictions: &Predictions| (4 * predictions.values.len()) as f64;
+        let mut result = 0.0;
+        let peak = peak(|model| {
+            result = held(&model.predictor(&store, Precision::F32).predict(&prompts, loops).unwrap())
+        });
+        peak - result
+    };
+    let base = ask(16, 10);
+    let batch = ask(1024, 10);
+    assert!(
+        batch <= 1.05 * base,
+        "64 times the batch takes {batch} bytes beside its predictions, not {base}"
+    );
+}
