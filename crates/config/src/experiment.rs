@@ -62,7 +62,8 @@ pub struct Training {
     /// Precision of matrix products in training; parameters stay f32.
     #[serde(default)]
     pub precision: Precision,
-    /// CPU threads; not given: one a core. Results are equal bit for bit for one thread count.
+    /// Threads of the fused engine; not given: one a core. Results are equal bit for bit for one thread count. (The
+    /// candle engine follows the environment variable RAYON_NUM_THREADS.)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1024))]
     pub threads: Option<usize>,
