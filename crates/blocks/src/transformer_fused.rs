@@ -8,6 +8,9 @@ pub(crate) struct FusedTransformer {
     pub(crate) n_head: usize,
 }
 
+/// Rows that pass through the network together, so that their hidden values stay in the cache.
+const ROWS: usize = 96;
+
 /// Name and number of elements, in units of D^2 and of D.
 const PARAMETERS: [(&str, usize, usize); 12] = [
     ("ln_1.weight", 0, 1),
@@ -162,14 +165,22 @@ impl PackedBlock for Packed {
         let start = Start::BiasResidual(&self.attn_proj.bias, x);
         k.matmul(mixed, &self.attn_proj.forward, start, middle, kernel_scratch);
 
-        self.normed(&self.ln_2, middle, normed, mean, inverse_std);
-        if recording {
-            k.matmul_gelu(normed, &self.c_fc.forward, &self.c_fc.bias, hidden, active, kernel_scratch);
-        } else {
-            k.matmul_gelu_only(normed, &self.c_fc.forward, &self.c_fc.bias, active, kernel_scratch);
+        for first in (0..chunk.rows()).step_by(ROWS) {
+            let rows = first..chunk.rows().min(first + ROWS);
+            let own = self.width * rows.start..self.width * rows.end;
+            let (middle, normed) = (&middle[own.clone()], &mut normed[own.clone()]);
+            let active = &mut active[..4 * own.len()];
+            self.normed(&self.ln_2, middle, normed, &mut mean[rows.clone()], &mut inverse_std[rows]);
+            let (weight, bias) = (&self.c_fc.forward, &self.c_fc.bias);
+            if recording {
+                let hidden = &mut hidden[4 * own.start..4 * own.end];
+                k.matmul_gelu(normed, weight, bias, hidden, active, kernel_scratch);
+            } else {
+                k.matmul_gelu_only(normed, weight, bias, active, kernel_scratch);
+            }
+            let start = Start::BiasResidual(&self.mlp_proj.bias, middle);
+            k.matmul(active, &self.mlp_proj.forward, start, &mut out[own], kernel_scratch);
         }
-        let start = Start::BiasResidual(&self.mlp_proj.bias, middle);
-        k.matmul(active, &self.mlp_proj.forward, start, out, kernel_scratch);
     }
 
     fn backward(&self, chunk: Chunk, x: &[f32], dy: &mut [f32], pass: Backward<'_>) {

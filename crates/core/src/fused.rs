@@ -123,3 +123,18 @@ pub fn cut<const N: usize>(buffer: &mut [f32], lens: [usize; N]) -> [&mut [f32];
         &mut part[..len]
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_start_on_cache_lines_and_have_their_lengths() {
+        let mut buffer: Vec<f32> = (0..64u8).map(f32::from).collect();
+        let lens = [3, 0, 17, 16];
+        assert_eq!(cut_len(&lens), 64);
+        let [a, b, c, d] = cut(&mut buffer, lens);
+        assert_eq!((a.len(), b.len(), c.len(), d.len()), (3, 0, 17, 16));
+        assert_eq!((a[0], c[0], d[0]), (0.0, 16.0, 48.0));
+    }
+}
