@@ -1,5 +1,5 @@
 //! Every kind of bad input: one clear message, the right exit code, never a panic, nothing lost.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod common;
 

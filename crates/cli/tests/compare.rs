@@ -1,5 +1,5 @@
 //! `compare`: what it leaves, how it groups, what it refuses.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod common;
 

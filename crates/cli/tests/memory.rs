@@ -1,6 +1,6 @@
 //! Memory grows with the window, not with the loops: the loops before the window keep no graph and no tape.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod common;
 

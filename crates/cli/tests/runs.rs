@@ -1,5 +1,5 @@
 //! `run` and `resume`: what they leave, that it is the same every time, and that a stop changes nothing.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! `sweep`: all its runs, side by side; what a stop, a failure or a slip of the pen does to it.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! `import`, `predict`, `check` and `list`.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod common;
 

@@ -1,7 +1,7 @@
 //! Memory doesn't grow with the loops before the window, nor with the batch.
 //!
 //! One test, in a process of its own: it measures what the whole process holds.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! A run that is stopped and resumed leaves the same files as one that never stopped.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod common;
 

@@ -5,7 +5,7 @@
 //! ```sh
 //! PROPTEST_CASES=100000 cargo test -p looped-weights --test hostile
 //! ```
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use std::io::{Cursor, Read, Write};
 use std::path::PathBuf;

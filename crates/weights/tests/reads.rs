@@ -1,5 +1,5 @@
 //! One small model, as `tests/make_pt.py` saved it in every form that PyTorch has, is read back the same from each.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use std::path::PathBuf;
 

@@ -40,7 +40,7 @@ pub(crate) fn difference(first: &Settings, settings: &Settings) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
     use super::*;
 
