@@ -44,6 +44,7 @@ def arguments():
     add("--threads", type=int, default=os.cpu_count())
     add("--warmup", type=int, default=1, help="steps before timing starts (compilation always comes before)")
     add("--steps", type=int, default=3, help="timed steps")
+    add("--serve", action="store_true", help="a step for each line of standard input, answered with its seconds")
     args = parser.parse_args()
     if min(args.steps, args.loops, args.window, args.threads) < 1:
         parser.error("--steps, --loops, --window and --threads must be at least 1")
@@ -118,13 +119,18 @@ def main():
     started = time.perf_counter()
     step()
     first = time.perf_counter() - started
+    for _ in range(args.warmup):
+        step()
     seconds, cpu_seconds = [], []
-    for index in range(args.warmup + args.steps):
+    if args.serve:
+        print(json.dumps({"ready": True}), flush=True)
+    for _ in sys.stdin if args.serve else range(args.steps):
         started, cpu_started = time.perf_counter(), time.process_time()
         value = step()
-        if index >= args.warmup:
-            seconds.append(time.perf_counter() - started)
-            cpu_seconds.append(time.process_time() - cpu_started)
+        seconds.append(time.perf_counter() - started)
+        cpu_seconds.append(time.process_time() - cpu_started)
+        if args.serve:
+            print(json.dumps({"seconds": seconds[-1]}), flush=True)
     report = {
         "engine": "torch " + torch.__version__,
         "median_s": statistics.median(seconds),

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Tensor, Var};
+use candle_core::{CpuStorage, Storage, Tensor, Var};
 use looped_core::ParamStore;
 
 use crate::Result;
+use crate::adam_cpu::Descent;
 
 /// A gradient for each parameter, by name.
 pub type Gradients = BTreeMap<String, Tensor>;
@@ -64,13 +65,12 @@ impl Adam {
                 decayed = (gradient + (parameter.as_tensor() * self.weight_decay)?)?;
                 &decayed
             };
-            let first_now = ((first.as_tensor() * BETA_1)? + (gradient * (1.0 - BETA_1))?)?;
-            let second_now = ((second.as_tensor() * BETA_2)? + (gradient.sqr()? * (1.0 - BETA_2))?)?;
-            let denominator = ((second_now.sqrt()? * second_scale)? + EPS)?;
-            let change = (first_now.div(&denominator)? * step_size)?;
-            parameter.set(&(parameter.as_tensor() - change)?)?;
-            first.set(&first_now)?;
-            second.set(&second_now)?;
+            let descent = Descent { step_size, second_scale, eps: EPS };
+            if parameter.device().is_cpu() {
+                descent.update([parameter, first, second].map(Var::as_tensor), gradient, [BETA_1, BETA_2])?;
+            } else {
+                descend(&descent, [parameter, first, second], gradient)?;
+            }
         }
         Ok(())
     }
@@ -107,13 +107,37 @@ impl Adam {
     }
 }
 
+/// [`Descent::update`] as operations that every device has.
+fn descend(descent: &Descent, [parameter, first, second]: [&Var; 3], gradient: &Tensor) -> Result<()> {
+    let first_now = ((first.as_tensor() * BETA_1)? + (gradient * (1.0 - BETA_1))?)?;
+    let second_now = ((second.as_tensor() * BETA_2)? + (gradient.sqr()? * (1.0 - BETA_2))?)?;
+    let denominator = ((second_now.sqrt()? * descent.second_scale)? + descent.eps)?;
+    let change = (first_now.div(&denominator)? * descent.step_size)?;
+    parameter.set(&(parameter.as_tensor() - change)?)?;
+    first.set(&first_now)?;
+    second.set(&second_now)?;
+    Ok(())
+}
+
 /// The Euclidean norm over all gradients together.
 ///
 /// # Errors
 /// If a tensor operation fails.
 pub fn global_norm(gradients: &Gradients) -> Result<f64> {
-    let squares = gradients.values().map(|g| Ok(g.sqr()?.sum_all()?)).collect::<Result<Vec<_>>>()?;
-    Ok(f64::from(Tensor::stack(&squares, 0)?.sum_all()?.to_scalar::<f32>()?).sqrt())
+    let squares = gradients.values().map(sum_of_squares).sum::<Result<f64>>()?;
+    Ok(squares.sqrt())
+}
+
+fn sum_of_squares(gradient: &Tensor) -> Result<f64> {
+    let (storage, layout) = gradient.storage_and_layout();
+    if let (Storage::Cpu(CpuStorage::F32(all)), Some((start, end))) = (&*storage, layout.contiguous_offsets())
+    {
+        // A small sum at a time, so that rounding stays small.
+        let sums = all[start..end].chunks(256).map(|some| some.iter().map(|g| g * g).sum::<f32>());
+        return Ok(sums.map(f64::from).sum());
+    }
+    drop(storage);
+    Ok(f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?))
 }
 
 /// Scales all gradients so that their global norm is at most `largest`.
@@ -127,4 +151,40 @@ pub fn clip(gradients: &mut Gradients, norm: f64, largest: f64) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn in_place_and_composed_updates_are_equal(
+            values in prop::collection::vec([-2f32..2.0, -2f32..2.0, -2f32..2.0, 0f32..2.0], 1..70),
+            updates in 1i32..5,
+        ) {
+            let column = |i: usize| {
+                let column: Vec<f32> = values.iter().map(|row| row[i]).collect();
+                Var::from_vec(column, values.len(), &Device::Cpu).unwrap()
+            };
+            let gradient = column(0);
+            let [here, everywhere] = [0, 1].map(|_| [column(1), column(2), column(3)]);
+            let descent = Descent {
+                step_size: 1e-2 / (1.0 - BETA_1.powi(updates)),
+                second_scale: 1.0 / (1.0 - BETA_2.powi(updates)).sqrt(),
+                eps: EPS,
+            };
+            descent.update(here.each_ref().map(Var::as_tensor), &gradient, [BETA_1, BETA_2]).unwrap();
+            descend(&descent, everywhere.each_ref(), &gradient).unwrap();
+            for (here, everywhere) in here.iter().zip(&everywhere) {
+                let [here, everywhere] = [here, everywhere].map(|var| var.to_vec1::<f32>().unwrap());
+                for (a, b) in here.iter().zip(&everywhere) {
+                    prop_assert!((a - b).abs() <= 1e-6 * a.abs().max(1e-3), "{a} and {b}");
+                }
+            }
+        }
+    }
 }

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod adam;
+mod adam_cpu;
 mod checkpoint;
 mod cost;
 mod device;

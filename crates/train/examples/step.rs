@@ -1,23 +1,27 @@
-//! Times the fused engine: a training step, or predictions alone. Prints one line of JSON, as
-//! `scripts/torch/bench_peer.py` does of PyTorch, and takes the same options:
+//! Times the fused engine: a training step (gradient and Adam's update), or predictions alone. Prints one line of JSON,
+//! as `scripts/torch/bench_peer.py` does of PyTorch, and takes the same options:
 //!
 //! ```text
-//! cargo run --release -p looped-fused --example step                                     the study's step, D 256
-//! cargo run --release -p looped-fused --example step -- --width 64 --heads 4
-//! cargo run --release -p looped-fused --example step -- --last-n 20 --precision bf16
-//! cargo run --release -p looped-fused --example step -- --layers 12 --loops 1 --injector none
-//! cargo run --release -p looped-fused --example step -- --eval --loops 50
+//! cargo run --release -p looped-train --example step                                     the study's step, D 256
+//! cargo run --release -p looped-train --example step -- --width 64 --heads 4
+//! cargo run --release -p looped-train --example step -- --last-n 20 --precision bf16
+//! cargo run --release -p looped-train --example step -- --layers 12 --loops 1 --injector none
+//! cargo run --release -p looped-train --example step -- --eval --loops 50
 //! ```
+//!
+//! With `--serve` a step is run for each line of standard input and answered with a line that holds its seconds, so that
+//! `scripts/bench.py` can alternate with PyTorch step by step; the report follows at the end of the input.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use looped_blocks as _;
 use looped_core::{LoopPlan, LoopedModel, ModelConfig, Objective, ParamStore, Predictor, Prompts, Rng};
 use looped_fused::{FusedModel, Precision, Step};
 use looped_ops::{AlignedBuffer, Kernels, PackedMatrix, Scratch, Start};
+use looped_train::Adam;
 
 struct Options(Vec<String>);
 
@@ -29,6 +33,10 @@ impl Options {
 
     fn number(&self, name: &str, default: usize) -> usize {
         self.text(name, &default.to_string()).parse().unwrap()
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        self.0.iter().any(|word| word == name)
     }
 
     fn model(&self) -> Arc<ModelConfig> {
@@ -121,24 +129,39 @@ fn main() {
         objective: Objective::SquaredError,
         precision,
     };
-    let predict = options.0.iter().any(|word| word == "--eval");
-    let work = || {
+    let predict = options.flag("--eval");
+    let mut adam = Adam::new(&store, 1e-4, 0.0).unwrap();
+    let mut work = || {
         if predict {
             fused.predictor(&store, precision).predict(&prompts, loops).unwrap();
         } else {
-            fused.step(&store, &prompts, step).unwrap();
+            let (_, gradients) = fused.step(&store, &prompts, step).unwrap();
+            let tensor = |(name, values): (String, Vec<f32>)| {
+                let shape = store.get(&name).unwrap().shape().clone();
+                (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
+            };
+            adam.update(&store, &gradients.into_iter().map(tensor).collect()).unwrap();
         }
     };
     (0..options.number("--warmup", 1)).for_each(|_| work());
     let (mut seconds, cpu) = (Vec::new(), cpu_seconds());
-    let steps = options.number("--steps", 3);
-    for _ in 0..steps {
+    let mut timed = || {
         let start = Instant::now();
         work();
         seconds.push(start.elapsed().as_secs_f64());
+        seconds[seconds.len() - 1]
+    };
+    if options.flag("--serve") {
+        println!("{}", serde_json::json!({ "ready": true }));
+        for _ in std::io::stdin().lines() {
+            println!("{}", serde_json::json!({ "seconds": timed() }));
+        }
+    } else {
+        (0..options.number("--steps", 3)).for_each(|_| _ = timed());
     }
+    assert!(!seconds.is_empty(), "no step was asked for");
+    let cpu = cpu_seconds().zip(cpu).map(|(end, start)| (end - start) / seconds.len() as f64);
     seconds.sort_by(f64::total_cmp);
-    let cpu = cpu_seconds().zip(cpu).map(|(end, start)| (end - start) / steps as f64);
     let flops = flops(&model, &prompts, loops, if predict { 0 } else { window });
     let line = serde_json::json!({
         "engine": "looped fused",
