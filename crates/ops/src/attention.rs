@@ -403,8 +403,10 @@ fn multiply_row<S: Simd>(s: S, row: &mut [f32], factor: f32) {
         s.store(x, y);
     }
     let tail = chunks.into_remainder();
-    let y = s.mul(s.load_tail(tail), factor);
-    s.store_tail(tail, y);
+    if !tail.is_empty() {
+        let y = s.mul(s.load_tail(tail), factor);
+        s.store_tail(tail, y);
+    }
 }
 
 struct Backward<'a> {

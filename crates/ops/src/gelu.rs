@@ -60,8 +60,8 @@ fn value<S: Simd>(s: S, x: S::F) -> S::F {
 fn value_and_slope<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
     let square = s.mul(x, x);
     let u = s.mul(x, s.mul_add(square, s.splat(SCALE * CUBE), s.splat(SCALE)));
-    let (one, e) = (s.splat(1.0), exp(s, s.sub(s.splat(0.0), u)));
-    let gate = s.div(one, s.add(one, e));
+    let e = exp(s, s.sub(s.splat(0.0), u));
+    let gate = s.reciprocal(s.add(s.splat(1.0), e));
     let value = s.mul(x, gate);
     let slope_of_u = s.mul_add(square, s.splat(3.0 * SCALE * CUBE), s.splat(SCALE));
     // gate + x gate (1 - gate) u', with 1 - gate = e gate, which doesn't cancel.

@@ -52,12 +52,11 @@ pub(crate) fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
     // Beyond 10 the result is 1 to the last bit.
     let x = s.min(s.splat(10.0), s.max(s.splat(-10.0), x));
     let t = exp_m1(s, s.add(x, x));
-    s.div(t, s.add(t, s.splat(2.0)))
+    s.mul(t, s.reciprocal(s.add(t, s.splat(2.0))))
 }
 
 /// `1 / (1 + e^-x)`.
 #[inline(always)]
 pub(crate) fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
-    let one = s.splat(1.0);
-    s.div(one, s.add(one, exp(s, s.sub(s.splat(0.0), x))))
+    s.reciprocal(s.add(s.splat(1.0), exp(s, s.sub(s.splat(0.0), x))))
 }

@@ -86,9 +86,11 @@ impl Kernel for Forward<'_> {
                 s.store(&mut out[j..], s.mul_add(normal, s.load(&self.weight[j..]), s.load(&self.bias[j..])));
                 j += S::LANES;
             }
-            let normal = s.mul(s.sub(s.load_tail(&x[j..]), shift), scale);
-            let y = s.mul_add(normal, s.load_tail(&self.weight[j..]), s.load_tail(&self.bias[j..]));
-            s.store_tail(&mut out[j..], y);
+            if j < width {
+                let normal = s.mul(s.sub(s.load_tail(&x[j..]), shift), scale);
+                let y = s.mul_add(normal, s.load_tail(&self.weight[j..]), s.load_tail(&self.bias[j..]));
+                s.store_tail(&mut out[j..], y);
+            }
         }
     }
 }
@@ -100,7 +102,11 @@ fn sum<S: Simd>(s: S, x: &[f32]) -> f32 {
     for x in &mut chunks {
         total = s.add(total, s.load(x));
     }
-    s.sum(s.add(total, s.load_tail(chunks.remainder())))
+    let tail = chunks.remainder();
+    if !tail.is_empty() {
+        total = s.add(total, s.load_tail(tail));
+    }
+    s.sum(total)
 }
 
 #[inline(always)]
@@ -113,8 +119,11 @@ fn squared_distance<S: Simd>(s: S, x: &[f32], from: f32) -> f32 {
         total = s.mul_add(distance, distance, total);
     }
     let tail = chunks.remainder();
-    let distance = s.keep_first(s.sub(s.load_tail(tail), from), tail.len(), s.splat(0.0));
-    s.sum(s.mul_add(distance, distance, total))
+    if !tail.is_empty() {
+        let distance = s.keep_first(s.sub(s.load_tail(tail), from), tail.len(), s.splat(0.0));
+        total = s.mul_add(distance, distance, total);
+    }
+    s.sum(total)
 }
 
 struct Backward<'a> {
@@ -155,16 +164,19 @@ impl Kernel for Backward<'_> {
                 s.store(&mut dbias[j..], sum);
                 j += S::LANES;
             }
-            // The lanes past the end have dy = 0 and so add nothing.
-            let normal = s.mul(s.sub(s.load_tail(&x[whole..]), shift), scale);
-            let y = s.load_tail(&dy[whole..]);
-            let g = s.mul(y, s.load_tail(&self.weight[whole..]));
-            sum_g = s.add(sum_g, g);
-            sum_gn = s.mul_add(g, normal, sum_gn);
-            let sum = s.mul_add(y, normal, s.load_tail(&dweight[whole..]));
-            s.store_tail(&mut dweight[whole..], sum);
-            let sum = s.add(s.load_tail(&dbias[whole..]), y);
-            s.store_tail(&mut dbias[whole..], sum);
+            let (mut normal, mut g) = (s.splat(0.0), s.splat(0.0));
+            if whole < width {
+                // The lanes past the end have dy = 0 and so add nothing.
+                normal = s.mul(s.sub(s.load_tail(&x[whole..]), shift), scale);
+                let y = s.load_tail(&dy[whole..]);
+                g = s.mul(y, s.load_tail(&self.weight[whole..]));
+                sum_g = s.add(sum_g, g);
+                sum_gn = s.mul_add(g, normal, sum_gn);
+                let sum = s.mul_add(y, normal, s.load_tail(&dweight[whole..]));
+                s.store_tail(&mut dweight[whole..], sum);
+                let sum = s.add(s.load_tail(&dbias[whole..]), y);
+                s.store_tail(&mut dbias[whole..], sum);
+            }
 
             let mean_g = s.splat(s.sum(sum_g) / width as f32);
             let mean_gn = s.splat(s.sum(sum_gn) / width as f32);
@@ -179,11 +191,13 @@ impl Kernel for Backward<'_> {
                 s.store(&mut dx[j..], d);
                 j += S::LANES;
             }
-            let mut d = s.mul(s.neg_mul_add(normal, mean_gn, s.sub(g, mean_g)), scale);
-            if self.accumulate {
-                d = s.add(s.load_tail(&dx[whole..]), d);
+            if whole < width {
+                let mut d = s.mul(s.neg_mul_add(normal, mean_gn, s.sub(g, mean_g)), scale);
+                if self.accumulate {
+                    d = s.add(s.load_tail(&dx[whole..]), d);
+                }
+                s.store_tail(&mut dx[whole..], d);
             }
-            s.store_tail(&mut dx[whole..], d);
         }
     }
 }
