@@ -81,9 +81,12 @@ fn is_flat_in_loops_and_batch() {
         });
         peak - result
     };
-    // With a chunk each, threads may miss one another and not hold their most at the same time: so eight, and the most of
-    // several tries.
-    let base = (0..8).map(|_| ask(128, 10)).fold(0.0, f64::max);
+    // What two threads hold at the same time depends on how they meet: a tenth more was seen. A batch that was held whole
+    // would take some 64 times as much.
+    let base = ask(16, 10);
     let batch = ask(1024, 10);
-    assert!(batch <= 1.05 * base, "8 times the batch takes {batch} bytes beside its predictions, not {base}");
+    assert!(
+        batch <= 1.25 * base,
+        "64 times the batch takes {batch} bytes beside its predictions, not {base}"
+    );
 }
