@@ -42,7 +42,9 @@ pub(crate) enum Command {
     )]
     Predict(PredictArgs),
     /// Score a run on fresh prompts beside the baselines
-    #[command(after_help = "Example:\n  looped eval runs/quickstart --loops 100 --prompts 1280 --json")]
+    #[command(
+        after_help = "Examples:\n  looped eval runs/quickstart --loops 100 --prompts 1280 --json\n  looped eval runs/quickstart --suite ood --save"
+    )]
     Eval(EvalArgs),
     /// Predict given prompts by each baseline
     #[command(
@@ -142,6 +144,15 @@ pub(crate) struct EvalArgs {
     /// The seed of the prompts [default: the experiment's]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
+    /// A baseline, by its type or as a table like {type = "knn", k = 5}; may be given often [default: the experiment's, and all that plugins add]
+    #[arg(long = "baseline", value_name = "TYPE")]
+    pub(crate) baselines: Vec<String>,
+    /// Score on shifted prompts too: ood, those of arXiv 2208.01066
+    #[arg(long, value_parser = ["ood"])]
+    pub(crate) suite: Option<String>,
+    /// Leave the suite's results in the run directory, with plots and in its report
+    #[arg(long, requires = "suite")]
+    pub(crate) save: bool,
     /// Print the results as JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
@@ -154,6 +165,9 @@ pub(crate) struct BaselinesArgs {
     /// The prompts: a safetensors file with xs (B, n, d) and ys (B, n), f32
     #[arg(long)]
     pub(crate) data: PathBuf,
+    /// A baseline, by its type or as a table like {type = "knn", k = 5}; may be given often [default: those that take seconds, and all that plugins add]
+    #[arg(long = "baseline", value_name = "TYPE")]
+    pub(crate) baselines: Vec<String>,
     /// The file to write: (B, n) under each baseline's name, f32
     #[arg(long)]
     pub(crate) out: PathBuf,

@@ -8,6 +8,7 @@
 //! ```
 
 mod args;
+mod chosen_baselines;
 mod commands;
 mod comparison;
 mod data;
@@ -15,8 +16,10 @@ mod failure;
 mod finish;
 mod plugins;
 mod progress;
+mod run_report;
 mod shell;
 mod stop;
+mod suites;
 mod sweeping;
 
 use std::process::ExitCode;

@@ -13,8 +13,9 @@ mod net;
 mod ridge;
 mod tree;
 
-use looped_core::{Baseline, Problems, Prompt, Prompts, Result};
+use looped_core::{Baseline, Kind, Part, Problems, Prompt, Prompts, Result};
 use rayon::prelude::*;
+use serde_json::json;
 
 pub use averaging::Averaging;
 pub use boosting::Boosting;
@@ -50,6 +51,15 @@ pub fn all_baselines() -> Vec<Box<dyn Baseline>> {
     baselines.push(Box::new(Boosting::default()));
     baselines.push(Box::new(Net::default()));
     baselines
+}
+
+/// Baselines that other crates have registered, at their default settings; those with a key that must be given are left
+/// out.
+#[must_use]
+pub fn plugin_baselines() -> Vec<Box<dyn Baseline>> {
+    let foreign = Part::of(Kind::Baseline).into_iter().filter(|part| part.source != env!("CARGO_PKG_NAME"));
+    // A table of nothing but its type: what doesn't read as a baseline needs more.
+    foreign.filter_map(|part| serde_json::from_value(json!({ "type": part.tag })).ok()).collect()
 }
 
 /// Each baseline's name with its predictions of every y, (prompts, points) row-major, in parallel over prompts.

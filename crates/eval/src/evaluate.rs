@@ -5,6 +5,7 @@ use looped_core::{
 };
 
 use crate::baselines::predictions_in;
+use crate::settling::Sums;
 use crate::{Curves, Evaluation, MODEL, Scores};
 
 /// Prompts are drawn this many at a time, each lot from a generator of its own.
@@ -38,7 +39,7 @@ impl EvalPlan {
         Self { prompts: 1280, points, dims, n_dims, loops, seed, resamples: 1000, chunk: LOT }
     }
 
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let counts = [
             ("prompts", self.prompts),
             ("points", self.points),
@@ -62,7 +63,7 @@ impl EvalPlan {
     /// Draws the prompts from `first` on, `count` or fewer at the end; `first` is a multiple of [`LOT`].
     ///
     /// What is drawn depends on the seed and the position alone.
-    fn draw(&self, task: &dyn Task, first: usize, count: usize) -> Result<Prompts> {
+    pub(crate) fn draw(&self, task: &dyn Task, first: usize, count: usize) -> Result<Prompts> {
         let end = (first + count).min(self.prompts);
         let mut drawn =
             Prompts { xs: Vec::new(), ys: Vec::new(), prompts: 0, points: self.points, n_dims: self.n_dims };
@@ -108,6 +109,7 @@ pub fn evaluate(
     let scale = Scale::of(task, plan.dims);
     let mut curves = vec![Scores::new(plan.points); names.len()];
     let mut per_loop = Scores::new(plan.loops);
+    let mut sums = Sums::new(plan.loops, plan.points);
     // Whole lots, at least as many prompts as the model predicts at a time.
     let at_once = plan.chunk.min(plan.prompts).next_multiple_of(LOT);
     for first in (0..plan.prompts).step_by(at_once) {
@@ -121,6 +123,10 @@ pub fn evaluate(
                 let last = (i + 1) * plan.points - 1;
                 let after = |index| scale.of_one(predictions.after(index)[last], prompts.ys[last]);
                 per_loop.push((0..plan.loops).map(after));
+            }
+            let pairs = predictions.values.chunks_exact(prompts.ys.len());
+            for (index, after) in pairs.enumerate() {
+                sums.add(index, after.iter().zip(&prompts.ys).map(|(&p, &y)| scale.of_one(p, y)));
             }
         }
         for (scores, (_, predictions)) in
@@ -140,6 +146,8 @@ pub fn evaluate(
         score: scale.objective.score_name().into(),
         curves: Curves(curves.collect()),
         per_loop: per_loop.curve(plan.resamples, plan.seed),
+        converged_at: sums.converged_at(),
+        state_change: None,
     })
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::Curve;
+use crate::{Curve, StateChange};
 
 /// The name of the model's own curve.
 pub const MODEL: &str = "model";
@@ -31,6 +31,13 @@ pub struct Evaluation {
     pub curves: Curves,
     /// The model's score at the last query; entry l is after loop l + 1.
     pub per_loop: Curve,
+    /// The loop from which on the model's mean score stays within 5 % of its value after the last loop; entry k is for
+    /// k in-context examples. Equal to `loops` where it moves to the end; `null` where that value isn't finite.
+    #[serde(default)]
+    pub converged_at: Vec<Option<usize>>,
+    /// How far the state moves in each loop; only for models whose states can be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_change: Option<StateChange>,
 }
 
 /// Curves by name, in the order they were added: a JSON object.

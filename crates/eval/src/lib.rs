@@ -2,16 +2,23 @@
 //!
 //! [`evaluate`] draws fresh prompts of a task, lets a model and the [`baselines`] predict every y from the points
 //! before it, and gives an [`Evaluation`]: the contents of `eval.json`, and a [table](Evaluation::table) for a terminal.
+//! [`evaluate_suite`] does so on shifted prompts too, and [`state_change`] asks whether a looped model's state settles.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test is a panic"))]
 
 pub mod baselines;
 mod bootstrap;
 mod evaluate;
 mod evaluation;
+mod settling;
+mod suite;
 mod table;
 mod triangle;
 
-pub use baselines::{all_baselines, baseline_predictions, default_baselines, linear_baselines};
+pub use baselines::{
+    all_baselines, baseline_predictions, default_baselines, linear_baselines, plugin_baselines,
+};
 pub use bootstrap::{Curve, Scores};
 pub use evaluate::{EvalPlan, evaluate};
 pub use evaluation::{Curves, Evaluation, MODEL};
+pub use settling::{CONVERGED_WITHIN, StateChange, state_change};
+pub use suite::{Shift, ShiftEvaluation, SuiteEvaluation, evaluate_suite, examples};

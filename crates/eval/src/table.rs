@@ -1,6 +1,6 @@
 //! An evaluation as text.
 
-use crate::{Curve, Evaluation, MODEL};
+use crate::{CONVERGED_WITHIN, Curve, Evaluation, MODEL, SuiteEvaluation};
 
 impl Evaluation {
     /// A table for a terminal: a row for each telling number of in-context examples (1, d/2, d, 2d, the last), a
@@ -25,12 +25,52 @@ impl Evaluation {
             let side = if name == MODEL { Side::Left } else { Side::Right };
             columns.push(column(name, cells, side));
         }
-        let mut text =
-            format!("{}, mean of {} prompts, 5..95 % interval\n\n", self.score_label(), self.prompts);
-        for line in 0..=counts.len() {
-            let cells: Vec<&str> = columns.iter().map(|column| column[line].as_str()).collect();
-            text.push_str(cells.join("  ").trim_end());
-            text.push('\n');
+        let title = format!("{}, mean of {} prompts, 5..95 % interval", self.score_label(), self.prompts);
+        format!("{title}\n\n{}", joined(&columns))
+    }
+
+    /// Whether the model settles, for a terminal: the loop at which each telling number of examples has converged, and
+    /// how far the state moves in telling loops.
+    ///
+    /// ```text
+    /// examples  converged at loop
+    ///       10                  7
+    ///
+    /// loop  state moves by
+    ///   12  0.0312 (0.0290 .. 0.0334)
+    /// ```
+    #[must_use]
+    pub fn settling_table(&self) -> String {
+        let counts: Vec<usize> =
+            self.telling_counts().into_iter().filter(|&k| k < self.converged_at.len()).collect();
+        let converged = counts.iter().map(|&k| match self.converged_at[k] {
+            None => "not finite".to_owned(),
+            Some(at) if at == self.loops && at > 1 => format!("{at}, the last"),
+            Some(at) => at.to_string(),
+        });
+        let columns = [
+            column("examples", counts.iter().map(usize::to_string), Side::Right),
+            column("converged at loop", converged, Side::Left),
+        ];
+        let rule = format!(
+            "converged: the mean stays within {} % of its value after loop {}",
+            CONVERGED_WITHIN * 100.0,
+            self.loops
+        );
+        let mut text = format!("{rule}\n\n{}", joined(&columns));
+        if let Some(change) = &self.state_change
+            && self.loops > 1
+        {
+            let loops = doubling(2, self.loops);
+            let columns = [
+                column("loop", loops.iter().map(usize::to_string), Side::Right),
+                column("state moves by", loops.iter().map(|l| interval(&change.distance, l - 1)), Side::Left),
+            ];
+            text.push_str(&format!(
+                "\nstate: |Z_l - Z_(l-1)| / |Z_(l-1)|, mean of {} prompts\n\n{}",
+                change.prompts,
+                joined(&columns)
+            ));
         }
         text
     }
@@ -54,6 +94,59 @@ impl Evaluation {
         counts.dedup();
         counts
     }
+}
+
+impl SuiteEvaluation {
+    /// A table for a terminal: a row for each shift, its scores at the longest prompts; first the prompts as in training.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let standard = ("as in training", self.standard.curves.get(MODEL).map_or(0, |c| c.mean.len()));
+        let mut rows = vec![(standard.0, standard.1.saturating_sub(1), &self.standard)];
+        rows.extend(self.shifts.iter().map(|shift| {
+            (shift.name.as_str(), shift.examples.last().copied().unwrap_or(0), &shift.evaluation)
+        }));
+        let mut columns = vec![
+            column("prompts", rows.iter().map(|row| row.0.to_owned()), Side::Left),
+            column("examples", rows.iter().map(|row| row.1.to_string()), Side::Right),
+        ];
+        for (name, _) in self.standard.curves.iter() {
+            let cells = rows.iter().map(|row| match row.2.curves.get(name) {
+                Some(curve) if name == MODEL => interval(curve, curve.mean.len() - 1),
+                Some(curve) => number(curve.mean[curve.mean.len() - 1]),
+                None => String::new(),
+            });
+            columns.push(column(name, cells, if name == MODEL { Side::Left } else { Side::Right }));
+        }
+        let Evaluation { prompts, loops, .. } = self.standard;
+        let mut text = format!(
+            "{}, mean of {prompts} prompts after {loops} loops, 5..95 % interval\n\n{}",
+            self.standard.score_label(),
+            joined(&columns)
+        );
+        if !self.left_out.is_empty() {
+            text.push_str(&format!("\nmakes no sense for this task: {}\n", self.left_out.join(", ")));
+        }
+        text
+    }
+}
+
+/// `first`, then twice as much again and again below `last`, and `last`.
+fn doubling(first: usize, last: usize) -> Vec<usize> {
+    let mut values: Vec<usize> =
+        std::iter::successors(Some(first), |value| value.checked_mul(2)).take_while(|&v| v < last).collect();
+    values.push(last);
+    values
+}
+
+/// Columns side by side, a line for each of their cells.
+fn joined(columns: &[Vec<String>]) -> String {
+    let mut text = String::new();
+    for line in 0..columns.first().map_or(0, Vec::len) {
+        let cells: Vec<&str> = columns.iter().map(|column| column[line].as_str()).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 /// Where a column's cells are set.
@@ -121,7 +214,21 @@ mod tests {
             score: "squared error".into(),
             curves: Curves(curves),
             per_loop: Curve::default(),
+            converged_at: vec![Some(1), Some(2), Some(3), None, Some(3), Some(3)],
+            state_change: None,
         };
+        assert_eq!(
+            evaluation.settling_table(),
+            "\
+converged: the mean stays within 5 % of its value after loop 3
+
+examples  converged at loop
+       1  2
+       2  3, the last
+       4  3, the last
+       5  3, the last
+"
+        );
         assert_eq!(
             evaluation.table(),
             "\

@@ -79,6 +79,12 @@ impl RunDir {
         self.path.join("eval.json")
     }
 
+    /// The results on shifted prompts, where they were asked for.
+    #[must_use]
+    pub fn shifted_evaluation(&self) -> PathBuf {
+        self.path.join("eval_ood.json")
+    }
+
     /// The folder of plots.
     #[must_use]
     pub fn plots(&self) -> PathBuf {

@@ -71,6 +71,12 @@ fn a_run_trains_and_is_set_beside_the_baseline() {
     let place = Place::new();
     let (table, _) = place.runs(0, &["run", "gru.toml", "training.train_steps=2", "--out", "run"]);
     assert!(table.contains("kernel_mean_1"), "{table}");
+    // Where the experiment doesn't name it, `eval` sets the run beside it all the same.
+    let plain = ["run", "gru.toml", "training.train_steps=2", "evaluation.baselines=[]", "--out", "plain"];
+    let (table, _) = place.runs(0, &plain);
+    assert!(!table.contains("kernel_mean"), "{table}");
+    let (table, _) = place.runs(0, &["eval", "plain", "--prompts", "8"]);
+    assert!(table.contains("kernel_mean_1"), "{table}");
     let model = place.read("run/checkpoints/last/model.safetensors");
     for name in ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"] {
         let full = format!("_backbone.transformer.h.0.{name}");

@@ -4,14 +4,16 @@ use looped_eval::baselines::Tree;
 use looped_eval::{baseline_predictions, linear_baselines};
 
 use crate::args::BaselinesArgs;
+use crate::chosen_baselines::chosen;
 use crate::data::{read_prompts, write_tensors};
 use crate::failure::Outcome;
 
 pub(crate) fn baselines(args: &BaselinesArgs) -> Outcome {
     let prompts = read_prompts(&args.data)?;
     // Those that take seconds for a thousand prompts; boosting and the network would take minutes.
-    let mut baselines = linear_baselines();
-    baselines.push(Box::new(Tree { max_depth: 4 }));
+    let mut usual = linear_baselines();
+    usual.push(Box::new(Tree { max_depth: 4 }));
+    let baselines = chosen(&args.baselines, usual)?;
     let predictions = baseline_predictions(&prompts, &baselines)?;
     let shape = [prompts.prompts, prompts.points].to_vec();
     write_tensors(

@@ -28,15 +28,20 @@ pub(crate) fn overlaid(curves: &[&Curve]) -> Curve {
     })
 }
 
-/// Curves of several seeds as one: the mean, and its 90 % interval by Student's t over the seeds, cut at zero, since no
-/// score is negative. That of a single seed keeps its interval over prompts.
-pub(crate) fn averaged(curves: &[&Curve]) -> Curve {
+/// Curves of several seeds as one: the mean, and its 90 % interval by Student's t over the seeds, cut to the scores that
+/// there can be: from zero to `most`, 1 for an accuracy. That of a single seed keeps its interval over prompts.
+pub(crate) fn averaged(curves: &[&Curve], most: f64) -> Curve {
     pointwise(curves, |values| {
         let mean = mean(values.iter().copied());
         let count = values.len() as f64;
         let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
         let reach = student_95(values.len() - 1) * (variance / count).sqrt();
-        [mean, if reach.is_nan() { reach } else { (mean - reach).max(0.0) }, mean + reach]
+        // `max` and `min` would take the other side of a NaN.
+        if reach.is_nan() {
+            [mean, reach, reach]
+        } else {
+            [mean, (mean - reach).max(0.0), (mean + reach).min(most)]
+        }
     })
 }
 
@@ -78,7 +83,7 @@ mod tests {
     #[test]
     fn three_seeds_have_students_interval() {
         let curves = [seed(&[1.0, 0.0]), seed(&[2.0, 0.0]), seed(&[3.0, 0.3])];
-        let curve = averaged(&curves.iter().collect::<Vec<_>>());
+        let curve = averaged(&curves.iter().collect::<Vec<_>>(), f64::INFINITY);
         // scipy.stats.t.interval(0.9, 2, loc=2, scale=scipy.stats.sem([1, 2, 3])) = (0.3141, 3.6859)
         assert!((curve.low[0] - 0.3141).abs() < 1e-3 && (curve.high[0] - 3.6859).abs() < 1e-3, "{curve:?}");
         assert!(curve.low[1] == 0.0 && curve.high[1] > 0.3, "cut at zero: {curve:?}");
@@ -87,16 +92,23 @@ mod tests {
     }
 
     #[test]
+    fn an_accuracy_ends_at_one() {
+        let curves = [seed(&[0.9, 0.2]), seed(&[1.0, 0.0])];
+        let curve = averaged(&curves.iter().collect::<Vec<_>>(), 1.0);
+        assert_eq!((curve.high[0], curve.low[1]), (1.0, 0.0));
+    }
+
+    #[test]
     fn one_seed_keeps_its_own_interval() {
         let only = seed(&[1.0]);
-        assert_eq!(averaged(&[&only]), only);
+        assert_eq!(averaged(&[&only], 1.0), only);
         assert_eq!(overlaid(&[&only]), only);
     }
 
     #[test]
     fn a_diverged_seed_is_not_hidden() {
         let curves = [seed(&[1.0]), seed(&[f64::NAN])];
-        let curve = averaged(&curves.iter().collect::<Vec<_>>());
+        let curve = averaged(&curves.iter().collect::<Vec<_>>(), f64::INFINITY);
         assert!(curve.mean[0].is_nan() && curve.low[0].is_nan(), "{curve:?}");
         assert!(span(&[1.0, f64::NAN])[0].is_nan());
     }

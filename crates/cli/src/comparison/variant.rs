@@ -1,11 +1,15 @@
 //! Runs that differ in nothing but their seed are one variant.
 
+use looped_core::Objective;
 use looped_eval::{Curve, MODEL};
 
 use crate::comparison::difference::{Settings, difference};
 use crate::comparison::history::History;
 use crate::comparison::run::FinishedRun;
 use crate::comparison::seeds::{averaged, mean, overlaid};
+
+/// What an evaluation calls a score that is at most 1.
+const ACCURACY: &str = Objective::CrossEntropy.score_name();
 
 /// A variant with its seeds.
 pub(crate) struct Variant {
@@ -27,9 +31,10 @@ impl Variant {
         let errors: Vec<&Curve> = runs.iter().filter_map(|run| run.evaluation.curves.get(MODEL)).collect();
         let loops: Vec<&Curve> = runs.iter().map(|run| &run.evaluation.per_loop).collect();
         let moments: Vec<&[_]> = runs.iter().map(|run| run.moments.as_slice()).collect();
+        let most = if runs[0].evaluation.score == ACCURACY { 1.0 } else { f64::INFINITY };
         Self {
             name,
-            error: averaged(&errors),
+            error: averaged(&errors, most),
             error_span: overlaid(&errors),
             per_loop: overlaid(&loops),
             history: History::of(&moments),

@@ -1,0 +1,52 @@
+//! The baselines that a command line chooses.
+
+use looped_core::{Baseline, Kind, Part, Problems};
+use looped_eval::plugin_baselines;
+
+use crate::failure::{Failure, Outcome};
+
+/// Those given as `--baseline`, or `usual` and the ones that plugins have registered where none is.
+pub(crate) fn chosen(given: &[String], usual: Vec<Box<dyn Baseline>>) -> Outcome<Vec<Box<dyn Baseline>>> {
+    let mut baselines: Vec<Box<dyn Baseline>> = Vec::new();
+    if given.is_empty() {
+        baselines = usual;
+        baselines.extend(plugin_baselines());
+    } else {
+        for text in given {
+            baselines.push(read(text).map_err(|why| Failure::usage(format!("--baseline {text}: {why}")))?);
+        }
+    }
+    // One name, one curve.
+    let mut names = Vec::new();
+    baselines.retain(|baseline| {
+        let new = !names.contains(&baseline.name());
+        names.push(baseline.name());
+        new
+    });
+    Ok(baselines)
+}
+
+/// A type's name, or a table as in an experiment's `evaluation.baselines`.
+fn read(text: &str) -> Result<Box<dyn Baseline>, String> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        baseline: Box<dyn Baseline>,
+    }
+    let table = if text.trim_start().starts_with('{') {
+        text.to_owned()
+    } else {
+        if Part::find(Kind::Baseline, text).is_none() {
+            let known: Vec<&str> = Part::of(Kind::Baseline).iter().map(|part| part.tag).collect();
+            return Err(format!("there is no such baseline; allowed: {}", known.join(", ")));
+        }
+        format!("{{ type = \"{text}\" }}")
+    };
+    let line: Line =
+        toml::from_str(&format!("baseline = {table}")).map_err(|error| error.message().to_owned())?;
+    let mut problems = Problems::new();
+    line.baseline.validate(&mut problems);
+    match problems.found().first() {
+        None => Ok(line.baseline),
+        Some(_) => Err(problems.to_string()),
+    }
+}

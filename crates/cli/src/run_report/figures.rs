@@ -1,0 +1,106 @@
+//! The figures of one run.
+
+use looped_eval::{Evaluation, MODEL, SuiteEvaluation};
+use looped_report::plot::{Band, Curve, Figure, Marker, Scale};
+use looped_train::Record;
+
+/// The paper's figure: error over the number of in-context examples, beside the baselines.
+pub(super) fn over_examples(evaluation: &Evaluation) -> Figure {
+    let curves = evaluation.curves.iter().map(|(name, curve)| {
+        let x = (0..curve.mean.len()).map(|k| k as f64).collect();
+        if name == MODEL {
+            Curve::model(name, x, band(curve))
+        } else {
+            Curve::baseline(name.replace('_', " "), x, band(curve))
+        }
+    });
+    let curves: Vec<Curve> = curves.collect();
+    let y_scale = Scale::for_errors(&curves);
+    Figure {
+        y_scale,
+        curves,
+        ..Figure::new(title(evaluation), "in-context examples", evaluation.score_label())
+    }
+}
+
+/// Error at the last query over loops, with a mark where training stopped.
+pub(super) fn over_loops(evaluation: &Evaluation, trained: usize) -> Figure {
+    let x = (1..=evaluation.loops).map(|l| l as f64).collect();
+    let curves = vec![Curve::model(MODEL, x, band(&evaluation.per_loop))];
+    let y_scale = Scale::for_errors(&curves);
+    let markers = marker(evaluation.loops, trained);
+    let y_label = format!("{} at the last query", evaluation.score_label());
+    Figure { y_scale, curves, markers, ..Figure::new(title(evaluation), "loops", y_label) }
+}
+
+fn title(evaluation: &Evaluation) -> String {
+    evaluation.task.replace('_', " ")
+}
+
+fn band(curve: &looped_eval::Curve) -> Band {
+    Band { mean: curve.mean.clone(), low: curve.low.clone(), high: curve.high.clone() }
+}
+
+/// The losses over the steps.
+pub(super) fn over_steps(metrics: &[Record]) -> Figure {
+    let curve = |name: &str, points: Vec<(usize, f64)>| {
+        let (x, y) = points.into_iter().map(|(step, loss)| (step as f64, loss)).unzip();
+        Curve::model(name, x, Band::line(y))
+    };
+    let trained = metrics.iter().map(|record| (record.step, record.loss)).collect();
+    let held_out = metrics.iter().filter_map(|record| Some((record.step, record.validation_loss?))).collect();
+    let curves = vec![curve("batch", trained), curve("held out, last loop", held_out)];
+    let y_scale = Scale::for_errors(&curves);
+    Figure { y_scale, curves, ..Figure::new("Training", "step", "loss") }
+}
+
+/// How far the state moves in each loop; `None` where it wasn't looked at, or there is one loop only.
+pub(super) fn state_change(evaluation: &Evaluation, trained: usize) -> Option<Figure> {
+    let distance = &evaluation.state_change.as_ref()?.distance;
+    if distance.mean.len() < 2 {
+        return None;
+    }
+    let x = (1..=distance.mean.len()).map(|l| l as f64).collect();
+    let curves = vec![Curve::model(MODEL, x, band(distance))];
+    Some(Figure {
+        y_scale: Scale::for_errors(&curves),
+        curves,
+        markers: marker(evaluation.loops, trained),
+        ..Figure::new(title(evaluation), "loops", "distance to the last state, relative")
+    })
+}
+
+/// The loop at which each number of examples has converged.
+pub(super) fn convergence(evaluation: &Evaluation) -> Option<Figure> {
+    let loops = evaluation.converged_at.iter().map(|l| l.map_or(f64::NAN, |l| l as f64)).collect::<Vec<_>>();
+    if evaluation.loops < 2 || loops.is_empty() {
+        return None;
+    }
+    let x = (0..loops.len()).map(|k| k as f64).collect();
+    let curves = vec![Curve::model(MODEL, x, Band::line(loops))];
+    Some(Figure { curves, ..Figure::new(title(evaluation), "in-context examples", "converged at loop") })
+}
+
+/// The model's error on each shift and beside it that of least squares, over the number of in-context examples.
+pub(super) fn shift(suite: &SuiteEvaluation, index: usize) -> Figure {
+    let shift = &suite.shifts[index];
+    let x: Vec<f64> = shift.examples.iter().map(|&k| k as f64).collect();
+    let mut curves = vec![];
+    for (name, curve) in shift.evaluation.curves.iter() {
+        curves.push(if name == MODEL {
+            Curve::model(name, x.clone(), band(curve))
+        } else {
+            Curve::baseline(name.replace('_', " "), x.clone(), band(curve))
+        });
+    }
+    Figure {
+        y_scale: Scale::for_errors(&curves),
+        curves,
+        ..Figure::new(shift.name.replace('_', " "), "in-context examples", shift.evaluation.score_label())
+    }
+}
+
+fn marker(loops: usize, trained: usize) -> Vec<Marker> {
+    let marker = Marker { x: trained as f64, label: "trained loops".to_owned() };
+    if loops > trained { vec![marker] } else { vec![] }
+}

@@ -1,0 +1,113 @@
+//! The report of one run, drawn from the files in its directory alone.
+
+mod figures;
+
+use std::path::Path;
+
+use looped_config::Experiment;
+use looped_eval::{CONVERGED_WITHIN, Evaluation, SuiteEvaluation};
+use looped_report::plot::Figure;
+use looped_report::report::{Part, Report, Section};
+use looped_train::{Metrics, Record, RunDir};
+use serde::de::DeserializeOwned;
+
+use crate::failure::{Failure, Outcome};
+
+/// Draws the report again from what the run directory holds: `eval.json`, and `eval_ood.json` where it is there.
+pub(crate) fn write(experiment: &Experiment, run: &RunDir) -> Outcome {
+    let evaluation: Evaluation = read(&run.evaluation())?
+        .ok_or_else(|| Failure::usage(format!("{} is not evaluated yet", run.path().display())))?;
+    let metrics = Metrics::read(&run.metrics())?;
+    let mut sections = vec![results(experiment, &evaluation)];
+    sections.extend(settling(experiment, &evaluation));
+    sections.extend(read(&run.shifted_evaluation())?.map(|suite| shifts(&suite)));
+    sections.push(training(&metrics));
+    sections.push(repeat(experiment)?);
+    let report = Report { title: experiment.name.clone(), sections };
+    report.write(run.path()).map_err(Failure::failed)
+}
+
+/// What a JSON file holds; `None` if there is none.
+fn read<T: DeserializeOwned>(path: &Path) -> Outcome<Option<T>> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?,
+    };
+    let value = serde_json::from_str(&text);
+    Ok(Some(value.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?))
+}
+
+fn plot(name: &str, figure: Figure, caption: impl Into<String>) -> Part {
+    Part::Plot { name: name.to_owned(), figure, caption: caption.into() }
+}
+
+fn results(experiment: &Experiment, evaluation: &Evaluation) -> Section {
+    let trained = experiment.training.curriculum.loops.end;
+    let (prompts, loops) = (evaluation.prompts, evaluation.loops);
+    let over_examples =
+        format!("Mean over {prompts} fresh prompts after {loops} loops; 5..95 % interval shaded.");
+    Section {
+        heading: "Results".to_owned(),
+        parts: vec![
+            plot("error", figures::over_examples(evaluation), over_examples),
+            plot("loops", figures::over_loops(evaluation, trained), "At the last query, after each loop."),
+            Part::Code(evaluation.table()),
+        ],
+    }
+}
+
+/// Whether the loops settle; nothing to say of a model of one loop.
+fn settling(experiment: &Experiment, evaluation: &Evaluation) -> Option<Section> {
+    let trained = experiment.training.curriculum.loops.end;
+    let mut section = Section::new("Does it settle?");
+    if let (Some(figure), Some(change)) =
+        (figures::state_change(evaluation, trained), &evaluation.state_change)
+    {
+        let caption = format!(
+            "How far the state moves in each loop: |Z_l - Z_(l-1)| / |Z_(l-1)| over all tokens, mean over {} prompts.",
+            change.prompts
+        );
+        section.parts.push(plot("state_change", figure, caption));
+    }
+    if let Some(figure) = figures::convergence(evaluation) {
+        let caption = format!(
+            "The loop from which on the mean score stays within {} % of its value after the last loop, {}.",
+            CONVERGED_WITHIN * 100.0,
+            evaluation.loops
+        );
+        section.parts.push(plot("convergence", figure, caption));
+    }
+    (!section.parts.is_empty()).then_some(section)
+}
+
+/// One figure for each shift.
+fn shifts(suite: &SuiteEvaluation) -> Section {
+    let mut section = Section::new("Out of distribution");
+    let caption = |name: &str| format!("Prompts of {}; 5..95 % interval shaded.", name.replace('_', " "));
+    for (index, shift) in suite.shifts.iter().enumerate() {
+        let name = format!("{}_{}", suite.suite, shift.name);
+        section.parts.push(plot(&name, figures::shift(suite, index), caption(&shift.name)));
+    }
+    section.parts.push(Part::Code(suite.table()));
+    section
+}
+
+fn training(metrics: &[Record]) -> Section {
+    let caption =
+        "The loss of each logged batch, and on held-out prompts. It rises where the curriculum does.";
+    Section {
+        heading: "Training".to_owned(),
+        parts: vec![plot("training", figures::over_steps(metrics), caption)],
+    }
+}
+
+fn repeat(experiment: &Experiment) -> Outcome<Section> {
+    let config = experiment.to_toml().map_err(Failure::failed)?;
+    Ok(Section {
+        heading: "Repeat".to_owned(),
+        parts: vec![Part::Code("looped run config.toml --out again".to_owned()), Part::Code(config)],
+    })
+}
+
+#[cfg(test)]
+mod tests;

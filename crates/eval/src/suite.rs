@@ -1,0 +1,127 @@
+//! One model on several kinds of prompts: what it was trained on, and shifts away from it.
+
+use looped_core::{Baseline, Error, Predictor, Result, Task};
+use serde::{Deserialize, Serialize};
+
+use crate::{Curve, Curves, EvalPlan, Evaluation, evaluate};
+
+/// A kind of prompts to score a model on.
+#[derive(Debug)]
+pub struct Shift {
+    /// Its name in tables and files.
+    pub name: String,
+    /// Where its prompts come from.
+    pub task: Box<dyn Task>,
+    /// Whether only a prompt's last point is shifted against the others. Then the score after k examples takes prompts
+    /// of k + 1 points, for each k of [`examples`].
+    pub query_only: bool,
+    /// The most points that its prompts can have.
+    pub most_points: Option<usize>,
+}
+
+/// What a suite found: the contents of `eval_ood.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SuiteEvaluation {
+    /// The suite's name.
+    pub suite: String,
+    /// Prompts as in training, from the same seed: the same functions at the same points before any shift.
+    pub standard: Evaluation,
+    /// The shifts, in the suite's order.
+    pub shifts: Vec<ShiftEvaluation>,
+    /// Shifts that this task doesn't allow, such as scaled class labels.
+    pub left_out: Vec<String>,
+}
+
+/// What a model did on one shift.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShiftEvaluation {
+    /// The shift's name.
+    pub name: String,
+    /// The numbers of in-context examples that the entries of the curves stand for.
+    pub examples: Vec<usize>,
+    /// As in `eval.json`, with its own normaliser; `per_loop` is at the last of `examples`.
+    #[serde(flatten)]
+    pub evaluation: Evaluation,
+}
+
+/// How many numbers of examples a shift of the query is scored at, at most: each takes prompts of its own.
+const QUERY_COUNTS: usize = 12;
+
+/// The numbers of examples that a shift of the query is scored at: all below `points`, or 12 evenly spaced ones with
+/// 0 and the last.
+#[must_use]
+pub fn examples(points: usize) -> Vec<usize> {
+    let last = points.saturating_sub(1);
+    let steps = last.clamp(1, QUERY_COUNTS - 1);
+    let mut counts: Vec<usize> = (0..=steps).map(|i| (i * last + steps / 2) / steps).collect();
+    counts.dedup();
+    counts
+}
+
+/// Scores a model and the baselines on prompts as in training and on each shift of them.
+///
+/// # Errors
+/// As [`evaluate`]; a message on the data names the shift.
+pub fn evaluate_suite(
+    name: &str,
+    predictor: &dyn Predictor,
+    standard: &dyn Task,
+    shifts: &[Shift],
+    plan: &EvalPlan,
+    baselines: &[Box<dyn Baseline>],
+) -> Result<SuiteEvaluation> {
+    let of_shift = |shift: &Shift| {
+        let points = shift.most_points.map_or(plan.points, |most| plan.points.min(most));
+        let plan = EvalPlan { points, ..plan.clone() };
+        let task = shift.task.as_ref();
+        let (examples, evaluation) = if shift.query_only {
+            (examples(points), by_query(predictor, task, &plan, baselines)?)
+        } else {
+            ((0..points).collect(), evaluate(predictor, task, &plan, baselines)?)
+        };
+        Ok(ShiftEvaluation { name: shift.name.clone(), examples, evaluation })
+    };
+    let named = |shift: &Shift| {
+        of_shift(shift).map_err(|error| match error {
+            Error::Data(what) => Error::Data(format!("shift {}: {what}", shift.name)),
+            other => other,
+        })
+    };
+    Ok(SuiteEvaluation {
+        suite: name.to_owned(),
+        standard: evaluate(predictor, standard, plan, baselines)?,
+        shifts: shifts.iter().map(named).collect::<Result<_>>()?,
+        left_out: Vec::new(),
+    })
+}
+
+/// An evaluation whose curves have an entry for each of [`examples`], from the last point of prompts of that length.
+fn by_query(
+    predictor: &dyn Predictor,
+    task: &dyn Task,
+    plan: &EvalPlan,
+    baselines: &[Box<dyn Baseline>],
+) -> Result<Evaluation> {
+    let mut joined: Option<Evaluation> = None;
+    for count in examples(plan.points) {
+        let of_length =
+            evaluate(predictor, task, &EvalPlan { points: count + 1, ..plan.clone() }, baselines)?;
+        let (mut curves, mut converged_at) = joined
+            .take()
+            .map_or_else(Default::default, |before: Evaluation| (before.curves.0, before.converged_at));
+        curves.resize_with(of_length.curves.0.len(), Default::default);
+        for (to, (name, from)) in curves.iter_mut().zip(&of_length.curves.0) {
+            to.0.clone_from(name);
+            push_last(&mut to.1, from);
+        }
+        converged_at.extend(of_length.converged_at.last());
+        joined = Some(Evaluation { curves: Curves(curves), converged_at, ..of_length });
+    }
+    joined.ok_or_else(|| Error::Data("evaluation: points is 0, must be at least 1".into()))
+}
+
+fn push_last(to: &mut Curve, from: &Curve) {
+    to.mean.extend(from.mean.last());
+    to.low.extend(from.low.last());
+    to.high.extend(from.high.last());
+}
