@@ -101,6 +101,13 @@ def show(result):
           f"at {100 * result['share_of_product_rate']:.0f} % of a product's own rate")
 
 
+def build():
+    """The path of our side, built."""
+    subprocess.run(["cargo", "build", "--quiet", "-p", "looped-train", "--example", "step"], cwd=ROOT, check=True)
+    target = json.loads(subprocess.check_output(["cargo", "metadata", "--no-deps", "--format-version", "1"], cwd=ROOT))
+    return str(Path(target["target_directory"]) / "debug/examples/step")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--torch", default=sys.executable, help="a Python that has PyTorch")
@@ -110,9 +117,7 @@ def main():
     parser.add_argument("options", nargs="*", help="what to time, behind --")
     args = parser.parse_args()
 
-    subprocess.run(["cargo", "build", "--quiet", "-p", "looped-train", "--example", "step"], cwd=ROOT, check=True)
-    target = json.loads(subprocess.check_output(["cargo", "metadata", "--no-deps", "--format-version", "1"], cwd=ROOT))
-    ours = str(Path(target["target_directory"]) / "debug/examples/step")
+    ours = build()
     if not args.table:
         return show(measure(ours, args.torch, args.options, BOTH, args.rounds))
     results = json.loads(args.table.read_text()) if args.table.exists() else {}

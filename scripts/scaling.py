@@ -11,9 +11,9 @@ the loops outside the window, and with the batch by no more than the prompts the
 import argparse
 import json
 import subprocess
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench import ROOT, build
+
 CASES = {"loops": [20, 40, 80, 160, 320], "batch": [16, 64, 256, 1024]}
 
 
@@ -21,9 +21,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("options", nargs="*", default=["--width", "64", "--heads", "4"], help="the model, behind --")
     options = parser.parse_args().options
-    subprocess.run(["cargo", "build", "--quiet", "-p", "looped-train", "--example", "step"], cwd=ROOT, check=True)
-    target = json.loads(subprocess.check_output(["cargo", "metadata", "--no-deps", "--format-version", "1"], cwd=ROOT))
-    step = str(Path(target["target_directory"]) / "debug/examples/step")
+    step = build()
 
     for name, values in CASES.items():
         steps = {value: [] for value in values}

@@ -45,8 +45,5 @@ fn read(text: &str) -> Result<Box<dyn Baseline>, String> {
         toml::from_str(&format!("baseline = {table}")).map_err(|error| error.message().to_owned())?;
     let mut problems = Problems::new();
     line.baseline.validate(&mut problems);
-    match problems.found().first() {
-        None => Ok(line.baseline),
-        Some(_) => Err(problems.to_string()),
-    }
+    if problems.is_empty() { Ok(line.baseline) } else { Err(problems.to_string()) }
 }

@@ -43,8 +43,8 @@ fn prompts(count: usize) -> Prompts {
 }
 
 /// Bytes that `work` on a new engine takes at most, beyond what there was before.
-fn peak(work: impl FnOnce(&FusedModel)) -> f64 {
-    let model = FusedModel::new(&model(), 2).unwrap().unwrap();
+fn peak(threads: usize, work: impl FnOnce(&FusedModel)) -> f64 {
+    let model = FusedModel::new(&model(), threads).unwrap().unwrap();
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
     work(&model);
@@ -60,7 +60,7 @@ fn is_flat_in_loops_and_batch() {
         let plan = LoopPlan { loops, window };
         let (loss_loops, objective, precision) = (window, Objective::SquaredError, Precision::F32);
         let step = Step { plan, loss_loops, objective, precision };
-        peak(|model| drop(model.step(&store, &prompts, step).unwrap()))
+        peak(2, |model| drop(model.step(&store, &prompts, step).unwrap()))
     };
     // Sixteen prompts are two chunks, one for each thread.
     let base = step(Sizes { prompts: 16, loops: 10, window: 5 });
@@ -71,22 +71,21 @@ fn is_flat_in_loops_and_batch() {
     let window = step(Sizes { prompts: 16, loops: 10, window: 10 });
     assert!(window > 1.5 * base, "the tape isn't in what is measured: {window} bytes, {base}");
 
-    // Predictions are what grows; a chunk's own are held once more on each thread.
+    // Predictions are what grows; a chunk's own are held once more. On one thread: on two, what both take for a moment
+    // while their buffers grow falls together or doesn't.
     let ask = |count: usize, loops: usize| {
         let prompts = prompts(count);
         let held = |predictions: &Predictions| (4 * predictions.values.len()) as f64;
         let mut result = 0.0;
-        let peak = peak(|model| {
+        let peak = peak(1, |model| {
             result = held(&model.predictor(&store, Precision::F32).predict(&prompts, loops).unwrap())
         });
         peak - result
     };
-    // What two threads hold at the same time depends on how they meet: a tenth more was seen. A batch that was held whole
-    // would take some 64 times as much.
     let base = ask(16, 10);
     let batch = ask(1024, 10);
     assert!(
-        batch <= 1.25 * base,
+        batch <= 1.05 * base,
         "64 times the batch takes {batch} bytes beside its predictions, not {base}"
     );
 }

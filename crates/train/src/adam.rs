@@ -11,9 +11,9 @@ use crate::adam_cpu::Descent;
 /// A gradient for each parameter, by name.
 pub type Gradients = BTreeMap<String, Tensor>;
 
-const BETA_1: f64 = 0.9;
-const BETA_2: f64 = 0.999;
-const EPS: f64 = 1e-8;
+pub(crate) const BETA_1: f64 = 0.9;
+pub(crate) const BETA_2: f64 = 0.999;
+pub(crate) const EPS: f64 = 1e-8;
 
 /// Adam with betas 0.9 and 0.999, eps 1e-8, and weight decay as L2: decay * parameter joins the gradient.
 #[derive(Debug)]
@@ -51,8 +51,10 @@ impl Adam {
     pub fn update(&mut self, store: &ParamStore, gradients: &Gradients) -> Result<()> {
         self.updates += 1;
         let t = self.updates as f64;
-        let step_size = self.learning_rate / (1.0 - BETA_1.powf(t));
-        let second_scale = 1.0 / (1.0 - BETA_2.powf(t)).sqrt();
+        let descent = Descent {
+            step_size: self.learning_rate / (1.0 - BETA_1.powf(t)),
+            second_scale: 1.0 / (1.0 - BETA_2.powf(t)).sqrt(),
+        };
         for (name, parameter) in store.iter() {
             let Moments { first, second } = &self.moments[name];
             let gradient = gradients
@@ -65,9 +67,8 @@ impl Adam {
                 decayed = (gradient + (parameter.as_tensor() * self.weight_decay)?)?;
                 &decayed
             };
-            let descent = Descent { step_size, second_scale, eps: EPS };
             if parameter.device().is_cpu() {
-                descent.update([parameter, first, second].map(Var::as_tensor), gradient, [BETA_1, BETA_2])?;
+                descent.update([parameter, first, second].map(Var::as_tensor), gradient)?;
             } else {
                 descend(&descent, [parameter, first, second], gradient)?;
             }
@@ -111,7 +112,7 @@ impl Adam {
 fn descend(descent: &Descent, [parameter, first, second]: [&Var; 3], gradient: &Tensor) -> Result<()> {
     let first_now = ((first.as_tensor() * BETA_1)? + (gradient * (1.0 - BETA_1))?)?;
     let second_now = ((second.as_tensor() * BETA_2)? + (gradient.sqr()? * (1.0 - BETA_2))?)?;
-    let denominator = ((second_now.sqrt()? * descent.second_scale)? + descent.eps)?;
+    let denominator = ((second_now.sqrt()? * descent.second_scale)? + EPS)?;
     let change = (first_now.div(&denominator)? * descent.step_size)?;
     parameter.set(&(parameter.as_tensor() - change)?)?;
     first.set(&first_now)?;
@@ -175,9 +176,8 @@ mod tests {
             let descent = Descent {
                 step_size: 1e-2 / (1.0 - BETA_1.powi(updates)),
                 second_scale: 1.0 / (1.0 - BETA_2.powi(updates)).sqrt(),
-                eps: EPS,
             };
-            descent.update(here.each_ref().map(Var::as_tensor), &gradient, [BETA_1, BETA_2]).unwrap();
+            descent.update(here.each_ref().map(Var::as_tensor), &gradient).unwrap();
             descend(&descent, everywhere.each_ref(), &gradient).unwrap();
             for (here, everywhere) in here.iter().zip(&everywhere) {
                 let [here, everywhere] = [here, everywhere].map(|var| var.to_vec1::<f32>().unwrap());

@@ -2,6 +2,8 @@
 
 use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, Tensor, bail};
 
+use crate::adam::{BETA_1, BETA_2, EPS};
+
 /// The contiguous floats of a tensor's storage.
 fn floats<'a>(name: &str, storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
@@ -46,11 +48,10 @@ impl InplaceOp2 for Average {
     }
 }
 
-/// `parameter -= step_size * first / (second_scale * sqrt(second) + eps)`.
+/// `parameter -= step_size * first / (second_scale * sqrt(second) + EPS)`.
 pub(crate) struct Descent {
     pub(crate) step_size: f64,
     pub(crate) second_scale: f64,
-    pub(crate) eps: f64,
 }
 
 impl InplaceOp3 for Descent {
@@ -70,7 +71,7 @@ impl InplaceOp3 for Descent {
         let parameter = floats_mut(InplaceOp3::name(self), parameter, to)?;
         let first = floats(InplaceOp3::name(self), first, of_first)?;
         let second = floats(InplaceOp3::name(self), second, of_second)?;
-        let (step_size, scale, eps) = (self.step_size as f32, self.second_scale as f32, self.eps as f32);
+        let (step_size, scale, eps) = (self.step_size as f32, self.second_scale as f32, EPS as f32);
         for ((p, m), v) in parameter.iter_mut().zip(first).zip(second) {
             *p -= m / (v.sqrt() * scale + eps) * step_size;
         }
@@ -83,18 +84,13 @@ impl Descent {
     ///
     /// # Errors
     /// If a tensor isn't f32 or a shape differs.
-    pub(crate) fn update(
-        &self,
-        [parameter, first, second]: [&Tensor; 3],
-        gradient: &Tensor,
-        [beta_1, beta_2]: [f64; 2],
-    ) -> Result<()> {
+    pub(crate) fn update(&self, [parameter, first, second]: [&Tensor; 3], gradient: &Tensor) -> Result<()> {
         if gradient.shape() != parameter.shape() {
             bail!("a gradient of shape {:?} for a parameter of {:?}", gradient.shape(), parameter.shape());
         }
         let gradient = gradient.contiguous()?;
-        first.inplace_op2(&gradient, &Average { keep: beta_1, squared: false })?;
-        second.inplace_op2(&gradient, &Average { keep: beta_2, squared: true })?;
+        first.inplace_op2(&gradient, &Average { keep: BETA_1, squared: false })?;
+        second.inplace_op2(&gradient, &Average { keep: BETA_2, squared: true })?;
         parameter.inplace_op3(first, second, self)
     }
 }

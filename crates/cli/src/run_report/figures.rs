@@ -1,13 +1,27 @@
 //! The figures of one run.
 
-use looped_eval::{Evaluation, MODEL, SuiteEvaluation};
+use looped_eval::{Evaluation, MODEL, ShiftEvaluation};
 use looped_report::plot::{Band, Curve, Figure, Marker, Scale};
 use looped_train::Record;
 
 /// The paper's figure: error over the number of in-context examples, beside the baselines.
 pub(super) fn over_examples(evaluation: &Evaluation) -> Figure {
+    beside_baselines(evaluation, 0.., title(evaluation))
+}
+
+/// The model's error on a shift, beside the baselines, over the number of in-context examples.
+pub(super) fn shift(shift: &ShiftEvaluation) -> Figure {
+    beside_baselines(&shift.evaluation, shift.examples.iter().copied(), shift.name.replace('_', " "))
+}
+
+/// Every curve of an evaluation; its entries stand for these numbers of in-context examples.
+fn beside_baselines(
+    evaluation: &Evaluation,
+    examples: impl Iterator<Item = usize> + Clone,
+    title: String,
+) -> Figure {
     let curves = evaluation.curves.iter().map(|(name, curve)| {
-        let x = (0..curve.mean.len()).map(|k| k as f64).collect();
+        let x = examples.clone().take(curve.mean.len()).map(|k| k as f64).collect();
         if name == MODEL {
             Curve::model(name, x, band(curve))
         } else {
@@ -16,11 +30,7 @@ pub(super) fn over_examples(evaluation: &Evaluation) -> Figure {
     });
     let curves: Vec<Curve> = curves.collect();
     let y_scale = Scale::for_errors(&curves);
-    Figure {
-        y_scale,
-        curves,
-        ..Figure::new(title(evaluation), "in-context examples", evaluation.score_label())
-    }
+    Figure { y_scale, curves, ..Figure::new(title, "in-context examples", evaluation.score_label()) }
 }
 
 /// Error at the last query over loops, with a mark where training stopped.
@@ -79,25 +89,6 @@ pub(super) fn convergence(evaluation: &Evaluation) -> Option<Figure> {
     let x = (0..loops.len()).map(|k| k as f64).collect();
     let curves = vec![Curve::model(MODEL, x, Band::line(loops))];
     Some(Figure { curves, ..Figure::new(title(evaluation), "in-context examples", "converged at loop") })
-}
-
-/// The model's error on each shift and beside it that of least squares, over the number of in-context examples.
-pub(super) fn shift(suite: &SuiteEvaluation, index: usize) -> Figure {
-    let shift = &suite.shifts[index];
-    let x: Vec<f64> = shift.examples.iter().map(|&k| k as f64).collect();
-    let mut curves = vec![];
-    for (name, curve) in shift.evaluation.curves.iter() {
-        curves.push(if name == MODEL {
-            Curve::model(name, x.clone(), band(curve))
-        } else {
-            Curve::baseline(name.replace('_', " "), x.clone(), band(curve))
-        });
-    }
-    Figure {
-        y_scale: Scale::for_errors(&curves),
-        curves,
-        ..Figure::new(shift.name.replace('_', " "), "in-context examples", shift.evaluation.score_label())
-    }
 }
 
 fn marker(loops: usize, trained: usize) -> Vec<Marker> {

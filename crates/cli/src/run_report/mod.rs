@@ -84,9 +84,9 @@ fn settling(experiment: &Experiment, evaluation: &Evaluation) -> Option<Section>
 fn shifts(suite: &SuiteEvaluation) -> Section {
     let mut section = Section::new("Out of distribution");
     let caption = |name: &str| format!("Prompts of {}; 5..95 % interval shaded.", name.replace('_', " "));
-    for (index, shift) in suite.shifts.iter().enumerate() {
+    for shift in &suite.shifts {
         let name = format!("{}_{}", suite.suite, shift.name);
-        section.parts.push(plot(&name, figures::shift(suite, index), caption(&shift.name)));
+        section.parts.push(plot(&name, figures::shift(shift), caption(&shift.name)));
     }
     section.parts.push(Part::Code(suite.table()));
     section
