@@ -76,7 +76,7 @@ pub(super) fn state_change(evaluation: &Evaluation, trained: usize) -> Option<Fi
         y_scale: Scale::for_errors(&curves),
         curves,
         markers: marker(evaluation.loops, trained),
-        ..Figure::new(title(evaluation), "loops", "distance to the last state, relative")
+        ..Figure::new(title(evaluation), "loops", "distance to the previous state, relative")
     })
 }
 
