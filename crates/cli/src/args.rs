@@ -56,7 +56,7 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Run every variant of a sweep file with every seed, and compare them; goes on where it stopped
     #[command(
-        after_help = "Example:\n  looped sweep experiments/study/last_n.toml training.threads=1 --out runs/last_n --jobs 2"
+        after_help = "Example:\n  looped sweep experiments/study/a_last_n.toml training.threads=1 --out runs/last_n --jobs 2"
     )]
     Sweep(SweepArgs),
 }

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     numbers.parts.push(Part::Paragraph("Squared error / d with 10, 20 and 40 in-context examples.".into()));
     numbers.parts.push(Part::Table(table()));
     let mut again = Section::new("To repeat it");
-    again.parts.push(Part::Code("looped sweep experiments/study/last_n.toml --out runs/last_n\n".into()));
+    again.parts.push(Part::Code("looped sweep experiments/study/a_last_n.toml --out runs/last_n\n".into()));
     let report = Report { title: "A gallery of figures".into(), sections: vec![numbers, curves, again] };
     report.write(Path::new(&folder))?;
     println!("{}", table().text());
