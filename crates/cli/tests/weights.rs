@@ -101,6 +101,7 @@ fn list_names_every_part_with_its_help() {
         "sequential",
         "full",
         "last_n",
+        "first_n",
         "none",
         "linear_regression",
         "noisy_linear_regression",

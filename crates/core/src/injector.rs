@@ -95,15 +95,26 @@ impl Operation {
     }
 }
 
+/// Which tokens of a sequence keep their state from loop to loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Every token.
+    All,
+    /// So many of the first.
+    First(usize),
+    /// So many of the last.
+    Last(usize),
+}
+
 /// What the fused engine needs to know of an injector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FusedInjection {
-    /// The state of the last `keep_last` tokens (all: `usize::MAX`) meets the input, the others count as neutral.
+    /// The state of the kept tokens meets the input, the others' counts as neutral.
     Combine {
         /// How they meet.
         operation: Operation,
-        /// How many of the last tokens keep their state.
-        keep_last: usize,
+        /// Whose state is kept.
+        kept: Kept,
     },
     /// The state goes on as it is; the first one is the embedded prompt.
     Keep,
@@ -129,7 +140,7 @@ impl Injector for Full {
     }
 
     fn fused(&self) -> Option<FusedInjection> {
-        Some(FusedInjection::Combine { operation: self.operation, keep_last: usize::MAX })
+        Some(FusedInjection::Combine { operation: self.operation, kept: Kept::All })
     }
 }
 
@@ -185,7 +196,39 @@ impl Injector for LastN {
     }
 
     fn fused(&self) -> Option<FusedInjection> {
-        Some(FusedInjection::Combine { operation: self.operation, keep_last: self.kept() })
+        Some(FusedInjection::Combine { operation: self.operation, kept: Kept::Last(self.kept()) })
+    }
+}
+
+/// Only the first n tokens keep their state; the others start every loop from the embedded prompt alone.
+///
+/// The counterpart of [`LastN`]: it tells apart which tokens lose their state from how many. The later tokens see the
+/// earlier ones' changing outputs, so nothing stays the same from loop to loop.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FirstN {
+    /// Tokens that keep their state; as many as there are, or more, keep all.
+    pub n: usize,
+    /// How the state and the prompt meet.
+    #[serde(default)]
+    pub operation: Operation,
+}
+
+#[typetag::serde(name = "first_n")]
+impl Injector for FirstN {
+    fn initial(&self, input: &Tensor) -> Result<Tensor> {
+        self.operation.neutral_like(input)
+    }
+
+    fn inject(&self, state: &Tensor, input: &Tensor, at: LoopStep) -> Result<Tensor> {
+        let count = input.dim(1)?;
+        let kept = self.n.saturating_sub(at.first_token).min(count);
+        let met = self.operation.apply(&state.narrow(1, 0, kept)?, &input.narrow(1, 0, kept)?)?;
+        Ok(Tensor::cat(&[met, input.narrow(1, kept, count - kept)?], 1)?)
+    }
+
+    fn fused(&self) -> Option<FusedInjection> {
+        Some(FusedInjection::Combine { operation: self.operation, kept: Kept::First(self.n) })
     }
 }
 
@@ -213,6 +256,7 @@ impl Injector for NoInjection {
 
 crate::register!(Injector, "full", Full);
 crate::register!(Injector, "last_n", LastN);
+crate::register!(Injector, "first_n", FirstN);
 crate::register!(Injector, "none", NoInjection);
 
 #[cfg(test)]
@@ -246,10 +290,25 @@ mod tests {
     }
 
     #[test]
+    fn first_n_keeps_the_first_tokens() {
+        let (state, input) = ([1.0, 2.0, 3.0, 4.0], [10.0, 20.0, 30.0, 40.0]);
+        let first = |n, operation| FirstN { n, operation };
+        let add = Operation::Add;
+        assert_eq!(injected(&first(3, add), 0, &state, &input), [11.0, 22.0, 33.0, 40.0]);
+        assert_eq!(injected(&first(0, add), 0, &state, &input), input);
+        assert_eq!(injected(&first(9, add), 0, &state, &input), [11.0, 22.0, 33.0, 44.0]);
+        assert_eq!(injected(&first(1, Operation::Multiply), 0, &state, &input), [10.0, 20.0, 30.0, 40.0]);
+        assert_eq!(injected(&first(2, Operation::Multiply), 0, &state, &input), [10.0, 40.0, 30.0, 40.0]);
+        // The same sequence with its first two tokens left out.
+        assert_eq!(injected(&first(3, add), 2, &state[2..], &input[2..]), [33.0, 40.0]);
+    }
+
+    #[test]
     fn every_injector_round_trips_through_its_config() {
         for text in [
             r#"{"type":"full","operation":"multiply"}"#,
             r#"{"type":"last_n","n":20,"operation":"add"}"#,
+            r#"{"type":"first_n","n":20,"operation":"multiply"}"#,
             r#"{"type":"none"}"#,
         ] {
             let injector: Box<dyn Injector> = serde_json::from_str(text).unwrap();

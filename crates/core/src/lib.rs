@@ -29,7 +29,7 @@ pub use block::{Block, BlockConfig, Memory};
 pub use candle_core::{Device, Tensor};
 pub use config::{ModelConfig, ModelDims};
 pub use error::{Error, Result};
-pub use injector::{Full, FusedInjection, Injector, LastN, LoopStep, NoInjection, Operation};
+pub use injector::{FirstN, Full, FusedInjection, Injector, Kept, LastN, LoopStep, NoInjection, Operation};
 pub use looped::{LoopPlan, LoopedModel};
 pub use objective::Objective;
 pub use params::{Init, ParamStore, Params};

@@ -1,7 +1,7 @@
 //! What flows from loop to loop: a state becomes, in place, the blocks' next input, positions included.
 
 use looped_core::fused::Chunk;
-use looped_core::{FusedInjection, Operation};
+use looped_core::{FusedInjection, Kept, Operation};
 
 use crate::stack::Stack;
 
@@ -31,8 +31,29 @@ impl<'a> Injection<'a> {
         Self { kind, chunk, input }
     }
 
+    /// The values of each sequence, of those given, whose tokens lose their state. Those before the last n aren't here:
+    /// they are a prefix.
+    fn lost<'v>(&self, stack: &Stack<'_>, values: &'v mut [f32]) -> impl Iterator<Item = &'v mut [f32]> {
+        let kept = match self.kind {
+            FusedInjection::Combine { kept: Kept::First(n), .. } => n.min(self.chunk.tokens),
+            _ => self.chunk.tokens,
+        };
+        let from = kept * stack.width;
+        values
+            .chunks_exact_mut((self.chunk.tokens * stack.width).max(1))
+            .map(move |tokens| &mut tokens[from..])
+    }
+
+    /// Replaces the states of tokens that lose theirs by the neutral one.
+    fn lose(&self, stack: &Stack<'_>, x: &mut [f32]) {
+        if let FusedInjection::Combine { operation, kept: Kept::First(_) } = self.kind {
+            self.lost(stack, x).for_each(|state| state.fill(operation.neutral()));
+        }
+    }
+
     /// Replaces a state by the blocks' input.
     pub(crate) fn apply(&self, stack: &Stack<'_>, x: &mut [f32]) {
+        self.lose(stack, x);
         match self.kind {
             FusedInjection::Combine { operation: Operation::Add, .. } => stack.kernels.add(self.input, x),
             FusedInjection::Combine { operation: Operation::Multiply, .. } => {
@@ -49,12 +70,12 @@ impl<'a> Injection<'a> {
     }
 
     /// Replaces `dx`, the derivative by the blocks' input, by that by the injected state, and adds to that by the embedded
-    /// prompts. `state` is empty where it isn't needed, and `None` stands for the state before the first loop: then what
-    /// is left in `dx` means nothing.
+    /// prompts. `state`, whose tokens may lose theirs, is empty where it isn't needed, and `None` stands for the state
+    /// before the first loop: then what is left in `dx` means nothing.
     pub(crate) fn backward(
         &self,
         stack: &Stack<'_>,
-        state: Option<&[f32]>,
+        state: Option<&mut [f32]>,
         dx: &mut [f32],
         dinput: &mut [f32],
         grads: &mut [f32],
@@ -64,6 +85,7 @@ impl<'a> Injection<'a> {
             (FusedInjection::Combine { operation: Operation::Add, .. }, _) => stack.kernels.add(dx, dinput),
             (FusedInjection::Combine { operation: Operation::Multiply, .. }, Some(state)) => {
                 stack.place_backward(self.chunk, dx, grads);
+                self.lose(stack, state);
                 stack.kernels.add_product(dx, state, dinput);
                 stack.kernels.multiply(self.input, dx);
             }
@@ -74,6 +96,7 @@ impl<'a> Injection<'a> {
                 stack.kernels.add(dx, dinput);
             }
         }
+        self.lost(stack, dx).for_each(|derivative| derivative.fill(0.0));
     }
 
     /// What is left to add when all loops have added to `dinput`.

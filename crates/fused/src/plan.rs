@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use looped_core::fused::{Chunk, Precision};
-use looped_core::{Error, FusedInjection, LoopPlan, ModelDims, Objective, Prompts, Result};
+use looped_core::{Error, FusedInjection, Kept, LoopPlan, ModelDims, Objective, Prompts, Result};
 
 use crate::stack::points;
 
@@ -61,10 +61,10 @@ impl Tokens {
         }
         let read = 2 * prompts.points - 1;
         let prefix = match injection {
-            FusedInjection::Combine { keep_last, .. } => {
-                (2 * prompts.points).saturating_sub(keep_last).min(read)
+            FusedInjection::Combine { kept: Kept::Last(n), .. } => {
+                (2 * prompts.points).saturating_sub(n).min(read)
             }
-            FusedInjection::Keep => 0,
+            _ => 0,
         };
         Ok(Self { prefix, suffix: read - prefix, injection })
     }

@@ -96,15 +96,15 @@ impl Window {
             let (earlier, own) = self.tape.split_at_mut(index * slot);
             let memories = Memories { before: &memory.values, dbefore: &mut memory.derivative, dmemory: &[] };
             bench.backward(stack, chunk, Slot::of(own, stack, chunk), slopes, memories, grads);
-            let injected: Option<&[f32]> = if index == 0 && loops.free == 0 {
+            let injected: Option<&mut [f32]> = if index == 0 && loops.free == 0 {
                 None
             } else if !injection.needs_states() {
-                Some(&[])
+                Some(&mut [])
             } else if index == 0 {
-                Some(&self.entry)
+                Some(&mut self.entry)
             } else {
                 bench.state(stack, Slot::of(&mut earlier[(index - 1) * slot..], stack, chunk).y);
-                Some(&bench.z)
+                Some(&mut bench.z)
             };
             injection.backward(stack, injected, &mut bench.d, &mut self.dinput, grads);
         }

@@ -82,9 +82,11 @@ fn blocks(n_embd: usize) -> impl Strategy<Value = String> {
 fn injectors() -> impl Strategy<Value = String> {
     let operation = prop::sample::select(vec!["add", "multiply"]);
     let full = operation.clone().prop_map(|op| format!(r#"{{"type":"full","operation":"{op}"}}"#));
-    let last =
-        (-1..20, operation).prop_map(|(n, op)| format!(r#"{{"type":"last_n","n":{n},"operation":"{op}"}}"#));
-    prop_oneof![2 => full, 3 => last, 1 => Just(r#"{"type":"none"}"#.to_owned())]
+    let last = (-1..20, operation.clone())
+        .prop_map(|(n, op)| format!(r#"{{"type":"last_n","n":{n},"operation":"{op}"}}"#));
+    let first =
+        (0..20, operation).prop_map(|(n, op)| format!(r#"{{"type":"first_n","n":{n},"operation":"{op}"}}"#));
+    prop_oneof![2 => full, 3 => last, 2 => first, 1 => Just(r#"{"type":"none"}"#.to_owned())]
 }
 
 pub(crate) fn cases() -> impl Strategy<Value = Case> {

@@ -38,11 +38,13 @@ proptest! {
 }
 
 #[test]
-fn at_the_edges_of_last_n() {
-    for n in [-1, 0, 1, 2, 5, 9, 10, 11] {
+fn at_the_edges_of_last_n_and_first_n() {
+    let last = [-1, 0, 1, 2, 5, 9, 10, 11].map(|n| ("last_n", n));
+    let first = [0, 1, 2, 9, 10, 11].map(|n| ("first_n", n));
+    for (kind, n) in last.into_iter().chain(first) {
         for operation in ["add", "multiply"] {
             for block in [r#"{"type":"transformer","n_head":2}"#, r#"{"type":"lstm"}"#] {
-                let injector = format!(r#"{{"type":"last_n","n":{n},"operation":"{operation}"}}"#);
+                let injector = format!(r#"{{"type":"{kind}","n":{n},"operation":"{operation}"}}"#);
                 agree(&Case { points: 5, ..Case::small(block, &injector) }, Precision::F32, 1e-4);
             }
         }
