@@ -13,7 +13,6 @@ evaluated once, and equal to the undisturbed one. Resident memory is sampled fro
 """
 
 import argparse
-import hashlib
 import json
 import os
 import random
@@ -25,7 +24,8 @@ import sys
 import time
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from common import PROGRAM, contents, differing
+
 STEPS = 1000
 LOG_EVERY = 10
 SAMPLE_EVERY = 0.25  # seconds
@@ -99,22 +99,6 @@ def processes(words):
     return found
 
 
-def contents(run):
-    """What a finished run holds, without what tells the time."""
-    files = {}
-    for path in sorted(run.rglob("*")):
-        name = str(path.relative_to(run))
-        if path.is_file() and not name.startswith((".lock", "events.", "report.", "plots")):
-            data = path.read_bytes()
-            if name == "metrics.jsonl":
-                records = [json.loads(line) for line in data.splitlines()]
-                for record in records:
-                    del record["steps_per_second"]
-                data = json.dumps(records).encode()
-            files[name] = hashlib.sha256(data).hexdigest()
-    return files
-
-
 class Soak:
     def __init__(self, options):
         self.program = str(options.program.resolve())
@@ -145,7 +129,7 @@ class Soak:
             starts += 1
             self.starts += 1
             code = self.attend(folder, disturb)
-            if code == 0:
+            if code == 0 or self.stopped:
                 break
             if code not in (1, -signal.SIGKILL) or not disturb:
                 self.problems.append(f"round {number}: the sweep ended with {code}, see {folder}.log")
@@ -281,9 +265,9 @@ class Soak:
         if self.reference is None:
             self.reference = found
         for name in PLAN:
-            differ = [f for f in {*found[name], *self.reference[name]} if found[name].get(f) != self.reference[name].get(f)]
+            differ = differing(found[name], self.reference[name])
             if differ:
-                self.problems.append(f"round {number}: {name} differs from the undisturbed run in {sorted(differ)}")
+                self.problems.append(f"round {number}: {name} differs from the undisturbed run in {differ}")
         self.rounds.append({"starts": starts, "runs": len(found), "problems": len(self.problems) - before})
         if len(self.problems) == before and number > 0:
             shutil.rmtree(folder)
@@ -339,7 +323,7 @@ def last_step(metrics):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--program", type=Path, default=REPOSITORY / "target/debug/looped")
+    parser.add_argument("--program", type=Path, default=PROGRAM)
     parser.add_argument("--out", type=Path, required=True, help="a new folder")
     parser.add_argument("--minutes", type=float, default=120, help="for new rounds and kills; the last round is ended after")
     parser.add_argument("--kill-every", type=float, default=20, help="mean seconds between kills")
