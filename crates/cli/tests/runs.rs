@@ -136,8 +136,10 @@ fn killed_before_its_first_checkpoint_a_run_begins_again_with_its_pretrained_wei
     let place = Place::new();
     place.looped(&["run", "tiny.toml", "seed=9", "training.train_steps=2", "--out", "before"]).ok();
     let pretrained = "model.pretrained_path=\"before/checkpoints/last/model.safetensors\"";
-    let run =
-        |out| [&["run", "tiny.toml", pretrained, "--out", out][..], &LONG, &["training.save_every_steps=400"]].concat();
+    let run = |out| {
+        [&["run", "tiny.toml", pretrained, "--out", out][..], &LONG, &["training.save_every_steps=400"]]
+            .concat()
+    };
     place.looped(&run("whole")).ok();
     let mut child = start(&place, &run("killed"));
     wait_for_lines(&place.path("killed/metrics.jsonl"), 3);

@@ -157,7 +157,10 @@ impl Checkpoints {
     /// # Errors
     /// If anything can't be written; a good checkpoint stays.
     pub fn save(&self, checkpoint: &Checkpoint, every: usize, keep: bool) -> Result<()> {
-        fs::create_dir_all(&self.folder).at("create", &self.folder)?;
+        // Only inside the run's own folder: one that was moved or removed must not be trained on into nothing.
+        if !self.folder.exists() {
+            fs::create_dir(&self.folder).at("create", &self.folder)?;
+        }
         self.settle(every)?;
         if keep {
             checkpoint.write(&self.folder.join(format!("step_{:07}", checkpoint.state.step)))?;

@@ -116,7 +116,8 @@ fn a_save_cut_short_is_ended_by_the_next_one_or_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let run = run_to_the_end(&folder.path().join("run"));
     let whole = contents(&run);
-    let [next, last, previous] = ["next", "last", "previous"].map(|name| run.path().join("checkpoints").join(name));
+    let [next, last, previous] =
+        ["next", "last", "previous"].map(|name| run.path().join("checkpoints").join(name));
     // The three moments at which a crash leaves a whole checkpoint that is not in its place yet.
     fs::rename(&last, &next).unwrap();
     run.checkpoints().settle(5).unwrap();
@@ -157,6 +158,32 @@ fn a_damaged_checkpoint_never_takes_the_place_of_the_previous_good_one() {
     let (checkpoint, place, bad) = run.checkpoints().newest_good().unwrap();
     assert!(bad.is_empty() && place.ends_with("previous"), "{bad:?}");
     assert_eq!(checkpoint.state.step, 5);
+}
+
+#[test]
+fn a_run_whose_folder_is_moved_away_stops_at_its_next_checkpoint_and_can_go_on_there() {
+    /// Moves the run's folder before step 7.
+    struct Mover<'a>(&'a Path, &'a Path);
+    impl Observer for Mover<'_> {
+        fn stepped(&mut self, step: usize, _: f64) {
+            if step == 6 {
+                fs::rename(self.0, self.1).unwrap();
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let whole = contents(&run_to_the_end(&folder.path().join("whole")));
+    let (here, away) = (folder.path().join("here"), folder.path().join("away"));
+    let run = RunDir::create(&here, "name = \"tiny\"\n").unwrap();
+    let message = train(&mut trainer(tiny()), &run, &mut Mover(&here, &away)).unwrap_err().to_string();
+    assert!(message.contains("here/checkpoints: cannot create"), "{message}");
+    assert!(!here.exists(), "a folder was made again");
+    drop(run);
+    let run = RunDir::open(&away).unwrap();
+    let mut resumed = trainer(tiny());
+    resumed.restore(&run.checkpoints().newest_good().unwrap().0).unwrap();
+    train(&mut resumed, &run, &mut ()).unwrap();
+    assert_eq!(contents(&run), whole);
 }
 
 #[test]

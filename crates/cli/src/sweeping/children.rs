@@ -105,7 +105,10 @@ impl Workers {
     /// Starts a run, or goes on with it; no process if it is at work without us.
     fn start(&self, plan: &Plan, run: &Planned) -> std::io::Result<Option<Child>> {
         if RunDir::is_in_use(&run.folder) {
-            eprintln!("{}: is at work already, started by a sweep that was killed; waiting for it", run.label);
+            eprintln!(
+                "{}: is at work already, started by a sweep that was killed; waiting for it",
+                run.label
+            );
             return Ok(None);
         }
         let begun = run.state() == State::Begun;

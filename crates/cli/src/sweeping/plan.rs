@@ -152,8 +152,7 @@ fn refuse_another(folder: &Path, planned: &Experiment) -> Result<(), String> {
         return Ok(());
     }
     let differs = there.lines().zip(planned.lines()).find(|(there, planned)| there != planned);
-    let detail =
-        differs.map_or_else(String::new, |(there, now)| format!(" (`{there}` there, `{now}` now)"));
+    let detail = differs.map_or_else(String::new, |(there, now)| format!(" (`{there}` there, `{now}` now)"));
     Err(format!(
         "{} holds a run of another experiment{detail}; remove it, or choose another --out",
         folder.display()
