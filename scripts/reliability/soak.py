@@ -181,10 +181,12 @@ class Soak:
     # Memory.
 
     def sample(self, folder, sweep):
+        runs = self.runs(folder)
         seen = status(sweep)
-        if seen:
+        # While a run is at work; at the end it draws the comparison, which takes memory of its own.
+        if seen and runs:
             self.sweeps.setdefault(sweep, []).append(seen["VmRSS"])
-        for pid in self.runs(folder):
+        for pid in runs:
             seen = status(pid)
             if not seen:
                 continue
