@@ -14,6 +14,8 @@ mod comparison;
 mod data;
 mod failure;
 mod finish;
+#[cfg(test)]
+mod never_panics;
 mod plugins;
 mod progress;
 mod run_report;

@@ -130,6 +130,29 @@ fn stopped_or_killed_and_resumed_a_run_ends_as_if_nothing_had_happened() {
     assert!(again.stderr.contains("all 400 steps of this run are done"), "{}", again.stderr);
 }
 
+#[cfg(unix)]
+#[test]
+fn killed_before_its_first_checkpoint_a_run_begins_again_with_its_pretrained_weights() {
+    let place = Place::new();
+    place.looped(&["run", "tiny.toml", "seed=9", "training.train_steps=2", "--out", "before"]).ok();
+    let pretrained = "model.pretrained_path=\"before/checkpoints/last/model.safetensors\"";
+    let run = |out| {
+        [&["run", "tiny.toml", pretrained, "--out", out][..], &LONG, &["training.save_every_steps=400"]]
+            .concat()
+    };
+    place.looped(&run("whole")).ok();
+    let mut child = start(&place, &run("killed"));
+    wait_for_lines(&place.path("killed/metrics.jsonl"), 3);
+    signal(&child, "KILL");
+    child.wait().unwrap();
+    assert!(!place.path("killed/checkpoints").exists(), "killed too late to show anything");
+    // What is left if it dies while it writes the first one.
+    fs::create_dir_all(place.path("killed/checkpoints/next.tmp")).unwrap();
+    fs::write(place.path("killed/checkpoints/next.tmp/model.safetensors"), "half").unwrap();
+    place.looped(&["resume", "killed"]).ok();
+    assert_same(&place.path("whole"), &place.path("killed"));
+}
+
 #[test]
 fn a_second_process_on_one_run_is_refused() {
     let place = Place::new();
@@ -138,7 +161,10 @@ fn a_second_process_on_one_run_is_refused() {
         &[&["run", "tiny.toml", "--out", "run"][..], &LONG, &["training.train_steps=100000"]].concat(),
     );
     wait_for_lines(&place.path("run/metrics.jsonl"), 1);
-    place.looped(&["resume", "run"]).fails(2, &["run is in use by another looped process"]);
+    for second in [&["resume", "run"][..], &["eval", "run"], &["eval", "run", "--suite", "ood", "--save"]] {
+        place.looped(second).fails(2, &["run is in use by another looped process"]);
+    }
+    place.looped(&["run", "tiny.toml", "--out", "run"]).fails(2, &["run holds a run already"]);
     child.kill().unwrap();
     child.wait().unwrap();
     // The lock went with the process.

@@ -154,6 +154,28 @@ fn a_stop_lets_the_runs_save_and_the_sweep_goes_on_from_there() {
     assert_same_runs(&place, "whole", "out");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_run_that_a_killed_sweep_left_at_work_is_waited_for() {
+    let place = place(VARIANTS);
+    let long = ["training.train_steps=1500", "training.save_every_steps=100", "training.keep_every_steps=0"];
+    let sweep = |out| [&["sweep", "sweep.toml", "--out", out][..], &long].concat();
+    place.looped(&sweep("whole")).ok();
+    let mut child = place.command(&sweep("out")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    while !place.path("out/runs/all-tokens-seed0/checkpoints/last").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(300), "the sweep doesn't get on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let again = place.looped(&sweep("out")).ok();
+    for line in ["all tokens, seed 0: is at work already", "[1/4] all tokens, seed 0: finished"] {
+        assert!(again.stderr.contains(line), "{line} in {}", again.stderr);
+    }
+    assert_same_runs(&place, "whole", "out");
+}
+
 #[test]
 fn slips_of_the_pen_are_told_before_anything_runs() {
     let cases: [(&str, &str, &[&str]); 17] = [

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Curve, StateChange};
@@ -11,7 +11,10 @@ use crate::{Curve, StateChange};
 pub const MODEL: &str = "model";
 
 /// Errors per number of in-context examples and per loop, with 5..95 % bootstrap intervals.
+///
+/// What is read of a file is refused unless its curves fit together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Evaluation {
     /// The task's `type`.
     pub task: String,
@@ -38,6 +41,47 @@ pub struct Evaluation {
     /// How far the state moves in each loop; only for models whose states can be seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_change: Option<StateChange>,
+}
+
+impl Serialize for Evaluation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Evaluation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let evaluation = Self::deserialize(deserializer)?;
+        evaluation.check().map_err(D::Error::custom)?;
+        Ok(evaluation)
+    }
+}
+
+impl Evaluation {
+    /// Tables and plots go by one curve's length through all of them.
+    fn check(&self) -> Result<(), String> {
+        let examples = self.curves.iter().next().map_or(0, |(_, curve)| curve.mean.len());
+        let of_loops = [
+            ("per_loop", Some(&self.per_loop)),
+            ("state_change", self.state_change.as_ref().map(|c| &c.distance)),
+        ];
+        let of_loops = of_loops.into_iter().filter_map(|(name, curve)| Some((name, curve?, self.loops)));
+        for (name, curve, length) in
+            self.curves.iter().map(|(name, curve)| (name, curve, examples)).chain(of_loops)
+        {
+            let lengths = [&curve.mean, &curve.low, &curve.high].map(Vec::len);
+            if length == 0 || lengths != [length; 3] {
+                return Err(format!(
+                    "{name} has {lengths:?} values as mean, low and high, expected {length} of each"
+                ));
+            }
+        }
+        let converged = self.converged_at.len();
+        if converged != 0 && converged != examples {
+            return Err(format!("converged_at has {converged} values, expected {examples}"));
+        }
+        Ok(())
+    }
 }
 
 /// Curves by name, in the order they were added: a JSON object.

@@ -88,7 +88,7 @@ impl Evaluation {
     /// 1, d/2, d, 2d and the last number of examples, as far as there are so many.
     fn telling_counts(&self) -> Vec<usize> {
         let last = self.curves.iter().map(|(_, curve)| curve.mean.len()).min().unwrap_or(0).saturating_sub(1);
-        let mut counts = vec![1, self.dims / 2, self.dims, 2 * self.dims, last];
+        let mut counts = vec![1, self.dims / 2, self.dims, self.dims.saturating_mul(2), last];
         counts.retain(|&count| count <= last && (count > 0 || last == 0));
         counts.sort_unstable();
         counts.dedup();

@@ -72,3 +72,39 @@ fn index(mut flat: usize, shape: &[usize]) -> Vec<usize> {
     }
     index
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+    use safetensors::tensor::TensorView;
+
+    use super::*;
+
+    proptest! {
+        /// `PROPTEST_CASES=100000 cargo test -p looped-tasks --lib never_panics` makes a campaign of it.
+        #[test]
+        fn never_panics(changes in vec((any::<Index>(), any::<u8>()), 0..4), end in any::<Index>(), cut in prop::bool::weighted(0.2)) {
+            let floats = [0; 48];
+            let view = |shape: &[usize]| {
+                let length = 4 * shape.iter().product::<usize>();
+                TensorView::new(Dtype::F32, shape.to_vec(), &floats[..length]).unwrap()
+            };
+            let mut bytes = safetensors::serialize([("xs", view(&[2, 3, 2])), ("ys", view(&[2, 3]))], None).unwrap();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if cut {
+                bytes.truncate(end.index(bytes.len()));
+            }
+            let place = tempfile::tempdir().unwrap();
+            let path = place.path().join("prompts.safetensors");
+            std::fs::write(&path, bytes).unwrap();
+            let _ = read(&path);
+        }
+    }
+}

@@ -6,7 +6,6 @@
 //! the one before it, `step_XXXXXXX` those that are kept.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::At;
-use crate::files::{remove_folder, sibling, sync_folder, write_synced};
+use crate::files::{discard_folder, remove_folder, sibling, sync_folder, write_synced};
 use crate::{Result, TrainError};
 
 const MODEL: &str = "model.safetensors";
@@ -99,15 +98,15 @@ impl Checkpoint {
     fn write_new(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).at("create", folder)?;
         let state = serde_json::to_vec_pretty(&self.state).map_err(|e| content(&folder.join(STATE), e))?;
-        let mut sums = String::new();
-        for (name, contents) in
-            [(MODEL, encode(&self.model)?), (OPTIMIZER, encode(&self.optimizer)?), (STATE, state)]
-        {
-            write_synced(&folder.join(name), &contents)?;
-            // Writing to a String can't fail.
-            let _ = writeln!(sums, "{}  {name}", sha256(&contents));
+        let files = BTreeMap::from([
+            (MODEL, encode(&self.model)?),
+            (OPTIMIZER, encode(&self.optimizer)?),
+            (STATE, state),
+        ]);
+        for (name, contents) in &files {
+            write_synced(&folder.join(name), contents)?;
         }
-        write_synced(&folder.join(SUMS), sums.as_bytes())?;
+        write_synced(&folder.join(SUMS), sums(&files).as_bytes())?;
         sync_folder(folder)
     }
 
@@ -116,20 +115,7 @@ impl Checkpoint {
     /// # Errors
     /// If a file is missing, differs from its checksum, or doesn't hold what it should.
     pub fn read(place: &Path) -> Result<Self> {
-        let sums_path = place.join(SUMS);
-        let sums = fs::read_to_string(&sums_path).at("read", &sums_path)?;
-        let mut files = BTreeMap::new();
-        for name in [MODEL, OPTIMIZER, STATE] {
-            let path = place.join(name);
-            let contents = fs::read(&path).at("read", &path)?;
-            if !sums.lines().any(|line| line == format!("{}  {name}", sha256(&contents))) {
-                return Err(content(
-                    &path,
-                    format_args!("does not match its checksum in {SUMS}: the file is damaged"),
-                ));
-            }
-            files.insert(name, contents);
-        }
+        let files = intact_files(place)?;
         let state: State =
             serde_json::from_slice(&files[STATE]).map_err(|e| content(&place.join(STATE), e))?;
         Ok(Self {
@@ -153,10 +139,10 @@ impl Checkpoints {
         Self { folder }
     }
 
-    /// Whether anything was saved yet.
+    /// Whether anything was saved yet; a first checkpoint that a crash cut short is nothing.
     #[must_use]
     pub fn exist(&self) -> bool {
-        self.folder.is_dir()
+        self.places().is_ok_and(|places| !places.is_empty())
     }
 
     /// The newest checkpoint's folder.
@@ -171,23 +157,56 @@ impl Checkpoints {
     /// # Errors
     /// If anything can't be written; a good checkpoint stays.
     pub fn save(&self, checkpoint: &Checkpoint, every: usize, keep: bool) -> Result<()> {
-        fs::create_dir_all(&self.folder).at("create", &self.folder)?;
+        // Only inside the run's own folder: one that was moved or removed must not be trained on into nothing.
+        if !self.folder.exists() {
+            fs::create_dir(&self.folder).at("create", &self.folder)?;
+        }
+        self.settle(every)?;
         if keep {
             checkpoint.write(&self.folder.join(format!("step_{:07}", checkpoint.state.step)))?;
         }
-        let (last, next) = (self.last(), self.folder.join("next"));
-        checkpoint.write(&next)?;
+        checkpoint.write(&self.next())?;
+        self.settle(every)
+    }
+
+    /// Ends a save that was cut short once its checkpoint was whole, so that what is left doesn't tell of a crash.
+    ///
+    /// # Errors
+    /// If a folder can't be moved; a good checkpoint stays.
+    pub fn settle(&self, every: usize) -> Result<()> {
+        let (next, last, previous) = (self.next(), self.last(), self.folder.join("previous"));
+        if !next.exists() {
+            return Ok(());
+        }
+        if intact_files(&next).is_err() {
+            return discard_folder(&next);
+        }
         let scheduled =
-            step_of(&last).is_some_and(|step| step.is_multiple_of(every) && step != checkpoint.state.step);
-        if scheduled {
-            let previous = self.folder.join("previous");
-            remove_folder(&previous)?;
+            step_of(&last).is_some_and(|step| step.is_multiple_of(every) && Some(step) != step_of(&next));
+        // A damaged checkpoint must not take the place of a good one.
+        if scheduled && intact_files(&last).is_ok() {
+            discard_folder(&previous)?;
             fs::rename(&last, &previous).at("set aside", &last)?;
         } else {
-            remove_folder(&last)?;
+            discard_folder(&last)?;
         }
         fs::rename(&next, &last).at("put in place", &last)?;
         sync_folder(&self.folder)
+    }
+
+    /// Where a checkpoint stands that is whole, and not yet in its place.
+    fn next(&self) -> PathBuf {
+        self.folder.join("next")
+    }
+
+    /// The folders that claim to be checkpoints; none if nothing was saved yet.
+    fn places(&self) -> Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.at("read", &self.folder)?,
+        };
+        let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+        Ok(paths.filter(|path| path.is_dir() && path.extension().is_none_or(|e| e != "tmp")).collect())
     }
 
     /// The good checkpoint with most steps, its folder, and what is wrong with those that aren't good.
@@ -195,11 +214,7 @@ impl Checkpoints {
     /// # Errors
     /// If there is none.
     pub fn newest_good(&self) -> Result<(Checkpoint, PathBuf, Vec<TrainError>)> {
-        let mut places: Vec<PathBuf> = fs::read_dir(&self.folder)
-            .at("read", &self.folder)?
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| path.is_dir() && path.extension().is_none_or(|e| e != "tmp"))
-            .collect();
+        let mut places = self.places()?;
         // A checkpoint that can't tell its step is tried last; it is bad, and will be reported.
         places.sort_by_key(|place| {
             (std::cmp::Reverse(step_of(place)), !place.ends_with("last"), place.clone())
@@ -229,6 +244,38 @@ impl Checkpoints {
 fn step_of(place: &Path) -> Option<usize> {
     let state: State = serde_json::from_slice(&fs::read(place.join(STATE)).ok()?).ok()?;
     Some(state.step)
+}
+
+/// The files of a checkpoint, each equal to its checksum.
+fn intact_files(place: &Path) -> Result<BTreeMap<&'static str, Vec<u8>>> {
+    let sums_path = place.join(SUMS);
+    let recorded = fs::read_to_string(&sums_path).at("read", &sums_path)?;
+    let mut files = BTreeMap::new();
+    for name in [MODEL, OPTIMIZER, STATE] {
+        let path = place.join(name);
+        let contents = fs::read(&path).at("read", &path)?;
+        if !recorded.lines().any(|line| line == sum(name, &contents)) {
+            return Err(content(
+                &path,
+                format_args!("does not match its checksum in {SUMS}: the file is damaged"),
+            ));
+        }
+        files.insert(name, contents);
+    }
+    if recorded != sums(&files) {
+        return Err(content(&sums_path, "holds more or less than the checksums: the file is damaged"));
+    }
+    Ok(files)
+}
+
+/// What `SHA256SUMS` holds of these files.
+fn sums(files: &BTreeMap<&str, Vec<u8>>) -> String {
+    files.iter().map(|(name, contents)| sum(name, contents) + "\n").collect()
+}
+
+/// A file's line in `SHA256SUMS`.
+fn sum(name: &str, contents: &[u8]) -> String {
+    format!("{}  {name}", sha256(contents))
 }
 
 fn sha256(contents: &[u8]) -> String {

@@ -45,6 +45,17 @@ pub(crate) fn remove_folder(path: &Path) -> Result<()> {
     }
 }
 
+/// Removes a folder if it's there, so that a crash on the way doesn't leave half of it under its name.
+pub(crate) fn discard_folder(path: &Path) -> Result<()> {
+    let doomed = sibling(path, "tmp");
+    remove_folder(&doomed)?;
+    match fs::rename(path, &doomed) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        result => result.at("remove", path)?,
+    }
+    remove_folder(&doomed)
+}
+
 /// `path` with `.suffix` added to its name.
 pub(crate) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();

@@ -24,23 +24,35 @@ impl RunDir {
     /// # Errors
     /// If `path` holds a run already, or other files, or can't be written.
     pub fn create(path: &Path, config: &str) -> Result<Self> {
-        if path.join(CONFIG).exists() {
-            let message = format!(
-                "{} holds a run already; go on with it by `looped resume {0}`, or choose another --out",
-                path.display()
-            );
-            return Err(TrainError::Refused(message));
-        }
+        Self::create_with(path, config, |_| Ok(()))
+    }
+
+    /// As [`create`](Self::create), for a run that doesn't begin at its config: `begin` saves the checkpoint that it goes
+    /// on from. The config, which makes a run of the directory, comes last: no crash leaves a run with another beginning.
+    ///
+    /// # Errors
+    /// As `create`; and what `begin` returns.
+    pub fn create_with(
+        path: &Path,
+        config: &str,
+        begin: impl FnOnce(&Checkpoints) -> Result<()>,
+    ) -> Result<Self> {
+        refuse_a_run(path)?;
         fs::create_dir_all(path).at("create", path)?;
         let mut entries = fs::read_dir(path).at("read", path)?.filter_map(|e| e.ok().map(|e| e.file_name()));
-        if let Some(name) = entries.find(|name| name != ".lock") {
+        // What a process leaves here that was killed before there was a run.
+        let left_over = [".lock", "config.toml.tmp"];
+        if let Some(name) = entries.find(|name| left_over.iter().all(|left| name != left)) {
             let message =
                 format!("{} is not empty (it holds {name:?}); choose another --out", path.display());
             return Err(TrainError::Refused(message));
         }
-        let lock = lock(path)?;
-        write_atomically(&path.join(CONFIG), config.as_bytes())?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        let run = Self { path: path.to_owned(), _lock: lock(path)? };
+        // Another process may have been quicker, and have ended since.
+        refuse_a_run(path)?;
+        begin(&run.checkpoints())?;
+        write_atomically(&run.config(), config.as_bytes())?;
+        Ok(run)
     }
 
     /// Opens the directory of a run that was begun.
@@ -53,6 +65,14 @@ impl RunDir {
             return Err(TrainError::Refused(message));
         }
         Ok(Self { path: path.to_owned(), _lock: lock(path)? })
+    }
+
+    /// Whether a process works on the run in `path`, if there is one.
+    #[must_use]
+    pub fn is_in_use(path: &Path) -> bool {
+        // A shared lock: two that ask don't refuse each other.
+        File::open(path.join(".lock"))
+            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// The directory.
@@ -102,6 +122,17 @@ impl RunDir {
     pub fn checkpoints(&self) -> Checkpoints {
         Checkpoints::new(self.path.join("checkpoints"))
     }
+}
+
+fn refuse_a_run(path: &Path) -> Result<()> {
+    if !path.join(CONFIG).exists() {
+        return Ok(());
+    }
+    let message = format!(
+        "{} holds a run already; go on with it by `looped resume {0}`, or choose another --out",
+        path.display()
+    );
+    Err(TrainError::Refused(message))
 }
 
 fn lock(path: &Path) -> Result<File> {

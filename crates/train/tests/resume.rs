@@ -90,7 +90,8 @@ fn a_damaged_checkpoint_is_named_and_the_previous_one_used() {
     for file in ["model.safetensors", "optimizer.safetensors", "state.json", "SHA256SUMS"] {
         let path = last.join(file);
         let good = fs::read(&path).unwrap();
-        for damage in [flipped(&good), good[..good.len() / 2].to_vec(), vec![]] {
+        let cuts = [good.len() - 1, good.len() / 2, 0].map(|end| good[..end].to_vec());
+        for damage in cuts.into_iter().chain([flipped(&good)]) {
             fs::write(&path, damage).unwrap();
             let (checkpoint, place, bad) = run.checkpoints().newest_good().unwrap();
             assert_eq!(checkpoint.state.step, 10);
@@ -108,6 +109,96 @@ fn flipped(good: &[u8]) -> Vec<u8> {
     let mut bad = good.to_vec();
     bad[good.len() / 2] ^= 4;
     bad
+}
+
+#[test]
+fn a_save_cut_short_is_ended_by_the_next_one_or_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run_to_the_end(&folder.path().join("run"));
+    let whole = contents(&run);
+    let [next, last, previous] =
+        ["next", "last", "previous"].map(|name| run.path().join("checkpoints").join(name));
+    // The three moments at which a crash leaves a whole checkpoint that is not in its place yet.
+    fs::rename(&last, &next).unwrap();
+    run.checkpoints().settle(5).unwrap();
+    assert_eq!(contents(&run), whole);
+    fs::rename(&last, &next).unwrap();
+    fs::rename(&previous, &last).unwrap();
+    run.checkpoints().settle(5).unwrap();
+    assert_eq!(contents(&run), whole);
+    // A damaged one takes nobody's place.
+    fs::create_dir(&next).unwrap();
+    fs::write(next.join("state.json"), "{}").unwrap();
+    run.checkpoints().settle(5).unwrap();
+    assert_eq!(contents(&run), whole);
+
+    let young = RunDir::create(&folder.path().join("young"), "").unwrap();
+    fs::create_dir_all(young.path().join("checkpoints/next.tmp")).unwrap();
+    assert!(!young.checkpoints().exist(), "half of a first checkpoint is none");
+}
+
+#[test]
+fn a_damaged_checkpoint_never_takes_the_place_of_the_previous_good_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunDir::create(&folder.path().join("run"), "").unwrap();
+    let stop_before = |step| StopBefore { step, seen: Cell::new(0) };
+    let mut table = tiny();
+    table["training"]["keep_every_steps"] = 100.into();
+    train(&mut trainer(table.clone()), &run, &mut stop_before(10)).unwrap();
+    let model = run.checkpoints().last().join("model.safetensors");
+    fs::write(&model, flipped(&fs::read(&model).unwrap())).unwrap();
+
+    let (checkpoint, ..) = run.checkpoints().newest_good().unwrap();
+    assert_eq!(checkpoint.state.step, 5);
+    let mut resumed = trainer(table);
+    resumed.restore(&checkpoint).unwrap();
+    train(&mut resumed, &run, &mut stop_before(7)).unwrap();
+
+    fs::remove_dir_all(run.checkpoints().last()).unwrap();
+    let (checkpoint, place, bad) = run.checkpoints().newest_good().unwrap();
+    assert!(bad.is_empty() && place.ends_with("previous"), "{bad:?}");
+    assert_eq!(checkpoint.state.step, 5);
+}
+
+#[test]
+fn a_run_whose_folder_is_moved_away_stops_at_its_next_checkpoint_and_can_go_on_there() {
+    /// Moves the run's folder before step 7.
+    struct Mover<'a>(&'a Path, &'a Path);
+    impl Observer for Mover<'_> {
+        fn stepped(&mut self, step: usize, _: f64) {
+            if step == 6 {
+                fs::rename(self.0, self.1).unwrap();
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let whole = contents(&run_to_the_end(&folder.path().join("whole")));
+    let (here, away) = (folder.path().join("here"), folder.path().join("away"));
+    let run = RunDir::create(&here, "name = \"tiny\"\n").unwrap();
+    let message = train(&mut trainer(tiny()), &run, &mut Mover(&here, &away)).unwrap_err().to_string();
+    assert!(message.contains("here/checkpoints: cannot create"), "{message}");
+    assert!(!here.exists(), "a folder was made again");
+    drop(run);
+    let run = RunDir::open(&away).unwrap();
+    let mut resumed = trainer(tiny());
+    resumed.restore(&run.checkpoints().newest_good().unwrap().0).unwrap();
+    train(&mut resumed, &run, &mut ()).unwrap();
+    assert_eq!(contents(&run), whole);
+}
+
+#[test]
+fn a_run_killed_before_it_had_a_config_can_be_begun_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("config.toml.tmp"), "na").unwrap();
+    fs::write(path.join(".lock"), "").unwrap();
+    RunDir::create(&path, "").unwrap();
+
+    let path = folder.path().join("begun elsewhere");
+    let refused = RunDir::create_with(&path, "", |_| Err(TrainError::Refused("no room".to_owned())));
+    assert_eq!(refused.unwrap_err().to_string(), "no room");
+    assert!(!path.join("config.toml").exists(), "without its beginning it is no run");
 }
 
 #[test]
@@ -143,7 +234,9 @@ fn a_directory_is_held_by_one_process_and_never_overwritten() {
     let run = RunDir::create(&path, "").unwrap();
     let message = RunDir::open(&path).unwrap_err().to_string();
     assert!(message.contains("in use by another looped process"), "{message}");
+    assert!(RunDir::is_in_use(&path));
     drop(run);
+    assert!(!RunDir::is_in_use(&path) && !RunDir::is_in_use(&folder.path().join("nowhere")));
     RunDir::open(&path).unwrap();
     let message = RunDir::create(&path, "").unwrap_err().to_string();
     assert!(message.contains("holds a run already"), "{message}");

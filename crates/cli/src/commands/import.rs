@@ -1,19 +1,21 @@
 //! `looped import`: a run directory at step 0 from published weights.
 
 use candle_core::Device;
-use looped_train::Trainer;
+use looped_train::{RunDir, Trainer};
 
 use crate::args::ImportArgs;
-use crate::commands::run::{create, load, load_weights};
-use crate::failure::Outcome;
+use crate::commands::run::{load, load_weights};
+use crate::failure::{Failure, Outcome};
 
 pub(crate) fn import(args: &ImportArgs) -> Outcome {
     let experiment = load(&args.experiment)?;
     let trainer = Trainer::new(experiment, &Device::Cpu)?;
     load_weights(&trainer, &args.weights)?;
-    let run = create(&args.out, trainer.experiment())?;
-    let training = &trainer.experiment().training;
-    run.checkpoints().save(&trainer.checkpoint(), training.save_every_steps, false)?;
+    let config = trainer.experiment().to_toml().map_err(Failure::failed)?;
+    let every = trainer.experiment().training.save_every_steps;
+    let run = RunDir::create_with(&args.out, &config, |checkpoints| {
+        checkpoints.save(&trainer.checkpoint(), every, false)
+    })?;
     println!("{}", run.path().display());
     Ok(())
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use looped_train::{RunDir, Trainer, device};
 
 use crate::args::ResumeArgs;
-use crate::commands::run::train_to_the_end;
+use crate::commands::run::{new_trainer, train_to_the_end};
 use crate::failure::{Failure, Outcome};
 use crate::finish::finish;
 
 pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
     let run = RunDir::open(&args.run)?;
     let trainer = restored(&run, &args.device.device)?;
+    run.checkpoints().settle(trainer.experiment().training.save_every_steps)?;
     if !trainer.is_done() {
         return train_to_the_end(trainer, &run);
     }
@@ -31,12 +32,13 @@ pub(crate) fn open_trained(path: &Path, device: &str) -> Outcome<Trainer> {
 
 fn restored(run: &RunDir, device_name: &str) -> Outcome<Trainer> {
     let loaded = looped_config::load(run.config(), &[]).map_err(Failure::usage)?;
-    let mut trainer = Trainer::new(Arc::new(loaded.experiment), &device(device_name)?)?;
+    let (experiment, device) = (Arc::new(loaded.experiment), device(device_name)?);
     let checkpoints = run.checkpoints();
     if !checkpoints.exist() {
         // Stopped before its first checkpoint: the run starts again, to the same bits.
-        return Ok(trainer);
+        return new_trainer(experiment, &device);
     }
+    let mut trainer = Trainer::new(experiment, &device)?;
     let (checkpoint, place, bad) = checkpoints.newest_good()?;
     for error in &bad {
         eprintln!("warning: {error}");

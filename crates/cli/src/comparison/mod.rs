@@ -90,7 +90,7 @@ impl Comparison {
         let lengths = self.variants.iter().map(|variant| variant.error.mean.len());
         let last = lengths.min().unwrap_or(0).saturating_sub(1);
         let dims = self.first().evaluation.dims;
-        let mut counts = vec![dims, 2 * dims, last];
+        let mut counts = vec![dims, dims.saturating_mul(2), last];
         counts.retain(|&count| count <= last);
         counts.sort_unstable();
         counts.dedup();

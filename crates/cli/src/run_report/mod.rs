@@ -15,6 +15,11 @@ use crate::failure::{Failure, Outcome};
 
 /// Draws the report again from what the run directory holds: `eval.json`, and `eval_ood.json` where it is there.
 pub(crate) fn write(experiment: &Experiment, run: &RunDir) -> Outcome {
+    report(experiment, run)?.write(run.path()).map_err(Failure::failed)
+}
+
+/// What `write` draws.
+pub(crate) fn report(experiment: &Experiment, run: &RunDir) -> Outcome<Report> {
     let evaluation: Evaluation = read(&run.evaluation())?
         .ok_or_else(|| Failure::usage(format!("{} is not evaluated yet", run.path().display())))?;
     let metrics = Metrics::read(&run.metrics())?;
@@ -23,8 +28,7 @@ pub(crate) fn write(experiment: &Experiment, run: &RunDir) -> Outcome {
     sections.extend(read(&run.shifted_evaluation())?.map(|suite| shifts(&suite)));
     sections.push(training(&metrics));
     sections.push(repeat(experiment)?);
-    let report = Report { title: experiment.name.clone(), sections };
-    report.write(run.path()).map_err(Failure::failed)
+    Ok(Report { title: experiment.name.clone(), sections })
 }
 
 /// What a JSON file holds; `None` if there is none.

@@ -1,9 +1,14 @@
 //! Runs as processes of their own, several at a time: the end of one, however it comes, is not the end of the others.
+//!
+//! When a sweep is killed, its runs live on. The next sweep in the same folder waits for those as for its own.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+use looped_train::RunDir;
 
 use crate::comparison::clock;
 use crate::failure::{Failure, Outcome};
@@ -38,7 +43,8 @@ pub(crate) struct Failed {
 /// A run in work.
 struct Running<'a> {
     run: &'a Planned,
-    child: Child,
+    /// None if another sweep has started it, and was killed.
+    child: Option<Child>,
     begun: Instant,
 }
 
@@ -46,6 +52,7 @@ struct Running<'a> {
 struct Progress<'a> {
     total: usize,
     ended: usize,
+    waiting: VecDeque<&'a Planned>,
     running: Vec<Running<'a>>,
     failed: Vec<Failed>,
 }
@@ -59,22 +66,24 @@ impl Workers {
 
     /// Brings every run to its end or its failure. Asked to stop, lets the running ones save, and starts no more.
     pub(crate) fn work(&self, plan: &Plan) -> Outcome<Vec<Failed>> {
-        let mut waiting = plan.runs.iter().filter(|run| run.state != State::Finished);
+        let waiting: VecDeque<_> = plan.runs.iter().filter(|run| run.state() != State::Finished).collect();
         let total = plan.runs.len();
-        let ended = total - waiting.clone().count();
+        let ended = total - waiting.len();
         if ended > 0 {
             eprintln!("{ended} of {total} runs are finished already");
         }
-        let mut progress = Progress { total, ended, running: Vec::new(), failed: Vec::new() };
+        let mut progress = Progress { total, ended, waiting, running: Vec::new(), failed: Vec::new() };
         let (mut reported, mut stopping) = (Instant::now(), false);
         loop {
             if self.stop.asked() && !stopping {
                 stopping = true;
+                // Those of a killed sweep are not ours to stop.
+                progress.running.retain(|running| running.child.is_some());
                 eprintln!("stopping: waiting for {} to save", count(progress.running.len(), "run"));
-                progress.running.iter().for_each(|running| ask_to_stop(&running.child));
+                progress.running.iter().filter_map(|running| running.child.as_ref()).for_each(ask_to_stop);
             }
             while !stopping && progress.running.len() < self.jobs {
-                let Some(run) = waiting.next() else { break };
+                let Some(run) = progress.waiting.pop_front() else { break };
                 match self.start(plan, run) {
                     Ok(child) => progress.running.push(Running { run, child, begun: Instant::now() }),
                     Err(error) => progress.fail(run, format!("could not be started: {error}")),
@@ -93,13 +102,22 @@ impl Workers {
         if stopping { Err(Failure::Interrupted) } else { Ok(progress.failed) }
     }
 
-    fn start(&self, plan: &Plan, run: &Planned) -> std::io::Result<Child> {
+    /// Starts a run, or goes on with it; no process if it is at work without us.
+    fn start(&self, plan: &Plan, run: &Planned) -> std::io::Result<Option<Child>> {
+        if RunDir::is_in_use(&run.folder) {
+            eprintln!(
+                "{}: is at work already, started by a sweep that was killed; waiting for it",
+                run.label
+            );
+            return Ok(None);
+        }
+        let begun = run.state() == State::Begun;
         for folder in [&run.log, &run.folder].into_iter().filter_map(|path| path.parent()) {
             fs::create_dir_all(folder)?;
         }
         let log = File::create(&run.log)?;
         let mut command = Command::new(&self.program);
-        if run.state == State::Begun {
+        if begun {
             // `resume` takes a report for the sign that nothing is left to do; here something is.
             let _ = fs::remove_file(run.folder.join("report.html"));
             command.arg("resume").arg(&run.folder);
@@ -110,20 +128,42 @@ impl Workers {
         // A group of its own: Ctrl-C reaches the sweep alone, which passes it on once. Twice would end a run unsaved.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        eprintln!("{}: {}", run.label, if run.state == State::Begun { "goes on" } else { "starts" });
-        command.spawn()
+        eprintln!("{}: {}", run.label, if begun { "goes on" } else { "starts" });
+        command.spawn().map(Some)
     }
 }
 
-impl Progress<'_> {
+impl<'a> Progress<'a> {
     /// Looks which runs have ended since the last time, and how.
     fn collect(&mut self) {
         for mut running in std::mem::take(&mut self.running) {
-            match running.child.try_wait() {
+            let Some(child) = &mut running.child else {
+                if RunDir::is_in_use(&running.run.folder) {
+                    self.running.push(running);
+                } else {
+                    self.left_alone(&running);
+                }
+                continue;
+            };
+            match child.try_wait() {
                 Ok(None) => self.running.push(running),
+                // A process that lost the race for the folder against one of a killed sweep.
+                Ok(Some(status)) if !status.success() && RunDir::is_in_use(&running.run.folder) => {
+                    self.running.push(Running { child: None, ..running });
+                }
                 Ok(Some(status)) => self.end(&running, status),
                 Err(error) => self.fail(running.run, format!("was lost: {error}")),
             }
+        }
+    }
+
+    /// A run that was at work without us has ended: well, or so that it is ours to go on with.
+    fn left_alone(&mut self, running: &Running<'a>) {
+        if running.run.state() == State::Finished {
+            self.ended += 1;
+            eprintln!("[{}/{}] {}: finished", self.ended, self.total, running.run.label);
+        } else {
+            self.waiting.push_front(running.run);
         }
     }
 

@@ -27,7 +27,6 @@ pub(crate) struct Planned {
     pub(crate) log: PathBuf,
     /// What makes it of the base.
     pub(crate) overrides: Vec<String>,
-    pub(crate) state: State,
 }
 
 /// How far a run is.
@@ -36,6 +35,20 @@ pub(crate) enum State {
     New,
     Begun,
     Finished,
+}
+
+impl Planned {
+    /// How far the run is now: one that an earlier sweep left at work gets on meanwhile.
+    pub(crate) fn state(&self) -> State {
+        let has = |file: &str| self.folder.join(file).is_file();
+        if !has("config.toml") {
+            State::New
+        } else if has("eval.json") && has("report.html") {
+            State::Finished
+        } else {
+            State::Begun
+        }
+    }
 }
 
 impl Plan {
@@ -50,12 +63,11 @@ impl Plan {
             let name = variant.name.as_ref().unwrap_or(&base.experiment.name);
             for &seed in &file.seeds {
                 let stem = format!("{}-seed{seed}", slug(name));
-                let mut run = Planned {
+                let run = Planned {
                     label: format!("{name}, seed {seed}"),
                     folder: out.join("runs").join(&stem),
                     log: out.join("logs").join(format!("{stem}.log")),
                     overrides: all_overrides(overrides, variant, seed),
-                    state: State::New,
                 };
                 if let Some(other) = runs.iter().find(|other| other.folder == run.folder) {
                     let (label, other) = (&run.label, &other.label);
@@ -65,10 +77,7 @@ impl Plan {
                 }
                 match looped_config::load(&file.base, &run.overrides) {
                     Err(error) => problems.push(placed(error, file, variant)),
-                    Ok(loaded) => match state(&run.folder, &loaded.experiment) {
-                        Ok(state) => run.state = state,
-                        Err(problem) => problems.push(problem),
-                    },
+                    Ok(loaded) => problems.extend(refuse_another(&run.folder, &loaded.experiment).err()),
                 }
                 runs.push(run);
             }
@@ -131,25 +140,23 @@ fn placed(error: ConfigError, file: &SweepFile, variant: &Variant) -> String {
     }
 }
 
-/// What a run's directory holds; an error if that is another experiment.
-fn state(folder: &Path, planned: &Experiment) -> Result<State, String> {
+/// An error if a run's directory holds another experiment.
+fn refuse_another(folder: &Path, planned: &Experiment) -> Result<(), String> {
     let config = folder.join("config.toml");
     if !config.is_file() {
-        return Ok(State::New);
+        return Ok(());
     }
     let there = looped_config::load(&config, &[]).map_err(|error| error.to_string())?.experiment;
     let [there, planned] = [&there, planned].map(|experiment| experiment.to_toml().unwrap_or_default());
-    if there != planned {
-        let differs = there.lines().zip(planned.lines()).find(|(there, planned)| there != planned);
-        let detail =
-            differs.map_or_else(String::new, |(there, now)| format!(" (`{there}` there, `{now}` now)"));
-        return Err(format!(
-            "{} holds a run of another experiment{detail}; remove it, or choose another --out",
-            folder.display()
-        ));
+    if there == planned {
+        return Ok(());
     }
-    let finished = ["eval.json", "report.html"].iter().all(|file| folder.join(file).is_file());
-    Ok(if finished { State::Finished } else { State::Begun })
+    let differs = there.lines().zip(planned.lines()).find(|(there, planned)| there != planned);
+    let detail = differs.map_or_else(String::new, |(there, now)| format!(" (`{there}` there, `{now}` now)"));
+    Err(format!(
+        "{} holds a run of another experiment{detail}; remove it, or choose another --out",
+        folder.display()
+    ))
 }
 
 /// A name as a folder that needs no quotes.
