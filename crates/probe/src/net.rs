@@ -6,6 +6,8 @@
 //!
 //! The scores s are learnt with the rest, one for each token's place, so that the net finds for itself where to look.
 
+use std::ops::Range;
+
 use candle_core::Tensor;
 use looped_core::nn::{Linear, softmax};
 use looped_core::{Init, ParamStore, Result, Rng};
@@ -15,7 +17,7 @@ use looped_train::{Adam, Gradients};
 pub const HIDDEN: usize = 64;
 
 /// Updates in training.
-const STEPS: usize = 1500;
+const STEPS: usize = 600;
 
 /// Prompts an update.
 const BATCH: usize = 128;
@@ -31,9 +33,10 @@ pub(crate) struct Net {
 }
 
 impl Net {
-    /// Learns to read `targets` (prompts, coordinates) from `states` (prompts, tokens, width); `seed` decides the rest.
-    pub(crate) fn fit(states: &Tensor, targets: &Tensor, seed: u64) -> Result<Self> {
-        let (prompts, tokens, width) = states.dims3()?;
+    /// Learns to read `targets` (prompts, coordinates) from `states` (tokens, prompts, width), on the prompts from
+    /// `first` on; `seed` decides the rest.
+    pub(crate) fn fit(states: &Tensor, targets: &Tensor, first: usize, seed: u64) -> Result<Self> {
+        let (tokens, prompts, width) = states.dims3()?;
         let mut store = ParamStore::new(seed, states.device());
         let mut params = store.trainable();
         let net = Self {
@@ -42,12 +45,13 @@ impl Net {
             output: Linear::uniform(HIDDEN, targets.dim(1)?, &mut params.scope("output"))?,
         };
         let mut adam = Adam::new(&store, LEARNING_RATE, 0.0).map_err(plain)?;
-        let mut order = Order::new(prompts, seed);
+        let mut order =
+            Order { prompts: first..prompts, waiting: Vec::new(), rng: Rng::stream(seed, "probe order", 0) };
+        let batch = BATCH.min(prompts - first);
         for step in 0..STEPS {
             adam.set_learning_rate(LEARNING_RATE * (STEPS - step) as f64 / STEPS as f64);
-            let rows = order.next(BATCH.min(prompts));
-            let rows = Tensor::from_vec(rows, BATCH.min(prompts), states.device())?;
-            let read = net.read(&states.index_select(&rows, 0)?)?;
+            let rows = Tensor::from_vec(order.next(batch), batch, states.device())?;
+            let read = net.read(&states.index_select(&rows, 1)?)?;
             let loss = (read - targets.index_select(&rows, 0)?)?.sqr()?.mean_all()?;
             let mut found = loss.backward()?;
             let mut gradients = Gradients::new();
@@ -60,31 +64,27 @@ impl Net {
         Ok(net)
     }
 
-    /// What it reads: (prompts, coordinates).
+    /// What it reads from `states` (tokens, prompts, width): (prompts, coordinates).
     pub(crate) fn read(&self, states: &Tensor) -> Result<Tensor> {
-        let (prompts, tokens, width) = states.dims3()?;
-        let weights = softmax(&self.scores)?.expand((prompts, 1, tokens))?.contiguous()?;
-        let pooled = weights.matmul(states)?.reshape((prompts, width))?;
-        self.output.forward(&self.hidden.forward(&pooled)?.relu()?)
+        let (tokens, prompts, width) = states.dims3()?;
+        // Tokens come first, so that pooling is one product for all prompts.
+        let pooled = softmax(&self.scores)?.matmul(&states.reshape((tokens, prompts * width))?)?;
+        self.output.forward(&self.hidden.forward(&pooled.reshape((prompts, width))?)?.relu()?)
     }
 }
 
 /// Prompts in random order, over and over.
 struct Order {
-    count: usize,
+    prompts: Range<usize>,
     waiting: Vec<u32>,
     rng: Rng,
 }
 
 impl Order {
-    fn new(count: usize, seed: u64) -> Self {
-        Self { count, waiting: Vec::new(), rng: Rng::stream(seed, "probe order", 0) }
-    }
-
     fn next(&mut self, rows: usize) -> Vec<u32> {
         while self.waiting.len() < rows {
-            let pass = self.rng.permutation(self.count);
-            self.waiting.extend(pass.into_iter().map(|i| i as u32));
+            let pass = self.rng.permutation(self.prompts.len());
+            self.waiting.extend(pass.into_iter().map(|i| (self.prompts.start + i) as u32));
         }
         self.waiting.drain(..rows).collect()
     }

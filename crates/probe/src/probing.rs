@@ -134,10 +134,9 @@ fn another_prompts(target: &Tensor) -> Result<Tensor> {
 /// Trains a net on all prompts but the first `held_out`, and scores it on these: the squared error of each, divided by
 /// the variance of their targets.
 fn held_out_errors(states: &Tensor, target: &Tensor, held_out: usize, seed: u64) -> Result<Vec<f64>> {
-    let others = target.dim(0)? - held_out;
-    let net = Net::fit(&states.narrow(0, held_out, others)?, &target.narrow(0, held_out, others)?, seed)?;
+    let net = Net::fit(states, target, held_out, seed)?;
     let target = target.narrow(0, 0, held_out)?;
-    let errors = squared_distances(&net.read(&states.narrow(0, 0, held_out)?)?, &target)?;
+    let errors = squared_distances(&net.read(&states.narrow(1, 0, held_out)?)?, &target)?;
     let from_mean = squared_distances(&target, &target.mean_keepdim(0)?.broadcast_as(target.shape())?)?;
     let variance = from_mean.iter().sum::<f64>() / held_out as f64;
     Ok(errors.into_iter().map(|error| error / variance).collect())
@@ -163,10 +162,10 @@ impl<'a> Batches<'a> {
         Ok(Self(batches.collect::<Result<_>>()?))
     }
 
-    /// Runs one loop; the state after it is (prompts, tokens, width).
+    /// Runs one loop; the state after it is (tokens, prompts, width).
     fn next_state(&mut self) -> Result<Tensor> {
         let states = self.0.iter_mut().map(Looping::next_state).collect::<Result<Vec<_>>>()?;
-        Ok(Tensor::cat(&states, 0)?)
+        Ok(Tensor::cat(&states, 0)?.transpose(0, 1)?.contiguous()?)
     }
 }
 

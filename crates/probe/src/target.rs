@@ -32,7 +32,8 @@ impl Target {
             let target = self.of_one(Prompt { xs: &xs, ys, dims })?;
             Ok(target.into_iter().map(|v| v as f32).collect())
         };
-        let rows: Vec<Vec<f32>> = (0..prompts.prompts).into_par_iter().map(of_prompt).collect::<Result<_>>()?;
+        let rows: Vec<Vec<f32>> =
+            (0..prompts.prompts).into_par_iter().map(of_prompt).collect::<Result<_>>()?;
         Ok(Tensor::from_vec(rows.concat(), (prompts.prompts, dims), device)?)
     }
 

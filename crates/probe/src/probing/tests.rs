@@ -18,7 +18,10 @@ fn synthetic() -> (Tensor, Tensor) {
         }
     }
     let states = Tensor::from_vec(states, (prompts, tokens, width), &Device::Cpu).unwrap();
-    (states, Tensor::from_vec(targets, (prompts, dims), &Device::Cpu).unwrap())
+    (
+        states.transpose(0, 1).unwrap().contiguous().unwrap(),
+        Tensor::from_vec(targets, (prompts, dims), &Device::Cpu).unwrap(),
+    )
 }
 
 fn mean(errors: &[f64]) -> f64 {
