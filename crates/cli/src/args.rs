@@ -46,6 +46,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  looped eval runs/quickstart --loops 100 --prompts 1280 --json\n  looped eval runs/quickstart --suite ood --save"
     )]
     Eval(EvalArgs),
+    /// Read X^T y and the least-squares weights from a run's states after each loop, beside two controls
+    #[command(after_help = "Example:\n  looped probe runs/quickstart --save")]
+    Probe(ProbeArgs),
     /// Predict given prompts by each baseline
     #[command(
         after_help = "Example:\n  looped baselines --data prompts.safetensors --out baselines.safetensors"
@@ -152,6 +155,29 @@ pub(crate) struct EvalArgs {
     pub(crate) suite: Option<String>,
     /// Leave the suite's results in the run directory, with plots and in its report
     #[arg(long, requires = "suite")]
+    pub(crate) save: bool,
+    /// Print the results as JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    /// The run directory
+    pub(crate) run: PathBuf,
+    /// How often to loop [default: the experiment's]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) loops: Option<u32>,
+    /// How many prompts the probes are scored on; they are trained on 4 times as many others [default: the experiment's]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=10_000_000))]
+    pub(crate) prompts: Option<u32>,
+    /// The seed of prompts and probes [default: the experiment's]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Leave the results in the run directory, with plots and in its report
+    #[arg(long)]
     pub(crate) save: bool,
     /// Print the results as JSON instead of a table
     #[arg(long)]

@@ -60,6 +60,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Import(args) => commands::import::import(&args),
         Command::Predict(args) => commands::predict::predict(&args),
         Command::Eval(args) => commands::eval::eval(&args),
+        Command::Probe(args) => commands::probe::probe(&args),
         Command::Baselines(args) => commands::baselines::baselines(&args),
         Command::Compare(args) => commands::compare::compare(&args),
         Command::Sweep(args) => commands::sweep::sweep(&args),

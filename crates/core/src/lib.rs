@@ -30,7 +30,7 @@ pub use candle_core::{Device, Tensor};
 pub use config::{ModelConfig, ModelDims};
 pub use error::{Error, Result};
 pub use injector::{FirstN, Full, FusedInjection, Injector, Kept, LastN, LoopStep, NoInjection, Operation};
-pub use looped::{LoopPlan, LoopedModel};
+pub use looped::{LoopPlan, LoopedModel, Looping};
 pub use objective::Objective;
 pub use params::{Init, ParamStore, Params};
 pub use parts::{Kind, Part};

@@ -113,12 +113,36 @@ impl LoopedModel {
         loops: usize,
         mut each: impl FnMut(usize, &Tensor) -> Result<()>,
     ) -> Result<()> {
-        let mut unroll = Unroll::start(self, &self.frozen, &interleave(xs, ys)?)?;
+        let mut looping = self.looping(xs, ys)?;
         for index in 0..loops {
-            unroll.step()?;
-            each(index, &unroll.whole_state()?)?;
+            each(index, &looping.next_state()?)?;
         }
         Ok(())
+    }
+
+    /// The loops over one batch, without gradient, to be run one at a time.
+    ///
+    /// # Shapes
+    /// `xs` (batch, points, n_dims), `ys` (batch, points).
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    pub fn looping(&self, xs: &Tensor, ys: &Tensor) -> Result<Looping<'_>> {
+        Ok(Looping(Unroll::start(self, &self.frozen, &interleave(xs, ys)?)?))
+    }
+}
+
+/// A batch between two loops of a model.
+pub struct Looping<'a>(Unroll<'a>);
+
+impl Looping<'_> {
+    /// Runs one loop; the state after it is (batch, 2 points, width).
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    pub fn next_state(&mut self) -> Result<Tensor> {
+        self.0.step()?;
+        self.0.whole_state()
     }
 }
 

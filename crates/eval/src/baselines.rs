@@ -21,7 +21,7 @@ pub use averaging::Averaging;
 pub use boosting::Boosting;
 pub use knn::Knn;
 pub use lasso::Lasso;
-pub use least_squares::LeastSquares;
+pub use least_squares::{LeastSquares, least_squares_weights};
 pub use net::Net;
 pub use ridge::Ridge;
 pub use tree::Tree;

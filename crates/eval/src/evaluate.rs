@@ -39,7 +39,11 @@ impl EvalPlan {
         Self { prompts: 1280, points, dims, n_dims, loops, seed, resamples: 1000, chunk: LOT }
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Refuses sizes that can't work.
+    ///
+    /// # Errors
+    /// If a count is 0, or `dims` more than `n_dims`.
+    pub fn check(&self) -> Result<()> {
         let counts = [
             ("prompts", self.prompts),
             ("points", self.points),
@@ -60,10 +64,13 @@ impl EvalPlan {
         Ok(())
     }
 
-    /// Draws the prompts from `first` on, `count` or fewer at the end; `first` is a multiple of [`LOT`].
+    /// Draws the prompts from `first` on, `count` or fewer at the end; `first` is a multiple of 64.
     ///
     /// What is drawn depends on the seed and the position alone.
-    pub(crate) fn draw(&self, task: &dyn Task, first: usize, count: usize) -> Result<Prompts> {
+    ///
+    /// # Errors
+    /// If the task reads data that can't serve the plan.
+    pub fn draw(&self, task: &dyn Task, first: usize, count: usize) -> Result<Prompts> {
         let end = (first + count).min(self.prompts);
         let mut drawn =
             Prompts { xs: Vec::new(), ys: Vec::new(), prompts: 0, points: self.points, n_dims: self.n_dims };

@@ -44,6 +44,11 @@ impl Adam {
         Ok(Self { learning_rate, weight_decay, updates: 0, moments: moments.collect::<Result<_>>()? })
     }
 
+    /// The same with another learning rate from the next update on.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.learning_rate = learning_rate;
+    }
+
     /// Updates every parameter.
     ///
     /// # Errors

@@ -85,6 +85,12 @@ impl RunDir {
         self.path.join("eval_ood.json")
     }
 
+    /// What probes read from the states, where they were asked to.
+    #[must_use]
+    pub fn probing(&self) -> PathBuf {
+        self.path.join("probe.json")
+    }
+
     /// The folder of plots.
     #[must_use]
     pub fn plots(&self) -> PathBuf {

@@ -1,8 +1,10 @@
 //! `looped eval`: a run's scores on fresh prompts.
 
+use std::path::Path;
+
 use looped_core::Baseline;
 use looped_eval::EvalPlan;
-use looped_train::{RunDir, write_atomically};
+use looped_train::{RunDir, Trainer, write_atomically};
 use serde::Serialize;
 
 use crate::args::EvalArgs;
@@ -15,13 +17,7 @@ use crate::suites::out_of_distribution;
 
 pub(crate) fn eval(args: &EvalArgs) -> Outcome {
     let trainer = open_trained(&args.run, &args.device.device)?;
-    let default = plan_of(&trainer);
-    let plan = EvalPlan {
-        loops: args.loops.map_or(default.loops, |n| n as usize),
-        prompts: args.prompts.map_or(default.prompts, |n| n as usize),
-        seed: args.seed.unwrap_or(default.seed),
-        ..default
-    };
+    let plan = changed(plan_of(&trainer), args.loops, args.prompts, args.seed);
     let baselines = chosen(&args.baselines, copied(&trainer.experiment().evaluation.baselines)?)?;
     if args.suite.is_none() {
         let evaluation = score(&trainer, &plan, &baselines)?;
@@ -32,14 +28,32 @@ pub(crate) fn eval(args: &EvalArgs) -> Outcome {
     let found = out_of_distribution(&trainer, &plan, &baselines)?;
     if args.save {
         let run = RunDir::open(&args.run)?;
-        let json = serde_json::to_string_pretty(&found).map_err(Failure::failed)?;
-        write_atomically(&run.shifted_evaluation(), json.as_bytes())?;
-        // A run that isn't done has no report yet; the one it ends with will hold this.
-        if run.evaluation().exists() {
-            run_report::write(trainer.experiment(), &run)?;
-        }
+        save(&found, &run.shifted_evaluation(), &trainer, &run)?;
     }
     print(&found, args.json, || found.table())
+}
+
+/// A plan with what the command line says otherwise.
+pub(crate) fn changed(
+    plan: EvalPlan,
+    loops: Option<u32>,
+    prompts: Option<u32>,
+    seed: Option<u64>,
+) -> EvalPlan {
+    EvalPlan {
+        loops: loops.map_or(plan.loops, |n| n as usize),
+        prompts: prompts.map_or(plan.prompts, |n| n as usize),
+        seed: seed.unwrap_or(plan.seed),
+        ..plan
+    }
+}
+
+/// Leaves results in a run's directory and in its report.
+pub(crate) fn save(found: &impl Serialize, file: &Path, trainer: &Trainer, run: &RunDir) -> Outcome {
+    let json = serde_json::to_string_pretty(found).map_err(Failure::failed)?;
+    write_atomically(file, json.as_bytes())?;
+    // A run that isn't done has no report yet; the one it ends with will hold this.
+    if run.evaluation().exists() { run_report::write(trainer.experiment(), run) } else { Ok(()) }
 }
 
 /// Baselines are their own configs, and so can be read again.
@@ -47,7 +61,8 @@ fn copied(baselines: &[Box<dyn Baseline>]) -> Outcome<Vec<Box<dyn Baseline>>> {
     serde_json::to_value(baselines).and_then(serde_json::from_value).map_err(Failure::failed)
 }
 
-fn print(found: &impl Serialize, json: bool, table: impl Fn() -> String) -> Outcome {
+/// Prints results as JSON or as a table.
+pub(crate) fn print(found: &impl Serialize, json: bool, table: impl Fn() -> String) -> Outcome {
     if json {
         println!("{}", serde_json::to_string_pretty(found).map_err(Failure::failed)?);
     } else {

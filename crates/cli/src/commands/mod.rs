@@ -7,6 +7,7 @@ pub(crate) mod eval;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod predict;
+pub(crate) mod probe;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod schema;

@@ -47,7 +47,7 @@ fn title(evaluation: &Evaluation) -> String {
     evaluation.task.replace('_', " ")
 }
 
-fn band(curve: &looped_eval::Curve) -> Band {
+pub(super) fn band(curve: &looped_eval::Curve) -> Band {
     Band { mean: curve.mean.clone(), low: curve.low.clone(), high: curve.high.clone() }
 }
 

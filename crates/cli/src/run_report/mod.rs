@@ -1,6 +1,7 @@
 //! The report of one run, drawn from the files in its directory alone.
 
 mod figures;
+mod probes;
 
 use std::path::Path;
 
@@ -13,7 +14,10 @@ use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, Outcome};
 
-/// Draws the report again from what the run directory holds: `eval.json`, and `eval_ood.json` where it is there.
+pub(crate) use probes::table as probe_table;
+
+/// Draws the report again from what the run directory holds: `eval.json`, and `eval_ood.json` and `probe.json` where
+/// they are there.
 pub(crate) fn write(experiment: &Experiment, run: &RunDir) -> Outcome {
     let evaluation: Evaluation = read(&run.evaluation())?
         .ok_or_else(|| Failure::usage(format!("{} is not evaluated yet", run.path().display())))?;
@@ -21,6 +25,7 @@ pub(crate) fn write(experiment: &Experiment, run: &RunDir) -> Outcome {
     let mut sections = vec![results(experiment, &evaluation)];
     sections.extend(settling(experiment, &evaluation));
     sections.extend(read(&run.shifted_evaluation())?.map(|suite| shifts(&suite)));
+    sections.extend(read(&run.probing())?.map(|probing| probes::section(&probing)));
     sections.push(training(&metrics));
     sections.push(repeat(experiment)?);
     let report = Report { title: experiment.name.clone(), sections };

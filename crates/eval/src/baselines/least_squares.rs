@@ -33,6 +33,18 @@ impl Baseline for LeastSquares {
     }
 }
 
+/// The weights of least squares over all points of a prompt; of minimum norm where the points leave a choice.
+///
+/// # Errors
+/// If the singular values can't be found.
+pub fn least_squares_weights(prompt: Prompt<'_>) -> Result<Vec<f64>> {
+    let mut seen = Triangle::new(prompt.dims);
+    prompt.xs.chunks_exact(prompt.dims).zip(prompt.ys).for_each(|(x, &y)| seen.add(x, y));
+    let mut w = minimum_norm(&seen)?;
+    w.resize(prompt.dims, 0.0);
+    Ok(w)
+}
+
 /// The shortest w among those that minimise |Rw - z|: V S^+ U^T z; empty, which stands for 0, if every x was 0.
 fn minimum_norm(seen: &Triangle) -> Result<Vec<f64>> {
     let rows = seen.rows();

@@ -1,0 +1,39 @@
+//! `looped probe`: what a run's states hold after each loop.
+
+use std::sync::Arc;
+
+use looped_train::{Model, RunDir};
+
+use crate::args::ProbeArgs;
+use crate::commands::eval::{changed, print, save};
+use crate::commands::resume::open_trained;
+use crate::failure::{Failure, Outcome};
+use crate::finish::plan_of;
+use crate::run_report::probe_table;
+
+pub(crate) fn probe(args: &ProbeArgs) -> Outcome {
+    if !RunDir::open(&args.run)?.checkpoints().exist() {
+        let run = args.run.display();
+        return Err(Failure::usage(format!(
+            "{run} has no checkpoint to probe: it was stopped before its first; go on with `looped resume {run}`"
+        )));
+    }
+    let trainer = open_trained(&args.run, &args.device.device)?;
+    let plan = changed(plan_of(&trainer), args.loops, args.prompts, args.seed);
+    let (model, experiment) = (trainer.model(), trainer.experiment());
+    let device = model.parameters().device();
+    // Drawn afresh, even where the run began with published weights.
+    let untrained = Model::new(Arc::clone(&experiment.model), experiment.seed, device)?;
+    let found =
+        looped_probe::probe(model.looped(), untrained.looped(), device, experiment.task.as_ref(), &plan)
+            .map_err(|error| match error {
+                // What the numbers on the command line, or the experiment's, don't allow.
+                looped_core::Error::Data(_) => Failure::usage(error),
+                error => error.into(),
+            })?;
+    if args.save {
+        let run = RunDir::open(&args.run)?;
+        save(&found, &run.probing(), &trainer, &run)?;
+    }
+    print(&found, args.json, || probe_table(&found))
+}

@@ -1,0 +1,173 @@
+//! A model probed after every loop, beside the controls.
+
+use candle_core::{Device, Tensor};
+use looped_core::{Error, LoopedModel, Looping, Prompts, Result, Task};
+use looped_eval::{Curve, EvalPlan, Scores};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::net::Net;
+use crate::target::{Target, squared_distances};
+
+/// The nets are trained on so many times the prompts that they are scored on.
+pub const TRAINED_ON: usize = 4;
+
+/// Fewest prompts a coordinate of the target that nets are scored on.
+const FEWEST: usize = 4;
+
+/// What probes read: the contents of `probe.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probing {
+    /// The task's `type`.
+    pub task: String,
+    /// How many prompts the probes were scored on, and the intervals drawn from.
+    pub prompts: usize,
+    /// How many others they were trained on.
+    pub trained_on: usize,
+    /// What prompts, nets and resamples were drawn from.
+    pub seed: u64,
+    /// Points in each prompt.
+    pub points: usize,
+    /// Coordinates of x in use, and of what is read.
+    pub dims: usize,
+    /// Loops of the model.
+    pub loops: usize,
+    /// How well X^T y was read.
+    pub xty: Readings,
+    /// How well the weights of least squares were read.
+    pub least_squares: Readings,
+}
+
+impl Probing {
+    /// Each target with its readings.
+    #[must_use]
+    pub fn readings(&self) -> [(Target, &Readings); 2] {
+        [(Target::Xty, &self.xty), (Target::LeastSquares, &self.least_squares)]
+    }
+}
+
+/// Squared error divided by the target's variance, so that 1 is what its mean would have; entry l is after loop l + 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Readings {
+    /// From the model's states.
+    pub model: Curve,
+    /// From the states of the same model before its first step.
+    pub untrained: Curve,
+    /// From the model's states, the target being another prompt's.
+    pub shuffled: Curve,
+}
+
+/// Probes `model` after each of the plan's loops. `untrained` is the same model before its first step; the probes are
+/// scored on the prompts that [`looped_eval::evaluate`] scores a model on, and trained on the ones that come after.
+///
+/// # Errors
+/// If the plan can't work: see [`EvalPlan::check`]; prompts with fewer points than coordinates don't tell the weights,
+/// and a few prompts don't tell a net. If drawing prompts or a tensor operation fails.
+pub fn probe(
+    model: &LoopedModel,
+    untrained: &LoopedModel,
+    device: &Device,
+    task: &dyn Task,
+    plan: &EvalPlan,
+) -> Result<Probing> {
+    check(plan)?;
+    let trained_on = TRAINED_ON * plan.prompts;
+    let all = EvalPlan { prompts: plan.prompts + trained_on, ..plan.clone() };
+    let prompts = all.draw(task, 0, all.prompts)?;
+    let [xty, least_squares] = [Target::Xty, Target::LeastSquares].map(|target| {
+        let target = target.standardised(&target.of(&prompts, plan.dims, device)?)?;
+        Ok::<_, Error>((another_prompts(&target)?, target))
+    });
+    let (xty, least_squares) = (xty?, least_squares?);
+
+    let mut model = Batches::start(model, &prompts, plan.chunk, device)?;
+    let mut blank = Batches::start(untrained, &prompts, plan.chunk, device)?;
+    // For each target and kind of reading, the errors of each loop.
+    let mut errors: [Vec<Vec<f64>>; 6] = Default::default();
+    for _ in 0..plan.loops {
+        let (states, blank) = (model.next_state()?, blank.next_state()?);
+        let of_target = |(other, own)| [(&states, own), (&blank, own), (&states, other)];
+        let nets = [&xty, &least_squares].map(|(other, own)| of_target((other, own))).concat();
+        let read = |(states, target)| held_out_errors(states, target, plan.prompts, plan.seed);
+        let found: Vec<Vec<f64>> = nets.into_par_iter().map(read).collect::<Result<_>>()?;
+        errors.iter_mut().zip(found).for_each(|(errors, found)| errors.push(found));
+    }
+    let [x1, x2, x3, w1, w2, w3] = errors.map(|errors| curve(&errors, plan));
+    Ok(Probing {
+        task: task.typetag_name().into(),
+        prompts: plan.prompts,
+        trained_on,
+        seed: plan.seed,
+        points: plan.points,
+        dims: plan.dims,
+        loops: plan.loops,
+        xty: Readings { model: x1, untrained: x2, shuffled: x3 },
+        least_squares: Readings { model: w1, untrained: w2, shuffled: w3 },
+    })
+}
+
+fn check(plan: &EvalPlan) -> Result<()> {
+    plan.check()?;
+    let EvalPlan { prompts, points, dims, .. } = *plan;
+    if points < dims {
+        return Err(Error::Data(format!(
+            "probing: prompts of {points} points don't tell the {dims} weights of least squares; it takes at least as many points as dims"
+        )));
+    }
+    if prompts < FEWEST * dims {
+        return Err(Error::Data(format!(
+            "probing: {prompts} prompts are too few to score the reading of {dims} coordinates; it takes at least {}",
+            FEWEST * dims
+        )));
+    }
+    Ok(())
+}
+
+/// Each prompt's target given to another prompt, half the prompts away.
+fn another_prompts(target: &Tensor) -> Result<Tensor> {
+    let count = target.dim(0)?;
+    let half = count / 2;
+    Ok(Tensor::cat(&[target.narrow(0, half, count - half)?, target.narrow(0, 0, half)?], 0)?)
+}
+
+/// Trains a net on all prompts but the first `held_out`, and scores it on these: the squared error of each, divided by
+/// the variance of their targets.
+fn held_out_errors(states: &Tensor, target: &Tensor, held_out: usize, seed: u64) -> Result<Vec<f64>> {
+    let net = Net::fit(states, target, held_out, seed)?;
+    let target = target.narrow(0, 0, held_out)?;
+    let errors = squared_distances(&net.read(&states.narrow(1, 0, held_out)?)?, &target)?;
+    let from_mean = squared_distances(&target, &target.mean_keepdim(0)?.broadcast_as(target.shape())?)?;
+    let variance = from_mean.iter().sum::<f64>() / held_out as f64;
+    Ok(errors.into_iter().map(|error| error / variance).collect())
+}
+
+/// The curve of the errors of each loop and prompt.
+fn curve(errors: &[Vec<f64>], plan: &EvalPlan) -> Curve {
+    let mut scores = Scores::new(plan.loops);
+    (0..plan.prompts).for_each(|i| scores.push(errors.iter().map(|of_loop| of_loop[i])));
+    scores.curve(plan.resamples, plan.seed)
+}
+
+/// All prompts in the loops of a model, so many at a time: only the states of one loop are kept.
+struct Batches<'a>(Vec<Looping<'a>>);
+
+impl<'a> Batches<'a> {
+    fn start(model: &'a LoopedModel, prompts: &Prompts, at_once: usize, device: &Device) -> Result<Self> {
+        let batches = (0..prompts.prompts).step_by(at_once).map(|first| {
+            let batch = prompts.slice(first..(first + at_once).min(prompts.prompts));
+            let (xs, ys) = batch.to_tensors(device)?;
+            model.looping(&xs, &ys)
+        });
+        Ok(Self(batches.collect::<Result<_>>()?))
+    }
+
+    /// Runs one loop; the state after it is (tokens, prompts, width).
+    fn next_state(&mut self) -> Result<Tensor> {
+        let states = self.0.iter_mut().map(Looping::next_state).collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&states, 0)?.transpose(0, 1)?.contiguous()?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

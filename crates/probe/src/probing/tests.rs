@@ -1,0 +1,62 @@
+use super::*;
+use looped_core::Rng;
+
+/// Held-out prompts of the synthetic states.
+const HELD_OUT: usize = 200;
+
+/// 1000 states (6 tokens, width 8) of noise, whose fifth token holds a linear function of the target; and the target
+/// (3 coordinates).
+fn synthetic() -> (Tensor, Tensor) {
+    let (prompts, tokens, width, dims) = (1000, 6, 8, 3);
+    let mut rng = Rng::stream(4, "synthetic", 0);
+    let map = rng.normals(width * dims);
+    let targets = rng.normals(prompts * dims);
+    let mut states = rng.normals(prompts * tokens * width);
+    for (state, target) in states.chunks_mut(tokens * width).zip(targets.chunks(dims)) {
+        for (i, value) in state[4 * width..5 * width].iter_mut().enumerate() {
+            *value = (0..dims).map(|j| map[i * dims + j] * target[j]).sum();
+        }
+    }
+    let states = Tensor::from_vec(states, (prompts, tokens, width), &Device::Cpu).unwrap();
+    (
+        states.transpose(0, 1).unwrap().contiguous().unwrap(),
+        Tensor::from_vec(targets, (prompts, dims), &Device::Cpu).unwrap(),
+    )
+}
+
+fn mean(errors: &[f64]) -> f64 {
+    errors.iter().sum::<f64>() / errors.len() as f64
+}
+
+#[test]
+fn what_one_token_holds_is_found_and_read() -> Result<()> {
+    let (states, target) = synthetic();
+    let errors = held_out_errors(&states, &target, HELD_OUT, 0)?;
+    assert!(mean(&errors) < 0.05, "{}", mean(&errors));
+    assert_eq!(errors, held_out_errors(&states, &target, HELD_OUT, 0)?, "the same bits again");
+    Ok(())
+}
+
+#[test]
+fn what_belongs_to_another_prompt_is_not() -> Result<()> {
+    let (states, target) = synthetic();
+    let error = mean(&held_out_errors(&states, &another_prompts(&target)?, HELD_OUT, 0)?);
+    assert!(error >= 0.9, "{error}");
+    Ok(())
+}
+
+#[test]
+fn another_prompts_target_is_never_ones_own() -> Result<()> {
+    let target = Tensor::arange(0f32, 5.0, &Device::Cpu)?.reshape((5, 1))?;
+    assert_eq!(another_prompts(&target)?.flatten_all()?.to_vec1::<f32>()?, [2.0, 3.0, 4.0, 0.0, 1.0]);
+    Ok(())
+}
+
+#[test]
+fn sizes_that_tell_nothing_are_refused() {
+    let plan = |points, prompts| EvalPlan { prompts, ..EvalPlan::new(points, 5, 5, 2, 0) };
+    let refused = |plan| check(&plan).unwrap_err().to_string();
+    assert!(refused(plan(4, 100)).contains("4 points don't tell the 5 weights"));
+    assert!(refused(plan(5, 19)).contains("19 prompts are too few"), "{}", refused(plan(5, 19)));
+    assert!(check(&plan(5, 20)).is_ok());
+}
