@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks every file in experiments/, and takes a few real steps of each at a cut size.
+# Checks every file in experiments/, a sweep's with all its runs, and takes a few real steps of each experiment at a cut size.
 #
 #   scripts/try-experiments.sh
 set -euo pipefail
@@ -16,8 +16,11 @@ cut=(training.train_steps=3 training.batch_size=4 evaluation.prompts=8 model.n_e
   training.curriculum.dims='{ start = 3, end = 4, inc = 1, interval = 1 }')
 
 for file in $(git ls-files 'experiments/*.toml'); do
-  if grep -q '^base *=' "$file"; then continue; fi # a sweep
   "$looped" check "$file" > "$out/config.toml"
+  if grep -q '^base *=' "$file"; then # a sweep
+    printf '%-44s %s\n' "$file" "$(grep '^# runs' "$out/config.toml")"
+    continue
+  fi
   "$looped" run "$file" "${cut[@]}" --out "$out/run" > "$out/table.txt" 2> "$out/log.txt" || { cat "$out/log.txt"; exit 1; }
   printf '%-44s %s\n' "$file" "$(grep '^# parameters' "$out/config.toml")"
   rm -rf "$out/run"

@@ -22,8 +22,10 @@ pub(crate) enum Command {
     /// Go on with a run from its newest good checkpoint, to the same bits as if it had never stopped
     #[command(after_help = "Example:\n  looped resume runs/quickstart")]
     Resume(ResumeArgs),
-    /// Validate an experiment; print its resolved config and what it will cost
-    #[command(after_help = "Example:\n  looped check experiments/paper/linear_looped.toml model.n_layer=12")]
+    /// Validate an experiment, or every run of a sweep; print what it will cost, and an experiment's resolved config
+    #[command(
+        after_help = "Examples:\n  looped check experiments/paper/linear_looped.toml model.n_layer=12\n  looped check experiments/study/a_last_n.toml"
+    )]
     Check(ExperimentArgs),
     /// List the blocks, injectors, tasks and baselines that a config can name
     #[command(after_help = "Example:\n  looped list tasks")]

@@ -119,6 +119,49 @@ fn a_half_done_sweep_goes_on_to_the_same_runs() {
 }
 
 #[test]
+fn seeds_and_variants_that_are_added_are_all_that_runs() {
+    let place = place(VARIANTS);
+    place.looped(&["sweep", "sweep.toml", "--out", "out"]).ok();
+    let kept = common::results(&place.path("out/runs/last-4-seed1"));
+    let more = VARIANTS.replace("[0, 1]", "[0, 1, 2]")
+        + "[[variant]]\nname = \"two blocks\"\nset = { \"model.n_layer\" = 2 }\n";
+    fs::write(place.path("sweep.toml"), more).unwrap();
+    let again = place.looped(&["sweep", "sweep.toml", "--out", "out"]).ok();
+    assert!(again.stderr.contains("4 of 9 runs are finished already"), "{}", again.stderr);
+    assert_eq!(again.stderr.matches(": starts").count(), 5, "{}", again.stderr);
+    assert!(kept == common::results(&place.path("out/runs/last-4-seed1")));
+    let comparison = comparison(&place, "out");
+    assert_eq!(names(&comparison), ["all tokens", "last 4", "two blocks"]);
+    for variant in comparison["variants"].as_array().unwrap() {
+        assert_eq!(variant["seeds"], serde_json::json!([0, 1, 2]));
+    }
+}
+
+#[test]
+fn a_sweep_is_checked_without_a_run() {
+    let place = place(AXES);
+    let checked = place.looped(&["check", "sweep.toml", "training.train_steps=2"]).ok();
+    for part in ["n_layer=2, injector=last_n n=4", "parameters", "# runs: 8, each variant with 2 seeds"] {
+        assert!(checked.stdout.contains(part), "{part} in {}", checked.stdout);
+    }
+    // The sum is that of each variant with each seed.
+    let number = |text: &str| text.parse::<f64>().unwrap();
+    let of_runs: f64 = checked
+        .stdout
+        .lines()
+        .skip(2)
+        .take(4)
+        .map(|line| {
+            let columns: Vec<&str> = line.split("  ").filter(|cell| !cell.is_empty()).collect();
+            2.0 * number(columns[2].trim())
+        })
+        .sum();
+    let sum = checked.stdout.lines().find_map(|line| line.strip_prefix("# FLOPs of all runs: ")).unwrap();
+    assert!((number(sum) / of_runs - 1.0).abs() < 1e-2, "{}", checked.stdout);
+    assert!(!place.path("runs").exists() && !place.path("out").exists());
+}
+
+#[test]
 fn a_failed_run_stops_no_other_and_is_told_at_the_end() {
     let place = place(&VARIANTS.replace("set = {", "set = { \"model.pretrained_path\" = \"gone.pt\","));
     let swept = place.looped(&["sweep", "sweep.toml", "--out", "out"]);
@@ -183,6 +226,7 @@ fn slips_of_the_pen_are_told_before_anything_runs() {
         let place = place(&VARIANTS.replace(from, to));
         place.looped(&["sweep", "sweep.toml", "--out", "out"]).fails(2, parts);
         assert!(!place.path("out").exists(), "{to}: a folder was made");
+        place.looped(&["check", "sweep.toml"]).fails(2, parts);
     }
     let place = place(&AXES.replace("[1, 2]", "[]").replace("n = 4 }", "m = 4 }"));
     place

@@ -22,6 +22,12 @@ pub(crate) struct SweepFile {
 }
 
 impl SweepFile {
+    /// Whether a file is a sweep rather than an experiment: only a sweep has a base, or seeds.
+    pub(crate) fn is_at(path: &Path) -> bool {
+        let table = std::fs::read_to_string(path).ok().and_then(|text| toml::from_str::<Table>(&text).ok());
+        table.is_some_and(|table| table.contains_key("base") || table.contains_key("seeds"))
+    }
+
     /// Reads a file; everything that is wrong with it is told at once.
     pub(crate) fn read(path: &Path) -> Outcome<Self> {
         let shown = path.display();

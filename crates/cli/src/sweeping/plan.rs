@@ -27,6 +27,7 @@ pub(crate) struct Planned {
     pub(crate) log: PathBuf,
     /// What makes it of the base.
     pub(crate) overrides: Vec<String>,
+    pub(crate) experiment: Experiment,
     pub(crate) state: State,
 }
 
@@ -50,27 +51,28 @@ impl Plan {
             let name = variant.name.as_ref().unwrap_or(&base.experiment.name);
             for &seed in &file.seeds {
                 let stem = format!("{}-seed{seed}", slug(name));
-                let mut run = Planned {
-                    label: format!("{name}, seed {seed}"),
-                    folder: out.join("runs").join(&stem),
-                    log: out.join("logs").join(format!("{stem}.log")),
-                    overrides: all_overrides(overrides, variant, seed),
-                    state: State::New,
-                };
-                if let Some(other) = runs.iter().find(|other| other.folder == run.folder) {
-                    let (label, other) = (&run.label, &other.label);
-                    let message = format!("{label} and {other} would share the folder {stem}; rename one");
+                let (label, folder) = (format!("{name}, seed {seed}"), out.join("runs").join(&stem));
+                if let Some(other) = runs.iter().find(|other| other.folder == folder) {
+                    let message =
+                        format!("{label} and {} would share the folder {stem}; rename one", other.label);
                     problems.push(format!("{}: {}: {message}", file.path.display(), variant.place));
                     continue;
                 }
-                match looped_config::load(&file.base, &run.overrides) {
-                    Err(error) => problems.push(placed(error, file, variant)),
-                    Ok(loaded) => match state(&run.folder, &loaded.experiment) {
-                        Ok(state) => run.state = state,
-                        Err(problem) => problems.push(problem),
-                    },
+                let overrides = all_overrides(overrides, variant, seed);
+                let experiment = match looped_config::load(&file.base, &overrides) {
+                    Ok(loaded) => loaded.experiment,
+                    Err(error) => {
+                        problems.push(placed(error, file, variant));
+                        continue;
+                    }
+                };
+                match state(&folder, &experiment) {
+                    Ok(state) => {
+                        let log = out.join("logs").join(format!("{stem}.log"));
+                        runs.push(Planned { label, folder, log, overrides, experiment, state });
+                    }
+                    Err(problem) => problems.push(problem),
                 }
-                runs.push(run);
             }
         }
         // A mistake in the base of a grid would be told once for each of its points.
