@@ -17,6 +17,7 @@ mod finish;
 mod plugins;
 mod progress;
 mod run_report;
+mod scaffold;
 mod shell;
 mod stop;
 mod suites;
@@ -63,6 +64,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Baselines(args) => commands::baselines::baselines(&args),
         Command::Compare(args) => commands::compare::compare(&args),
         Command::Sweep(args) => commands::sweep::sweep(&args),
+        Command::New(args) => commands::new::new(&args),
     }
 }
 
