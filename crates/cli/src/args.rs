@@ -64,6 +64,9 @@ pub(crate) enum Command {
         after_help = "Example:\n  looped sweep experiments/study/a_last_n.toml training.threads=1 --out runs/last_n --jobs 2"
     )]
     Sweep(SweepArgs),
+    /// Write a crate with a block, injector, task or baseline of your own, its tests, and a `looped` that knows it
+    #[command(after_help = "Example:\n  looped new block moving_mean --out ../moving_mean")]
+    New(NewArgs),
 }
 
 #[derive(Debug, Args)]
@@ -226,4 +229,19 @@ pub(crate) struct SweepArgs {
     pub(crate) jobs: u32,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// What to write: block, injector, task or baseline
+    #[arg(value_parser = ["block", "injector", "task", "baseline"], hide_possible_values = true)]
+    pub(crate) kind: String,
+    /// Its name in `type = "..."`, as in moving_mean; also the crate's
+    pub(crate) name: String,
+    /// The folder to make [default: NAME]
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// A checkout of looped, that the crate will depend on by path [default: the one this program was built from]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) looped: Option<PathBuf>,
 }

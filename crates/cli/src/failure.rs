@@ -37,7 +37,7 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 impl From<looped_train::TrainError> for Failure {
     fn from(error: looped_train::TrainError) -> Self {
         match error {
-            looped_train::TrainError::Refused(_) => Self::usage(error),
+            looped_train::TrainError::Refused(_) | looped_train::TrainError::Config(_) => Self::usage(error),
             _ => Self::failed(error),
         }
     }

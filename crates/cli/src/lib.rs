@@ -19,6 +19,7 @@ mod never_panics;
 mod plugins;
 mod progress;
 mod run_report;
+mod scaffold;
 mod shell;
 mod stop;
 mod suites;
@@ -66,6 +67,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Baselines(args) => commands::baselines::baselines(&args),
         Command::Compare(args) => commands::compare::compare(&args),
         Command::Sweep(args) => commands::sweep::sweep(&args),
+        Command::New(args) => commands::new::new(&args),
     }
 }
 

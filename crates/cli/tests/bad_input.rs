@@ -75,7 +75,7 @@ fn arguments() {
     }
     place.looped(&["list", "cakes"]).fails(2, &["cakes", "blocks"]);
     for command in
-        ["run", "resume", "check", "list", "schema", "import", "predict", "eval", "probe", "baselines"]
+        ["run", "resume", "check", "list", "schema", "import", "predict", "eval", "probe", "baselines", "new"]
     {
         let help = place.looped(&[command, "--help"]).ok();
         let shows = |heading: &str| help.stdout.contains(&format!("{heading}\n  looped {command} "));

@@ -44,8 +44,14 @@ impl Adam {
         Ok(Self { learning_rate, weight_decay, updates: 0, moments: moments.collect::<Result<_>>()? })
     }
 
-    /// The same with another learning rate from the next update on.
-    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+    /// The learning rate of the next update.
+    #[must_use]
+    pub const fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    /// Sets the learning rate from the next update on.
+    pub const fn set_learning_rate(&mut self, learning_rate: f64) {
         self.learning_rate = learning_rate;
     }
 

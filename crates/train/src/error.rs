@@ -8,6 +8,9 @@ pub enum TrainError {
     /// The model or its data.
     #[error(transparent)]
     Core(#[from] looped_core::Error),
+    /// A run's own config.
+    #[error(transparent)]
+    Config(#[from] looped_config::ConfigError),
     /// A tensor operation outside the model.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),

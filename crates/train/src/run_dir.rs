@@ -8,7 +8,8 @@ use crate::error::At;
 use crate::files::write_atomically;
 use crate::{Result, TrainError};
 
-const CONFIG: &str = "config.toml";
+/// The file of a run's resolved config.
+pub(crate) const CONFIG: &str = "config.toml";
 
 /// A run's directory, held by this process alone.
 #[derive(Debug)]

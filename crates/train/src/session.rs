@@ -69,7 +69,7 @@ pub fn train(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -
                 step: report.step,
                 loss: report.loss,
                 stage: report.stage,
-                learning_rate: training.learning_rate,
+                learning_rate: trainer.learning_rate(),
                 grad_norm: report.grad_norm,
                 steps_per_second: (done - since_step) as f64 / seconds.max(1e-9),
                 validation_loss: if validate { Some(trainer.validation_loss(report.stage)?) } else { None },

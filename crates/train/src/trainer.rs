@@ -74,13 +74,34 @@ impl Trainer {
         self.step >= self.experiment.training.train_steps
     }
 
-    /// Runs one step on a fresh batch.
+    /// The learning rate of the next step: the experiment's, unless set.
+    #[must_use]
+    pub fn learning_rate(&self) -> f64 {
+        self.adam.learning_rate()
+    }
+
+    /// Sets the learning rate from the next step on, for a schedule of one's own.
+    ///
+    /// A checkpoint doesn't hold it: who resumes sets it again, from [`Trainer::steps_done`].
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.adam.set_learning_rate(learning_rate);
+    }
+
+    /// Runs one step on a fresh batch, at the curriculum's stage.
     ///
     /// # Errors
     /// If prompts can't be had, memory runs out, or the loss or gradient isn't finite; then no parameter has changed.
     pub fn step(&mut self) -> Result<StepReport> {
+        self.step_at(self.experiment.training.curriculum.at(self.step))
+    }
+
+    /// [`Trainer::step`] at a stage of the caller's, for a curriculum of one's own.
+    ///
+    /// # Errors
+    /// If the model hasn't room for the stage, and as [`Trainer::step`].
+    pub fn step_at(&mut self, stage: Stage) -> Result<StepReport> {
+        self.refuse_unless_it_fits(stage)?;
         let training = &self.experiment.training;
-        let stage = training.curriculum.at(self.step);
         let prompts = self.prompts(stage, training.batch_size, Split::Train)?;
         let (loss, mut gradients) = self.model.loss_and_gradients(&prompts, self.plan(stage))?;
         let grad_norm = global_norm(&gradients)?;
@@ -141,6 +162,21 @@ impl Trainer {
         self.model.load(&checkpoint.model)?;
         self.adam.restore(&checkpoint.optimizer, checkpoint.state.optimizer_updates)?;
         self.step = checkpoint.state.step;
+        Ok(())
+    }
+
+    fn refuse_unless_it_fits(&self, stage: Stage) -> Result<()> {
+        let model = &self.experiment.model;
+        for (what, value, most) in [
+            ("dims", stage.dims, model.n_dims),
+            ("points", stage.points, model.n_positions),
+            ("loops", stage.loops, usize::MAX),
+        ] {
+            if value == 0 || value > most {
+                let message = format!("step {}: {what} is {value}; allowed: 1 to {most}", self.step);
+                return Err(TrainError::Refused(message));
+            }
+        }
         Ok(())
     }
 

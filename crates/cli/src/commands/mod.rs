@@ -6,6 +6,7 @@ pub(crate) mod compare;
 pub(crate) mod eval;
 pub(crate) mod import;
 pub(crate) mod list;
+pub(crate) mod new;
 pub(crate) mod predict;
 pub(crate) mod probe;
 pub(crate) mod resume;

@@ -1,0 +1,86 @@
+//! The files of a new crate.
+
+use looped_core::Kind;
+
+use crate::scaffold::{Home, Name};
+
+/// The part itself: `src/lib.rs`, not yet renamed.
+pub(crate) const fn source(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Block => include_str!("../../templates/block.rs"),
+        Kind::Injector => include_str!("../../templates/injector.rs"),
+        Kind::Task => include_str!("../../templates/task.rs"),
+        Kind::Baseline => include_str!("../../templates/baseline.rs"),
+    }
+}
+
+const fn checks(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Block => include_str!("../../templates/block_checks.rs"),
+        Kind::Injector => include_str!("../../templates/injector_checks.rs"),
+        Kind::Task => include_str!("../../templates/task_checks.rs"),
+        Kind::Baseline => include_str!("../../templates/baseline_checks.rs"),
+    }
+}
+
+const EXPERIMENT: &str = include_str!("../../templates/experiment.toml");
+
+/// What an experiment of built-in parts says where the new part comes in, and what it says with it.
+const fn place(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Block => ("type = \"transformer\"\nn_head = 2", "type = \"part_name\"\nexpansion = 2"),
+        Kind::Injector => ("type = \"full\"", "type = \"part_name\"\nevery = 2"),
+        Kind::Task => ("type = \"linear_regression\"", "type = \"part_name\"\nslope = 0.5"),
+        Kind::Baseline => {
+            ("{ type = \"averaging\" }]", "{ type = \"averaging\" }, { type = \"part_name\", rate = 0.5 }]")
+        }
+    }
+}
+
+/// Path and contents of every file.
+pub(crate) fn files(kind: Kind, name: &Name, home: &Home) -> Vec<(String, String)> {
+    let (without, with) = place(kind);
+    let path = home.path.to_string_lossy();
+    // In a TOML string, a Windows path's backslashes and a quote are escaped.
+    let path = path.replace('\\', "\\\\").replace('"', "\\\"");
+    let fill = |template: &str| {
+        template
+            .replace("part_name", name.tag())
+            .replace("PartName", &name.type_name())
+            .replace("part_kind", kind.name())
+            .replace("LOOPED", &path)
+    };
+    [
+        ("Cargo.toml", fill(include_str!("../../templates/manifest.toml"))),
+        ("Cargo.lock", home.lock.clone()),
+        (".gitignore", "/target\n/runs\n".to_owned()),
+        ("README.md", fill(include_str!("../../templates/README.md"))),
+        ("src/lib.rs", fill(source(kind))),
+        ("src/main.rs", fill(include_str!("../../templates/main.rs"))),
+        ("tests/checks.rs", fill(checks(kind))),
+        (&format!("experiments/{}.toml", name.tag()), fill(&EXPERIMENT.replacen(without, with, 1))),
+    ]
+    .map(|(path, contents)| (path.to_owned(), contents))
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_placeholder_is_filled_and_every_experiment_names_the_part() {
+        let home = Home { path: "/far/away".into(), lock: String::new() };
+        for kind in Kind::ALL {
+            let name = Name::new("moving_thing", kind, &[]).expect("a name");
+            let files = files(kind, &name, &home);
+            for (path, contents) in &files {
+                for placeholder in ["part_name", "PartName", "part_kind", "LOOPED"] {
+                    assert!(!contents.contains(placeholder), "{path}: {placeholder}");
+                }
+            }
+            let experiment = &files.last().expect("files").1;
+            assert!(experiment.contains("type = \"moving_thing\""), "{experiment}");
+        }
+    }
+}

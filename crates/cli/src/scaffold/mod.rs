@@ -1,0 +1,12 @@
+//! `looped new`: a crate with a part of one's own, from the templates in `templates/`.
+//!
+//! Templates are real files with placeholders that are Rust names themselves: `part_name` and `PartName` for the part,
+//! `part_kind` for its kind, `LOOPED` for the folder of looped's workspace.
+
+mod files;
+mod home;
+mod name;
+
+pub(crate) use files::files;
+pub(crate) use home::Home;
+pub(crate) use name::Name;

@@ -1,0 +1,119 @@
+//! What a program may rely on beyond results: threads, and the small ways in that a loop of one's own takes.
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
+
+use std::fs;
+use std::sync::Arc;
+
+use looped::config::ConfigError;
+use looped::prelude::*;
+use looped::train::{Checkpoint, Opened, RunDir, TrainError, train};
+use looped::{Baseline, Block, BlockConfig, Error, Injector, Kind, LoopedModel, ParamStore, Part};
+
+const QUICKSTART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/quickstart.toml");
+
+fn experiment(settings: &[&str]) -> Experiment {
+    let small = ["training.batch_size=4", "training.train_steps=6", "training.threads=1"];
+    let settings: Vec<String> = small.iter().chain(settings).map(ToString::to_string).collect();
+    looped::config::load(QUICKSTART, &settings).unwrap().experiment
+}
+
+fn trainer(settings: &[&str]) -> Trainer {
+    Trainer::new(Arc::new(experiment(settings)), &Device::Cpu).unwrap()
+}
+
+/// Compiles or doesn't.
+#[test]
+fn what_is_built_may_go_to_another_thread_and_be_shared() {
+    fn shared<T: Send + Sync + ?Sized>() {}
+    shared::<Experiment>();
+    shared::<Trainer>();
+    shared::<Model>();
+    shared::<LoopedModel>();
+    shared::<ParamStore>();
+    shared::<Adam>();
+    shared::<Checkpoint>();
+    shared::<Opened>();
+    shared::<RunDir>();
+    shared::<Evaluation>();
+    shared::<Prompts>();
+    shared::<Predictions>();
+    shared::<Rng>();
+    shared::<Box<dyn Block>>();
+    shared::<Box<dyn BlockConfig>>();
+    shared::<Box<dyn Injector>>();
+    shared::<Box<dyn Task>>();
+    shared::<Box<dyn Baseline>>();
+
+    fn error<T: std::error::Error + Send + Sync + 'static>() {}
+    error::<Error>();
+    error::<ConfigError>();
+    error::<TrainError>();
+    error::<looped::weights::Error>();
+}
+
+#[test]
+fn one_dependency_links_the_built_in_parts() {
+    for (kind, tag) in [
+        (Kind::Block, "transformer"),
+        (Kind::Injector, "last_n"),
+        (Kind::Task, "sparse_linear_regression"),
+        (Kind::Baseline, "least_squares"),
+    ] {
+        assert!(Part::find(kind, tag).is_some(), "{tag}");
+    }
+}
+
+#[test]
+fn a_schedule_of_ones_own_that_copies_the_experiments_gives_the_same_bits() {
+    let (mut usual, mut own) =
+        (trainer(&["training.learning_rate=3e-4"]), trainer(&["training.learning_rate=1.0"]));
+    while !usual.is_done() {
+        own.set_learning_rate(3e-4);
+        let stage = own.experiment().training.curriculum.at(own.steps_done());
+        assert_eq!(own.step_at(stage).unwrap(), usual.step().unwrap());
+    }
+    assert_eq!(own.learning_rate(), 3e-4);
+    let values = |trainer: &Trainer| looped::train::encode(&trainer.model().values()).unwrap();
+    assert!(values(&own) == values(&usual));
+}
+
+#[test]
+fn a_stage_that_the_model_has_no_room_for_is_refused_and_changes_nothing() {
+    let mut trainer = trainer(&[]);
+    let good = Stage { dims: 5, points: 11, loops: 2 };
+    for (stage, message) in [
+        (Stage { dims: 6, ..good }, "step 0: dims is 6; allowed: 1 to 5"),
+        (Stage { points: 12, ..good }, "step 0: points is 12; allowed: 1 to 11"),
+        (Stage { loops: 0, ..good }, "step 0: loops is 0; allowed: "),
+    ] {
+        let told = trainer.step_at(stage).unwrap_err().to_string();
+        assert!(told.starts_with(message), "{told}");
+    }
+    assert_eq!(trainer.steps_done(), 0);
+    trainer.step_at(good).unwrap();
+}
+
+#[test]
+fn a_model_from_a_run_directory_predicts_as_the_one_that_was_trained() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("run");
+    let mut trainer = trainer(&["training.save_every_steps=2"]);
+    let told = |path: &std::path::Path| Opened::newest(path, &Device::Cpu).err().unwrap().to_string();
+    assert!(told(&folder).ends_with("run is not a run directory: it has no config.toml"));
+    let run = RunDir::create(&folder, &trainer.experiment().to_toml().unwrap()).unwrap();
+    assert!(told(&folder).ends_with("run has no checkpoint yet"));
+    train(&mut trainer, &run, &mut ()).unwrap();
+
+    let prompt = Prompts { xs: vec![0.5; 10], ys: vec![1.0, -1.0], prompts: 1, points: 2, n_dims: 5 };
+    let expected = trainer.model().predict(&prompt, 3).unwrap();
+    // The run is still held here: looking at it needs no lock.
+    let opened = Opened::newest(&folder, &Device::Cpu).unwrap();
+    assert_eq!(opened.trainer.model().predict(&prompt, 3).unwrap(), expected);
+    assert_eq!(opened.trainer.steps_done(), 6);
+    assert!(opened.from.ends_with("checkpoints/last") && opened.damaged.is_empty());
+
+    fs::write(folder.join("checkpoints/last/model.safetensors"), "damaged").unwrap();
+    let opened = Opened::newest(&folder, &Device::Cpu).unwrap();
+    assert_eq!((opened.trainer.steps_done(), opened.damaged.len()), (4, 1));
+    assert!(opened.damaged[0].to_string().contains("last/model.safetensors"));
+}
