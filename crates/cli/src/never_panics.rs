@@ -47,7 +47,7 @@ fn edit() -> impl Strategy<Value = (Index, usize, String)> {
         "-1",
         "nan",
     ];
-    let insert = prop_oneof![select(&words[..]).prop_map(str::to_owned), any::<String>()];
+    let insert = prop_oneof![select(words.to_vec()).prop_map(str::to_owned), any::<String>()];
     (any::<Index>(), 0usize..30, insert)
 }
 
