@@ -17,7 +17,7 @@ impl Observer for Watch {
     fn stepped(&mut self, step: usize, loss: f64) {
         let smooth = self.smooth.map_or(loss, |smooth| 0.9 * smooth + 0.1 * loss);
         self.smooth = Some(smooth);
-        if step % 10 == 0 {
+        if step.is_multiple_of(10) {
             println!("step {step}: loss {loss:.3}, smooth {smooth:.3}");
         }
     }
