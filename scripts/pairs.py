@@ -26,7 +26,7 @@ def main():
         errors.setdefault(name, {})[int(seed)] = json.loads(path.read_text())["curves"]["model"]["mean"]
     base = errors[first.replace(" ", "-")]
     counts = [int(count) for count in counts] or [(len(base[min(base)]) - 1) // 2, len(base[min(base)]) - 1]
-    print(f"{'':26}" + "".join(f"{f'{count} examples':>40}" for count in counts))
+    print(f"{'':26}" + "".join(f"{f'{count} examples':>42}" for count in counts))
     for name, of_seed in errors.items():
         cells = []
         for count in counts:
@@ -37,7 +37,7 @@ def main():
             each = " ".join(f"{math.exp(log):.2f}" for log in logs)
             middle, low, high = (math.exp(value) for value in (mean, mean - reach, mean + reach))
             cells.append(f"{each}: {middle:.2f} ({low:.2f} .. {high:.2f})")
-        print(f"{name:26}" + "".join(f"{cell:>40}" for cell in cells))
+        print(f"{name:26}" + "".join(f"{cell:>42}" for cell in cells))
 
 
 if __name__ == "__main__":
