@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use looped_config::Experiment;
 use looped_report::plot::Band;
-use looped_train::{Cost, Record, Result};
+use looped_train::{Cost, Record, Result, TrainError};
 
 use crate::comparison::seeds::{mean, span};
 
@@ -25,12 +25,18 @@ pub(crate) struct HeldOut {
     pub(crate) flops: f64,
 }
 
-/// The moments of a run's metrics.
+/// The moments of a run's metrics; an error if they log a step that its training doesn't have.
 pub(crate) fn moments(records: &[Record], experiment: &mut Experiment) -> Result<Vec<Moment>> {
     let train_steps = experiment.training.train_steps;
     let (mut done, mut seconds) = (0, 0.0);
     let mut moments = Vec::new();
     for record in records {
+        if record.step >= train_steps {
+            return Err(TrainError::Refused(format!(
+                "metrics.jsonl logs step {}, in a training of {train_steps} steps",
+                record.step
+            )));
+        }
         seconds += (record.step + 1).saturating_sub(done) as f64 / record.steps_per_second.max(1e-9);
         done = record.step + 1;
         let held_out = match record.validation_loss {
