@@ -1,7 +1,7 @@
 //! Probes: what a looped model's states hold, loop by loop (Yang et al., arXiv 2311.12424, the appendix on probing).
 //!
 //! An iterative solver of least squares works with X^T y and ends with the weights. Whether a looped model has either in
-//! its state is asked of a small net of its own for each loop, [trained](net) to read it there and scored on prompts
+//! its state is asked of a small net of its own for each loop, trained to read it there and scored on prompts
 //! that neither the model nor the net was trained on.
 //!
 //! What a net reads, the model need not have computed: the net may have. So each reading has two controls. *Untrained*
