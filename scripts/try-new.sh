@@ -25,8 +25,10 @@ for kind in block injector task baseline; do
   drifted=$(comm -23 <(versions Cargo.lock | grep -v "^\"$name\" ") <(versions "$home/Cargo.lock"))
   [ -z "$drifted" ] || { echo "versions that looped doesn't use: $drifted"; exit 1; }
   looped=$CARGO_TARGET_DIR/debug/$name
-  "$looped" list "${kind}s" | grep -q "^  $name  *[^ ]" || { echo "$name isn't listed"; exit 1; }
-  "$looped" schema | grep -q "\"$name\"" || { echo "$name isn't in the schema"; exit 1; }
+  "$looped" list "${kind}s" > "$out/list.txt"
+  grep -q "^  $name  *[^ ]" "$out/list.txt" || { echo "$name isn't listed"; exit 1; }
+  "$looped" schema > "$out/schema.json"
+  grep -q "\"$name\"" "$out/schema.json" || { echo "$name isn't in the schema"; exit 1; }
   "$looped" run "experiments/$name.toml" --out "$out/run" > "$out/table.txt" 2> "$out/log.txt" || { cat "$out/log.txt"; exit 1; }
   printf '%s: tested and run (%ss so far)\n' "$name" "$SECONDS"
   cat "$out/table.txt"

@@ -35,6 +35,7 @@ use crate::failure::{Failure, Outcome};
 /// Runs the command that the arguments ask for.
 #[must_use]
 pub fn main() -> ExitCode {
+    stop::end_with_the_reader();
     let cli = Cli::parse();
     match dispatch(cli.command) {
         Ok(()) => ExitCode::SUCCESS,

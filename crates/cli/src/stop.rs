@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks for a clean stop, the second ends the program at once.
+//! Ctrl-C and SIGTERM: the first asks for a clean stop, the second ends the program at once. SIGPIPE: ends it quietly.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,5 +27,16 @@ impl Stop {
 
     pub(crate) fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Ends the program, as the system means it, when nobody reads what it prints: `looped schema | head -1` is no failure. Rust
+/// ignores the signal otherwise, and the next line printed would be a panic.
+pub(crate) fn end_with_the_reader() {
+    #[cfg(unix)]
+    {
+        let always = Arc::new(AtomicBool::new(true));
+        // Where it can't be had, printing fails as it did.
+        let _ = flag::register_conditional_default(signal_hook::consts::SIGPIPE, always);
     }
 }

@@ -176,3 +176,23 @@ fn datasets_and_prompts() {
         .looped(&["predict", "run", "--data", "text.safetensors", "--loops", "2", "--out", "p"])
         .fails(2, &["text.safetensors"]);
 }
+
+/// `looped schema | head -1`: the schema is longer than a pipe holds.
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_early_is_no_panic() {
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_looped"))
+        .arg("schema")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut told = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert_eq!(told, "");
+    assert!(!child.wait().unwrap().success());
+}
