@@ -61,7 +61,11 @@ fn training(comparison: &Comparison) -> Section {
         held_out("held_out_steps", "training steps", |history| &history.steps),
         held_out("held_out_flops", "FLOPs of the training", |history| &history.flops),
         held_out("held_out_seconds", "seconds of training", |history| &history.seconds),
-        plot("training", batch_loss(comparison), "Loss of each logged batch, mean over the seeds.".to_owned()),
+        plot(
+            "training",
+            batch_loss(comparison),
+            "Loss of each logged batch, mean over the seeds.".to_owned(),
+        ),
     ]);
     section
 }
