@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(labels(Scale::Linear, 0.0, 20_001.0), "0 5k 10k 15k 20k");
         assert_eq!(labels(Scale::Linear, 0.0, 2.4e15), "0 0.5×10^15 1.0×10^15 1.5×10^15 2.0×10^15");
         assert_eq!(
-            labels(Scale::Linear, 0.0, 1.36e13),
+            labels(Scale::Linear, 0.0, 1.25e13),
             "0 2×10^12 4×10^12 6×10^12 8×10^12 10×10^12 12×10^12"
         );
         assert_eq!(
