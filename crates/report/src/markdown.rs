@@ -4,7 +4,8 @@ use crate::escape::{markdown, markdown_inline};
 use crate::report::{Part, Report, file_stem};
 
 impl Report {
-    /// The report as Markdown. A figure is linked as `plots/NAME.png`, relative to the report.
+    /// The report as Markdown. A figure is linked as `plots/NAME.png`, relative to the report,
+    /// with its caption below.
     pub fn markdown(&self) -> String {
         let mut blocks = vec![format!("# {}\n", markdown_inline(&self.title))];
         for section in &self.sections {
@@ -18,8 +19,13 @@ impl Report {
 fn part(part: &Part) -> String {
     match part {
         Part::Paragraph(text) => markdown(text) + "\n",
-        Part::Plot { name, caption, .. } => {
-            format!("![{}](plots/{}.png)\n", markdown_inline(caption), file_stem(name))
+        Part::Plot { name, figure, caption } => {
+            let shown = markdown_inline(&format!("{} over {}", figure.y_label, figure.x_label));
+            let image = format!("![{shown}](plots/{}.png)\n", file_stem(name));
+            match caption.trim() {
+                "" => image,
+                caption => format!("{image}\n*{}*\n", markdown_inline(caption)),
+            }
         }
         Part::Table(table) => table.markdown(),
         Part::Code(text) => fenced(text),

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// });
 /// let report = Report { title: "last n tokens".into(), sections: vec![section] };
 /// assert!(report.html().contains("<svg"));
-/// assert!(report.markdown().contains("![All variants.](plots/error.png)"));
+/// assert!(report.markdown().contains("(plots/error.png)\n\n*All variants.*"));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {

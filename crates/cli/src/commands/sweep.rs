@@ -53,7 +53,7 @@ fn occupy(folder: &Path) -> Outcome<File> {
 }
 
 fn story(args: &SweepArgs, plan: &Plan, failed: &[Failed]) -> Story {
-    let title = args.sweep.file_stem().unwrap_or_default().to_string_lossy().replace('_', " ");
+    let title = format!("Sweep {}", args.sweep.file_stem().unwrap_or_default().to_string_lossy());
     let missing: Vec<&str> = failed.iter().map(|failed| failed.label.as_str()).collect();
     let mut notes = Vec::new();
     if !missing.is_empty() {

@@ -26,7 +26,7 @@ fn results(comparison: &Comparison, story: &Story) -> Section {
     section.parts.push(plot(
         "error",
         over_examples(comparison),
-        format!("{task}, {prompts} fresh prompts a run. {}", shading(comparison)),
+        format!("{}, {prompts} fresh prompts a run. {}", capitalised(&task), shading(comparison)),
     ));
     section.parts.push(Part::Table(tables::errors(comparison)));
     section.parts.push(Part::Paragraph(format!(
@@ -53,13 +53,19 @@ fn training(comparison: &Comparison) -> Section {
     ));
     let held_out = |name: &str, effort: &str, measure| {
         let figure = held_out_loss(comparison, effort, measure);
-        plot(name, figure, "On held-out prompts, mean over the seeds; their span is shaded.".to_owned())
+        let caption =
+            format!("Loss on held-out prompts over {effort}: mean over the seeds, their span shaded.");
+        plot(name, figure, caption)
     };
     section.parts.extend([
         held_out("held_out_steps", "training steps", |history| &history.steps),
         held_out("held_out_flops", "FLOPs of the training", |history| &history.flops),
         held_out("held_out_seconds", "seconds of training", |history| &history.seconds),
-        plot("training", batch_loss(comparison), "Of each logged batch, mean over the seeds.".to_owned()),
+        plot(
+            "training",
+            batch_loss(comparison),
+            "Loss of each logged batch, mean over the seeds.".to_owned(),
+        ),
     ]);
     section
 }

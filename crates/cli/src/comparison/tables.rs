@@ -30,15 +30,16 @@ pub(crate) fn errors(comparison: &Comparison) -> Table {
 
 /// A row for each variant: what it cost, and how many times the first one's cost that is.
 pub(crate) fn costs(comparison: &Comparison) -> Table {
+    let first = &comparison.variants[0];
+    let times = format!("× {}", first.name);
     let mut table = Table::new([
         Column::left("variant"),
         Column::right("parameters"),
         Column::right("training FLOPs"),
-        Column::right("times"),
+        Column::right(&times),
         Column::right("training time"),
-        Column::right("times"),
+        Column::right(&times),
     ]);
-    let first = &comparison.variants[0];
     for variant in &comparison.variants {
         let (cost, seconds) = (variant.first().cost, variant.seconds());
         table.push([

@@ -25,9 +25,12 @@ pub(super) fn drawable(value: f64) -> bool {
 /// How much is added where the data should not touch the frame, as a share of the range.
 const MARGIN: f64 = 0.05;
 
+/// How far an x axis goes on to a round end, as a share of the range.
+const CLOSE: f64 = 0.02;
+
 impl Axis {
-    /// From the first value to the last, or to a round number close behind it, with a margin if `loose`. On a
-    /// logarithmic axis only positive values count.
+    /// From the first value, or from zero close before it, to the last, or to a round number close behind it, with a
+    /// margin if `loose`. On a logarithmic axis only positive values count.
     pub(super) fn horizontal(scale: Scale, values: impl Iterator<Item = f64> + Clone, loose: bool) -> Self {
         let values = values.filter(|&v| drawable(v) && (scale == Scale::Linear || v > TINY));
         let (low, high) = range(values.clone());
@@ -36,6 +39,9 @@ impl Axis {
         let mut axis = Self { scale, low, high, whole, clipped: false };
         if scale == Scale::Linear {
             axis.high = round_end(low, high);
+            if (0.0..=CLOSE * (high - low)).contains(&low) {
+                axis.low = 0.0;
+            }
         }
         if loose {
             axis.widen(MARGIN, MARGIN);
@@ -123,7 +129,7 @@ fn open(scale: Scale, low: f64, high: f64) -> (f64, f64) {
 fn round_end(low: f64, high: f64) -> f64 {
     let unit = 10_f64.powf(high.abs().log10().floor() - 1.0);
     let round = (high / unit - 1e-9).ceil() * unit;
-    if round - high <= 0.02 * (high - low) { round } else { high }
+    if round - high <= CLOSE * (high - low) { round } else { high }
 }
 
 #[cfg(test)]
@@ -190,5 +196,7 @@ mod tests {
         assert!(Axis::horizontal(Scale::Linear, x(), true).high > 500.0);
         let end = |last: f64| Axis::horizontal(Scale::Linear, [0.0, last].into_iter(), false).high;
         assert_eq!([19_990.0, 20_001.0, 40.0, 3.0, 0.0].map(end), [20_000.0, 20_001.0, 40.0, 3.0, 0.5]);
+        let start = |first: f64| Axis::horizontal(Scale::Linear, [first, 40.0].into_iter(), false).low;
+        assert_eq!([0.5, 1.0, -0.5].map(start), [0.0, 1.0, -0.5]);
     }
 }

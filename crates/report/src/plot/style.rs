@@ -9,8 +9,8 @@ const PALETTE: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00
 /// The dashes of baselines, so that they differ in print without colour too.
 const DASHES: [&str; 4] = ["5 2", "1.5 1.5", "6 1.8 1.3 1.8", "2.8 1.4"];
 
-/// The dash of models once the palette is used up.
-const SECOND_ROUND: &str = "9 2";
+/// The dash of models once the palette is used up: short enough to show on both sides of the dot in a legend.
+const SECOND_ROUND: &str = "4 2";
 
 /// Whatever colour the text has.
 pub(super) const INK: &str = "currentColor";

@@ -83,7 +83,8 @@ fn plain(value: f64, step: f64, greatest: f64) -> Label {
     }
     let (unit, suffix) = match greatest {
         ..9e-4 | 1e9.. => {
-            let exponent = (greatest.log10() + 1e-9).floor() as i32;
+            // The power below up to twice itself: 2×10¹² to 12×10¹², not 0.2×10¹³ to 1.2×10¹³.
+            let exponent = ((greatest / 2.0).log10() + 1e-9).floor() as i32;
             let unit = power_of_ten(exponent);
             let text = signed(format!("{:.*}×10", decimals(step / unit), value / unit));
             return Label { text, power: signed(exponent.to_string()) };
@@ -135,6 +136,10 @@ mod tests {
         assert_eq!(labels(Scale::Linear, 0.0, 500_000.0), "0 100k 200k 300k 400k 500k");
         assert_eq!(labels(Scale::Linear, 0.0, 20_001.0), "0 5k 10k 15k 20k");
         assert_eq!(labels(Scale::Linear, 0.0, 2.4e15), "0 0.5×10^15 1.0×10^15 1.5×10^15 2.0×10^15");
+        assert_eq!(
+            labels(Scale::Linear, 0.0, 1.25e13),
+            "0 2×10^12 4×10^12 6×10^12 8×10^12 10×10^12 12×10^12"
+        );
         assert_eq!(
             labels(Scale::Linear, 0.0, 3e-5),
             "0 0.5×10^−5 1.0×10^−5 1.5×10^−5 2.0×10^−5 2.5×10^−5 3.0×10^−5"

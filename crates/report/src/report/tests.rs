@@ -81,7 +81,9 @@ fn markdown_is_as_expected() {
 
 1\. With n \< d \& "w", error is \*high\*.
 
-![Error \<b\>over\</b\> loops](plots/error_by_loops.png)
+![squared error / d over loops](plots/error_by_loops.png)
+
+*Error \<b\>over\</b\> loops*
 
 | variant | error |
 | --- | ---: |
