@@ -12,6 +12,8 @@
 //! assert_eq!(points.at(1_000_000), 41);
 //! ```
 
+use std::ops::Range;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,14 +36,23 @@ pub struct Ramp {
 
 impl Ramp {
     /// A ramp that stays at `value`.
+    #[must_use]
     pub const fn constant(value: usize) -> Self {
         Self { start: value, end: value, inc: 0, interval: 1 }
     }
 
     /// The value at `step` (counted from 0): min(end, start + inc * floor(step / interval)).
+    #[must_use]
     pub fn at(&self, step: usize) -> usize {
         let rises = step / self.interval.max(1);
         self.start.saturating_add(self.inc.saturating_mul(rises)).min(self.end)
+    }
+
+    /// The first step after `step` with another value; nothing if this one stays.
+    fn next_rise(&self, step: usize) -> Option<usize> {
+        let interval = self.interval.max(1);
+        let rises = self.inc > 0 && self.at(step) < self.end;
+        if rises { (step / interval + 1).checked_mul(interval) } else { None }
     }
 }
 
@@ -70,8 +81,28 @@ pub struct Stage {
 
 impl Curriculum {
     /// The stage of `step`, counted from 0.
+    #[must_use]
     pub fn at(&self, step: usize) -> Stage {
         Stage { dims: self.dims.at(step), points: self.points.at(step), loops: self.loops.at(step) }
+    }
+
+    /// The stages of a training of `steps` steps, in order, each with its steps.
+    ///
+    /// ```
+    /// use looped_curriculum::{Curriculum, Ramp};
+    /// let loops = Ramp { start: 20, end: 30, inc: 10, interval: 500 };
+    /// let curriculum = Curriculum { dims: Ramp::constant(5), points: Ramp::constant(11), loops };
+    /// let stages: Vec<_> = curriculum.stages(20_000).map(|(stage, steps)| (stage.loops, steps)).collect();
+    /// assert_eq!(stages, [(20, 0..500), (30, 500..20_000)]);
+    /// ```
+    pub fn stages(&self, steps: usize) -> impl Iterator<Item = (Stage, Range<usize>)> {
+        let mut step = 0;
+        std::iter::from_fn(move || {
+            let begin = step;
+            let rises = [self.dims, self.points, self.loops].map(|ramp| ramp.next_rise(begin));
+            step = rises.into_iter().flatten().min().unwrap_or(steps).min(steps);
+            (begin < steps).then(|| (self.at(begin), begin..step))
+        })
     }
 }
 
@@ -94,6 +125,20 @@ mod tests {
             let ramp = Ramp { start, end: start + more, inc, interval };
             prop_assert!(ramp.at(step) <= ramp.at(step + 1));
             prop_assert!((start..=start + more).contains(&ramp.at(step)));
+        }
+
+        #[test]
+        fn stages_are_the_steps_of_one_value_each(
+            ramps in prop::array::uniform3((1usize..9, 0usize..9, 0usize..4, 1usize..9)),
+            steps in 0usize..80,
+        ) {
+            let [dims, points, loops] =
+                ramps.map(|(start, more, inc, interval)| Ramp { start, end: start + more, inc, interval });
+            let curriculum = Curriculum { dims, points, loops };
+            let stages: Vec<_> = curriculum.stages(steps).collect();
+            let each: Vec<Stage> = stages.iter().flat_map(|(stage, steps)| steps.clone().map(|_| *stage)).collect();
+            prop_assert_eq!(each, (0..steps).map(|step| curriculum.at(step)).collect::<Vec<_>>());
+            prop_assert!(stages.windows(2).all(|pair| pair[0].1.end == pair[1].1.start && pair[0].0 != pair[1].0));
         }
 
         #[test]

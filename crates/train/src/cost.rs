@@ -42,21 +42,11 @@ impl Cost {
     }
 }
 
-/// Operations over all steps: consecutive steps of one stage cost the same.
+/// Operations over all steps: the steps of one stage cost the same.
 fn flops(experiment: &Experiment) -> f64 {
-    let curriculum = &experiment.training.curriculum;
-    let mut total = 0.0;
-    let mut known: Option<(Stage, f64)> = None;
-    for step in 0..experiment.training.train_steps {
-        let stage = curriculum.at(step);
-        let cost = match known {
-            Some((same, cost)) if same == stage => cost,
-            _ => step_flops(experiment, stage),
-        };
-        known = Some((stage, cost));
-        total += cost;
-    }
-    total
+    let training = &experiment.training;
+    let stages = training.curriculum.stages(training.train_steps);
+    stages.map(|(stage, steps)| steps.len() as f64 * step_flops(experiment, stage)).sum()
 }
 
 fn step_flops(experiment: &Experiment, stage: Stage) -> f64 {
