@@ -21,6 +21,13 @@ fn finished(changes: &[&str]) -> Place {
 }
 
 #[test]
+fn a_run_without_a_checkpoint_has_nothing_to_score() {
+    let place = finished(&[]);
+    fs::remove_dir_all(place.path("run/checkpoints")).unwrap();
+    place.looped(&["eval", "run"]).fails(2, &["run has no checkpoint", "looped resume run"]);
+}
+
+#[test]
 fn the_suite_has_a_curve_for_each_shift_beside_least_squares() {
     let place = finished(&[]);
     let before = place.read("run/report.md");

@@ -12,12 +12,6 @@ use crate::finish::plan_of;
 use crate::run_report::probe_table;
 
 pub(crate) fn probe(args: &ProbeArgs) -> Outcome {
-    if !RunDir::open(&args.run)?.checkpoints().exist() {
-        let run = args.run.display();
-        return Err(Failure::usage(format!(
-            "{run} has no checkpoint to probe: it was stopped before its first; go on with `looped resume {run}`"
-        )));
-    }
     let trainer = open_trained(&args.run, &args.device.device)?;
     let plan = changed(plan_of(&trainer), args.loops, args.prompts, args.seed);
     let (model, experiment) = (trainer.model(), trainer.experiment());

@@ -26,8 +26,18 @@ pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
 }
 
 /// The trainer of a run, at its newest good checkpoint, only to be looked at.
+///
+/// # Errors
+/// Also if there is no checkpoint yet: an untrained model's numbers would pass for the run's.
 pub(crate) fn open_trained(path: &Path, device: &str) -> Outcome<Trainer> {
-    restored(&RunDir::open(path)?, device)
+    let run = RunDir::open(path)?;
+    if !run.checkpoints().exist() {
+        let shown = path.display();
+        return Err(Failure::usage(format!(
+            "{shown} has no checkpoint: it was stopped before its first; go on with `looped resume {shown}`"
+        )));
+    }
+    restored(&run, device)
 }
 
 fn restored(run: &RunDir, device_name: &str) -> Outcome<Trainer> {
