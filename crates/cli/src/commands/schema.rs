@@ -6,3 +6,6 @@ pub(crate) fn schema() -> Outcome {
     println!("{}", serde_json::to_string_pretty(&looped_config::json_schema()).map_err(Failure::failed)?);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! The schema accepts every experiment of the repository, refuses what a run would, and is documented key by key.
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jsonschema::{Validator, validator_for};
+use serde_json::{Value, json};
+
+use crate::sweeping::{Plan, SweepFile};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn validator() -> Validator {
+    let schema = looped_config::json_schema();
+    assert!(jsonschema::meta::is_valid(&schema));
+    validator_for(&schema).unwrap()
+}
+
+#[track_caller]
+fn accept(validator: &Validator, experiment: &Value, what: &str) {
+    let errors: Vec<_> = validator
+        .iter_errors(experiment)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{what}: {errors:#?}");
+}
+
+/// Every TOML file below a folder, sorted.
+fn toml_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(toml_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn every_experiment_and_every_run_of_every_sweep_is_valid() {
+    let validator = validator();
+    let (mut experiments, mut runs) = (0, 0);
+    for folder in ["experiments", "examples/plugin/experiments"] {
+        for path in toml_files(&repository().join(folder)) {
+            // The plugin's own parts are in the plugin's schema only.
+            if folder.starts_with("examples")
+                && !fs::read_to_string(&path).unwrap().contains("\"transformer\"")
+            {
+                continue;
+            }
+            let shown = path.display().to_string();
+            if SweepFile::is_at(&path) {
+                let file = SweepFile::read(&path).unwrap();
+                let plan = Plan::new(&file, &[], Path::new("nowhere")).unwrap();
+                for run in &plan.runs {
+                    let resolved: Value = toml::from_str(&run.experiment.to_toml().unwrap()).unwrap();
+                    accept(&validator, &resolved, &format!("{shown}, {}", run.label));
+                    runs += 1;
+                }
+            } else {
+                accept(&validator, &toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap(), &shown);
+                let loaded = looped_config::load(&path, &[]).unwrap();
+                accept(
+                    &validator,
+                    &toml::from_str(&loaded.experiment.to_toml().unwrap()).unwrap(),
+                    &format!("{shown}, resolved"),
+                );
+                experiments += 1;
+            }
+        }
+    }
+    assert!(experiments >= 15 && runs >= 100, "{experiments} experiments and {runs} runs of sweeps");
+}
+
+#[test]
+fn what_a_run_refuses_the_schema_refuses() {
+    let validator = validator();
+    let quickstart = fs::read_to_string(repository().join("experiments/quickstart.toml")).unwrap();
+    let quickstart: Value = toml::from_str(&quickstart).unwrap();
+    accept(&validator, &quickstart, "the quickstart");
+    let broken: [(&str, Option<Value>); 9] = [
+        ("/name", None),
+        ("/training/batch_size", None),
+        ("/training/batch_size", Some(json!(0))),
+        ("/training/learning_rate", Some(json!(-1.0))),
+        ("/training/learning_rat", Some(json!(1e-3))),
+        ("/training/engine", Some(json!("warp"))),
+        ("/model/block/type", Some(json!("transformr"))),
+        ("/model/injector", Some(json!({ "type": "last_n", "n": "all" }))),
+        ("/task/sparsity", Some(json!(2))),
+    ];
+    for (pointer, value) in broken {
+        let mut experiment = quickstart.clone();
+        let (table, key) = pointer.rsplit_once('/').unwrap();
+        let table = experiment.pointer_mut(table).unwrap().as_object_mut().unwrap();
+        match &value {
+            Some(value) => table.insert(key.to_owned(), value.clone()),
+            None => table.shift_remove(key),
+        };
+        assert!(!validator.is_valid(&experiment), "{pointer} = {value:?} passes");
+    }
+}
+
+/// Every key of a schema's table, by its dotted path; `#/$defs` are looked into, parts by their tag.
+fn keys(schema: &Value, table: &Value, path: &str, found: &mut BTreeSet<String>) {
+    let Some(properties) = table["properties"].as_object() else { return };
+    for (key, value) in properties {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        found.insert(path.clone());
+        let target = value["$ref"].as_str().and_then(|to| schema.pointer(to.trim_start_matches('#')));
+        if let Some(target) = target.filter(|target| target["oneOf"].is_null()) {
+            keys(schema, target, &path, found);
+        }
+    }
+}
+
+/// The keys of the experiment, and of each part as `kind tag: key`.
+fn keys_of_the_schema() -> BTreeSet<String> {
+    let schema = looped_config::json_schema();
+    let mut found = BTreeSet::new();
+    keys(&schema, &schema["$defs"]["experiment"], "", &mut found);
+    found.insert("extends".to_owned());
+    for kind in ["block", "injector", "task", "baseline"] {
+        for form in schema["$defs"][kind]["oneOf"].as_array().unwrap() {
+            let tag = form["title"].as_str().unwrap();
+            let own = form["properties"].as_object().unwrap().keys().filter(|key| *key != "type");
+            found.extend(own.map(|key| format!("{kind} {tag}: {key}")));
+            found.insert(format!("{kind} {tag}"));
+        }
+    }
+    found
+}
+
+/// The same of `docs/experiment-file.md`: the first column of its tables, in backquotes, and for parts the second too.
+fn keys_of_the_page() -> BTreeSet<String> {
+    let page = fs::read_to_string(repository().join("docs/experiment-file.md")).unwrap();
+    let mut found = BTreeSet::new();
+    let mut kind = String::new();
+    for line in page.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            kind = title.split(' ').next().unwrap().trim_end_matches('s').to_lowercase();
+        }
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let Some(name) = cells.get(1).and_then(|cell| cell.strip_prefix('`')?.strip_suffix('`')) else {
+            continue;
+        };
+        if ["block", "injector", "task", "baseline"].contains(&kind.as_str()) {
+            found.insert(format!("{kind} {name}"));
+            let quoted = cells[2].split('`').skip(1).step_by(2);
+            found.extend(quoted.map(|key| format!("{kind} {name}: {key}")));
+        } else {
+            found.insert(name.to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn every_key_is_documented_and_every_documented_key_is_there() {
+    let (schema, page) = (keys_of_the_schema(), keys_of_the_page());
+    let missing: Vec<_> = schema.difference(&page).collect();
+    let unknown: Vec<_> = page.difference(&schema).collect();
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "not on the page: {missing:#?}\nnot in the schema: {unknown:#?}"
+    );
+}
