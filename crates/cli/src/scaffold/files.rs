@@ -28,7 +28,7 @@ const EXPERIMENT: &str = include_str!("../../templates/experiment.toml");
 /// What an experiment of built-in parts says where the new part comes in, and what it says with it.
 const fn place(kind: Kind) -> (&'static str, &'static str) {
     match kind {
-        Kind::Block => ("type = \"transformer\"\nn_head = 2", "type = \"part_name\"\nexpansion = 2"),
+        Kind::Block => ("type = \"transformer\"\nn_head = 4", "type = \"part_name\"\nexpansion = 2"),
         Kind::Injector => ("type = \"full\"", "type = \"part_name\"\nevery = 2"),
         Kind::Task => ("type = \"linear_regression\"", "type = \"part_name\"\nslope = 0.5"),
         Kind::Baseline => {
