@@ -156,26 +156,31 @@ fn placeholder(kind: Kind) -> Schema {
 }
 
 /// Where a schema has a block; for `#[schemars(schema_with = "...")]`.
+#[must_use]
 pub fn block_schema(_: &mut SchemaGenerator) -> Schema {
     placeholder(Kind::Block)
 }
 
 /// Where a schema has a list of blocks.
+#[must_use]
 pub fn blocks_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "minItems": 1, "items": placeholder(Kind::Block) })
 }
 
 /// Where a schema has an injector.
+#[must_use]
 pub fn injector_schema(_: &mut SchemaGenerator) -> Schema {
     placeholder(Kind::Injector)
 }
 
 /// Where a schema has a task.
+#[must_use]
 pub fn task_schema(_: &mut SchemaGenerator) -> Schema {
     placeholder(Kind::Task)
 }
 
 /// Where a schema has a list of baselines.
+#[must_use]
 pub fn baselines_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": placeholder(Kind::Baseline) })
 }

@@ -21,7 +21,7 @@ impl Isa {
     const ALL: [Isa; 5] = [Isa::Portable, Isa::Neon, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16];
 
     /// Whether this machine has it.
-    pub fn is_available(self) -> bool {
+    pub(crate) fn is_available(self) -> bool {
         match self {
             Isa::Portable => true,
             Isa::Neon => cfg!(all(target_arch = "aarch64", target_feature = "neon")),

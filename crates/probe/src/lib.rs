@@ -15,5 +15,5 @@ mod probing;
 mod target;
 
 pub use net::HIDDEN;
-pub use probing::{Probing, Readings, TRAINED_ON, probe};
+pub use probing::{Probing, Readings, probe};
 pub use target::Target;

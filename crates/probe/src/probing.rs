@@ -10,7 +10,7 @@ use crate::net::Net;
 use crate::target::{Target, squared_distances};
 
 /// The nets are trained on so many times the prompts that they are scored on.
-pub const TRAINED_ON: usize = 4;
+const TRAINED_ON: usize = 4;
 
 /// Fewest prompts a coordinate of the target that nets are scored on.
 const FEWEST: usize = 4;

@@ -7,6 +7,7 @@ const STYLE: &str = include_str!("report.css");
 
 impl Report {
     /// The report as an HTML document that needs no other file. It is well-formed XML too.
+    #[must_use]
     pub fn html(&self) -> String {
         let title = xml(&self.title);
         let contents: String =

@@ -10,6 +10,7 @@
 /// assert_eq!(short(1.234e-7), "1.23e-7");
 /// assert_eq!(short(f64::NAN), "–");
 /// ```
+#[must_use]
 pub fn short(value: f64) -> String {
     if value.is_nan() {
         return "–".into();
@@ -30,6 +31,7 @@ pub fn short(value: f64) -> String {
 }
 
 /// A mean with its interval, `0.0242 [0.0230, 0.0255]`; the mean alone where the interval is missing.
+#[must_use]
 pub fn with_interval(mean: f64, low: f64, high: f64) -> String {
     if low.is_nan() || high.is_nan() {
         return short(mean);

@@ -37,6 +37,7 @@ pub struct Band {
 
 impl Band {
     /// A mean without an interval.
+    #[must_use]
     pub fn line(mean: Vec<f64>) -> Self {
         Self { mean, ..Self::default() }
     }

@@ -85,7 +85,7 @@ impl Report {
 }
 
 /// Writes `figure` into `folder`, which is made if it is not there, as `NAME.svg` and `NAME.png`.
-pub fn write_plot(folder: &Path, name: &str, figure: &Figure) -> Result<(), Error> {
+fn write_plot(folder: &Path, name: &str, figure: &Figure) -> Result<(), Error> {
     let stem = file_stem(name);
     write_whole(&folder.join(format!("{stem}.svg")), figure.svg().as_bytes())?;
     write_whole(&folder.join(format!("{stem}.png")), &figure.png(PNG_SCALE)?)

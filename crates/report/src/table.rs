@@ -67,11 +67,13 @@ impl Table {
     }
 
     /// Whether there are no rows.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// For a terminal: columns two spaces apart, a rule below their names.
+    #[must_use]
     pub fn text(&self) -> String {
         let heads = self.columns.iter().map(|column| escape::one_line(&column.name)).collect();
         let mut lines: Vec<Vec<String>> = vec![heads];
@@ -97,6 +99,7 @@ impl Table {
     }
 
     /// As an HTML element; cells of numbers have the class `number`.
+    #[must_use]
     pub fn html(&self) -> String {
         let row = |cells: &mut dyn Iterator<Item = &String>, tag: &str| {
             let mut out = String::from("<tr>");
@@ -112,6 +115,7 @@ impl Table {
     }
 
     /// As a Markdown table.
+    #[must_use]
     pub fn markdown(&self) -> String {
         let row = |cells: &mut dyn Iterator<Item = String>| {
             format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))

@@ -62,6 +62,7 @@ impl EventWriter {
     }
 
     /// The file being written.
+    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }

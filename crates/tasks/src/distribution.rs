@@ -110,7 +110,7 @@ impl Distribution {
 
     /// Whether the shift makes sense for what a task learns: a class label can't be scaled or have normal noise.
     #[must_use]
-    pub const fn suits(&self, objective: Objective) -> bool {
+    pub(crate) const fn suits(&self, objective: Objective) -> bool {
         !matches!(
             (self, objective),
             (Self::ScaledOutputs { .. } | Self::LabelNoise { .. }, Objective::CrossEntropy)

@@ -17,6 +17,7 @@ const SHADE: f64 = 0.18;
 impl Figure {
     /// The figure as an SVG document, the same bytes for the same figure. Its text asks for a font family of one
     /// width; its ink and paper can be recoloured by a page around it (`color`, and the class `paper`).
+    #[must_use]
     pub fn svg(&self) -> String {
         let layout = Layout::new(self);
         let mut canvas = Canvas::new((self.size.0, layout.height), &self.title);
