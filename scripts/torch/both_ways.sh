@@ -23,13 +23,13 @@ there_and_back() { # NAME FORM KEY=VALUE...
   quiet "$looped" run experiments/quickstart.toml "${tiny[@]}" "$@" --out "$run"
   "$python" scripts/torch/check_import.py prompts "$run/config.toml" "$run/prompts.safetensors"
   quiet "$looped" predict "$run" --data "$run/prompts.safetensors" --loops 8 --out "$run/preds.safetensors"
-  printf '%-18s to PyTorch:       ' "$name"
+  printf '%-12s to PyTorch:              ' "$name"
   "$python" scripts/torch/check_export.py "$run" "$run/prompts.safetensors" "$run/preds.safetensors"
 
   "$python" scripts/torch/check_import.py write "$run/config.toml" "$run/prompts.safetensors" "$form" "$run/$form.pt" "$run/expected.safetensors"
   quiet "$looped" import "$run/$form.pt" "$run/config.toml" --out "$run/back"
   quiet "$looped" predict "$run/back" --data "$run/prompts.safetensors" --loops 8 --out "$run/back.safetensors"
-  printf '%-18s back, %-17s' "$name" "$form.pt:"
+  printf '%-12s back, %-20s ' "$name" "$form.pt:"
   "$python" scripts/torch/check_import.py compare "$run/expected.safetensors" "$run/back.safetensors"
 }
 
