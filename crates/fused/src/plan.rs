@@ -2,10 +2,8 @@
 
 use std::ops::Range;
 
-use looped_core::fused::{Chunk, Precision};
+use looped_core::fused::{Chunk, Outputs, Precision};
 use looped_core::{Error, FusedInjection, Kept, LoopPlan, ModelDims, Objective, Prompts, Result};
-
-use crate::stack::points;
 
 /// What a training step needs to know besides its prompts.
 #[derive(Clone, Copy, Debug)]
@@ -69,10 +67,10 @@ impl Tokens {
         Ok(Self { prefix, suffix: read - prefix, injection })
     }
 
-    /// The prefixes and the suffixes of some sequences.
+    /// The prefixes and the suffixes of some sequences. A prefix has one loop, its last.
     pub(crate) fn of(self, sequences: usize) -> (Chunk, Chunk) {
-        let prefix = Chunk { sequences, tokens: self.prefix, prefix: 0 };
-        (prefix, Chunk { sequences, tokens: self.suffix, prefix: self.prefix })
+        let prefix = Chunk { sequences, tokens: self.prefix, prefix: 0, outputs: Outputs::Predictions };
+        (prefix, Chunk { tokens: self.suffix, prefix: self.prefix, outputs: Outputs::All, ..prefix })
     }
 }
 
@@ -126,7 +124,7 @@ impl Loops {
         let rows = predictions.chunks_exact(prompts.points).zip(slopes.chunks_exact_mut(prompts.points));
         for (sequence, (predictions, slopes)) in rows.enumerate() {
             let (_, ys) = prompts.get(first + sequence);
-            for point in points(chunk) {
+            for point in chunk.points() {
                 let (value, slope) = self.objective.value_and_slope(predictions[point], ys[point]);
                 loss += f64::from(value);
                 slopes[point] = (f64::from(slope) * weight) as f32;
