@@ -1,6 +1,8 @@
 //! The transformer block without a graph.
 
-use looped_core::fused::{Backward, Chunk, Forward, FusedBlock, Kernels, PackedBlock, Scratch, cut, cut_len};
+use looped_core::fused::{
+    Backward, Chunk, Forward, FusedBlock, Kernels, Outputs, PackedBlock, Scratch, cut, cut_len,
+};
 use looped_ops::{AttentionShape, PackedMatrix, Start};
 
 pub(crate) struct FusedTransformer {
@@ -87,17 +89,22 @@ struct Packed {
 
 impl Packed {
     /// What the forward pass computes on its way, on the tape if there is one: queries, keys and values (rows, 3 D); what
-    /// attention keeps of each softmax; its output before the projection (rows, D); the state between attention and
-    /// network (rows, D); the network's hidden values before GELU (rows, 4 D).
+    /// attention keeps of each softmax; and of the rows that are read, its output before the projection (read, D); the
+    /// state between attention and network (read, D); the network's hidden values before GELU (read, 4 D).
     fn trace_lens(&self, chunk: Chunk) -> [usize; 5] {
-        let state = chunk.rows() * self.width;
-        [3 * state, chunk.sequences * self.shape(chunk).kept(), state, state, 4 * state]
+        let (qkv, read) = (3 * chunk.rows() * self.width, chunk.read_rows() * self.width);
+        [qkv, chunk.sequences * self.shape(chunk).kept(), read, read, 4 * read]
     }
 
-    /// Norm statistics, (rows) each, and room for normed values (rows, D), hidden ones (rows, 4 D) and others (rows, D).
-    fn scratch_lens(&self, chunk: Chunk) -> [usize; 5] {
+    /// Norm statistics, (rows) each, and room for normed values (rows, D), hidden ones (rows, 4 D), others (rows, D), and
+    /// for the rows that are read, apart from the others, if there are any: (read, D).
+    fn scratch_lens(&self, chunk: Chunk) -> [usize; 6] {
         let (rows, state) = (chunk.rows(), chunk.rows() * self.width);
-        [rows, rows, state, 4 * state, state]
+        let apart = match chunk.outputs {
+            Outputs::All => 0,
+            Outputs::Predictions => chunk.read_rows() * self.width,
+        };
+        [rows, rows, state, 4 * state, state, apart]
     }
 
     fn shape(&self, chunk: Chunk) -> AttentionShape {
@@ -107,6 +114,59 @@ impl Packed {
 
     fn normed(&self, norm: &Norm, x: &[f32], out: &mut [f32], mean: &mut [f32], inverse_std: &mut [f32]) {
         self.kernels.layer_norm(x, &norm.weight, &norm.bias, out, mean, inverse_std);
+    }
+
+    /// Attention of every sequence: `mixed`, (rows, D), and `softmax`.
+    fn attend(
+        &self,
+        chunk: Chunk,
+        qkv: &[f32],
+        before: &[f32],
+        mixed: &mut [f32],
+        softmax: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let shape = self.shape(chunk);
+        let (tokens, prefix) = (chunk.tokens * self.width, chunk.prefix * self.width);
+        for i in 0..chunk.sequences {
+            self.kernels.attention(
+                shape,
+                &qkv[3 * i * tokens..][..3 * tokens],
+                &before[3 * i * prefix..][..3 * prefix],
+                &mut mixed[i * tokens..][..tokens],
+                &mut softmax[i * shape.kept()..][..shape.kept()],
+                scratch,
+            );
+        }
+    }
+
+    /// From `dmixed`, `dqkv`; `dbefore` is added to.
+    #[allow(clippy::too_many_arguments)]
+    fn attend_backward(
+        &self,
+        chunk: Chunk,
+        qkv: &[f32],
+        before: &[f32],
+        softmax: &[f32],
+        dmixed: &[f32],
+        dqkv: &mut [f32],
+        dbefore: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let shape = self.shape(chunk);
+        let (tokens, prefix) = (chunk.tokens * self.width, chunk.prefix * self.width);
+        for i in 0..chunk.sequences {
+            self.kernels.attention_backward(
+                shape,
+                &qkv[3 * i * tokens..][..3 * tokens],
+                &before[3 * i * prefix..][..3 * prefix],
+                &softmax[i * shape.kept()..][..shape.kept()],
+                &dmixed[i * tokens..][..tokens],
+                &mut dqkv[3 * i * tokens..][..3 * tokens],
+                &mut dbefore[3 * i * prefix..][..3 * prefix],
+                scratch,
+            );
+        }
     }
 
     /// The gradients of a linear layer's weight and bias.
@@ -140,34 +200,35 @@ impl PackedBlock for Packed {
         let Forward { before, memory, tape, scratch, kernel_scratch } = pass;
         let recording = !tape.is_empty();
         let (scratch, unrecorded) = scratch.split_at_mut(cut_len(&self.scratch_lens(chunk)));
-        let [mean, inverse_std, normed, active, _] = cut(scratch, self.scratch_lens(chunk));
+        let [mean, inverse_std, normed, active, narrow, apart] = cut(scratch, self.scratch_lens(chunk));
         let trace = if recording { tape } else { unrecorded };
         let [qkv, softmax, mixed, middle, hidden] = cut(trace, self.trace_lens(chunk));
-        let k = self.kernels;
+        let (k, d) = (self.kernels, self.width);
 
         self.normed(&self.ln_1, x, normed, mean, inverse_std);
         k.matmul(normed, &self.c_attn.forward, Start::Bias(&self.c_attn.bias), qkv, kernel_scratch);
-        let shape = self.shape(chunk);
-        let (tokens, prefix) = (chunk.tokens * self.width, chunk.prefix * self.width);
-        for i in 0..chunk.sequences {
-            k.attention(
-                shape,
-                &qkv[3 * i * tokens..][..3 * tokens],
-                &before[3 * i * prefix..][..3 * prefix],
-                &mut mixed[i * tokens..][..tokens],
-                &mut softmax[i * shape.kept()..][..shape.kept()],
-                kernel_scratch,
-            );
-        }
         if !memory.is_empty() {
             memory.copy_from_slice(qkv);
         }
-        let start = Start::BiasResidual(&self.attn_proj.bias, x);
+        // What is read of the input, and of the output.
+        let (input, read): (&[f32], &mut [f32]) = match chunk.outputs {
+            Outputs::All => {
+                self.attend(chunk, qkv, before, mixed, softmax, kernel_scratch);
+                (x, &mut *out)
+            }
+            Outputs::Predictions => {
+                self.attend(chunk, qkv, before, narrow, softmax, kernel_scratch);
+                chunk.gather(d, narrow, mixed);
+                chunk.gather(d, x, &mut narrow[..apart.len()]);
+                (narrow, &mut *apart)
+            }
+        };
+        let start = Start::BiasResidual(&self.attn_proj.bias, &input[..middle.len()]);
         k.matmul(mixed, &self.attn_proj.forward, start, middle, kernel_scratch);
 
-        for first in (0..chunk.rows()).step_by(ROWS) {
-            let rows = first..chunk.rows().min(first + ROWS);
-            let own = self.width * rows.start..self.width * rows.end;
+        for first in (0..chunk.read_rows()).step_by(ROWS) {
+            let rows = first..chunk.read_rows().min(first + ROWS);
+            let own = d * rows.start..d * rows.end;
             let (middle, normed) = (&middle[own.clone()], &mut normed[own.clone()]);
             let active = &mut active[..4 * own.len()];
             self.normed(&self.ln_2, middle, normed, &mut mean[rows.clone()], &mut inverse_std[rows]);
@@ -179,13 +240,16 @@ impl PackedBlock for Packed {
                 k.matmul_gelu_only(normed, weight, bias, active, kernel_scratch);
             }
             let start = Start::BiasResidual(&self.mlp_proj.bias, middle);
-            k.matmul(active, &self.mlp_proj.forward, start, &mut out[own], kernel_scratch);
+            k.matmul(active, &self.mlp_proj.forward, start, &mut read[own], kernel_scratch);
+        }
+        if chunk.outputs == Outputs::Predictions {
+            chunk.scatter(d, apart, out);
         }
     }
 
     fn backward(&self, chunk: Chunk, x: &[f32], dy: &mut [f32], pass: Backward<'_>) {
         let Backward { before, dbefore, dmemory, tape, grads, scratch, kernel_scratch } = pass;
-        let [mean, inverse_std, normed, wide, narrow] = cut(scratch, self.scratch_lens(chunk));
+        let [mean, inverse_std, normed, wide, narrow, apart] = cut(scratch, self.scratch_lens(chunk));
         let [qkv, softmax, mixed, middle, hidden] = cut(tape, self.trace_lens(chunk));
         let mut rest = grads;
         let [dln_1w, dln_1b, dqkv_w, dqkv_b, dproj_w, dproj_b, dln_2w, dln_2b, dfc_w, dfc_b, dout_w, dout_b] =
@@ -194,35 +258,39 @@ impl PackedBlock for Packed {
                 rest = later;
                 own
             });
-        let k = self.kernels;
+        let (k, d) = (self.kernels, self.width);
 
-        // The network: afterwards `dy` is the derivative by the state in the middle.
-        k.matmul_gelu_backward(dy, &self.mlp_proj.backward, hidden, wide, kernel_scratch);
-        self.linear_gradients(dy, hidden, [dout_w, dout_b], kernel_scratch);
-        self.normed(&self.ln_2, middle, normed, mean, inverse_std);
-        self.linear_gradients(wide, normed, [dfc_w, dfc_b], kernel_scratch);
-        k.matmul(wide, &self.c_fc.backward, Start::Zero, narrow, kernel_scratch);
+        // The network: afterwards `read` is the derivative by the state in the middle.
+        let read: &mut [f32] = match chunk.outputs {
+            Outputs::All => &mut *dy,
+            Outputs::Predictions => {
+                chunk.gather(d, dy, apart);
+                &mut *apart
+            }
+        };
+        let dhidden = &mut wide[..hidden.len()];
+        let dmiddle = &mut narrow[..middle.len()];
+        k.matmul_gelu_backward(read, &self.mlp_proj.backward, hidden, dhidden, kernel_scratch);
+        self.linear_gradients(read, hidden, [dout_w, dout_b], kernel_scratch);
+        let (mean_2, inverse_std_2) = (&mut mean[..chunk.read_rows()], &mut inverse_std[..chunk.read_rows()]);
+        let normed_2 = &mut normed[..middle.len()];
+        self.normed(&self.ln_2, middle, normed_2, mean_2, inverse_std_2);
+        self.linear_gradients(dhidden, normed_2, [dfc_w, dfc_b], kernel_scratch);
+        k.matmul(dhidden, &self.c_fc.backward, Start::Zero, dmiddle, kernel_scratch);
         let weight = &self.ln_2.weight;
-        k.layer_norm_backward(narrow, middle, mean, inverse_std, weight, dy, true, dln_2w, dln_2b);
+        k.layer_norm_backward(dmiddle, middle, mean_2, inverse_std_2, weight, read, true, dln_2w, dln_2b);
 
         // Attention: afterwards `dy` is the derivative by the input.
-        self.linear_gradients(dy, mixed, [dproj_w, dproj_b], kernel_scratch);
-        k.matmul(dy, &self.attn_proj.backward, Start::Zero, narrow, kernel_scratch);
-        let dqkv = &mut wide[..qkv.len()];
-        let shape = self.shape(chunk);
-        let (tokens, prefix) = (chunk.tokens * self.width, chunk.prefix * self.width);
-        for i in 0..chunk.sequences {
-            k.attention_backward(
-                shape,
-                &qkv[3 * i * tokens..][..3 * tokens],
-                &before[3 * i * prefix..][..3 * prefix],
-                &softmax[i * shape.kept()..][..shape.kept()],
-                &narrow[i * tokens..][..tokens],
-                &mut dqkv[3 * i * tokens..][..3 * tokens],
-                &mut dbefore[3 * i * prefix..][..3 * prefix],
-                kernel_scratch,
-            );
+        self.linear_gradients(read, mixed, [dproj_w, dproj_b], kernel_scratch);
+        let dmixed = dmiddle;
+        k.matmul(read, &self.attn_proj.backward, Start::Zero, dmixed, kernel_scratch);
+        if chunk.outputs == Outputs::Predictions {
+            chunk.scatter(d, apart, dy);
+            apart.copy_from_slice(dmixed);
+            chunk.scatter(d, apart, narrow);
         }
+        let dqkv = &mut wide[..qkv.len()];
+        self.attend_backward(chunk, qkv, before, softmax, narrow, dqkv, dbefore, kernel_scratch);
         if !dmemory.is_empty() {
             k.add(dmemory, dqkv);
         }

@@ -10,28 +10,11 @@
 //! them into parts that do.
 
 mod chain;
+mod chunk;
 
 pub use chain::Chain;
+pub use chunk::{Chunk, Outputs};
 pub use looped_ops::{Kernels, Precision, Scratch};
-
-/// The sequences that one call works on. Activations are (sequences, tokens, width), row-major.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chunk {
-    /// How many sequences.
-    pub sequences: usize,
-    /// Tokens of each in this call: all of them, a prefix, or those after the prefix.
-    pub tokens: usize,
-    /// Tokens before them, whose memory is given.
-    pub prefix: usize,
-}
-
-impl Chunk {
-    /// Tokens of all sequences together: the rows of an activation.
-    #[must_use]
-    pub const fn rows(self) -> usize {
-        self.sequences * self.tokens
-    }
-}
 
 /// A block's fused form, before a step's weights are known.
 pub trait FusedBlock: Send + Sync {

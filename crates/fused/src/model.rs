@@ -85,7 +85,7 @@ impl FusedModel {
         let mut memory = self.memory();
         let Memory { params, workers } = &mut *memory;
         let stack = self.stack(store, params, step.precision)?;
-        let chunks = self.share(prompts);
+        let chunks = self.share(prompts, tokens);
         let workers = &mut workers[..chunks.len().min(self.threads.current_num_threads())];
         self.spread(workers, &chunks, |worker, own| {
             worker.start(self.layout.len);
@@ -119,8 +119,8 @@ impl FusedModel {
         Ok(self.threads.install(|| Stack::new(self.dims, &self.layout, params, &self.backbone, kernels)))
     }
 
-    fn share(&self, prompts: &Prompts) -> Vec<Range<usize>> {
-        chunks(prompts.prompts, 2 * prompts.points - 1, self.threads.current_num_threads())
+    fn share(&self, prompts: &Prompts, tokens: Tokens) -> Vec<Range<usize>> {
+        chunks(prompts.prompts, tokens, self.threads.current_num_threads())
     }
 
     /// Runs `work` on every worker, each with its own chunks.
@@ -167,7 +167,7 @@ impl Predictor for FusedPredictor<'_> {
         let stack = model.stack(self.store, params, self.precision)?;
         let after = prompts.prompts * prompts.points;
         let values = Mutex::new(vec![0.0; loops * after]);
-        model.spread(workers, &model.share(prompts), |worker, own| {
+        model.spread(workers, &model.share(prompts, tokens), |worker, own| {
             for range in own {
                 let (start, len) = (range.start * prompts.points, range.len() * prompts.points);
                 let predictions = worker.predict(&stack, prompts, range, tokens, loops);

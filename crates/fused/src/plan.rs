@@ -2,10 +2,8 @@
 
 use std::ops::Range;
 
-use looped_core::fused::{Chunk, Precision};
+use looped_core::fused::{Chunk, Outputs, Precision};
 use looped_core::{Error, FusedInjection, Kept, LoopPlan, ModelDims, Objective, Prompts, Result};
-
-use crate::stack::points;
 
 /// What a training step needs to know besides its prompts.
 #[derive(Clone, Copy, Debug)]
@@ -69,10 +67,10 @@ impl Tokens {
         Ok(Self { prefix, suffix: read - prefix, injection })
     }
 
-    /// The prefixes and the suffixes of some sequences.
+    /// The prefixes and the suffixes of some sequences. A prefix has one loop, its last.
     pub(crate) fn of(self, sequences: usize) -> (Chunk, Chunk) {
-        let prefix = Chunk { sequences, tokens: self.prefix, prefix: 0 };
-        (prefix, Chunk { sequences, tokens: self.suffix, prefix: self.prefix })
+        let prefix = Chunk { sequences, tokens: self.prefix, prefix: 0, outputs: Outputs::Predictions };
+        (prefix, Chunk { tokens: self.suffix, prefix: self.prefix, outputs: Outputs::All, ..prefix })
     }
 }
 
@@ -126,7 +124,7 @@ impl Loops {
         let rows = predictions.chunks_exact(prompts.points).zip(slopes.chunks_exact_mut(prompts.points));
         for (sequence, (predictions, slopes)) in rows.enumerate() {
             let (_, ys) = prompts.get(first + sequence);
-            for point in points(chunk) {
+            for point in chunk.points() {
                 let (value, slope) = self.objective.value_and_slope(predictions[point], ys[point]);
                 loss += f64::from(value);
                 slopes[point] = (f64::from(slope) * weight) as f32;
@@ -136,12 +134,16 @@ impl Loops {
     }
 }
 
-/// Rows that a chunk has, about: enough for products to run at full speed, few enough for the cache.
+/// Rows that a chunk has in a loop, about: enough for products to run at full speed, few enough for the cache.
 const ROWS: usize = 324;
+/// The same with the prefixes, whose memories every loop reads again: more take longer than larger products save.
+const ROWS_WITH_PREFIX: usize = 648;
 
 /// The prompts of each chunk; thread i of n takes the chunks i, i + n, i + 2n, ...
-pub(crate) fn chunks(prompts: usize, tokens: usize, threads: usize) -> Vec<Range<usize>> {
-    let most = ROWS.div_ceil(tokens).min(prompts.div_ceil(threads));
+pub(crate) fn chunks(prompts: usize, tokens: Tokens, threads: usize) -> Vec<Range<usize>> {
+    let Tokens { prefix, suffix, .. } = tokens;
+    let most = ROWS.div_ceil(suffix.max(1)).min(ROWS_WITH_PREFIX.div_ceil(prefix + suffix));
+    let most = most.min(prompts.div_ceil(threads));
     // As many chunks for each thread, of sizes that differ by 1 at most.
     let count = prompts.div_ceil(most).next_multiple_of(threads).min(prompts);
     (0..count).map(|i| i * prompts / count..(i + 1) * prompts / count).collect()
@@ -151,12 +153,16 @@ pub(crate) fn chunks(prompts: usize, tokens: usize, threads: usize) -> Vec<Range
 mod tests {
     use super::*;
 
+    fn tokens(prefix: usize, suffix: usize) -> Tokens {
+        Tokens { prefix, suffix, injection: FusedInjection::Keep }
+    }
+
     #[test]
     fn chunks_cover_the_prompts_and_load_threads_evenly() {
         for prompts in [1, 2, 3, 7, 64, 100, 1280] {
-            for tokens in [1, 21, 81, 201, 5000] {
+            for (prefix, suffix) in [(0, 1), (0, 21), (0, 81), (0, 201), (0, 5000), (62, 19), (41, 0)] {
                 for threads in [1, 2, 3, 16] {
-                    let chunks = chunks(prompts, tokens, threads);
+                    let chunks = chunks(prompts, tokens(prefix, suffix), threads);
                     assert_eq!(chunks[0].start, 0);
                     assert!(chunks.windows(2).all(|pair| pair[0].end == pair[1].start));
                     assert_eq!(chunks[chunks.len() - 1].end, prompts);
@@ -167,6 +173,16 @@ mod tests {
                 }
             }
         }
-        assert_eq!(chunks(64, 81, 2).len(), 16);
+    }
+
+    #[test]
+    fn a_chunk_has_as_many_rows_with_a_prefix_up_to_a_bound() {
+        let largest = |prefix, suffix| {
+            chunks(64, tokens(prefix, suffix), 2).iter().map(ExactSizeIterator::len).max().unwrap()
+        };
+        assert_eq!(largest(0, 81), 4);
+        assert_eq!(largest(22, 59), 6);
+        assert_eq!(largest(62, 19), 8);
+        assert_eq!(largest(80, 1), 8);
     }
 }

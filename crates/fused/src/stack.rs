@@ -19,11 +19,6 @@ pub(crate) struct Stack<'a> {
     read_in: PackedMatrix,
 }
 
-/// The points whose x is among the tokens of a chunk.
-pub(crate) fn points(chunk: Chunk) -> Range<usize> {
-    chunk.prefix.div_ceil(2)..(chunk.prefix + chunk.tokens).div_ceil(2)
-}
-
 /// Token 2i is x_i, token 2i + 1 is (y_i, 0, ..., 0): (sequences, tokens, n_dims) of the prompts from `first` on.
 pub(crate) fn interleave(prompts: &Prompts, first: usize, chunk: Chunk, tokens: &mut [f32]) {
     let (n_dims, mut rows) = (prompts.n_dims, tokens.chunks_exact_mut(prompts.n_dims));
@@ -142,13 +137,9 @@ impl<'a> Stack<'a> {
     /// The x tokens' rows of a state, each with where its prediction is in (sequences, `points`).
     fn x_tokens(&self, chunk: Chunk, points: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
         let width = self.width;
-        let of = move |sequence: usize| {
-            self::points(chunk).map(move |point| {
-                let row = (sequence * chunk.tokens + 2 * point - chunk.prefix) * width;
-                (row..row + width, sequence * points + point)
-            })
-        };
-        (0..chunk.sequences).flat_map(of)
+        let places =
+            (0..chunk.sequences).flat_map(move |i| chunk.points().map(move |point| i * points + point));
+        chunk.x_rows().map(move |row| row * width..(row + 1) * width).zip(places)
     }
 
     /// Writes the predictions at the x tokens; those at others stay.

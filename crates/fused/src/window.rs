@@ -2,7 +2,7 @@
 
 use looped_core::FusedInjection;
 use looped_core::Prompts;
-use looped_core::fused::{Chunk, cut_len};
+use looped_core::fused::{Chunk, Outputs, cut_len};
 use looped_ops::AlignedBuffer;
 
 use crate::bench::{Bench, Memories, Memory, Slopes, Slot};
@@ -69,11 +69,14 @@ impl Window {
             injection.apply(stack, x);
         }
 
+        // After the last loop nothing reads the state but the predictions.
+        let last = Chunk { outputs: Outputs::Predictions, ..chunk };
+        let at = |index: usize| if index + 1 == loops.window { last } else { chunk };
         let uncounted = loops.window - loops.counted;
         let mut loss = 0.0;
         for index in 0..loops.window {
             let (own, next) = self.tape[index * slot..].split_at_mut(slot);
-            let next = &mut next[..state];
+            let (next, chunk) = (&mut next[..state], at(index));
             bench.record(stack, chunk, Slot::of(own, stack, chunk), &memory.values, &mut []);
             bench.norm(stack, Slot::of(own, stack, chunk).y, next);
             if let Some(counted) = index.checked_sub(uncounted) {
@@ -95,7 +98,8 @@ impl Window {
             });
             let (earlier, own) = self.tape.split_at_mut(index * slot);
             let memories = Memories { before: &memory.values, dbefore: &mut memory.derivative, dmemory: &[] };
-            bench.backward(stack, chunk, Slot::of(own, stack, chunk), slopes, memories, grads);
+            let own = Slot::of(own, stack, at(index));
+            bench.backward(stack, at(index), own, slopes, memories, grads);
             let injected: Option<&mut [f32]> = if index == 0 && loops.free == 0 {
                 None
             } else if !injection.needs_states() {

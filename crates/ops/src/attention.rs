@@ -7,7 +7,7 @@ use crate::buffer::Scratch;
 use crate::gemm::pack::copy_padded;
 use crate::gemm::tile::{Tile, TileStart, multiply, tile_rows};
 use crate::isa::Kernels;
-use crate::math::exp;
+use crate::math::exp2;
 use crate::simd::{Kernel, Simd, prefetch};
 
 /// Query rows whose probabilities the backward pass holds at once; a multiple of every tile's height.
@@ -51,8 +51,8 @@ impl AttentionShape {
 }
 
 impl Kernels {
-    /// `out = softmax(q k^T / sqrt(head_size)) v` for each head, causal; `softmax` keeps each row's
-    /// largest scaled score, negated, and the inverse of its sum of exponentials, for the backward pass.
+    /// `out = softmax(q k^T / sqrt(head_size)) v` for each head, causal; `softmax` keeps for the backward pass each row's
+    /// largest score, scaled as its powers of 2 are and negated, and the inverse of their sum.
     ///
     /// # Shapes
     /// With `width = heads * head_size`: `qkv` (tokens, 3 width), each row queries, keys, values, heads contiguous;
@@ -161,6 +161,13 @@ impl<'a> Rows<'a> {
                 &self.qkv[token * self.step() + self.offset(Part::Query, head)..][..self.shape.head_size],
             );
         }
+    }
+
+    /// What scores are multiplied by, before their exponentials and as powers of 2.
+    #[inline(always)]
+    fn scales(&self) -> (f32, f32) {
+        let scale = 1.0 / (self.shape.head_size as f32).sqrt();
+        (scale, scale * std::f32::consts::LOG2_E)
     }
 
     /// Tokens a query can see at most.
@@ -305,7 +312,7 @@ impl Kernel for Forward<'_> {
         let Self { rows, out, softmax, scratch } = self;
         let AttentionShape { tokens, prefix, heads, head_size: size } = rows.shape;
         let (width, all, step) = (rows.shape.width(), rows.all(), rows.score_step::<S>());
-        let scale = 1.0 / (size as f32).sqrt();
+        let (_, power) = rows.scales();
         let keys_len = (size * all.next_multiple_of(S::LANES)).next_multiple_of(16);
         let values_len = (all * size.next_multiple_of(S::LANES)).next_multiple_of(16);
         let memory = scratch.floats.at_least(keys_len + values_len + S::TILE_ROWS * step);
@@ -326,11 +333,11 @@ impl Kernel for Forward<'_> {
                 // Row by row, but one pass after the other: rows don't wait for each other's sums.
                 let kept = &mut softmax[2 * (head * tokens + first)..][..2 * count];
                 for (i, kept) in kept.chunks_exact_mut(2).enumerate() {
-                    kept[0] = -scale * largest(s, &score[i * step..][..step], prefix + first + i + 1);
+                    kept[0] = -power * largest(s, &score[i * step..][..step], prefix + first + i + 1);
                 }
                 for (i, kept) in kept.chunks_exact_mut(2).enumerate() {
                     let row = &mut score[i * step..][..step];
-                    kept[1] = 1.0 / exponentials(s, row, prefix + first + i + 1, scale, kept[0]);
+                    kept[1] = 1.0 / exponentials(s, row, prefix + first + i + 1, power, kept[0]);
                 }
                 let out = &mut out[first * width + head * size..];
                 weighted_sum::<S, false>(
@@ -371,20 +378,20 @@ fn largest<S: Simd>(s: S, row: &[f32], visible: usize) -> f32 {
     s.max_lane(max)
 }
 
-/// Replaces scores by `exp(scale * score + shift)`, zeros after the first `visible`; returns the sum.
+/// Replaces scores by `2^(power * score + shift)`, zeros after the first `visible`; returns the sum.
 #[inline(always)]
-fn exponentials<S: Simd>(s: S, row: &mut [f32], visible: usize, scale: f32, shift: f32) -> f32 {
-    let (factor, shift) = (s.splat(scale), s.splat(shift));
+fn exponentials<S: Simd>(s: S, row: &mut [f32], visible: usize, power: f32, shift: f32) -> f32 {
+    let (factor, shift) = (s.splat(power), s.splat(shift));
     let mut sum = s.splat(0.0);
     let mut at = 0;
     while at + S::LANES <= visible {
-        let e = exp(s, s.mul_add(s.load(&row[at..]), factor, shift));
+        let e = exp2(s, s.mul_add(s.load(&row[at..]), factor, shift));
         s.store(&mut row[at..], e);
         sum = s.add(sum, e);
         at += S::LANES;
     }
     if at < visible {
-        let e = exp(s, s.mul_add(s.load(&row[at..]), factor, shift));
+        let e = exp2(s, s.mul_add(s.load(&row[at..]), factor, shift));
         let e = s.keep_first(e, visible - at, s.splat(0.0));
         s.store(&mut row[at..], e);
         sum = s.add(sum, e);
@@ -426,7 +433,7 @@ impl Kernel for Backward<'_> {
         let AttentionShape { tokens, prefix, heads, head_size: size } = rows.shape;
         let (width, all, step, row_step) =
             (rows.shape.width(), rows.all(), rows.score_step::<S>(), rows.step());
-        let scale = 1.0 / (size as f32).sqrt();
+        let (scale, power) = rows.scales();
         let columns_len = (size * all.next_multiple_of(S::LANES)).next_multiple_of(16);
         let rows_len = (all * size.next_multiple_of(S::LANES)).next_multiple_of(16);
         let block_len = (BLOCK.min(tokens) * step).next_multiple_of(16);
@@ -471,7 +478,7 @@ impl Kernel for Backward<'_> {
                         let visible = prefix + first + i + 1;
                         let (p, d) = (&mut p[i * step..][..step], &mut d[i * step..][..step]);
                         let kept = &softmax[2 * (head * tokens + first + i)..][..2];
-                        score_gradient(s, p, d, visible, scale, kept[0], kept[1]);
+                        score_gradient(s, p, d, visible, [scale, power], kept);
                     }
                     let dq = &mut dqkv[first * row_step + rows.offset(Part::Query, head)..];
                     let range = 0..limit;
@@ -514,23 +521,23 @@ impl Kernel for Backward<'_> {
     }
 }
 
-/// From a row's scores and the gradients of its probabilities: its probabilities, and the gradients of its unscaled
-/// scores, both 0 after the first `visible`.
+/// From a row's scores, what is kept of them and the gradients of its probabilities: its probabilities, and the gradients
+/// of its unscaled scores, both 0 after the first `visible`.
 #[inline(always)]
 fn score_gradient<S: Simd>(
     s: S,
     p: &mut [f32],
     d: &mut [f32],
     visible: usize,
-    scale: f32,
-    shift: f32,
-    inverse_sum: f32,
+    [scale, power]: [f32; 2],
+    kept: &[f32],
 ) {
-    let (factor, shift, inverse) = (s.splat(scale), s.splat(shift), s.splat(inverse_sum));
+    let (scale, power) = (s.splat(scale), s.splat(power));
+    let (shift, inverse) = (s.splat(kept[0]), s.splat(kept[1]));
     let mut dot = s.splat(0.0);
     let mut at = 0;
     while at < visible {
-        let e = s.mul(exp(s, s.mul_add(s.load(&p[at..]), factor, shift)), inverse);
+        let e = s.mul(exp2(s, s.mul_add(s.load(&p[at..]), power, shift)), inverse);
         let e = if visible - at < S::LANES { s.keep_first(e, visible - at, s.splat(0.0)) } else { e };
         s.store(&mut p[at..], e);
         dot = s.mul_add(e, s.load(&d[at..]), dot);
@@ -540,7 +547,7 @@ fn score_gradient<S: Simd>(
     let dot = s.splat(s.sum(dot));
     let mut at = 0;
     while at < visible {
-        let p = s.mul(s.load(&p[at..]), factor);
+        let p = s.mul(s.load(&p[at..]), scale);
         let gradient = s.mul(p, s.sub(s.load(&d[at..]), dot));
         s.store(&mut d[at..], gradient);
         at += S::LANES;

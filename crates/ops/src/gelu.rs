@@ -1,12 +1,14 @@
 //! GELU in its tanh form, `x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`, which is `x * sigmoid(2 sqrt(2/pi) (...))`.
 
 use crate::isa::Kernels;
-use crate::math::{exp, sigmoid};
+use crate::math::bounded_exp2;
 use crate::simd::{Kernel, Simd};
 
 /// `2 sqrt(2/pi)`
 const SCALE: f32 = 1.595_769_2;
 const CUBE: f32 = 0.044_715;
+/// The scale of the power of 2 that stands for `e^-u`.
+const POWER: f32 = -SCALE * std::f32::consts::LOG2_E;
 
 impl Kernels {
     /// `out = gelu(x)`, of equal lengths.
@@ -48,19 +50,24 @@ impl Kernel for Backward<'_> {
     }
 }
 
+/// `x^2`, and `e^-u` for the logistic function's argument `u`.
+#[inline(always)]
+fn square_and_exp<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
+    let square = s.mul(x, x);
+    let power = s.mul(x, s.mul_add(square, s.splat(POWER * CUBE), s.splat(POWER)));
+    (square, bounded_exp2(s, power))
+}
+
 #[inline(always)]
 fn value<S: Simd>(s: S, x: S::F) -> S::F {
-    let square = s.mul(x, x);
-    let u = s.mul(x, s.mul_add(square, s.splat(SCALE * CUBE), s.splat(SCALE)));
-    s.mul(x, sigmoid(s, u))
+    let (_, e) = square_and_exp(s, x);
+    s.mul(x, s.reciprocal(s.add(s.splat(1.0), e)))
 }
 
 /// The value and the derivative.
 #[inline(always)]
 fn value_and_slope<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
-    let square = s.mul(x, x);
-    let u = s.mul(x, s.mul_add(square, s.splat(SCALE * CUBE), s.splat(SCALE)));
-    let e = exp(s, s.sub(s.splat(0.0), u));
+    let (square, e) = square_and_exp(s, x);
     let gate = s.reciprocal(s.add(s.splat(1.0), e));
     let value = s.mul(x, gate);
     let slope_of_u = s.mul_add(square, s.splat(3.0 * SCALE * CUBE), s.splat(SCALE));

@@ -1,62 +1,57 @@
 //! Exponential functions of whole vectors, to about one rounding of `f32`.
+//!
+//! All are made of powers of 2. Who wants `e^(c x)` folds `log2(e)` into a factor that is there anyway.
 
 use crate::simd::Simd;
 
-/// `1.5 * 2^23 + 127`: added to a small whole number `n`, the low bits of the sum are `n + 127`.
-const EXPONENT_MAGIC: f32 = 12_582_912.0 + 127.0;
-/// ln 2 in two parts; the first has few bits, so that its product with a small whole number is exact.
-const LN2_HIGH: f32 = 0.693_359_4;
-const LN2_LOW: f32 = -2.121_944_4e-4;
-/// Below it, `exp` has no normal result.
-const EXP_MIN: f32 = -87.336_54;
-const EXP_MAX: f32 = 88.376_26;
+/// `2^x` has no normal result below.
+const LOWEST: f32 = -126.0;
+/// The reciprocal of `1 + 2^x` is no normal number much above.
+const HIGHEST: f32 = 126.0;
 
-/// `2^n` and `e^r - 1`, with `x = n ln 2 + r`, `|r| <= ln 2 / 2`.
+/// `x = n + r` with a whole `n` and `|r| <= 1/2`; returns `n`, `r` and `(2^r - 1) / r`.
 #[inline(always)]
-fn reduce<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
+fn reduce<S: Simd>(s: S, x: S::F) -> (S::F, S::F, S::F) {
+    let n = s.round(x);
+    let r = s.sub(x, n);
+    // Interpolates at the six Chebyshev nodes of the interval, which leaves an error of 1e-8 of 2^r.
+    let mut q = s.splat(0.000_154_531_63);
+    q = s.mul_add(q, r, s.splat(0.001_339_086_3));
+    q = s.mul_add(q, r, s.splat(0.009_618_083));
+    q = s.mul_add(q, r, s.splat(0.055_503_57));
+    q = s.mul_add(q, r, s.splat(0.240_226_5));
+    q = s.mul_add(q, r, s.splat(std::f32::consts::LN_2));
+    (n, r, q)
+}
+
+/// `2^x` for `x <= 127`, or the least normal number where that is larger.
+#[inline(always)]
+pub(crate) fn exp2<S: Simd>(s: S, x: S::F) -> S::F {
     // In this order of arguments a NaN stays one.
-    let x = s.min(s.splat(EXP_MAX), s.max(s.splat(EXP_MIN), x));
-    // Adding the constant leaves room for whole numbers only: the sum is rounded, and its low bits are n + 127.
-    let magic = s.splat(EXPONENT_MAGIC);
-    let shifted = s.mul_add(x, s.splat(std::f32::consts::LOG2_E), magic);
-    let power = s.bits_to_exponent(shifted);
-    let n = s.sub(shifted, magic);
-    let r = s.neg_mul_add(n, s.splat(LN2_HIGH), x);
-    let r = s.neg_mul_add(n, s.splat(LN2_LOW), r);
-    // e^r = 1 + r + r^2 q(r); q interpolates at the five Chebyshev nodes of the interval, which leaves an error of 1e-8.
-    let mut q = s.splat(0.001_392_621_3);
-    q = s.mul_add(q, r, s.splat(0.008_363_203));
-    q = s.mul_add(q, r, s.splat(0.041_666_556));
-    q = s.mul_add(q, r, s.splat(0.166_665_76));
-    q = s.mul_add(q, r, s.splat(0.5));
-    let p = s.mul_add(s.mul(q, r), r, r);
-    (power, p)
+    let (n, r, q) = reduce(s, s.max(s.splat(LOWEST), x));
+    s.scale(s.mul_add(q, r, s.splat(1.0)), n)
 }
 
-/// `e^x`; arguments are clamped to where the result is a normal number.
+/// `2^x`, or what still has a normal reciprocal where that is smaller.
 #[inline(always)]
-pub(crate) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
-    let (power, p) = reduce(s, x);
-    s.mul_add(p, power, power)
-}
-
-/// `e^x - 1`, accurate near 0 too.
-#[inline(always)]
-fn exp_m1<S: Simd>(s: S, x: S::F) -> S::F {
-    let (power, p) = reduce(s, x);
-    s.mul_add(p, power, s.sub(power, s.splat(1.0)))
+pub(crate) fn bounded_exp2<S: Simd>(s: S, x: S::F) -> S::F {
+    exp2(s, s.min(s.splat(HIGHEST), x))
 }
 
 #[inline(always)]
 pub(crate) fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
     // Beyond 10 the result is 1 to the last bit.
     let x = s.min(s.splat(10.0), s.max(s.splat(-10.0), x));
-    let t = exp_m1(s, s.add(x, x));
+    // t = e^(2x) - 1, accurate near 0 too.
+    let (n, r, q) = reduce(s, s.mul(x, s.splat(2.0 * std::f32::consts::LOG2_E)));
+    let power = s.scale(s.splat(1.0), n);
+    let t = s.mul_add(s.mul(q, r), power, s.sub(power, s.splat(1.0)));
     s.mul(t, s.reciprocal(s.add(t, s.splat(2.0))))
 }
 
 /// `1 / (1 + e^-x)`.
 #[inline(always)]
 pub(crate) fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
-    s.reciprocal(s.add(s.splat(1.0), exp(s, s.sub(s.splat(0.0), x))))
+    let e = bounded_exp2(s, s.mul(x, s.splat(-std::f32::consts::LOG2_E)));
+    s.reciprocal(s.add(s.splat(1.0), e))
 }

@@ -40,6 +40,9 @@ pub(crate) trait Kernel {
     fn run<S: Simd>(self, s: S) -> Self::Output;
 }
 
+/// `1.5 * 2^23`: in sums with it the last bit counts 1.
+const WHOLE: f32 = 12_582_912.0;
+
 /// Vectors of `LANES` floats and what the kernels do with them.
 pub(crate) trait Simd: Copy {
     type F: Copy;
@@ -106,6 +109,19 @@ pub(crate) trait Simd: Copy {
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
     /// Each lane's bits moved up by 23, into the exponent.
     fn bits_to_exponent(self, a: Self::F) -> Self::F;
+    /// The nearest whole number, ties to even, of `|a| < 2^22`.
+    #[inline(always)]
+    fn round(self, a: Self::F) -> Self::F {
+        // Adding the constant leaves room for whole numbers only.
+        self.sub(self.add(a, self.splat(WHOLE)), self.splat(WHOLE))
+    }
+    /// `a * 2^n` for a whole `n` in -126..=127.
+    #[inline(always)]
+    fn scale(self, a: Self::F, n: Self::F) -> Self::F {
+        // The low bits of the sum are n + 127, the exponent of 2^n.
+        let power = self.bits_to_exponent(self.add(n, self.splat(WHOLE + 127.0)));
+        self.mul(a, power)
+    }
     /// Lanes `n..` replaced by `fill`.
     fn keep_first(self, a: Self::F, n: usize, fill: Self::F) -> Self::F;
     fn sum(self, a: Self::F) -> f32;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Backward, Chunk, Forward, FusedBlock, Kernels, PackedBlock, cut, cut_len};
+use super::{Backward, Chunk, Forward, FusedBlock, Kernels, Outputs, PackedBlock, cut, cut_len};
 
 /// Fused blocks, one after another: the backbone of a model, and any block made of blocks.
 pub struct Chain {
@@ -90,6 +90,17 @@ impl PackedChain {
         chunk.rows() * self.width
     }
 
+    /// The chunk as link `i` sees it: every output is read by the next link.
+    fn chunk_of(&self, i: usize, chunk: Chunk) -> Chunk {
+        if i + 1 == self.links.len() { chunk } else { Chunk { outputs: Outputs::All, ..chunk } }
+    }
+
+    /// Floats of each link's part of the tape.
+    fn tape_lens(&self, chunk: Chunk) -> impl Iterator<Item = usize> {
+        let own = move |(i, link): (usize, &Link)| link.block.tape_len(self.chunk_of(i, chunk));
+        self.links.iter().enumerate().map(own)
+    }
+
     fn memories(&self, chunk: Chunk) -> Parts {
         Parts::new(self.links.iter().map(|link| link.block.memory_len(chunk)))
     }
@@ -102,7 +113,7 @@ impl PackedChain {
 
 impl PackedBlock for PackedChain {
     fn tape_len(&self, chunk: Chunk) -> usize {
-        let own = self.links.iter().map(|link| cut_len(&[link.block.tape_len(chunk)]));
+        let own = self.tape_lens(chunk).map(|len| cut_len(&[len]));
         own.sum::<usize>() + self.links.len().saturating_sub(1) * cut_len(&[self.state_len(chunk)])
     }
 
@@ -112,7 +123,8 @@ impl PackedBlock for PackedChain {
 
     fn scratch_len(&self, chunk: Chunk) -> usize {
         let state = self.state_len(chunk);
-        let largest = self.links.iter().map(|link| link.block.scratch_len(chunk)).max();
+        let own = |(i, link): (usize, &Link)| link.block.scratch_len(self.chunk_of(i, chunk));
+        let largest = self.links.iter().enumerate().map(own).max();
         cut_len(&[state, state]) + largest.unwrap_or(0)
     }
 
@@ -124,6 +136,7 @@ impl PackedBlock for PackedChain {
         let (states, scratch) = scratch.split_at_mut(cut_len(&[state, state]));
         let mut run = |i: usize, link: &Link, x: &[f32], y: &mut [f32], tape: &mut [f32]| {
             let (before, memory) = (parts_before.of(i, before), parts.of_mut(i, memory));
+            let chunk = self.chunk_of(i, chunk);
             link.block.forward(chunk, x, y, Forward { before, memory, tape, scratch, kernel_scratch });
         };
         if tape.is_empty() {
@@ -137,11 +150,10 @@ impl PackedBlock for PackedChain {
             run(earlier.len(), last, if earlier.is_empty() { x } else { from }, out, &mut []);
         } else {
             let (mut x, mut rest) = (x, tape);
-            for (i, link) in earlier.iter().enumerate() {
-                let own = cut_len(&[link.block.tape_len(chunk)]);
-                let (own, later) = rest.split_at_mut(own);
+            for ((i, link), len) in earlier.iter().enumerate().zip(self.tape_lens(chunk)) {
+                let (own, later) = rest.split_at_mut(cut_len(&[len]));
                 let (y, later) = later.split_at_mut(cut_len(&[state]));
-                run(i, link, x, &mut y[..state], &mut own[..link.block.tape_len(chunk)]);
+                run(i, link, x, &mut y[..state], &mut own[..len]);
                 (x, rest) = (&y[..state], later);
             }
             run(earlier.len(), last, x, out, &mut rest[..last.block.tape_len(chunk)]);
@@ -154,6 +166,7 @@ impl PackedBlock for PackedChain {
         let state = self.state_len(chunk);
         let mut rest = tape;
         for (i, link) in self.links.iter().enumerate().rev() {
+            let chunk = self.chunk_of(i, chunk);
             let own_len = link.block.tape_len(chunk);
             let (earlier, own) = rest.split_at_mut(rest.len() - cut_len(&[own_len]));
             let (earlier, x) = match i {

@@ -165,6 +165,15 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
         unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(a))) }
     }
     #[inline(always)]
+    fn round(self, a: __m512) -> __m512 {
+        // The control's upper half is the number of binary places, its lower half "to nearest, no exceptions".
+        unsafe { _mm512_roundscale_ps::<0x08>(a) }
+    }
+    #[inline(always)]
+    fn scale(self, a: __m512, n: __m512) -> __m512 {
+        unsafe { _mm512_scalef_ps(a, n) }
+    }
+    #[inline(always)]
     fn unzip(self, a: __m512, b: __m512) -> (__m512, __m512) {
         unsafe {
             // SAFETY of the load: `EVEN` is 64 bytes.
