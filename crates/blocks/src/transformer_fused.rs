@@ -1,88 +1,57 @@
 //! The transformer block without a graph.
 
-use looped_core::fused::{Backward, Chunk, Forward, FusedBlock, Kernels, PackedBlock, Scratch, cut, cut_len};
-use looped_ops::{AttentionShape, PackedMatrix, Start};
+use looped_core::fused::{Backward, Chunk, Forward, FusedBlock, Kernels, PackedBlock, cut, cut_len};
+use looped_ops::{AttentionShape, Start};
+
+use crate::layers_fused::{Linear, Norm, Room, split};
+use crate::mlp_fused::{self, Mlp};
 
 pub(crate) struct FusedTransformer {
     pub(crate) width: usize,
     pub(crate) n_head: usize,
 }
 
-/// Rows that pass through the network together, so that their hidden values stay in the cache.
-const ROWS: usize = 96;
-
-/// Name and number of elements, in units of D^2 and of D.
-const PARAMETERS: [(&str, usize, usize); 12] = [
-    ("ln_1.weight", 0, 1),
-    ("ln_1.bias", 0, 1),
-    ("attn.c_attn.weight", 3, 0),
-    ("attn.c_attn.bias", 0, 3),
-    ("attn.c_proj.weight", 1, 0),
-    ("attn.c_proj.bias", 0, 1),
-    ("ln_2.weight", 0, 1),
-    ("ln_2.bias", 0, 1),
-    ("mlp.c_fc.weight", 4, 0),
-    ("mlp.c_fc.bias", 0, 4),
-    ("mlp.c_proj.weight", 4, 0),
-    ("mlp.c_proj.bias", 0, 1),
-];
-
-impl FusedTransformer {
-    fn lens(&self) -> [usize; 12] {
-        PARAMETERS.map(|(_, squares, rows)| (squares * self.width + rows) * self.width)
-    }
+/// Name and number of elements of each parameter of the first half.
+fn first_half(width: usize) -> [(&'static str, usize); 6] {
+    let square = width * width;
+    [
+        ("ln_1.weight", width),
+        ("ln_1.bias", width),
+        ("attn.c_attn.weight", 3 * square),
+        ("attn.c_attn.bias", 3 * width),
+        ("attn.c_proj.weight", square),
+        ("attn.c_proj.bias", width),
+    ]
 }
 
 impl FusedBlock for FusedTransformer {
     fn parameters(&self) -> Vec<(String, usize)> {
-        PARAMETERS.iter().zip(self.lens()).map(|((name, ..), len)| ((*name).to_owned(), len)).collect()
+        let all = first_half(self.width).into_iter().chain(mlp_fused::parameters(self.width));
+        all.map(|(name, len)| (name.to_owned(), len)).collect()
     }
 
     fn pack(&self, weights: &[&[f32]], kernels: Kernels) -> Box<dyn PackedBlock> {
-        let d = self.width;
-        let norm = |i: usize| Norm { weight: weights[i].to_vec(), bias: weights[i + 1].to_vec() };
-        let linear = |i: usize, out: usize, inputs: usize| Linear {
-            forward: PackedMatrix::linear_forward(kernels, weights[i], out, inputs),
-            backward: PackedMatrix::linear_backward(kernels, weights[i], out, inputs),
-            bias: weights[i + 1].to_vec(),
-        };
+        let width = self.width;
         Box::new(Packed {
             kernels,
-            width: d,
+            width,
             heads: self.n_head,
-            lens: self.lens(),
-            ln_1: norm(0),
-            c_attn: linear(2, 3 * d, d),
-            attn_proj: linear(4, d, d),
-            ln_2: norm(6),
-            c_fc: linear(8, 4 * d, d),
-            mlp_proj: linear(10, d, 4 * d),
+            ln_1: Norm::new(&weights[..2]),
+            c_attn: Linear::new(kernels, &weights[2..4], 3 * width, width),
+            attn_proj: Linear::new(kernels, &weights[4..6], width, width),
+            mlp: Mlp::new(kernels, width, &weights[6..]),
         })
     }
-}
-
-struct Norm {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-}
-
-struct Linear {
-    forward: PackedMatrix,
-    backward: PackedMatrix,
-    bias: Vec<f32>,
 }
 
 struct Packed {
     kernels: Kernels,
     width: usize,
     heads: usize,
-    lens: [usize; 12],
     ln_1: Norm,
     c_attn: Linear,
     attn_proj: Linear,
-    ln_2: Norm,
-    c_fc: Linear,
-    mlp_proj: Linear,
+    mlp: Mlp,
 }
 
 impl Packed {
@@ -94,31 +63,13 @@ impl Packed {
         [3 * state, chunk.sequences * self.shape(chunk).kept(), state, state, 4 * state]
     }
 
-    /// Norm statistics, (rows) each, and room for normed values (rows, D), hidden ones (rows, 4 D) and others (rows, D).
-    fn scratch_lens(&self, chunk: Chunk) -> [usize; 5] {
-        let (rows, state) = (chunk.rows(), chunk.rows() * self.width);
-        [rows, rows, state, 4 * state, state]
+    fn room_len(&self, chunk: Chunk) -> usize {
+        Room::len(chunk.rows(), self.width)
     }
 
     fn shape(&self, chunk: Chunk) -> AttentionShape {
         let (heads, head_size) = (self.heads, self.width / self.heads);
         AttentionShape { tokens: chunk.tokens, prefix: chunk.prefix, heads, head_size }
-    }
-
-    fn normed(&self, norm: &Norm, x: &[f32], out: &mut [f32], mean: &mut [f32], inverse_std: &mut [f32]) {
-        self.kernels.layer_norm(x, &norm.weight, &norm.bias, out, mean, inverse_std);
-    }
-
-    /// The gradients of a linear layer's weight and bias.
-    fn linear_gradients(
-        &self,
-        dy: &[f32],
-        x: &[f32],
-        [dweight, dbias]: [&mut [f32]; 2],
-        scratch: &mut Scratch,
-    ) {
-        self.kernels.add_weight_gradient(dy, x, dy.len() / dbias.len(), dweight, scratch);
-        self.kernels.add_column_sums(dy, dbias);
     }
 }
 
@@ -133,20 +84,20 @@ impl PackedBlock for Packed {
     }
 
     fn scratch_len(&self, chunk: Chunk) -> usize {
-        cut_len(&self.scratch_lens(chunk)) + cut_len(&self.trace_lens(chunk))
+        self.room_len(chunk) + cut_len(&self.trace_lens(chunk))
     }
 
     fn forward(&self, chunk: Chunk, x: &[f32], out: &mut [f32], pass: Forward<'_>) {
         let Forward { before, memory, tape, scratch, kernel_scratch } = pass;
         let recording = !tape.is_empty();
-        let (scratch, unrecorded) = scratch.split_at_mut(cut_len(&self.scratch_lens(chunk)));
-        let [mean, inverse_std, normed, active, _] = cut(scratch, self.scratch_lens(chunk));
+        let (room, unrecorded) = scratch.split_at_mut(self.room_len(chunk));
+        let mut room = Room::new(room, chunk.rows(), self.width);
         let trace = if recording { tape } else { unrecorded };
         let [qkv, softmax, mixed, middle, hidden] = cut(trace, self.trace_lens(chunk));
         let k = self.kernels;
 
-        self.normed(&self.ln_1, x, normed, mean, inverse_std);
-        k.matmul(normed, &self.c_attn.forward, Start::Bias(&self.c_attn.bias), qkv, kernel_scratch);
+        self.ln_1.forward(k, x, room.normed, &mut room.statistics);
+        k.matmul(room.normed, &self.c_attn.forward, Start::Bias(&self.c_attn.bias), qkv, kernel_scratch);
         let shape = self.shape(chunk);
         let (tokens, prefix) = (chunk.tokens * self.width, chunk.prefix * self.width);
         for i in 0..chunk.sequences {
@@ -164,49 +115,25 @@ impl PackedBlock for Packed {
         }
         let start = Start::BiasResidual(&self.attn_proj.bias, x);
         k.matmul(mixed, &self.attn_proj.forward, start, middle, kernel_scratch);
-
-        for first in (0..chunk.rows()).step_by(ROWS) {
-            let rows = first..chunk.rows().min(first + ROWS);
-            let own = self.width * rows.start..self.width * rows.end;
-            let (middle, normed) = (&middle[own.clone()], &mut normed[own.clone()]);
-            let active = &mut active[..4 * own.len()];
-            self.normed(&self.ln_2, middle, normed, &mut mean[rows.clone()], &mut inverse_std[rows]);
-            let (weight, bias) = (&self.c_fc.forward, &self.c_fc.bias);
-            if recording {
-                let hidden = &mut hidden[4 * own.start..4 * own.end];
-                k.matmul_gelu(normed, weight, bias, hidden, active, kernel_scratch);
-            } else {
-                k.matmul_gelu_only(normed, weight, bias, active, kernel_scratch);
-            }
-            let start = Start::BiasResidual(&self.mlp_proj.bias, middle);
-            k.matmul(active, &self.mlp_proj.forward, start, &mut out[own], kernel_scratch);
-        }
+        let hidden = if recording { hidden } else { &mut [] };
+        self.mlp.forward(middle, hidden, out, room, kernel_scratch);
     }
 
     fn backward(&self, chunk: Chunk, x: &[f32], dy: &mut [f32], pass: Backward<'_>) {
         let Backward { before, dbefore, dmemory, tape, grads, scratch, kernel_scratch } = pass;
-        let [mean, inverse_std, normed, wide, narrow] = cut(scratch, self.scratch_lens(chunk));
+        let mut room = Room::new(scratch, chunk.rows(), self.width);
         let [qkv, softmax, mixed, middle, hidden] = cut(tape, self.trace_lens(chunk));
-        let mut rest = grads;
-        let [dln_1w, dln_1b, dqkv_w, dqkv_b, dproj_w, dproj_b, dln_2w, dln_2b, dfc_w, dfc_b, dout_w, dout_b] =
-            self.lens.map(|len| {
-                let (own, later) = std::mem::take(&mut rest).split_at_mut(len);
-                rest = later;
-                own
-            });
+        let lens = first_half(self.width).map(|(_, len)| len);
+        let (grads, dmlp) = grads.split_at_mut(lens.iter().sum());
+        let [dln_w, dln_b, dqkv_w, dqkv_b, dproj_w, dproj_b] = split(grads, lens);
         let k = self.kernels;
 
-        // The network: afterwards `dy` is the derivative by the state in the middle.
-        k.matmul_gelu_backward(dy, &self.mlp_proj.backward, hidden, wide, kernel_scratch);
-        self.linear_gradients(dy, hidden, [dout_w, dout_b], kernel_scratch);
-        self.normed(&self.ln_2, middle, normed, mean, inverse_std);
-        self.linear_gradients(wide, normed, [dfc_w, dfc_b], kernel_scratch);
-        k.matmul(wide, &self.c_fc.backward, Start::Zero, narrow, kernel_scratch);
-        let weight = &self.ln_2.weight;
-        k.layer_norm_backward(narrow, middle, mean, inverse_std, weight, dy, true, dln_2w, dln_2b);
+        // Afterwards `dy` is the derivative by the state in the middle.
+        self.mlp.backward(middle, hidden, dy, dmlp, &mut room, kernel_scratch);
 
         // Attention: afterwards `dy` is the derivative by the input.
-        self.linear_gradients(dy, mixed, [dproj_w, dproj_b], kernel_scratch);
+        let Room { mut statistics, normed, wide, narrow } = room;
+        self.attn_proj.add_gradients(k, dy, mixed, [dproj_w, dproj_b], kernel_scratch);
         k.matmul(dy, &self.attn_proj.backward, Start::Zero, narrow, kernel_scratch);
         let dqkv = &mut wide[..qkv.len()];
         let shape = self.shape(chunk);
@@ -226,10 +153,9 @@ impl PackedBlock for Packed {
         if !dmemory.is_empty() {
             k.add(dmemory, dqkv);
         }
-        self.normed(&self.ln_1, x, normed, mean, inverse_std);
-        self.linear_gradients(dqkv, normed, [dqkv_w, dqkv_b], kernel_scratch);
+        self.ln_1.forward(k, x, normed, &mut statistics);
+        self.c_attn.add_gradients(k, dqkv, normed, [dqkv_w, dqkv_b], kernel_scratch);
         k.matmul(dqkv, &self.c_attn.backward, Start::Zero, narrow, kernel_scratch);
-        let weight = &self.ln_1.weight;
-        k.layer_norm_backward(narrow, x, mean, inverse_std, weight, dy, true, dln_1w, dln_1b);
+        self.ln_1.backward(k, narrow, x, &statistics, dy, [dln_w, dln_b]);
     }
 }
