@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The variants of a sweep against its first one, seed by seed.
+"""The variants of a sweep against one of them, seed by seed.
 
     scripts/pairs.py experiments/study/results/a_last_n "all tokens" [EXAMPLES ...]
+    scripts/pairs.py experiments/study/results/d_ssm "experiments/study/results/a_last_n/all tokens"    of another folder
 
 Runs of one seed share their prompts, and their initial weights where the models are alike, so their ratio tells more than
 two means do. Reads FOLDER/runs/NAME-seedN/eval.json; prints the ratio of errors for each seed, their geometric mean and its
@@ -18,13 +19,20 @@ from pathlib import Path
 QUANTILE = [6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833]
 
 
-def main():
-    folder, first, *counts = sys.argv[1:]
+def read(folder):
+    """The errors per number of examples of each variant's seeds."""
     errors = {}
     for path in sorted(Path(folder).glob("runs/*/eval.json")):
         name, seed = re.fullmatch(r"(.*)-seed(\d+)", path.parent.name).groups()
         errors.setdefault(name, {})[int(seed)] = json.loads(path.read_text())["curves"]["model"]["mean"]
-    base = errors[first.replace(" ", "-")]
+    return errors
+
+
+def main():
+    folder, first, *counts = sys.argv[1:]
+    errors = read(folder)
+    *elsewhere, first = first.rsplit("/", 1)
+    base = (read(elsewhere[0]) if elsewhere else errors)[first.replace(" ", "-")]
     counts = [int(count) for count in counts] or [(len(base[min(base)]) - 1) // 2, len(base[min(base)]) - 1]
     print(f"{'':26}" + "".join(f"{f'{count} examples':>42}" for count in counts))
     for name, of_seed in errors.items():

@@ -35,6 +35,7 @@ there_and_back() { # NAME FORM KEY=VALUE...
 
 there_and_back transformer model
 there_and_back lstm model_state_dict 'model.block={ type = "lstm" }'
+there_and_back ssm bare 'model.block={ type = "ssm" }'
 there_and_back two_blocks compiled model.n_layer=2
 there_and_back last_n bare 'model.injector={ type = "last_n", n = 5 }'
 there_and_back mixed model 'model.block={ type = "sequential", blocks = [{ type = "lstm" }, { type = "transformer", n_head = 2 }] }'

@@ -57,6 +57,52 @@ class Lstm(nn.LSTM):
         return super().forward(x, before)
 
 
+class StateSpace(nn.Module):
+    """A diagonal state space over the tokens, and the projection of its output: S4D-Real, by zero-order hold.
+
+    Channel d has `n_state` states h_n with h_n' = -r h_n + b x, where r = (n + 1) exp(log_a); a token is a step of length
+    0.01 exp(log_dt).
+    """
+
+    def __init__(self, width, n_state):
+        super().__init__()
+        self.log_dt = nn.Parameter(torch.empty(width).uniform_(-math.log(10), math.log(10)))
+        self.log_a = nn.Parameter(torch.zeros(n_state, width))
+        self.b = nn.Parameter(torch.ones(n_state, width))
+        self.c = nn.Parameter(torch.randn(n_state, width))
+        self.d = nn.Parameter(torch.ones(width))
+        self.c_proj = nn.Linear(width, width)
+
+    def forward(self, x, state=None):
+        """The output over `x` (B, T, D), and the states (B, n_state, D) after it; `state` are those before."""
+        rate = torch.arange(1, len(self.b) + 1).to(x).unsqueeze(1) * self.log_a.exp()
+        lost = 0.01 * self.log_dt.exp() * rate
+        decay, gain = (-lost).exp(), -torch.expm1(-lost) / rate * self.b
+        if state is None:
+            state = x.new_zeros(x.shape[0], *self.b.shape)
+        outputs = []
+        for token in x.unbind(1):
+            state = decay * state + gain * token.unsqueeze(1)
+            outputs.append((self.c * state).sum(1) + self.d * token)
+        return self.c_proj(torch.stack(outputs, 1)), state
+
+
+class Ssm(nn.Module):
+    """The transformer's block with a state space in attention's place: x + ssm(LN(x)), then x + mlp(LN(x))."""
+
+    def __init__(self, width, n_state):
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(width, eps=1e-5)
+        self.ssm = StateSpace(width, n_state)
+        self.ln_2 = nn.LayerNorm(width, eps=1e-5)
+        self.mlp = nn.ModuleDict({"c_fc": nn.Linear(width, 4 * width), "c_proj": nn.Linear(4 * width, width)})
+
+    def forward(self, x, before=None):
+        mixed, memory = self.ssm(self.ln_1(x), before)
+        x = x + mixed
+        return x + self.mlp.c_proj(F.gelu(self.mlp.c_fc(self.ln_2(x)), approximate="tanh")), memory
+
+
 class Sequential(nn.ModuleList):
     """Several blocks as one."""
 
@@ -74,10 +120,12 @@ def build_block(config, width, tokens, attention):
             return Transformer(width, config["n_head"], tokens, attention)
         case "lstm":
             return Lstm(width)
+        case "ssm":
+            return Ssm(width, config.get("n_state", 8))
         case "sequential":
             return Sequential(build_block(inner, width, tokens, attention) for inner in config["blocks"])
         case other:
-            raise ValueError(f"no block of type {other!r} here; known: transformer, lstm, sequential")
+            raise ValueError(f"no block of type {other!r} here; known: transformer, lstm, ssm, sequential")
 
 
 class Backbone(nn.Module):
@@ -95,7 +143,7 @@ class Backbone(nn.Module):
             }
         )
         for name, parameter in self.transformer.named_parameters():
-            if "_l0" in name:  # an LSTM's, already uniform in +-1/sqrt(D)
+            if "_l0" in name or (".ssm." in name and ".c_proj." not in name):  # an LSTM's or a state space's, already drawn
                 continue
             if name.endswith("c_proj.weight"):
                 nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * config["n_layer"]))

@@ -39,6 +39,7 @@ BATCH, POINTS, STEPS = 4, 5, 3
 TRANSFORMER = {"type": "transformer", "n_head": 2}
 LSTM = {"type": "lstm"}
 MIXED = {"type": "sequential", "blocks": [TRANSFORMER, LSTM]}
+SSM = {"type": "ssm", "n_state": 3}
 NONE = {"type": "none"}
 
 
@@ -83,6 +84,9 @@ CASES = [
     case("tied_window", injector=NONE, n_embd=8, window=2),
     case("weight_decay", n_embd=8, weight_decay=0.1),
     case("cross_entropy", n_embd=8, objective="cross_entropy"),
+    # From here on each case has the seed of its place: new ones go below, so that the others stay as they are.
+    case("ssm", SSM),
+    case("ssm_last_5", SSM, last(5), n_embd=8, window=2),
 ]
 
 

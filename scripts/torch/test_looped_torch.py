@@ -10,11 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from looped_torch import Lstm, LoopedModel, Transformer, loss
+from looped_torch import Lstm, LoopedModel, StateSpace, Transformer, loss
 
 torch.set_default_dtype(torch.float64)
 TRANSFORMER = {"type": "transformer", "n_head": 2}
 LSTM = {"type": "lstm"}
+SSM = {"type": "ssm", "n_state": 3}
 MIXED = {"type": "sequential", "blocks": [TRANSFORMER, LSTM]}
 FULL = {"type": "full", "operation": "add"}
 
@@ -77,6 +78,34 @@ def test_an_lstm_block_is_the_textbooks():
         expected.append(h)
     got = block(torch.from_numpy(x))[0].detach().numpy()[0]
     np.testing.assert_allclose(got, np.array(expected), rtol=1e-12)
+
+
+def test_a_state_space_is_its_differential_equation():
+    torch.manual_seed(4)
+    space = StateSpace(5, 3)
+    with torch.no_grad():
+        for parameter in space.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+        space.c_proj.weight.copy_(torch.eye(5))
+        space.c_proj.bias.zero_()
+    assert StateSpace(999, 1).log_dt.abs().max() <= math.log(10)
+    log_dt, log_a, b, c, d, *_ = (p.detach().numpy() for p in space.parameters())
+    x = np.random.default_rng(3).normal(size=(6, 5))
+    rate = np.array([[1], [2], [3]]) * np.exp(log_a)
+    h, expected, substeps = np.zeros((3, 5)), [], 100
+    for token in x:
+        # The input is held for a token; the classic Runge-Kutta method goes through it.
+        step = 0.01 * np.exp(log_dt) / substeps
+        slope = lambda h: -rate * h + b * token
+        for _ in range(substeps):
+            k1 = slope(h)
+            k2 = slope(h + step / 2 * k1)
+            k3 = slope(h + step / 2 * k2)
+            h = h + step / 6 * (k1 + 2 * k2 + 2 * k3 + slope(h + step * k3))
+        expected.append((c * h).sum(0) + d * token)
+    got, state = space(torch.from_numpy(x).unsqueeze(0))
+    np.testing.assert_allclose(got.detach().numpy()[0], np.array(expected), rtol=1e-10)
+    np.testing.assert_allclose(state.detach().numpy()[0], h, rtol=1e-10)
 
 
 def by_hand(model, xs, ys, loops):
@@ -154,7 +183,7 @@ def test_keeping_at_least_all_tokens_is_full_injection():
 
 def test_the_prefix_computed_once_changes_nothing():
     xs, ys = batch()
-    for block in [TRANSFORMER, LSTM, MIXED]:
+    for block in [TRANSFORMER, LSTM, SSM, MIXED]:
         for n in [0, 1, 3, 4, 7, 8, -1]:
             for operation in ["add", "multiply"]:
                 for attention in ["explicit", "sdpa"]:
@@ -176,7 +205,7 @@ def test_both_attentions_agree():
 
 def test_no_token_sees_a_later_one():
     (xs, ys), later = batch(), batch(seed=5)
-    for block in [TRANSFORMER, LSTM, MIXED]:
+    for block in [TRANSFORMER, LSTM, SSM, MIXED]:
         changed = [torch.cat((old[:, :2], new[:, 2:]), 1) for old, new in zip((xs, ys), later)]
         built = model(block=block)
         before, after = built(xs, ys, 3), built(*changed, 3)
@@ -187,7 +216,7 @@ def test_no_token_sees_a_later_one():
 def test_gradients_are_finite_differences_of_the_window_with_its_first_state_held():
     xs, ys = batch()
     loops, window = 4, 2
-    for block in [TRANSFORMER, LSTM, MIXED]:
+    for block in [TRANSFORMER, LSTM, SSM, MIXED]:
         for injector in [FULL, last(3), last(5, "multiply"), {"type": "none"}]:
             for objective in ["squared_error", "cross_entropy"]:
                 built = model(block=block, injector=injector)
@@ -247,8 +276,11 @@ def test_names_are_those_of_the_checkpoints():
     inner = ["ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"]
     transformer = {f"{name}.{kind}" for name in inner for kind in ("weight", "bias")}
     lstm = {"weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"}
+    layers = ["ln_1", "ssm.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"]
+    ssm = {f"{name}.{kind}" for name in layers for kind in ("weight", "bias")}
+    ssm |= {f"ssm.{name}" for name in ("log_dt", "log_a", "b", "c", "d")}
     mixed = {f"0.{name}" for name in transformer} | {f"1.{name}" for name in lstm}
-    for block, names in [(TRANSFORMER, transformer), (LSTM, lstm), (MIXED, mixed)]:
+    for block, names in [(TRANSFORMER, transformer), (LSTM, lstm), (SSM, ssm), (MIXED, mixed)]:
         outer = {f"{name}.{kind}" for name in ("_read_in", "_read_out") for kind in ("weight", "bias")}
         outer |= {f"_backbone.transformer.{name}" for name in ("wpe.weight", "ln_f.weight", "ln_f.bias")}
         outer |= {f"_backbone.transformer.h.{i}.{name}" for i in (0, 1) for name in names}

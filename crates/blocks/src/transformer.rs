@@ -8,6 +8,7 @@ use looped_core::nn::{LayerNorm, Linear, softmax};
 use looped_core::{Block, BlockConfig, Memory, ModelDims, Params, Problems, Result, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
+use crate::mlp::{Mlp, STD, residual_std};
 use crate::transformer_fused::FusedTransformer;
 
 /// Causal self-attention and a two-layer network, each after a layer norm and beside a residual path (GPT-2's block).
@@ -42,17 +43,12 @@ impl BlockConfig for Transformer {
     }
 
     fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Result<Box<dyn Block>> {
-        const STD: f64 = 0.02;
         let width = dims.n_embd;
-        // Each block adds to the residual path twice; this keeps its variance at the start independent of depth.
-        let residual_std = STD / (2.0 * dims.n_layer as f64).sqrt();
         Ok(Box::new(TransformerBlock {
             ln_1: LayerNorm::new(width, &mut params.scope("ln_1"))?,
             c_attn: Linear::normal(width, 3 * width, STD, &mut params.scope("attn.c_attn"))?,
-            attn_proj: Linear::normal(width, width, residual_std, &mut params.scope("attn.c_proj"))?,
-            ln_2: LayerNorm::new(width, &mut params.scope("ln_2"))?,
-            c_fc: Linear::normal(width, 4 * width, STD, &mut params.scope("mlp.c_fc"))?,
-            mlp_proj: Linear::normal(4 * width, width, residual_std, &mut params.scope("mlp.c_proj"))?,
+            attn_proj: Linear::normal(width, width, residual_std(dims), &mut params.scope("attn.c_proj"))?,
+            mlp: Mlp::new(dims, params)?,
             n_head: self.n_head,
         }))
     }
@@ -83,9 +79,7 @@ struct TransformerBlock {
     ln_1: LayerNorm,
     c_attn: Linear,
     attn_proj: Linear,
-    ln_2: LayerNorm,
-    c_fc: Linear,
-    mlp_proj: Linear,
+    mlp: Mlp,
     n_head: usize,
 }
 
@@ -99,9 +93,7 @@ impl TransformerBlock {
     /// The block over `x`, after the tokens whose keys and values are given; and its own keys and values.
     fn run(&self, x: &Tensor, before: Option<&Memory>) -> Result<(Tensor, KeysValues)> {
         let (attended, own) = self.attention(&self.ln_1.forward(x)?, before)?;
-        let x = (x + attended)?;
-        let hidden = self.c_fc.forward(&self.ln_2.forward(&x)?)?.gelu()?;
-        Ok(((&x + self.mlp_proj.forward(&hidden)?)?, own))
+        Ok((self.mlp.forward(&(x + attended)?)?, own))
     }
 
     fn attention(&self, x: &Tensor, before: Option<&Memory>) -> Result<(Tensor, KeysValues)> {

@@ -6,10 +6,11 @@ use looped_testing::{block_is_causal, block_splits, gradients_are_true, round_tr
 
 const WIDTH: usize = 12;
 
-const BLOCKS: [&str; 4] = [
+const BLOCKS: [&str; 5] = [
     r#"{"type":"transformer","n_head":3}"#,
     r#"{"type":"transformer","n_head":1}"#,
     r#"{"type":"lstm"}"#,
+    r#"{"type":"ssm","n_state":3}"#,
     r#"{"type":"sequential","blocks":[{"type":"transformer","n_head":2},{"type":"lstm"}]}"#,
 ];
 
@@ -42,7 +43,7 @@ fn tables_round_trip() {
 #[test]
 fn the_list_of_blocks_is_complete() {
     let tags: Vec<&str> = Part::of(Kind::Block).iter().map(|part| part.tag).collect();
-    assert_eq!(tags, ["lstm", "sequential", "transformer"]);
+    assert_eq!(tags, ["lstm", "sequential", "ssm", "transformer"]);
     assert!(Part::of(Kind::Block).iter().all(|part| part.help().len() > 20));
 }
 

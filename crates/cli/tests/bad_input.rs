@@ -17,7 +17,10 @@ fn configs() {
         ("model.n_embd=\"wide\"", &["model.n_embd", "integer"]),
         ("model.n_embd=10 model.block.n_head=4", &["model.block.n_head", "4", "10", "allowed: 1, 2, 5, 10"]),
         ("model.n_emb=8", &["model.n_emb", "n_embd"]),
-        ("model.block.type=transfomer", &["model.block", "transfomer", "transformer", "lstm", "sequential"]),
+        (
+            "model.block.type=transfomer",
+            &["model.block", "transfomer", "transformer", "lstm", "sequential", "ssm"],
+        ),
         ("task.type=linear", &["task", "linear_regression"]),
         ("model.injector={type=\"last_n\"}", &["model.injector", "n"]),
         ("model.injector={type=\"last_n\",n=-3}", &["model.injector.n", "-3"]),

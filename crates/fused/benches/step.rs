@@ -49,6 +49,7 @@ fn step(criterion: &mut Criterion) {
         ("D 64", 64, r#"{"type":"transformer","n_head":4}"#, full),
         ("D 256, last 20", 256, r#"{"type":"transformer","n_head":8}"#, last),
         ("D 256, LSTM", 256, r#"{"type":"lstm"}"#, full),
+        ("D 256, state space", 256, r#"{"type":"ssm"}"#, full),
     ] {
         let model = model(n_embd, block, injector);
         let mut store = ParamStore::new(0, &Device::Cpu);

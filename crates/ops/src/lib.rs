@@ -1,5 +1,5 @@
 //! Single-threaded CPU kernels over plain `f32` slices, for a training engine that has no autograd graph: products
-//! with weights packed once, attention, layer norm, GELU and the LSTM cell, each forward and backward.
+//! with weights packed once, attention, layer norm, GELU, the LSTM cell and the scan of a state space, each forward and backward.
 //!
 //! Everything hangs off [`Kernels`], a small copyable handle that names the instruction set its methods run on:
 //!
@@ -28,9 +28,11 @@ mod isa;
 mod lstm;
 mod math;
 mod norm;
+mod scan;
 mod simd;
 
 pub use attention::AttentionShape;
 pub use buffer::{AlignedBuffer, Scratch};
 pub use gemm::{PackedMatrix, Start};
 pub use isa::{Isa, Kernels, Precision};
+pub use scan::{Diagonal, DiagonalGradients};

@@ -6,7 +6,7 @@
 
 use crate::isa::Kernels;
 use crate::math::{sigmoid, tanh};
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, load, store};
 
 impl Kernels {
     /// One time step of every row: `c = f * c_prev + i * g`, `h = o * tanh(c)`.
@@ -61,18 +61,6 @@ fn split(gates: &mut [f32], width: usize) -> [&mut [f32]; 4] {
     let (f, rest) = rest.split_at_mut(width);
     let (g, o) = rest.split_at_mut(width);
     [i, f, g, o]
-}
-
-/// A vector from `at`, or what is left of one.
-#[inline(always)]
-fn load<S: Simd>(s: S, x: &[f32], at: usize) -> S::F {
-    if x.len() - at >= S::LANES { s.load(&x[at..]) } else { s.load_tail(&x[at..]) }
-}
-
-/// A vector to `at`, or what there is room for.
-#[inline(always)]
-fn store<S: Simd>(s: S, out: &mut [f32], at: usize, x: S::F) {
-    if out.len() - at >= S::LANES { s.store(&mut out[at..], x) } else { s.store_tail(&mut out[at..], x) }
 }
 
 struct Forward<'a> {

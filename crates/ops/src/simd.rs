@@ -33,6 +33,18 @@ pub(crate) fn prefetch(x: &[f32]) {
     let _ = x;
 }
 
+/// A vector from `at`, or what is left of one.
+#[inline(always)]
+pub(crate) fn load<S: Simd>(s: S, x: &[f32], at: usize) -> S::F {
+    if x.len() - at >= S::LANES { s.load(&x[at..]) } else { s.load_tail(&x[at..]) }
+}
+
+/// A vector to `at`, or what there is room for.
+#[inline(always)]
+pub(crate) fn store<S: Simd>(s: S, out: &mut [f32], at: usize, x: S::F) {
+    if out.len() - at >= S::LANES { s.store(&mut out[at..], x) } else { s.store_tail(&mut out[at..], x) }
+}
+
 /// A computation over vectors of any width. Implementations mark `run` and everything generic below it
 /// `#[inline(always)]`, and use no closures there: code that is not inlined is compiled without the instruction set.
 pub(crate) trait Kernel {

@@ -54,7 +54,8 @@ fn states(block: &str, n: usize, op: &str) -> Vec<(Vec<f32>, Vec<f32>)> {
 
 #[test]
 fn tokens_outside_the_last_n_are_the_same_in_every_loop_to_the_bit() {
-    for block in [r#"{"type":"transformer","n_head":2}"#, r#"{"type":"lstm"}"#] {
+    let blocks = [r#"{"type":"transformer","n_head":2}"#, r#"{"type":"lstm"}"#, r#"{"type":"ssm"}"#];
+    for block in blocks {
         for op in ["add", "multiply"] {
             for n in 1..12 {
                 let states = states(block, n, op);

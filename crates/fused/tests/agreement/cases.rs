@@ -66,13 +66,14 @@ impl Case {
     }
 }
 
-/// A transformer whose heads divide `n_embd`, an LSTM, or both in a row.
+/// A transformer whose heads divide `n_embd`, an LSTM, a state space, or two of them in a row.
 fn blocks(n_embd: usize) -> impl Strategy<Value = String> {
     let heads: Vec<usize> = (1..=n_embd).filter(|heads| n_embd.is_multiple_of(*heads)).collect();
     let transformer = prop::sample::select(heads)
         .prop_map(|n_head| format!(r#"{{"type":"transformer","n_head":{n_head}}}"#));
     let lstm = r#"{"type":"lstm"}"#.to_owned();
-    let leaf = prop_oneof![3 => transformer, 1 => Just(lstm)];
+    let ssm = (1usize..6).prop_map(|n_state| format!(r#"{{"type":"ssm","n_state":{n_state}}}"#));
+    let leaf = prop_oneof![3 => transformer, 1 => Just(lstm), 2 => ssm];
     let list = prop::collection::vec(leaf.clone(), 1..3);
     let sequential =
         list.prop_map(|list| format!(r#"{{"type":"sequential","blocks":[{}]}}"#, list.join(",")));

@@ -11,6 +11,9 @@ use looped_core::LoopPlan;
 use looped_fused::Precision;
 use proptest::prelude::*;
 
+const BLOCKS: [&str; 3] =
+    [r#"{"type":"transformer","n_head":2}"#, r#"{"type":"lstm"}"#, r#"{"type":"ssm","n_state":3}"#];
+
 /// Loss and gradients of a step, and predictions after every loop, of both engines.
 fn agree(case: &Case, precision: Precision, tolerance: f32) {
     let engines = Engines::new(case);
@@ -43,7 +46,7 @@ fn at_the_edges_of_last_n_and_first_n() {
     let first = [0, 1, 2, 9, 10, 11].map(|n| ("first_n", n));
     for (kind, n) in last.into_iter().chain(first) {
         for operation in ["add", "multiply"] {
-            for block in [r#"{"type":"transformer","n_head":2}"#, r#"{"type":"lstm"}"#] {
+            for block in BLOCKS {
                 let injector = format!(r#"{{"type":"{kind}","n":{n},"operation":"{operation}"}}"#);
                 agree(&Case { points: 5, ..Case::small(block, &injector) }, Precision::F32, 1e-4);
             }
@@ -67,7 +70,7 @@ fn at_the_edges_of_the_window() {
 /// bf16 keeps 8 bits: products lose some, everything else stays as it is.
 #[test]
 fn in_bf16_roughly() {
-    for block in [r#"{"type":"transformer","n_head":2}"#, r#"{"type":"lstm"}"#] {
+    for block in BLOCKS {
         agree(&Case::small(block, r#"{"type":"full"}"#), Precision::Bf16, 0.1);
     }
 }

@@ -10,6 +10,7 @@ use crate::engines::{Engines, assert_close, assert_gradients_close, without_key_
 
 const TRANSFORMER: &str = r#"{"type":"transformer","n_head":2}"#;
 const LSTM: &str = r#"{"type":"lstm"}"#;
+const SSM: &str = r#"{"type":"ssm"}"#;
 
 /// Enough prompts for several chunks a thread, the tokens after a prefix.
 fn large(block: &str) -> Case {
@@ -18,7 +19,7 @@ fn large(block: &str) -> Case {
 
 #[test]
 fn the_same_call_gives_the_same_bits() {
-    for block in [TRANSFORMER, LSTM] {
+    for block in [TRANSFORMER, LSTM, SSM] {
         for threads in [1, 2, 3] {
             let case = Case { threads, ..large(block) };
             let (one, other) = (Engines::new(&case), Engines::new(&case));
@@ -34,7 +35,7 @@ fn the_same_call_gives_the_same_bits() {
 
 #[test]
 fn threads_and_instruction_sets_change_rounding_only() {
-    for block in [TRANSFORMER, LSTM] {
+    for block in [TRANSFORMER, LSTM, SSM] {
         let case = Case { threads: 1, ..large(block) };
         let engines = Engines::new(&case);
         let (loss, gradients) = engines.candle_step(&case);

@@ -5,6 +5,7 @@ mod gelu;
 mod lstm;
 mod norm;
 mod products;
+mod scan;
 
 use looped_ops::{Isa, Kernels};
 
