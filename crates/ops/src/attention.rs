@@ -8,7 +8,7 @@ use crate::gemm::pack::copy_padded;
 use crate::gemm::tile::{Tile, TileStart, multiply, tile_rows};
 use crate::isa::Kernels;
 use crate::math::exp2;
-use crate::simd::{Kernel, Simd, prefetch};
+use crate::simd::{Kernel, MOST_LANES, Simd, prefetch, transpose};
 
 /// Query rows whose probabilities the backward pass holds at once; a multiple of every tile's height.
 const BLOCK: usize = 96;
@@ -191,22 +191,31 @@ fn panel_width<S: Simd>() -> usize {
 
 /// Keys or values as the right side of a product over the head's width: `(head_size, tokens)` in panels of columns, each
 /// padded with zeros to whole vectors.
+#[allow(clippy::needless_range_loop)]
 #[inline(always)]
-fn pack_columns<S: Simd>(_: S, rows: Rows<'_>, part: Part, head: usize, to: &mut [f32]) {
+fn pack_columns<S: Simd>(s: S, rows: Rows<'_>, part: Part, head: usize, to: &mut [f32]) {
     let (size, all) = (rows.shape.head_size, rows.all());
     for first in (0..all).step_by(panel_width::<S>()) {
         let columns = panel_width::<S>().min(all - first);
         let step = columns.next_multiple_of(S::LANES);
         let panel = &mut to[first * size..][..size * step];
-        for column in 0..columns {
-            let values = rows.seen(part, head, first + column);
-            for (value, to) in values.iter().zip(panel[column..].iter_mut().step_by(step)) {
-                *to = *value;
-            }
-        }
-        if columns < step {
-            for row in panel.chunks_exact_mut(step) {
-                row[columns..].fill(0.0);
+        for left in (0..step).step_by(S::LANES) {
+            for top in (0..size).step_by(S::LANES) {
+                let height = S::LANES.min(size - top);
+                let mut block = [s.splat(0.0); MOST_LANES];
+                // Counts that don't vary, and conditions inside: so loops are unrolled whole, and the block stays in registers.
+                for i in 0..S::LANES {
+                    if left + i < columns {
+                        let values = &rows.seen(part, head, first + left + i)[top..top + height];
+                        block[i] = if height == S::LANES { s.load(values) } else { s.load_tail(values) };
+                    }
+                }
+                let block = transpose(s, block);
+                for i in 0..S::LANES {
+                    if i < height {
+                        s.store(&mut panel[(top + i) * step + left..], block[i]);
+                    }
+                }
             }
         }
     }

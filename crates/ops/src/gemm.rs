@@ -17,7 +17,7 @@ use crate::buffer::Scratch;
 use crate::gelu;
 use crate::isa::{Kernels, Precision};
 use crate::simd::{Kernel, Simd};
-use pack::{View, pack_panel, pair_row, pair_rows};
+use pack::{View, copy_row, pack_panel, pair_row, pair_rows};
 use std::ops::Range;
 use tile::{Tile, TileStart, multiply, tile_rows};
 
@@ -372,7 +372,7 @@ fn pack_left<S: Simd, const PAIRS: bool>(s: S, rows: &[f32], step: usize, width:
             let high = rows.get((2 * i + 1) * step..).and_then(|row| row.get(..width)).unwrap_or(&[]);
             pair_rows(s, low, high, to);
         } else {
-            to.copy_from_slice(&rows[i * step..][..width]);
+            copy_row(s, &rows[i * step..][..width], to);
         }
     }
 }

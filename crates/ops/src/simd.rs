@@ -45,6 +45,23 @@ pub(crate) fn store<S: Simd>(s: S, out: &mut [f32], at: usize, x: S::F) {
     if out.len() - at >= S::LANES { s.store(&mut out[at..], x) } else { s.store_tail(&mut out[at..], x) }
 }
 
+/// The lanes of the widest vectors.
+pub(crate) const MOST_LANES: usize = 16;
+
+/// Transposes a square of `LANES` rows, the first of `block`.
+#[inline(always)]
+pub(crate) fn transpose<S: Simd>(s: S, mut block: [S::F; MOST_LANES]) -> [S::F; MOST_LANES] {
+    // Of an element's place, row and column in binary one after the other, each pass moves the last digit to the front.
+    // As many passes as a column has digits swap the two.
+    for _ in 0..S::LANES.ilog2() {
+        let from = block;
+        for i in 0..S::LANES / 2 {
+            (block[i], block[i + S::LANES / 2]) = s.unzip(from[2 * i], from[2 * i + 1]);
+        }
+    }
+    block
+}
+
 /// A computation over vectors of any width. Implementations mark `run` and everything generic below it
 /// `#[inline(always)]`, and use no closures there: code that is not inlined is compiled without the instruction set.
 pub(crate) trait Kernel {

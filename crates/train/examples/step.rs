@@ -76,6 +76,7 @@ fn peak_megabytes() -> Option<f64> {
 }
 
 /// Floating-point operations of the blocks' products and attention; a backward pass has two products for each forward one.
+/// What a last loop leaves out for its y tokens counts too.
 fn flops(model: &ModelConfig, prompts: &Prompts, forward: usize, backward: usize) -> f64 {
     let (dims, tokens) = (model.dims(), 2 * prompts.points);
     let prefix = model.injector.invariant_prefix(tokens);

@@ -177,6 +177,17 @@ fn scatter(from: &[f32], to: &mut [f32], step: usize) {
     }
 }
 
+/// Copies a row too short for a call to the library to be worth it.
+#[inline(always)]
+pub(super) fn copy_row<S: Simd>(s: S, from: &[f32], to: &mut [f32]) {
+    let mut source = from.chunks_exact(S::LANES);
+    let mut target = to.chunks_exact_mut(S::LANES);
+    for (x, y) in (&mut source).zip(&mut target) {
+        s.store(y, s.load(x));
+    }
+    s.store_tail(target.into_remainder(), s.load_tail(source.remainder()));
+}
+
 /// Copies to a row of whole vectors, zeros after the end.
 #[inline(always)]
 pub(crate) fn copy_padded<S: Simd>(s: S, from: &[f32], to: &mut [f32]) {
