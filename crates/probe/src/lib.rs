@@ -12,6 +12,7 @@
 
 mod net;
 mod probing;
+mod rows;
 mod target;
 
 pub use net::HIDDEN;

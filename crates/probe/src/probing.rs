@@ -1,13 +1,14 @@
 //! A model probed after every loop, beside the controls.
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use looped_core::{Error, LoopedModel, Looping, Prompts, Result, Task};
 use looped_eval::{Curve, EvalPlan, Scores};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::net::Net;
-use crate::target::{Target, squared_distances};
+use crate::rows::{Rows, States, squared_distance};
+use crate::target::Target;
 
 /// The nets are trained on so many times the prompts that they are scored on.
 const TRAINED_ON: usize = 4;
@@ -76,8 +77,8 @@ pub fn probe(
     let all = EvalPlan { prompts: plan.prompts + trained_on, ..plan.clone() };
     let prompts = all.draw(task, 0, all.prompts)?;
     let [xty, least_squares] = [Target::Xty, Target::LeastSquares].map(|target| {
-        let target = target.standardised(&target.of(&prompts, plan.dims, device)?)?;
-        Ok::<_, Error>((another_prompts(&target)?, target))
+        let target = target.standardised(&target.of(&prompts, plan.dims)?)?;
+        Ok::<_, Error>((another_prompts(&target), target))
     });
     let (xty, least_squares) = (xty?, least_squares?);
 
@@ -125,21 +126,23 @@ fn check(plan: &EvalPlan) -> Result<()> {
 }
 
 /// Each prompt's target given to another prompt, half the prompts away.
-fn another_prompts(target: &Tensor) -> Result<Tensor> {
-    let count = target.dim(0)?;
-    let half = count / 2;
-    Ok(Tensor::cat(&[target.narrow(0, half, count - half)?, target.narrow(0, 0, half)?], 0)?)
+fn another_prompts(target: &Rows) -> Rows {
+    let mut values = target.values.clone();
+    values.rotate_left(target.count() / 2 * target.width);
+    Rows { values, width: target.width }
 }
 
 /// Trains a net on all prompts but the first `held_out`, and scores it on these: the squared error of each, divided by
 /// the variance of their targets.
-fn held_out_errors(states: &Tensor, target: &Tensor, held_out: usize, seed: u64) -> Result<Vec<f64>> {
-    let net = Net::fit(states, target, held_out, seed)?;
-    let target = target.narrow(0, 0, held_out)?;
-    let errors = squared_distances(&net.read(&states.narrow(1, 0, held_out)?)?, &target)?;
-    let from_mean = squared_distances(&target, &target.mean_keepdim(0)?.broadcast_as(target.shape())?)?;
-    let variance = from_mean.iter().sum::<f64>() / held_out as f64;
-    Ok(errors.into_iter().map(|error| error / variance).collect())
+fn held_out_errors(states: &States, target: &Rows, held_out: usize, seed: u64) -> Result<Vec<f64>> {
+    let read = Net::fit(states, target, held_out, seed)?.read(states, held_out);
+    let values = target.values[..held_out * target.width].to_vec();
+    let target = Rows { values, width: target.width };
+    let mean = target.mean();
+    let from_mean = (0..held_out).map(|i| squared_distance(target.of(i), mean.iter().copied()));
+    let variance = from_mean.sum::<f64>() / held_out as f64;
+    let error = |i| squared_distance(read.of(i), target.of(i).iter().copied().map(f64::from)) / variance;
+    Ok((0..held_out).map(error).collect())
 }
 
 /// The curve of the errors of each loop and prompt.
@@ -149,11 +152,18 @@ fn curve(errors: &[Vec<f64>], plan: &EvalPlan) -> Curve {
     scores.curve(plan.resamples, plan.seed)
 }
 
+/// Numbers from which on candle shares an operation on the CPU out to threads, which wait for one another by spinning.
+const SHARED_OUT: usize = 64 * 1024;
+
 /// All prompts in the loops of a model, so many at a time: only the states of one loop are kept.
 struct Batches<'a>(Vec<Looping<'a>>);
 
 impl<'a> Batches<'a> {
     fn start(model: &'a LoopedModel, prompts: &Prompts, at_once: usize, device: &Device) -> Result<Self> {
+        // On the CPU a thread takes whole batches, small enough for each of its operations, the widest of which holds 4
+        // widths a token, to stay its own.
+        let widest = 2 * prompts.points * 4 * model.config().n_embd;
+        let at_once = if device.is_cpu() { at_once.min((SHARED_OUT / widest).max(1)) } else { at_once };
         let batches = (0..prompts.prompts).step_by(at_once).map(|first| {
             let batch = prompts.slice(first..(first + at_once).min(prompts.prompts));
             let (xs, ys) = batch.to_tensors(device)?;
@@ -162,10 +172,16 @@ impl<'a> Batches<'a> {
         Ok(Self(batches.collect::<Result<_>>()?))
     }
 
-    /// Runs one loop; the state after it is (tokens, prompts, width).
-    fn next_state(&mut self) -> Result<Tensor> {
-        let states = self.0.iter_mut().map(Looping::next_state).collect::<Result<Vec<_>>>()?;
-        Ok(Tensor::cat(&states, 0)?.transpose(0, 1)?.contiguous()?)
+    /// Runs one loop, on all threads.
+    fn next_state(&mut self) -> Result<States> {
+        let values = |looping: &mut Looping<'_>| -> Result<(Vec<f32>, usize, usize)> {
+            let state = looping.next_state()?;
+            let (_, tokens, width) = state.dims3()?;
+            Ok((state.flatten_all()?.to_vec1()?, tokens, width))
+        };
+        let batches: Vec<_> = self.0.par_iter_mut().map(values).collect::<Result<_>>()?;
+        let (tokens, width) = batches.first().map_or((0, 0), |(_, tokens, width)| (*tokens, *width));
+        Ok(States { values: batches.into_iter().flat_map(|(values, ..)| values).collect(), tokens, width })
     }
 }
 

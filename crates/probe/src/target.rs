@@ -1,9 +1,10 @@
 //! What a probe is to read: functions of a prompt alone, whatever task it comes from.
 
-use candle_core::{D, Device, Tensor};
 use looped_core::{Error, Prompt, Prompts, Result};
 use looped_eval::baselines::least_squares_weights;
 use rayon::prelude::*;
+
+use crate::rows::{Rows, squared_distance};
 
 /// A vector of as many coordinates as x has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +25,8 @@ impl Target {
         }
     }
 
-    /// The target of each prompt, seeing the first `dims` coordinates of x: (prompts, dims).
-    pub(crate) fn of(self, prompts: &Prompts, dims: usize, device: &Device) -> Result<Tensor> {
+    /// The target of each prompt, seeing the first `dims` coordinates of x.
+    pub(crate) fn of(self, prompts: &Prompts, dims: usize) -> Result<Rows> {
         let of_prompt = |i: usize| -> Result<Vec<f32>> {
             let (xs, ys) = prompts.get(i);
             let xs: Vec<f32> = xs.chunks(prompts.n_dims).flat_map(|x| &x[..dims]).copied().collect();
@@ -34,7 +35,7 @@ impl Target {
         };
         let rows: Vec<Vec<f32>> =
             (0..prompts.prompts).into_par_iter().map(of_prompt).collect::<Result<_>>()?;
-        Ok(Tensor::from_vec(rows.concat(), (prompts.prompts, dims), device)?)
+        Ok(Rows { values: rows.concat(), width: dims })
     }
 
     fn of_one(self, prompt: Prompt<'_>) -> Result<Vec<f64>> {
@@ -51,20 +52,17 @@ impl Target {
     }
 
     /// The target with mean 0 and, over all coordinates together, variance 1: what the nets learn best.
-    pub(crate) fn standardised(self, values: &Tensor) -> Result<Tensor> {
-        let centred = values.broadcast_sub(&values.mean_keepdim(0)?)?;
-        let variance = f64::from(centred.sqr()?.mean_all()?.to_scalar::<f32>()?);
+    pub(crate) fn standardised(self, rows: &Rows) -> Result<Rows> {
+        let mean = rows.mean();
+        let distance = |i| squared_distance(rows.of(i), mean.iter().copied());
+        let variance = (0..rows.count()).map(distance).sum::<f64>() / rows.values.len() as f64;
         if variance == 0.0 {
             return Err(Error::Data(format!("{} is the same for every prompt", self.label())));
         }
-        Ok((centred / variance.sqrt())?)
+        let (means, scale) = (mean.iter().cycle(), 1.0 / variance.sqrt());
+        let values = rows.values.iter().zip(means).map(|(&v, mean)| ((f64::from(v) - mean) * scale) as f32);
+        Ok(Rows { values: values.collect(), width: rows.width })
     }
-}
-
-/// The squared distance between two rows, for each row.
-pub(crate) fn squared_distances(a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
-    let distances: Vec<f32> = (a - b)?.sqr()?.sum(D::Minus1)?.to_vec1()?;
-    Ok(distances.into_iter().map(f64::from).collect())
 }
 
 #[cfg(test)]
@@ -76,16 +74,23 @@ mod tests {
         // y = 2 x_0 - x_1, exactly; a third coordinate is not in use.
         let xs = vec![1.0, 0.0, 9.0, 1.0, 1.0, 9.0, 0.0, 2.0, 9.0];
         let prompts = Prompts { xs, ys: vec![2.0, 1.0, -2.0], prompts: 1, points: 3, n_dims: 3 };
-        assert_eq!(Target::Xty.of(&prompts, 2, &Device::Cpu)?.to_vec2::<f32>()?, [[3.0, -3.0]]);
-        let weights = Target::LeastSquares.of(&prompts, 2, &Device::Cpu)?.to_vec2::<f32>()?;
-        assert!((weights[0][0] - 2.0).abs() < 1e-6 && (weights[0][1] + 1.0).abs() < 1e-6, "{weights:?}");
+        assert_eq!(Target::Xty.of(&prompts, 2)?.values, [3.0, -3.0]);
+        let weights = Target::LeastSquares.of(&prompts, 2)?.values;
+        assert!((weights[0] - 2.0).abs() < 1e-6 && (weights[1] + 1.0).abs() < 1e-6, "{weights:?}");
         Ok(())
     }
 
     #[test]
-    fn a_target_that_never_varies_is_refused() -> Result<()> {
-        let message = Target::Xty.standardised(&Tensor::ones((4, 2), candle_core::DType::F32, &Device::Cpu)?);
-        assert!(message.unwrap_err().to_string().contains("X^T y is the same for every prompt"));
+    fn a_standardised_target_has_mean_0_and_variance_1_over_all_coordinates() -> Result<()> {
+        let rows = Rows { values: vec![1.0, 5.0, 3.0, 5.0], width: 2 };
+        let root = 2f32.sqrt();
+        assert_eq!(Target::Xty.standardised(&rows)?.values, [-root, 0.0, root, 0.0]);
         Ok(())
+    }
+
+    #[test]
+    fn a_target_that_never_varies_is_refused() {
+        let message = Target::Xty.standardised(&Rows { values: vec![1.0; 8], width: 2 });
+        assert!(message.unwrap_err().to_string().contains("X^T y is the same for every prompt"));
     }
 }
