@@ -160,7 +160,8 @@ fn a_second_process_on_one_run_is_refused() {
         &place,
         &[&["run", "tiny.toml", "--out", "run"][..], &LONG, &["training.train_steps=100000"]].concat(),
     );
-    wait_for_lines(&place.path("run/metrics.jsonl"), 1);
+    // Beyond its first checkpoint.
+    wait_for_lines(&place.path("run/metrics.jsonl"), 22);
     for second in [&["resume", "run"][..], &["eval", "run"], &["eval", "run", "--suite", "ood", "--save"]] {
         place.looped(second).fails(2, &["run is in use by another looped process"]);
     }
