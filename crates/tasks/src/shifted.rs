@@ -25,7 +25,7 @@ pub struct Shifted {
 
 impl Shifted {
     /// `task` with prompts of `distribution`; `None` if the task is no function class, or the shift doesn't suit
-    /// what it learns (see [`Distribution::suits`]).
+    /// what it learns (scaled or noisy y are none of a classification).
     #[must_use]
     pub fn of(task: &dyn Task, distribution: Distribution) -> Option<Self> {
         if !distribution.suits(task.objective()) {
