@@ -28,6 +28,7 @@ pub struct AttentionShape {
 
 impl AttentionShape {
     /// Floats kept of a forward pass for the backward pass: `(heads, tokens, 2)`.
+    #[must_use]
     pub fn kept(self) -> usize {
         2 * self.heads * self.tokens
     }

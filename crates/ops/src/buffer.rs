@@ -18,6 +18,7 @@ pub struct AlignedBuffer {
 
 impl AlignedBuffer {
     /// `len` zeros.
+    #[must_use]
     pub fn zeros(len: usize) -> Self {
         Self { lines: vec![Line([0.0; LINE]); len.div_ceil(LINE)], len }
     }
@@ -70,6 +71,7 @@ pub struct Scratch {
 
 impl Scratch {
     /// Empty; it grows with use.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }

@@ -43,6 +43,7 @@ impl Kernels {
     }
 
     /// The sum of squares, in `f64` between blocks, so that its error doesn't grow with the length.
+    #[must_use]
     pub fn sum_of_squares(self, x: &[f32]) -> f64 {
         x.chunks(4096).map(|block| f64::from(self.run(SumOfSquares { x: block }))).sum()
     }

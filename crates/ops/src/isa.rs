@@ -43,6 +43,7 @@ impl Isa {
     }
 
     /// Every instruction set this machine has, the plainest first.
+    #[must_use]
     pub fn available() -> Vec<Isa> {
         Self::ALL.into_iter().filter(|isa| isa.is_available()).collect()
     }
@@ -70,27 +71,32 @@ pub struct Kernels {
 
 impl Kernels {
     /// The fastest this machine has, with products in `f32`.
+    #[must_use]
     pub fn best() -> Self {
         let isa = Isa::ALL.into_iter().rfind(|isa| isa.is_available()).unwrap_or(Isa::Portable);
         Self { isa, precision: Precision::F32 }
     }
 
     /// A given instruction set with products in `f32`, or `None` where this machine lacks it.
+    #[must_use]
     pub fn for_isa(isa: Isa) -> Option<Self> {
         isa.is_available().then_some(Self { isa, precision: Precision::F32 })
     }
 
     /// The instruction set these kernels run on.
+    #[must_use]
     pub fn isa(self) -> Isa {
         self.isa
     }
 
     /// The same instruction set with products in another precision.
+    #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
     }
 
     /// What products compute in.
+    #[must_use]
     pub fn precision(self) -> Precision {
         self.precision
     }

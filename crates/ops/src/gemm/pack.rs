@@ -18,6 +18,7 @@ pub struct PackedMatrix {
 
 impl PackedMatrix {
     /// Room for an `(inner, columns)` matrix, all zero.
+    #[must_use]
     pub fn zeros(kernels: Kernels, inner: usize, columns: usize) -> Self {
         let units = match kernels.precision() {
             Precision::F32 => inner,
@@ -28,6 +29,7 @@ impl PackedMatrix {
     }
 
     /// Packs an `(out, in)` weight for `y = x W^T`: the matrix `(in, out)`.
+    #[must_use]
     pub fn linear_forward(kernels: Kernels, weight: &[f32], out: usize, inputs: usize) -> Self {
         let mut packed = Self::zeros(kernels, inputs, out);
         packed.pack_transposed(weight);
@@ -35,6 +37,7 @@ impl PackedMatrix {
     }
 
     /// Packs an `(out, in)` weight for `dx = dy W`: the matrix `(out, in)`.
+    #[must_use]
     pub fn linear_backward(kernels: Kernels, weight: &[f32], out: usize, inputs: usize) -> Self {
         let mut packed = Self::zeros(kernels, out, inputs);
         packed.pack(weight);
@@ -69,11 +72,13 @@ impl PackedMatrix {
     }
 
     /// Rows: the length of the reduction.
+    #[must_use]
     pub fn inner(&self) -> usize {
         self.inner
     }
 
     /// Columns of the matrix, and of the products made with it.
+    #[must_use]
     pub fn columns(&self) -> usize {
         self.columns
     }
