@@ -26,7 +26,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--program", type=Path, default=PROGRAM)
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--steps", type=int, default=80000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     program, rng = options.program.resolve(), random.Random(options.seed)
