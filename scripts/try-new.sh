@@ -30,7 +30,7 @@ for kind in block injector task baseline; do
   "$looped" schema > "$out/schema.json"
   grep -q "\"$name\"" "$out/schema.json" || { echo "$name isn't in the schema"; exit 1; }
   # A few of its steps: parts without a fused form take minutes for all.
-  "$looped" run "experiments/$name.toml" training.train_steps=100 --out "$out/run" > "$out/table.txt" 2> "$out/log.txt" || { cat "$out/log.txt"; exit 1; }
+  "$looped" run "experiments/$name.toml" training.train_steps=100 --out "$out/run" > "$out/log.txt" 2>&1 || { cat "$out/log.txt"; exit 1; }
   printf '%s: tested and run (%ss so far)\n' "$name" "$SECONDS"
   rm -r "$out/run"
   cd - > /dev/null

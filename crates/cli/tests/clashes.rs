@@ -4,7 +4,7 @@
 
 use std::process::{Command, ExitCode};
 
-use looped_core::{inventory as _, schemars};
+use looped_core::schemars;
 
 /// Another part with a name that is taken.
 #[derive(schemars::JsonSchema)]

@@ -192,7 +192,7 @@ fn panel_width<S: Simd>() -> usize {
 
 /// Keys or values as the right side of a product over the head's width: `(head_size, tokens)` in panels of columns, each
 /// padded with zeros to whole vectors.
-#[allow(clippy::needless_range_loop)]
+#[allow(clippy::needless_range_loop, reason = "the compiler unrolls plain counted loops whole")]
 #[inline(always)]
 fn pack_columns<S: Simd>(s: S, rows: Rows<'_>, part: Part, head: usize, to: &mut [f32]) {
     let (size, all) = (rows.shape.head_size, rows.all());
@@ -204,7 +204,7 @@ fn pack_columns<S: Simd>(s: S, rows: Rows<'_>, part: Part, head: usize, to: &mut
             for top in (0..size).step_by(S::LANES) {
                 let height = S::LANES.min(size - top);
                 let mut block = [s.splat(0.0); MOST_LANES];
-                // Counts that don't vary, and conditions inside: so loops are unrolled whole, and the block stays in registers.
+                // Counts that don't vary, and conditions inside: unrolled, the block stays in registers.
                 for i in 0..S::LANES {
                     if left + i < columns {
                         let values = &rows.seen(part, head, first + left + i)[top..top + height];
