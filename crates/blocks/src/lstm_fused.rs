@@ -22,6 +22,11 @@ impl FusedBlock for FusedLstm {
         names.iter().zip(self.lens()).map(|(name, len)| ((*name).to_owned(), len)).collect()
     }
 
+    /// Fewer rows in the products of a token don't keep the machine busy, and more are no faster.
+    fn least_sequences(&self) -> usize {
+        4
+    }
+
     fn pack(&self, weights: &[&[f32]], kernels: Kernels) -> Box<dyn PackedBlock> {
         let (width, gates) = (self.width, 4 * self.width);
         let linear = |weight: &[f32]| Linear {

@@ -22,6 +22,12 @@ pub trait FusedBlock: Send + Sync {
     /// [`FusedBlock::pack`]; gradients lie one after another in the same order.
     fn parameters(&self) -> Vec<(String, usize)>;
 
+    /// How many sequences a chunk should have at least, as far as there are so many. A block that passes over the tokens
+    /// one by one, as a recurrent one, has only as many rows in a product; to others the tokens of one sequence are enough.
+    fn least_sequences(&self) -> usize {
+        1
+    }
+
     /// Prepares a step's weights for all threads.
     fn pack(&self, weights: &[&[f32]], kernels: Kernels) -> Box<dyn PackedBlock>;
 }

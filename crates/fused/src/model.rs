@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use looped_core::fused::{Chain, Kernels, Precision};
+use looped_core::fused::{Chain, FusedBlock, Kernels, Precision};
 use looped_core::{
     Error, FusedInjection, ModelConfig, ModelDims, ParamStore, Predictions, Predictor, Prompts, Result,
 };
@@ -120,7 +120,7 @@ impl FusedModel {
     }
 
     fn share(&self, prompts: &Prompts, tokens: Tokens) -> Vec<Range<usize>> {
-        chunks(prompts.prompts, tokens, self.threads.current_num_threads())
+        chunks(prompts.prompts, tokens, self.backbone.least_sequences(), self.threads.current_num_threads())
     }
 
     /// Runs `work` on every worker, each with its own chunks.

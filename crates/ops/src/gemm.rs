@@ -21,17 +21,18 @@ use pack::{View, copy_row, pack_panel, pair_row, pair_rows};
 use std::ops::Range;
 use tile::{Tile, TileStart, multiply, tile_rows};
 
-/// Steps of the reduction between two visits of an output tile: a panel's share stays in the first-level cache.
+/// Steps of the reduction between two visits of an output tile: a panel's share, 64 KB at most, stays near for the tiles
+/// below.
 const STEPS: usize = 256;
 /// Rows of the activations that pass over all panels together: they stay in the second-level cache.
 const ROWS: usize = 48;
 
 /// Of a weight gradient: rows added up at once, inputs packed together (a multiple of every panel's width), and outputs
-/// that pass over those inputs together. Each fits in a fraction of the second-level cache.
-const DEPTH: usize = 256;
+/// that pass over those inputs together. All fit in the second-level cache together.
+const DEPTH: usize = 336;
 const GROUP: usize = 256;
 const BLOCK: usize = 48;
-/// More outputs than this are packed: their rows are so far apart that each is on a page of its own, and they fall
+/// Of more outputs than this each block is packed: their rows are so far apart that each is on a page of its own, and they fall
 /// together in the first-level cache.
 const FAR_APART: usize = 256;
 
@@ -307,24 +308,13 @@ impl<const PAIRS: bool> Kernel for WeightGradient<'_, PAIRS> {
         let packed = PAIRS || out > FAR_APART;
         let most = if PAIRS { DEPTH.min(rows).div_ceil(2) } else { DEPTH.min(rows) };
         let group = GROUP.min(inputs.next_multiple_of(S::LANES));
-        let memory = scratch.floats.at_least(most * group + if packed { most * out } else { 0 });
-        let (panels, blocks) = memory.split_at_mut(most * group);
+        let block = BLOCK.min(out);
+        let memory = scratch.floats.at_least(most * group + if packed { most * block } else { 0 });
+        let (panels, block) = memory.split_at_mut(most * group);
         for top in (0..rows).step_by(DEPTH) {
             let count = DEPTH.min(rows - top);
             let steps = if PAIRS { count.div_ceil(2) } else { count };
             let dy = &dy[top * out..][..count * out];
-            if packed {
-                for first in (0..out).step_by(BLOCK) {
-                    let width = BLOCK.min(out - first);
-                    pack_left::<S, PAIRS>(
-                        s,
-                        &dy[first..],
-                        out,
-                        width,
-                        &mut blocks[first * steps..][..width * steps],
-                    );
-                }
-            }
             for group_left in (0..inputs).step_by(GROUP) {
                 let group_right = inputs.min(group_left + GROUP);
                 for left in (group_left..group_right).step_by(width) {
@@ -335,8 +325,13 @@ impl<const PAIRS: bool> Kernel for WeightGradient<'_, PAIRS> {
                 }
                 for first in (0..out).step_by(BLOCK) {
                     let block_rows = BLOCK.min(out - first);
-                    let (a, a_step) =
-                        if packed { (&blocks[first * steps..], block_rows) } else { (&dy[first..], out) };
+                    let (a, a_step) = if packed {
+                        let block = &mut block[..block_rows * steps];
+                        pack_left::<S, PAIRS>(s, &dy[first..], out, block_rows, block);
+                        (&*block, block_rows)
+                    } else {
+                        (&dy[first..], out)
+                    };
                     for left in (group_left..group_right).step_by(width) {
                         let columns = width.min(group_right - left);
                         let mut row = 0;

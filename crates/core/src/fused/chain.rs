@@ -29,6 +29,10 @@ impl FusedBlock for Chain {
         self.links.iter().flat_map(names).collect()
     }
 
+    fn least_sequences(&self) -> usize {
+        self.links.iter().map(|(_, block)| block.least_sequences()).max().unwrap_or(1)
+    }
+
     fn pack(&self, weights: &[&[f32]], kernels: Kernels) -> Box<dyn PackedBlock> {
         let (mut rest, mut end) = (weights, 0);
         let mut parts = Vec::with_capacity(self.links.len());

@@ -1,6 +1,6 @@
 //! The register tile all products are made of.
 
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, prefetch};
 
 /// What a tile's sums are added to.
 #[derive(Clone, Copy)]
@@ -98,6 +98,12 @@ impl<const ROWS: usize, const VECTORS: usize, const TRANSPOSED: bool, const PAIR
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let t = self.0;
+        if let TileStart::Output = t.start {
+            // By the end of the sums the output they are added to is near.
+            for i in 0..ROWS {
+                prefetch(&t.c[i * t.c_step..][..t.columns]);
+            }
+        }
         let mut acc = [[s.splat(0.0); VECTORS]; ROWS];
         // Two pointers, three rows each: x86 addresses reach the first, second and third row of a pointer.
         let mut upper = t.a.as_ptr();
