@@ -24,12 +24,18 @@ fn reduce<S: Simd>(s: S, x: S::F) -> (S::F, S::F, S::F) {
     (n, r, q)
 }
 
+/// `2^x` for `x` in -126..=127.
+#[inline(always)]
+pub(crate) fn power_of_2<S: Simd>(s: S, x: S::F) -> S::F {
+    let (n, r, q) = reduce(s, x);
+    s.scale(s.mul_add(q, r, s.splat(1.0)), n)
+}
+
 /// `2^x` for `x <= 127`, or the least normal number where that is larger.
 #[inline(always)]
 pub(crate) fn exp2<S: Simd>(s: S, x: S::F) -> S::F {
     // In this order of arguments a NaN stays one.
-    let (n, r, q) = reduce(s, s.max(s.splat(LOWEST), x));
-    s.scale(s.mul_add(q, r, s.splat(1.0)), n)
+    s.power_of_2(s.max(s.splat(LOWEST), x))
 }
 
 /// `2^x`, or what still has a normal reciprocal where that is smaller.

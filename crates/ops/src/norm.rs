@@ -5,6 +5,8 @@ use crate::simd::{Kernel, Simd};
 
 /// Added to the variance.
 const EPS: f32 = 1e-5;
+/// Rows whose statistics are computed before any of them is normalised.
+const BLOCK: usize = 16;
 
 impl Kernels {
     /// `out = (x - mean) / sqrt(var + 1e-5) * weight + bias` on each row; keeps what the backward pass needs.
@@ -75,21 +77,31 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let width = self.weight.len();
-        let rows = self.x.chunks_exact(width).zip(self.out.chunks_exact_mut(width));
-        for ((x, out), (mean, inverse_std)) in rows.zip(self.mean.iter_mut().zip(self.inverse_std)) {
-            *mean = sum(s, x) / width as f32;
-            *inverse_std = 1.0 / (squared_distance(s, x, *mean) / width as f32 + EPS).sqrt();
-            let (shift, scale) = (s.splat(*mean), s.splat(*inverse_std));
-            let mut j = 0;
-            while j + S::LANES <= width {
-                let normal = s.mul(s.sub(s.load(&x[j..]), shift), scale);
-                s.store(&mut out[j..], s.mul_add(normal, s.load(&self.weight[j..]), s.load(&self.bias[j..])));
-                j += S::LANES;
+        let blocks = self.x.chunks(BLOCK * width).zip(self.out.chunks_mut(BLOCK * width));
+        let statistics = self.mean.chunks_mut(BLOCK).zip(self.inverse_std.chunks_mut(BLOCK));
+        for ((x, out), (means, inverse_stds)) in blocks.zip(statistics) {
+            // One pass after the other, so that rows don't wait for each other's sums and roots.
+            for (x, mean) in x.chunks_exact(width).zip(&mut *means) {
+                *mean = sum(s, x) / width as f32;
             }
-            if j < width {
-                let normal = s.mul(s.sub(s.load_tail(&x[j..]), shift), scale);
-                let y = s.mul_add(normal, s.load_tail(&self.weight[j..]), s.load_tail(&self.bias[j..]));
-                s.store_tail(&mut out[j..], y);
+            for ((x, mean), inverse_std) in x.chunks_exact(width).zip(&*means).zip(&mut *inverse_stds) {
+                *inverse_std = 1.0 / (squared_distance(s, x, *mean) / width as f32 + EPS).sqrt();
+            }
+            let rows = x.chunks_exact(width).zip(out.chunks_exact_mut(width));
+            for ((x, out), (mean, inverse_std)) in rows.zip(means.iter().zip(&*inverse_stds)) {
+                let (shift, scale) = (s.splat(*mean), s.splat(*inverse_std));
+                let mut j = 0;
+                while j + S::LANES <= width {
+                    let normal = s.mul(s.sub(s.load(&x[j..]), shift), scale);
+                    let y = s.mul_add(normal, s.load(&self.weight[j..]), s.load(&self.bias[j..]));
+                    s.store(&mut out[j..], y);
+                    j += S::LANES;
+                }
+                if j < width {
+                    let normal = s.mul(s.sub(s.load_tail(&x[j..]), shift), scale);
+                    let y = s.mul_add(normal, s.load_tail(&self.weight[j..]), s.load_tail(&self.bias[j..]));
+                    s.store_tail(&mut out[j..], y);
+                }
             }
         }
     }

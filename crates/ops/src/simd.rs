@@ -20,6 +20,8 @@ pub(crate) use avx512::Avx512;
 pub(crate) use neon::Neon;
 pub(crate) use portable::Portable;
 
+use crate::math;
+
 /// Asks for a slice to be brought into the cache, where the machine can be asked.
 #[inline(always)]
 pub(crate) fn prefetch(x: &[f32]) {
@@ -150,6 +152,11 @@ pub(crate) trait Simd: Copy {
         // The low bits of the sum are n + 127, the exponent of 2^n.
         let power = self.bits_to_exponent(self.add(n, self.splat(WHOLE + 127.0)));
         self.mul(a, power)
+    }
+    /// `2^x` for `x` in -126..=127, to about one rounding.
+    #[inline(always)]
+    fn power_of_2(self, x: Self::F) -> Self::F {
+        math::power_of_2(self, x)
     }
     /// Lanes `n..` replaced by `fill`.
     fn keep_first(self, a: Self::F, n: usize, fill: Self::F) -> Self::F;

@@ -1,6 +1,6 @@
 //! 16 lanes of AVX-512.
 
-use super::{Kernel, Simd};
+use super::{Kernel, Simd, WHOLE};
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
@@ -78,6 +78,26 @@ const EVEN: [i32; 16] = {
     }
     index
 };
+
+/// `2^(i/16)`.
+const SIXTEENTHS: [f32; 16] = [
+    1.0,
+    1.044_273_78,
+    1.090_507_7,
+    1.138_788_6,
+    1.189_207_1,
+    1.241_857_8,
+    1.296_839_6,
+    1.354_255_5,
+    1.414_213_56,
+    1.476_826_15,
+    1.542_210_8,
+    1.610_490_3,
+    1.681_792_8,
+    1.756_252_2,
+    1.834_008_1,
+    1.915_206_6,
+];
 
 // SAFETY, for every block below that isn't annotated: `self` exists only inside `run`, so the machine has AVX-512F, BW
 // and DQ, and BF16 where that is asked for; the intrinsics need no others. `__m512`, `__m512i` and `__m512bh` are the
@@ -172,6 +192,26 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     #[inline(always)]
     fn scale(self, a: __m512, n: __m512) -> __m512 {
         unsafe { _mm512_scalef_ps(a, n) }
+    }
+    #[inline(always)]
+    fn power_of_2(self, x: __m512) -> __m512 {
+        // x = n + r with a multiple n of 1/16: adding the constant leaves room for those only, and the sum's last four bits
+        // are n's place between whole numbers.
+        let sixteenths = self.splat(WHOLE / 16.0);
+        let sum = self.add(x, sixteenths);
+        let n = self.sub(sum, sixteenths);
+        let r = self.sub(x, n);
+        // SAFETY of the load: `SIXTEENTHS` is 64 bytes.
+        let fraction = unsafe {
+            let table = _mm512_loadu_ps(SIXTEENTHS.as_ptr());
+            _mm512_permutexvar_ps(_mm512_castps_si512(sum), table)
+        };
+        // 2^r - 1 to 1e-8, for |r| <= 1/32: ln 2, and its powers over factorials.
+        let q = self.mul_add(r, self.splat(0.055_504_11), self.splat(0.240_226_51));
+        let q = self.mul_add(q, r, self.splat(std::f32::consts::LN_2));
+        let y = self.mul_add(self.mul(fraction, r), q, fraction);
+        // Scales by 2 to the whole number below n.
+        self.scale(y, n)
     }
     #[inline(always)]
     fn unzip(self, a: __m512, b: __m512) -> (__m512, __m512) {
