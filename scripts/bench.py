@@ -32,6 +32,7 @@ SETTINGS = {
     "D 256, LSTM, f32": (f"{D256} --block lstm", {"eager": EAGER}, 0.75),
     "D 256, LSTM, bf16": (f"{D256} --block lstm --precision bf16", {"eager": EAGER}, 0.75),
     "12 blocks, 1 loop, D 256, f32": (f"{D256} --layers 12 --loops 1 --injector none", BOTH, 0.70),
+    "prediction, 50 loops, 128 prompts, D 256, f32": (f"{D256} --eval --loops 50 --batch 128", BOTH, 0.60),
     "prediction, 50 loops, 1280 prompts, D 256, f32": (f"{D256} --eval --loops 50 --batch 1280", BOTH, 0.60),
 }
 
