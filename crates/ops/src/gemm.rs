@@ -32,8 +32,8 @@ const ROWS: usize = 48;
 const DEPTH: usize = 336;
 const GROUP: usize = 256;
 const BLOCK: usize = 48;
-/// Of more outputs than this each block is packed: their rows are so far apart that each is on a page of its own, and they fall
-/// together in the first-level cache.
+/// Of more outputs than this each block is packed: their rows are so far apart that each is on a page of its own, and they
+/// fall together in the first-level cache.
 const FAR_APART: usize = 256;
 
 /// What a product is added to.

@@ -7,7 +7,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn layer_norm(rows in 0..9usize, width in 1..90usize, shift in -3.0..3.0f32, seed: u64) {
+    fn layer_norm(rows in prop_oneof![0..9usize, 15..35usize], width in 1..90usize, shift in -3.0..3.0f32, seed: u64) {
         let x: Vec<f32> = values(seed, rows * width).iter().map(|x| x + shift).collect();
         let (weight, bias, dy) = (values(seed ^ 1, width), values(seed ^ 2, width), values(seed ^ 3, rows * width));
         let (before, before_w, before_b) = (values(seed ^ 4, rows * width), values(seed ^ 5, width), values(seed ^ 6, width));

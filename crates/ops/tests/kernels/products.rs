@@ -33,6 +33,27 @@ fn sizes() -> impl Strategy<Value = (usize, usize, usize)> {
     (prop_oneof![0..14usize, 90..110usize], prop_oneof![0..40usize, 250..300usize], 0..140usize)
 }
 
+/// More rows than are added up at once, inputs past a group, and so many outputs that they are packed: one more than each
+/// bound, and far beyond.
+#[test]
+fn a_weight_gradient_past_every_bound() {
+    for (rows, inputs, out) in [(337, 257, 257), (700, 70, 530)] {
+        let (x, dy, before) = (values(1, rows * inputs), values(2, rows * out), values(3, out * inputs));
+        let want = |x: &[f32], dy: &[f32]| -> Vec<f64> {
+            let sum = product(&transpose(dy, rows, out), x, out, rows, inputs);
+            sum.iter().zip(wide(&before)).map(|(sum, before)| sum + before).collect()
+        };
+        let [x16, dy16] = [&x, &dy].map(|x| x.iter().map(|&x| round_to_bf16(x)).collect::<Vec<_>>());
+        for (precision, want) in [(Precision::F32, want(&x, &dy)), (Precision::Bf16, want(&x16, &dy16))] {
+            for kernels in all_kernels().into_iter().map(|kernels| kernels.with_precision(precision)) {
+                let mut dw = before.clone();
+                kernels.add_weight_gradient(&dy, &x, rows, &mut dw, &mut Scratch::new());
+                assert_close("dw", kernels, &dw, &want, 3e-6);
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
