@@ -82,15 +82,15 @@ const EVEN: [i32; 16] = {
 /// `2^(i/16)`.
 const SIXTEENTHS: [f32; 16] = [
     1.0,
-    1.044_273_78,
+    1.044_273_7,
     1.090_507_7,
     1.138_788_6,
     1.189_207_1,
     1.241_857_8,
     1.296_839_6,
     1.354_255_5,
-    1.414_213_56,
-    1.476_826_15,
+    std::f32::consts::SQRT_2,
+    1.476_826_2,
     1.542_210_8,
     1.610_490_3,
     1.681_792_8,
@@ -207,7 +207,7 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
             _mm512_permutexvar_ps(_mm512_castps_si512(sum), table)
         };
         // 2^r - 1 to 1e-8, for |r| <= 1/32: ln 2, and its powers over factorials.
-        let q = self.mul_add(r, self.splat(0.055_504_11), self.splat(0.240_226_51));
+        let q = self.mul_add(r, self.splat(0.055_504_11), self.splat(0.240_226_5));
         let q = self.mul_add(q, r, self.splat(std::f32::consts::LN_2));
         let y = self.mul_add(self.mul(fraction, r), q, fraction);
         // Scales by 2 to the whole number below n.
