@@ -1,7 +1,7 @@
 //! Every built-in block passes the checks that plugins pass.
 
 use looped_blocks as _;
-use looped_core::{BlockConfig, Kind, Part};
+use looped_core::{BlockConfig, Kind, ModelDims, Part};
 use looped_testing::{block_is_causal, block_splits, gradients_are_true, round_trips};
 
 const WIDTH: usize = 12;
@@ -33,6 +33,14 @@ fn blocks_are_causal_and_keep_the_shape() {
 #[test]
 fn a_prefix_and_its_extension_give_the_whole() {
     blocks().for_each(|block| block_splits(block.as_ref(), WIDTH));
+}
+
+/// An LSTM's products have a row for each sequence, and a stack with an LSTM in it has an LSTM's.
+#[test]
+fn an_lstm_asks_for_more_sequences_together_wherever_it_stands() {
+    let dims = ModelDims { n_dims: 3, n_positions: 4, n_embd: WIDTH, n_layer: 1 };
+    let least = blocks().map(|block| block.fused(&dims).expect("it has a fused form").least_sequences());
+    assert_eq!(least.collect::<Vec<_>>(), [1, 1, 4, 1, 4]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a block offers the fused CPU engine: analytic passes over plain slices, with no graph.
 //!
-//! The engine shards a batch over threads; each thread takes chunks of a few sequences through all loops, so that
+//! The engine shards a batch over threads; each thread takes chunks of one or a few sequences through all loops, so that
 //! their activations stay in its cache. Within a step the weights are packed once and shared. A block that offers no
 //! fused form still trains, on the candle engine.
 //!

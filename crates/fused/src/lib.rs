@@ -1,8 +1,8 @@
 //! The fused CPU engine: analytic forward and backward passes over sharded batches.
 //!
-//! A step has no graph. Its batch is cut into chunks of a few sequences; each thread takes chunk after chunk through all
-//! loops forward and through the window backward, with single-threaded kernels over weights packed once, on memory of its
-//! own that it reuses: a tape of the window's activations, which doesn't grow with the loops before it or with the batch.
+//! A step has no graph. Its batch is cut into chunks of one or a few sequences; each thread takes chunk after chunk through
+//! all loops forward and through the window backward, with single-threaded kernels over weights packed once, on memory of
+//! its own that it reuses: a tape of the window's activations, which doesn't grow with the loops before it or with the batch.
 //!
 //! - A chunk's last y token is left out: the predictions, at the x tokens, see only what is before them.
 //! - Tokens that never see the state ([`Injector::invariant_prefix`](looped_core::Injector::invariant_prefix)) are run once

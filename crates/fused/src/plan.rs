@@ -179,14 +179,14 @@ mod tests {
 
     #[test]
     fn a_chunk_has_as_many_rows_with_a_prefix_up_to_a_bound() {
-        let largest = |prefix, suffix, least| {
-            chunks(64, tokens(prefix, suffix), least, 2).iter().map(ExactSizeIterator::len).max().unwrap()
+        let largest = |prefix, suffix| {
+            chunks(64, tokens(prefix, suffix), 1, 2).iter().map(ExactSizeIterator::len).max().unwrap()
         };
-        assert_eq!(largest(0, 81, 1), 1);
-        assert_eq!(largest(0, 21, 1), 4);
-        assert_eq!(largest(22, 59, 1), 2);
-        assert_eq!(largest(62, 19, 1), 4);
-        assert_eq!(largest(80, 1, 1), 4);
+        assert_eq!(largest(0, 81), 1);
+        assert_eq!(largest(0, 21), 4);
+        assert_eq!(largest(22, 59), 2);
+        assert_eq!(largest(62, 19), 4);
+        assert_eq!(largest(80, 1), 4);
     }
 
     #[test]

@@ -27,8 +27,9 @@ const STEPS: usize = 256;
 /// Rows of the activations that pass over all panels together: they stay in the second-level cache.
 const ROWS: usize = 48;
 
-/// Of a weight gradient: rows added up at once, inputs packed together (a multiple of every panel's width), and outputs
-/// that pass over those inputs together. All fit in the second-level cache together.
+/// Of a weight gradient: rows added up at once (four sequences of 41 points, an LSTM's chunk), inputs packed together (a
+/// multiple of every panel's width), and outputs that pass over those inputs together. All fit in the second-level cache
+/// together.
 const DEPTH: usize = 336;
 const GROUP: usize = 256;
 const BLOCK: usize = 48;

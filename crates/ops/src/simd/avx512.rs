@@ -211,7 +211,7 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
         let q = self.mul_add(q, r, self.splat(std::f32::consts::LN_2));
         let y = self.mul_add(self.mul(fraction, r), q, fraction);
         // Scales by 2 to the whole number below n.
-        self.scale(y, n)
+        unsafe { _mm512_scalef_ps(y, n) }
     }
     #[inline(always)]
     fn unzip(self, a: __m512, b: __m512) -> (__m512, __m512) {
