@@ -7,8 +7,10 @@
 
 pub mod baselines;
 mod bootstrap;
+mod cholesky;
 mod evaluate;
 mod evaluation;
+mod minimum_norm;
 mod settling;
 mod suite;
 mod table;

@@ -48,6 +48,11 @@ impl Triangle {
         }
     }
 
+    /// How wide the rows are.
+    pub(crate) fn dims(&self) -> usize {
+        self.dims
+    }
+
     /// The rows of R that have been reached, each with its z: at most min(rows added, dims) of them.
     pub(crate) fn rows(&self) -> Vec<(&[f64], f64)> {
         let rows = self.r.chunks_exact(self.dims).zip(&self.z);

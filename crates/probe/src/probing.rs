@@ -77,7 +77,7 @@ pub fn probe(
     let all = EvalPlan { prompts: plan.prompts + trained_on, ..plan.clone() };
     let prompts = all.draw(task, 0, all.prompts)?;
     let [xty, least_squares] = [Target::Xty, Target::LeastSquares].map(|target| {
-        let target = target.standardised(&target.of(&prompts, plan.dims)?)?;
+        let target = target.standardised(&target.of(&prompts, plan.dims))?;
         Ok::<_, Error>((another_prompts(&target), target))
     });
     let (xty, least_squares) = (xty?, least_squares?);

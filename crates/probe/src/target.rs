@@ -26,19 +26,18 @@ impl Target {
     }
 
     /// The target of each prompt, seeing the first `dims` coordinates of x.
-    pub(crate) fn of(self, prompts: &Prompts, dims: usize) -> Result<Rows> {
-        let of_prompt = |i: usize| -> Result<Vec<f32>> {
+    pub(crate) fn of(self, prompts: &Prompts, dims: usize) -> Rows {
+        let of_prompt = |i: usize| -> Vec<f32> {
             let (xs, ys) = prompts.get(i);
             let xs: Vec<f32> = xs.chunks(prompts.n_dims).flat_map(|x| &x[..dims]).copied().collect();
-            let target = self.of_one(Prompt { xs: &xs, ys, dims })?;
-            Ok(target.into_iter().map(|v| v as f32).collect())
+            let target = self.of_one(Prompt { xs: &xs, ys, dims });
+            target.into_iter().map(|v| v as f32).collect()
         };
-        let rows: Vec<Vec<f32>> =
-            (0..prompts.prompts).into_par_iter().map(of_prompt).collect::<Result<_>>()?;
-        Ok(Rows { values: rows.concat(), width: dims })
+        let rows: Vec<Vec<f32>> = (0..prompts.prompts).into_par_iter().map(of_prompt).collect();
+        Rows { values: rows.concat(), width: dims }
     }
 
-    fn of_one(self, prompt: Prompt<'_>) -> Result<Vec<f64>> {
+    fn of_one(self, prompt: Prompt<'_>) -> Vec<f64> {
         match self {
             Self::LeastSquares => least_squares_weights(prompt),
             Self::Xty => {
@@ -46,7 +45,7 @@ impl Target {
                 for (x, &y) in prompt.xs.chunks_exact(prompt.dims).zip(prompt.ys) {
                     sums.iter_mut().zip(x).for_each(|(sum, &x)| *sum += f64::from(x) * f64::from(y));
                 }
-                Ok(sums)
+                sums
             }
         }
     }
@@ -74,8 +73,8 @@ mod tests {
         // y = 2 x_0 - x_1, exactly; a third coordinate is not in use.
         let xs = vec![1.0, 0.0, 9.0, 1.0, 1.0, 9.0, 0.0, 2.0, 9.0];
         let prompts = Prompts { xs, ys: vec![2.0, 1.0, -2.0], prompts: 1, points: 3, n_dims: 3 };
-        assert_eq!(Target::Xty.of(&prompts, 2)?.values, [3.0, -3.0]);
-        let weights = Target::LeastSquares.of(&prompts, 2)?.values;
+        assert_eq!(Target::Xty.of(&prompts, 2).values, [3.0, -3.0]);
+        let weights = Target::LeastSquares.of(&prompts, 2).values;
         assert!((weights[0] - 2.0).abs() < 1e-6 && (weights[1] + 1.0).abs() < 1e-6, "{weights:?}");
         Ok(())
     }

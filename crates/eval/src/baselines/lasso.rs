@@ -1,11 +1,10 @@
 //! The lasso.
 
-use faer::linalg::solvers::Solve;
-use faer::{Mat, Side};
 use looped_core::{Baseline, Problems, Prompt, Result, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
 use super::{dot, one_by_one};
+use crate::cholesky;
 
 /// Least squares that favours sparse weights: minimises |y - Xw|^2 / (2n) + alpha |w|_1 over n points.
 ///
@@ -151,14 +150,13 @@ impl Fit {
     /// A slight pull to the start makes the minimum unique where columns depend on each other.
     fn step_to_minimum(&self, active: &[usize], penalty: f64) -> Option<Vec<f64>> {
         let pull = PULL * active.iter().map(|&j| self.gram(j, j)).fold(0.0, f64::max);
-        let matrix = Mat::from_fn(active.len(), active.len(), |a, b| {
-            self.gram(active[a], active[b]) + if a == b { pull } else { 0.0 }
-        });
+        let elements = active.iter().flat_map(|&a| active.iter().map(move |&b| (a, b)));
+        let mut matrix: Vec<f64> =
+            elements.map(|(a, b)| self.gram(a, b) + if a == b { pull } else { 0.0 }).collect();
         let pulls = self.pulls();
-        let mut step =
-            Mat::from_fn(active.len(), 1, |a, _| pulls[active[a]] - penalty * self.w[active[a]].signum());
-        matrix.llt(Side::Lower).ok()?.solve_in_place(&mut step);
-        Some(step.col(0).iter().copied().collect())
+        let mut step: Vec<f64> = active.iter().map(|&j| pulls[j] - penalty * self.w[j].signum()).collect();
+        cholesky::solve(&mut matrix, &mut step)?;
+        Some(step)
     }
 
     /// Whether no weight at 0 is pulled away from it.
