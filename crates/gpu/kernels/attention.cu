@@ -1,0 +1,223 @@
+// Causal self-attention, one block of threads for each head of each sequence, in float arithmetic.
+//
+// qkv is (sequences, tokens, 3, heads, HEAD), the output (sequences, tokens, heads, HEAD). log_sums (sequences, heads,
+// tokens) keeps the logarithm of each softmax's denominator, from which the backward pass computes the weights again.
+// HEAD is a multiple of 4. A warp takes GROUP queries at once, so that a key that a lane has loaded serves all of them.
+#include "common.cu"
+
+constexpr int ATTENTION_WARPS = 8;
+constexpr int GROUP = 4;
+
+// Bytes of shared memory that a block needs.
+constexpr int attention_bytes(int tokens, int head) {
+  return 4 * (3 * tokens * (head + 4) + ATTENTION_WARPS * tokens * GROUP);
+}
+constexpr int attention_backward_bytes(int tokens, int head) {
+  return 4 * (4 * tokens * (head + 4) + ATTENTION_WARPS * tokens * 2 * GROUP + 2 * tokens);
+}
+
+// Rows (tokens, HEAD) of a matrix whose rows are `stride` apart, times `factor`, into shared memory. Rows there are 4 floats
+// longer: 8 lanes that read 16 bytes each of 8 neighbouring rows then meet all 32 banks.
+template <int HEAD_, class T>
+DEVICE void fetch_head(const T* from, int stride, float factor, float* to, int tokens) {
+  for (int i = threadIdx.x; i < tokens * (HEAD_ / 4); i += ATTENTION_WARPS * 32) {
+    int row = i / (HEAD_ / 4), column = i % (HEAD_ / 4) * 4;
+    float part[4];
+    load<4>(from + static_cast<size_t>(row) * stride + column, part);
+#pragma unroll
+    for (int j = 0; j < 4; j++) part[j] *= factor;
+    store<4>(to + row * (HEAD_ + 4) + column, part);
+  }
+}
+
+// sums[g] = row . rows[first + g]; rows past the last stand for the last.
+template <int HEAD_>
+DEVICE void dot_group(const float* row, const float* rows, int first, int last_row, float (&sums)[GROUP]) {
+#pragma unroll
+  for (int g = 0; g < GROUP; g++) sums[g] = 0;
+#pragma unroll
+  for (int c = 0; c < HEAD_; c += 4) {
+    float own[4];
+    load<4>(row + c, own);
+#pragma unroll
+    for (int g = 0; g < GROUP; g++) {
+      float other[4];
+      load<4>(rows + min(first + g, last_row) * (HEAD_ + 4) + c, other);
+#pragma unroll
+      for (int j = 0; j < 4; j++) sums[g] += own[j] * other[j];
+    }
+  }
+}
+
+// For each column d of a head: sums[g] = the sum over rows from `from` to `to` of weights[row][g] * rows[row][d].
+DEVICE void mix_group(const float* weights, const float* rows, int stride, int d, int from, int to, float (&sums)[GROUP]) {
+#pragma unroll
+  for (int g = 0; g < GROUP; g++) sums[g] = 0;
+#pragma unroll 4
+  for (int row = from; row < to; row++) {
+    float w[GROUP], value = rows[row * stride + d];
+    load<GROUP>(weights + row * GROUP, w);
+#pragma unroll
+    for (int g = 0; g < GROUP; g++) sums[g] += w[g] * value;
+  }
+}
+
+template <int HEAD_, class T>
+DEVICE void attention_all(const T* qkv, T* out, float* log_sums, int tokens, int heads, float scale) {
+  constexpr int STRIDE = HEAD_ + 4;
+  SHARED_DYNAMIC(float, shared);
+  float* queries = shared;
+  float* keys = queries + tokens * STRIDE;
+  float* values = keys + tokens * STRIDE;
+  float* weights = values + tokens * STRIDE + warp_id() * tokens * GROUP;
+  int sequence = blockIdx.x / heads, head = blockIdx.x % heads, width = heads * HEAD_;
+  const T* own = qkv + static_cast<size_t>(sequence) * tokens * 3 * width + head * HEAD_;
+  fetch_head<HEAD_>(own, 3 * width, scale, queries, tokens);
+  fetch_head<HEAD_>(own + width, 3 * width, 1.0f, keys, tokens);
+  fetch_head<HEAD_>(own + 2 * width, 3 * width, 1.0f, values, tokens);
+  __syncthreads();
+
+  for (int first = warp_id() * GROUP; first < tokens; first += ATTENTION_WARPS * GROUP) {
+    int end = min(first + GROUP, tokens);
+    float top[GROUP], sum[GROUP], s[GROUP];
+#pragma unroll
+    for (int g = 0; g < GROUP; g++) top[g] = -INFINITY, sum[g] = 0;
+    for (int key = lane_id(); key < end; key += 32) {
+      dot_group<HEAD_>(keys + key * STRIDE, queries, first, tokens - 1, s);
+#pragma unroll
+      for (int g = 0; g < GROUP; g++) {
+        if (key > first + g) s[g] = -INFINITY;
+        top[g] = fmaxf(top[g], s[g]);
+      }
+      store<GROUP>(weights + key * GROUP, s);
+    }
+#pragma unroll
+    for (int g = 0; g < GROUP; g++) top[g] = warp_max(top[g]);
+    for (int key = lane_id(); key < end; key += 32) {
+      load<GROUP>(weights + key * GROUP, s);
+#pragma unroll
+      for (int g = 0; g < GROUP; g++) s[g] = expf(s[g] - top[g]), sum[g] += s[g];
+      store<GROUP>(weights + key * GROUP, s);
+    }
+    __syncwarp();
+#pragma unroll
+    for (int g = 0; g < GROUP; g++) sum[g] = warp_sum(sum[g]);
+    for (int d = lane_id(); d < HEAD_; d += 32) {
+      float mixed[GROUP];
+      mix_group(weights, values, STRIDE, d, 0, end, mixed);
+#pragma unroll
+      for (int g = 0; g < GROUP; g++) {
+        size_t row = static_cast<size_t>(sequence) * tokens + first + g;
+        if (first + g < tokens) out[row * width + head * HEAD_ + d] = from_float<T>(mixed[g] / sum[g]);
+      }
+    }
+    if (lane_id() == 0) {
+#pragma unroll
+      for (int g = 0; g < GROUP; g++) {
+        if (first + g < tokens) log_sums[blockIdx.x * tokens + first + g] = top[g] + logf(sum[g]);
+      }
+    }
+    __syncwarp();
+  }
+}
+
+// The derivative by qkv, of dout by the output `out`; dqkv may be qkv. First by the queries, a warp taking GROUP of them and
+// its lanes the keys before; then by keys and values, a warp taking GROUP of those and its lanes the queries after.
+template <int HEAD_, class T>
+DEVICE void attention_backward_all(const T* qkv, const T* out, const T* dout, const float* log_sums, T* dqkv, int tokens,
+                                   int heads, float scale) {
+  constexpr int STRIDE = HEAD_ + 4;
+  SHARED_DYNAMIC(float, shared);
+  float* queries = shared;
+  float* keys = queries + tokens * STRIDE;
+  float* values = keys + tokens * STRIDE;
+  float* slopes = values + tokens * STRIDE;
+  float* weights = slopes + tokens * STRIDE + warp_id() * tokens * 2 * GROUP;
+  float* dscores = weights + tokens * GROUP;
+  float* logs = slopes + tokens * STRIDE + ATTENTION_WARPS * tokens * 2 * GROUP;
+  float* deltas = logs + tokens;
+  int sequence = blockIdx.x / heads, head = blockIdx.x % heads, width = heads * HEAD_;
+  size_t before = static_cast<size_t>(sequence) * tokens;
+  const T* own = qkv + before * 3 * width + head * HEAD_;
+  T* down = dqkv + before * 3 * width + head * HEAD_;
+  fetch_head<HEAD_>(own, 3 * width, scale, queries, tokens);
+  fetch_head<HEAD_>(own + width, 3 * width, 1.0f, keys, tokens);
+  fetch_head<HEAD_>(own + 2 * width, 3 * width, 1.0f, values, tokens);
+  fetch_head<HEAD_>(dout + before * width + head * HEAD_, width, 1.0f, slopes, tokens);
+  for (int i = threadIdx.x; i < tokens; i += ATTENTION_WARPS * 32) logs[i] = log_sums[blockIdx.x * tokens + i];
+  __syncthreads();
+  // delta = the sum of a query's weights times the derivatives by them.
+  for (int row = warp_id(); row < tokens; row += ATTENTION_WARPS) {
+    float sum = 0;
+    for (int d = lane_id(); d < HEAD_; d += 32) {
+      sum += slopes[row * STRIDE + d] * to_float(out[(before + row) * width + head * HEAD_ + d]);
+    }
+    sum = warp_sum(sum);
+    if (lane_id() == 0) deltas[row] = sum;
+  }
+  __syncthreads();
+
+  float s[GROUP], dp[GROUP], mixed[GROUP];
+  for (int first = warp_id() * GROUP; first < tokens; first += ATTENTION_WARPS * GROUP) {
+    int end = min(first + GROUP, tokens);
+    for (int key = lane_id(); key < end; key += 32) {
+      dot_group<HEAD_>(keys + key * STRIDE, queries, first, tokens - 1, s);
+      dot_group<HEAD_>(values + key * STRIDE, slopes, first, tokens - 1, dp);
+#pragma unroll
+      for (int g = 0; g < GROUP; g++) {
+        int query = min(first + g, tokens - 1);
+        s[g] = key <= query ? expf(s[g] - logs[query]) * (dp[g] - deltas[query]) : 0;
+      }
+      store<GROUP>(dscores + key * GROUP, s);
+    }
+    __syncwarp();
+    for (int d = lane_id(); d < HEAD_; d += 32) {
+      mix_group(dscores, keys, STRIDE, d, 0, end, mixed);
+#pragma unroll
+      for (int g = 0; g < GROUP; g++) {
+        if (first + g < tokens) down[static_cast<size_t>(first + g) * 3 * width + d] = from_float<T>(mixed[g] * scale);
+      }
+    }
+    __syncwarp();
+  }
+
+  for (int first = warp_id() * GROUP; first < tokens; first += ATTENTION_WARPS * GROUP) {
+    for (int query = first + lane_id(); query < tokens; query += 32) {
+      dot_group<HEAD_>(queries + query * STRIDE, keys, first, tokens - 1, s);
+      dot_group<HEAD_>(slopes + query * STRIDE, values, first, tokens - 1, dp);
+#pragma unroll
+      for (int g = 0; g < GROUP; g++) {
+        s[g] = first + g <= query ? expf(s[g] - logs[query]) : 0;
+        dp[g] = s[g] * (dp[g] - deltas[query]);
+      }
+      store<GROUP>(weights + query * GROUP, s);
+      store<GROUP>(dscores + query * GROUP, dp);
+    }
+    __syncwarp();
+    for (int d = lane_id(); d < HEAD_; d += 32) {
+      mix_group(dscores, queries, STRIDE, d, first, tokens, mixed);
+#pragma unroll
+      for (int g = 0; g < GROUP; g++) {
+        if (first + g < tokens) down[static_cast<size_t>(first + g) * 3 * width + width + d] = from_float<T>(mixed[g]);
+      }
+      mix_group(weights, slopes, STRIDE, d, first, tokens, mixed);
+#pragma unroll
+      for (int g = 0; g < GROUP; g++) {
+        if (first + g < tokens) down[static_cast<size_t>(first + g) * 3 * width + 2 * width + d] = from_float<T>(mixed[g]);
+      }
+    }
+    __syncwarp();
+  }
+}
+
+#ifdef __CUDACC_RTC__
+KERNEL(ATTENTION_WARPS * 32)
+attention(const STORE* qkv, STORE* out, float* log_sums, int tokens, int heads, float scale) {
+  attention_all<HEAD>(qkv, out, log_sums, tokens, heads, scale);
+}
+KERNEL(ATTENTION_WARPS * 32)
+attention_backward(const STORE* qkv, const STORE* out, const STORE* dout, const float* log_sums, STORE* dqkv, int tokens,
+                   int heads, float scale) {
+  attention_backward_all<HEAD>(qkv, out, dout, log_sums, dqkv, tokens, heads, scale);
+}
+#endif

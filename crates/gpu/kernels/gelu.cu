@@ -1,0 +1,53 @@
+// GELU in its tanh form: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+#include "common.cu"
+
+constexpr float GELU_SCALE = 0.7978845608028654f;
+constexpr float GELU_CUBE = 0.044715f;
+
+// Values that a thread takes at once: 16 bytes of them.
+template <class T>
+struct Chunk {
+  static constexpr int SIZE = 16 / sizeof(T);
+};
+
+template <class T>
+DEVICE void gelu_all(const T* x, T* y, int count) {
+  constexpr int N = Chunk<T>::SIZE;
+  int first = (blockIdx.x * blockDim.x + threadIdx.x) * N;
+  auto gelu = [](float v) { return 0.5f * v * (1.0f + tanhf(GELU_SCALE * (v + GELU_CUBE * v * v * v))); };
+  if (first + N <= count) {
+    float v[N];
+    load<N>(x + first, v);
+#pragma unroll
+    for (int i = 0; i < N; i++) v[i] = gelu(v[i]);
+    store<N>(y + first, v);
+  } else {
+    for (int i = first; i < count; i++) y[i] = from_float<T>(gelu(to_float(x[i])));
+  }
+}
+
+// dx = dy * gelu'(x); dx may be x.
+template <class T>
+DEVICE void gelu_backward_all(const T* dy, const T* x, T* dx, int count) {
+  constexpr int N = Chunk<T>::SIZE;
+  int first = (blockIdx.x * blockDim.x + threadIdx.x) * N;
+  auto slope = [](float v) {
+    float t = tanhf(GELU_SCALE * (v + GELU_CUBE * v * v * v));
+    return 0.5f * (1.0f + t) + 0.5f * v * (1.0f - t * t) * GELU_SCALE * (1.0f + 3.0f * GELU_CUBE * v * v);
+  };
+  if (first + N <= count) {
+    float v[N], d[N];
+    load<N>(x + first, v);
+    load<N>(dy + first, d);
+#pragma unroll
+    for (int i = 0; i < N; i++) d[i] *= slope(v[i]);
+    store<N>(dx + first, d);
+  } else {
+    for (int i = first; i < count; i++) dx[i] = from_float<T>(to_float(dy[i]) * slope(to_float(x[i])));
+  }
+}
+
+#ifdef __CUDACC_RTC__
+KERNEL(256) gelu(const STORE* x, STORE* y, int count) { gelu_all(x, y, count); }
+KERNEL(256) gelu_backward(const STORE* dy, const STORE* x, STORE* dx, int count) { gelu_backward_all(dy, x, dx, count); }
+#endif

@@ -1,0 +1,56 @@
+//! CUDA kernels and the driver layer beneath them.
+//!
+//! **The engine that runs a model on them doesn't exist yet.** Here are the kernels of one training step of a looped
+//! transformer (`kernels/*.cu`) and what an engine needs to run them: a device with plain errors, kernels compiled for the
+//! card at hand by NVRTC and cached, products by cuBLASLt with plans kept per shape, one arena of memory, and a list of
+//! operations captured in one CUDA graph. `examples/step.rs` puts one step together by hand, to see on a real card whether
+//! that plan is right and fast.
+//!
+//! Nothing of CUDA is needed to build this crate or to start a program that has it: libraries are opened when they are
+//! first used, and [`Device::open`] says what is missing.
+//!
+//! ```text
+//! kernels/*.cu --source--> NVRTC --> Kernels ----+
+//! Layout --> spans --> calls --> Vec<Operation> --+--> Program --> Graph --> replay
+//! ```
+//!
+//! An operation names places in the arena as [`Span`]s. Those who make one ([`calls`], [`Product`]) check that every place
+//! holds what the kernel will touch there, and [`Program`] checks the places against the arena and the arguments against
+//! the kernel's own signature, before anything runs.
+#![deny(unsafe_code)]
+
+pub mod calls;
+mod error;
+mod machine;
+mod product;
+mod source;
+mod span;
+
+pub use error::{Error, Result};
+pub use machine::{Arena, Device, Graph, Program};
+pub use product::{Form, Math, Product};
+pub use source::{Source, Storage};
+pub use span::{Element, Layout, Span};
+
+/// One thing that the GPU does.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// Runs a kernel.
+    Launch(calls::Launch),
+    /// Multiplies two matrices.
+    Product(Product),
+    /// Sets every byte of a place to 0.
+    Clear(Span),
+}
+
+impl Operation {
+    /// What profiles call it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Launch(launch) => launch.kernel.to_owned(),
+            Self::Product(product) => product.name(),
+            Self::Clear(_) => "clear".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The one piece of memory that a program works in.
+
+use std::rc::Rc;
+
+use cudarc::driver::{CudaSlice, DevicePtr, DriverError, sys};
+
+use super::device::Device;
+use super::refused;
+use crate::{Element, Error, Result, Span};
+
+/// Memory of a GPU, from a [`crate::Layout`]. Copies are handles to the same memory.
+#[derive(Clone)]
+pub struct Arena {
+    pub(super) inner: Rc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) device: Device,
+    memory: CudaSlice<u8>,
+}
+
+impl Arena {
+    /// So many bytes, all set to 0xff: floats that were never written are NaN.
+    ///
+    /// # Errors
+    /// If the card hasn't so many free.
+    pub fn new(device: &Device, bytes: usize) -> Result<Self> {
+        let stream = &device.inner.stream;
+        let told = |error: DriverError| match (error.0, device.memory()) {
+            (sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY, Ok((free, total))) => {
+                Error::OutOfMemory { asked: bytes >> 20, free, total, name: device.name().to_owned() }
+            }
+            (status, _) => refused("allocating the arena", "the driver", &status),
+        };
+        // SAFETY: every byte is written just below, before anyone can read it.
+        let memory = unsafe { stream.alloc::<u8>(bytes.max(1)) }.map_err(told)?;
+        let arena = Self { inner: Rc::new(Inner { device: device.clone(), memory }) };
+        arena.fill(Span { offset: 0, len: bytes, element: Element::Byte }, 0xff)?;
+        device.wait()?;
+        Ok(arena)
+    }
+
+    /// The address of a place, which is inside.
+    pub(super) fn address(&self, span: Span) -> Result<sys::CUdeviceptr> {
+        if span.end() > self.inner.memory.len() {
+            return Err(Error::Operation {
+                operation: "arena".to_owned(),
+                problem: format!("a place ends at byte {} of {}", span.end(), self.inner.memory.len()),
+            });
+        }
+        let (start, _guard) = self.inner.memory.device_ptr(&self.inner.device.inner.stream);
+        Ok(start + span.offset as u64)
+    }
+
+    /// Sets every byte of a place, in the stream's order.
+    pub(super) fn fill(&self, span: Span, byte: u8) -> Result<()> {
+        let (address, stream) = (self.address(span)?, self.inner.device.inner.stream.cu_stream());
+        if span.bytes() == 0 {
+            return Ok(());
+        }
+        // SAFETY: the place is inside this arena's memory, which lives; the stream is the device's.
+        let done = unsafe { cudarc::driver::result::memset_d8_async(address, byte, span.bytes(), stream) };
+        done.map_err(|error| refused("clearing memory", "the driver", &error.0))
+    }
+
+    fn write<T>(&self, span: Span, values: &[T]) -> Result<()> {
+        self.fits(span, values.len(), size_of::<T>())?;
+        let (address, device) = (self.address(span)?, &self.inner.device);
+        // SAFETY: the place has as many bytes as the values, and both live until the copy is done: it is waited for.
+        let copied = unsafe {
+            cudarc::driver::result::memcpy_htod_async(address, values, device.inner.stream.cu_stream())
+        };
+        copied.map_err(|error| refused("copying to the GPU", "the driver", &error.0))?;
+        device.wait()
+    }
+
+    fn read<T: Clone>(&self, span: Span, zero: T) -> Result<Vec<T>> {
+        self.fits(span, span.len(), size_of::<T>())?;
+        let (address, device) = (self.address(span)?, &self.inner.device);
+        let mut values = vec![zero; span.len()];
+        // SAFETY: as in `write`; any bits are a value of the number types that this is called with.
+        let copied = unsafe {
+            cudarc::driver::result::memcpy_dtoh_async(&mut values, address, device.inner.stream.cu_stream())
+        };
+        copied.map_err(|error| refused("copying from the GPU", "the driver", &error.0))?;
+        device.wait()?;
+        Ok(values)
+    }
+
+    fn fits(&self, span: Span, len: usize, bytes: usize) -> Result<()> {
+        if span.len() == len && span.element().bytes() == bytes {
+            return Ok(());
+        }
+        let problem = format!("{len} values of {bytes} bytes for {} {:?}", span.len(), span.element());
+        Err(Error::Operation { operation: "copy".to_owned(), problem })
+    }
+
+    /// Copies floats to a place of as many, after all work asked for before.
+    ///
+    /// # Errors
+    /// If it isn't such a place, or the driver refuses.
+    pub fn write_floats(&self, span: Span, values: &[f32]) -> Result<()> {
+        self.write(span, values)
+    }
+
+    /// Copies doubles to a place of as many, after all work asked for before.
+    ///
+    /// # Errors
+    /// If it isn't such a place, or the driver refuses.
+    pub fn write_doubles(&self, span: Span, values: &[f64]) -> Result<()> {
+        self.write(span, values)
+    }
+
+    /// The floats of a place, after all work asked for before.
+    ///
+    /// # Errors
+    /// If it holds others, or the driver refuses.
+    pub fn read_floats(&self, span: Span) -> Result<Vec<f32>> {
+        self.read(span, 0.0)
+    }
+}

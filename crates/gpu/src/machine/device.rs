@@ -1,0 +1,145 @@
+//! One GPU: its context, the stream that all work goes to, and what its card can do.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use cudarc::driver::sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+use cudarc::driver::{CudaContext, CudaModule, CudaStream, DriverError, sys};
+use cudarc::nvrtc::Ptx;
+
+use super::compile;
+use super::libraries::Library;
+use super::plans::Cublas;
+use super::refused;
+use crate::{Error, Result, Source};
+
+/// The oldest driver whose functions this program calls: CUDA 12.8, NVIDIA 570.
+const OLDEST_DRIVER: i32 = 12_080;
+
+/// A GPU that is ready for work. Copies are handles to the same one.
+#[derive(Clone)]
+pub struct Device {
+    pub(super) inner: Rc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) context: Arc<CudaContext>,
+    pub(super) stream: Arc<CudaStream>,
+    pub(super) cublas: Cublas,
+    name: String,
+    capability: (i32, i32),
+    driver: i32,
+    /// Bytes of shared memory that one block may have.
+    pub(super) shared_limit: u32,
+}
+
+/// CUDA's version numbers, as in 13000.
+fn version(number: i32) -> String {
+    format!("{}.{}", number / 1000, number % 1000 / 10)
+}
+
+impl Device {
+    /// Opens `cuda:ordinal`.
+    ///
+    /// # Errors
+    /// If a library is missing, the driver is too old, there is no such device, or its card is too old.
+    pub fn open(ordinal: usize) -> Result<Self> {
+        for library in [Library::Driver, Library::Nvrtc, Library::CublasLt] {
+            library.find()?;
+        }
+        let driver = driver_version()?;
+        if driver < OLDEST_DRIVER {
+            let (found, needed) = (version(driver), version(OLDEST_DRIVER));
+            return Err(Error::OldDriver { found, needed, who: "this program" });
+        }
+        let compiler = compile::version()?;
+        if driver / 1000 < compiler.0 {
+            let needed = format!("{}.{}", compiler.0, compiler.1);
+            return Err(Error::OldDriver { found: version(driver), needed, who: "this machine's NVRTC" });
+        }
+        let no_gpu = |error: &DriverError| error.0 == sys::CUresult::CUDA_ERROR_NO_DEVICE;
+        let found = match CudaContext::device_count() {
+            Ok(found) => usize::try_from(found).unwrap_or(0),
+            Err(error) if no_gpu(&error) => 0,
+            Err(error) => return Err(refused("counting the GPUs", "the driver", &error.0)),
+        };
+        if ordinal >= found {
+            return Err(Error::NoDevice { asked: ordinal, found });
+        }
+        let doing = || format!("opening cuda:{ordinal}");
+        let told = |error: DriverError| refused(doing(), "the driver", &error.0);
+        let context = CudaContext::new(ordinal).map_err(told)?;
+        // SAFETY: events would order work of several streams; here there is one.
+        unsafe { context.disable_event_tracking() };
+        let name = context.name().map_err(told)?;
+        let capability = context.compute_capability().map_err(told)?;
+        if capability.0 < 8 {
+            return Err(Error::OldCard { name, major: capability.0, minor: capability.1 });
+        }
+        let limit = context.attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN).map_err(told)?;
+        let stream = context.new_stream().map_err(told)?;
+        let cublas = Cublas::new(&stream)?;
+        let shared_limit = u32::try_from(limit).unwrap_or(0);
+        let inner = Inner { context, stream, cublas, name, capability, driver, shared_limit };
+        Ok(Self { inner: Rc::new(inner) })
+    }
+
+    /// The card's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The versions that results may depend on, for a run's record.
+    #[must_use]
+    pub fn versions(&self) -> String {
+        let (major, minor) = self.inner.capability;
+        let nvrtc =
+            compile::version().map_or_else(|_| "?".to_owned(), |(major, minor)| format!("{major}.{minor}"));
+        let (driver, cublas) = (version(self.inner.driver), self.inner.cublas.version());
+        format!(
+            "{}, compute capability {major}.{minor}, driver for CUDA {driver}, NVRTC {nvrtc}, cuBLASLt {cublas}",
+            self.inner.name
+        )
+    }
+
+    /// Megabytes of its memory: free, and in all.
+    ///
+    /// # Errors
+    /// If the driver refuses.
+    pub fn memory(&self) -> Result<(usize, usize)> {
+        let (free, total) = self
+            .inner
+            .context
+            .mem_get_info()
+            .map_err(|error| refused("reading the free memory", "the driver", &error.0))?;
+        Ok((free >> 20, total >> 20))
+    }
+
+    /// Waits until all work asked for is done.
+    ///
+    /// # Errors
+    /// If some of it failed.
+    pub fn wait(&self) -> Result<()> {
+        let done = self.inner.stream.synchronize();
+        done.map_err(|error| refused("waiting for the GPU", "the driver", &error.0))
+    }
+
+    /// Compiles the kernels for this card, or takes them from the cache, and loads them.
+    pub(super) fn load(&self, source: Source) -> Result<Arc<CudaModule>> {
+        let (major, minor) = self.inner.capability;
+        let binary = compile::for_target(source, &format!("sm_{major}{minor}"))?;
+        let loaded = self.inner.context.load_module(Ptx::from_binary(binary));
+        loaded.map_err(|error| refused("loading the kernels", "the driver", &error.0))
+    }
+}
+
+fn driver_version() -> Result<i32> {
+    let mut found = 0;
+    // SAFETY: the driver's library is open, and writes one integer through the pointer.
+    let status = unsafe { sys::cuDriverGetVersion(&raw mut found) };
+    match status {
+        sys::CUresult::CUDA_SUCCESS => Ok(found),
+        status => Err(refused("asking for the driver's version", "the driver", &status)),
+    }
+}

@@ -1,0 +1,156 @@
+//! The kernels' text: one source for NVRTC, what it is compiled with, and what it says about itself.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// The files, in the order in which they become one source.
+const FILES: [&str; 7] = [
+    include_str!("../kernels/common.cu"),
+    include_str!("../kernels/norm.cu"),
+    include_str!("../kernels/between_loops.cu"),
+    include_str!("../kernels/gelu.cu"),
+    include_str!("../kernels/column_sums.cu"),
+    include_str!("../kernels/adam.cu"),
+    include_str!("../kernels/attention.cu"),
+];
+
+/// How values that only products read are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// As floats.
+    F32,
+    /// As the upper halves of floats.
+    Bf16,
+}
+
+impl Storage {
+    /// The element of a place that holds such values.
+    #[must_use]
+    pub const fn element(self) -> crate::Element {
+        match self {
+            Self::F32 => crate::Element::F32,
+            Self::Bf16 => crate::Element::Bf16,
+        }
+    }
+}
+
+/// What the kernels are compiled for: the model's width, the width of an attention head, and the storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// Values in a row.
+    pub width: usize,
+    /// Values of one attention head.
+    pub head: usize,
+    /// How products' operands are kept.
+    pub storage: Storage,
+}
+
+impl Source {
+    /// The whole source.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let lines = FILES.iter().flat_map(|file| file.lines());
+        let mut text = String::new();
+        for line in lines.filter(|line| !line.starts_with("#include") && !line.starts_with("#pragma once")) {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The options that NVRTC takes, for an architecture such as `sm_90`.
+    #[must_use]
+    pub fn options(&self, target: &str) -> Vec<String> {
+        let storage = match self.storage {
+            Storage::F32 => "float",
+            Storage::Bf16 => "bf16",
+        };
+        vec![
+            format!("--gpu-architecture={target}"),
+            "--std=c++17".to_owned(),
+            "--default-device".to_owned(),
+            format!("-DWIDTH={}", self.width),
+            format!("-DHEAD={}", self.head),
+            format!("-DSTORE={storage}"),
+        ]
+    }
+}
+
+/// What a kernel takes in one place of its argument list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A pointer to what it only reads.
+    Read,
+    /// A pointer to what it writes.
+    Write,
+    Int,
+    Float,
+}
+
+/// A kernel as its source declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Signature {
+    pub(crate) threads: u32,
+    pub(crate) takes: Vec<Kind>,
+}
+
+/// Every kernel by name.
+pub(crate) static SIGNATURES: LazyLock<HashMap<&'static str, Signature>> = LazyLock::new(|| {
+    // The first file says what KERNEL is.
+    let kernels = FILES[1..].iter().flat_map(|file| file.split("KERNEL(").skip(1));
+    kernels.filter_map(signature).collect()
+});
+
+/// The value of `constexpr int NAME = value;`.
+pub(crate) fn constant(name: &str) -> u32 {
+    let start = format!("constexpr int {name} = ");
+    let found = FILES.iter().find_map(|file| {
+        let (_, rest) = file.split_once(&start)?;
+        rest.split_once(';')?.0.parse().ok()
+    });
+    found.unwrap_or_else(|| panic!("the kernels define no constant {name}"))
+}
+
+/// Reads `THREADS) name(parameters) {...`.
+fn signature(text: &'static str) -> Option<(&'static str, Signature)> {
+    let (threads, rest) = text.split_once(')')?;
+    let (name, rest) = rest.split_once('(')?;
+    let (parameters, _) = rest.split_once(')')?;
+    let factor = |word: &str| word.trim().parse().unwrap_or_else(|_| constant(word.trim()));
+    let kind = |parameter: &str| match parameter {
+        p if p.contains('*') && p.trim_start().starts_with("const") => Kind::Read,
+        p if p.contains('*') => Kind::Write,
+        p if p.trim_start().starts_with("int") => Kind::Int,
+        _ => Kind::Float,
+    };
+    Some((
+        name.trim(),
+        Signature {
+            threads: threads.split('*').map(factor).product(),
+            takes: parameters.split(',').map(kind).collect(),
+        },
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_are_read_from_the_source() {
+        use Kind::{Float, Int, Read, Write};
+        let norm = &SIGNATURES["add_norm"];
+        assert_eq!(norm.threads, 256);
+        assert_eq!(norm.takes, [Read, Read, Read, Read, Write, Write, Int, Int, Float]);
+        assert_eq!(SIGNATURES["squared_loss"].threads, 1024);
+        assert_eq!(SIGNATURES["narrow"], Signature { threads: 256, takes: vec![Read, Write, Int] });
+        assert_eq!(SIGNATURES.len(), 18);
+    }
+
+    #[test]
+    fn the_source_includes_nothing() {
+        let source = Source { width: 256, head: 32, storage: Storage::Bf16 };
+        assert!(!source.text().contains("#include"));
+        assert!(source.options("sm_90").contains(&"-DSTORE=bf16".to_owned()));
+    }
+}

@@ -1,0 +1,67 @@
+//! The kernels on the CPU: `tests/shim` makes a block's threads fibers, and compares every kernel with f64.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+fn shim() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join("shim")
+}
+
+/// The checking program, built once by the system's C++ compiler with both sanitizers; `None`, with a word, where there is
+/// no compiler.
+fn program() -> Option<&'static Path> {
+    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let compiler = std::env::var("CXX").unwrap_or_else(|_| "g++".to_owned());
+        if Command::new(&compiler).arg("--version").output().is_err() {
+            eprintln!("skipped: no C++ compiler {compiler} (CXX names another)");
+            return None;
+        }
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernels");
+        let output = Command::new(&compiler)
+            .current_dir(shim())
+            .args([
+                "-std=c++20",
+                "-O1",
+                "-g",
+                "-fsanitize=address,undefined",
+                "-fno-sanitize-recover=undefined",
+            ])
+            .args(["-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-unused-parameter", "-Wno-clobbered"])
+            .args(["-Werror", "-I.", "kernels.cpp", "-o"])
+            .arg(&program)
+            .output()
+            .expect("the compiler runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Some(program)
+    });
+    built.as_deref()
+}
+
+fn run(mode: &[&str]) -> Option<(Output, String)> {
+    let output = Command::new(program()?).args(mode).output().expect("the program runs");
+    let text = [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy).concat();
+    Some((output, text))
+}
+
+#[test]
+fn every_kernel_agrees_with_f64_in_each_thread_order() {
+    let Some((output, text)) = run(&[]) else { return };
+    let failed: Vec<&str> =
+        text.lines().filter(|line| line.contains("FAILED") || line.contains("ERROR")).collect();
+    assert!(output.status.success() && failed.is_empty(), "{failed:#?}\n{text}");
+    assert!(text.lines().filter(|line| line.starts_with("ok ")).count() > 60, "{text}");
+}
+
+#[test]
+fn a_missing_barrier_is_found() {
+    let Some((output, text)) = run(&["barrier"]) else { return };
+    assert!(output.status.success(), "{text}");
+}
+
+#[test]
+fn a_read_past_the_last_row_is_found() {
+    let Some((output, text)) = run(&["over-read"]) else { return };
+    assert!(!output.status.success() && text.contains("heap-buffer-overflow"), "{text}");
+}
