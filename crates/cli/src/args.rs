@@ -30,9 +30,11 @@ pub(crate) enum Command {
     /// List the blocks, injectors, tasks and baselines that a config can name
     #[command(after_help = "Example:\n  looped list tasks")]
     List(ListArgs),
-    /// Print the JSON Schema of experiment files, for editors
-    #[command(after_help = "Example:\n  looped schema > experiment.schema.json")]
-    Schema,
+    /// Print the JSON Schema of experiment or sweep files, for editors
+    #[command(
+        after_help = "Examples:\n  looped schema > experiment.schema.json\n  looped schema sweep > sweep.schema.json"
+    )]
+    Schema(SchemaArgs),
     /// Make a run directory at step 0 from published weights
     #[command(
         after_help = "Example:\n  looped import model.pt experiments/paper/linear_looped.toml --out runs/published"
@@ -56,10 +58,10 @@ pub(crate) enum Command {
         after_help = "Example:\n  looped baselines --data prompts.safetensors --out baselines.safetensors"
     )]
     Baselines(BaselinesArgs),
-    /// Lay finished runs over each other: plots, tables, a report
+    /// Compare finished runs: plots, tables, a report
     #[command(after_help = "Example:\n  looped compare runs/all runs/last20 --out runs/last20_against_all")]
     Compare(CompareArgs),
-    /// Run every variant of a sweep file with every seed, and compare them; goes on where it stopped
+    /// Run every variant of a sweep file with every seed, and compare them; resumes where it stopped
     #[command(
         after_help = "Example:\n  looped sweep experiments/study/a_last_n.toml training.threads=1 --out runs/last_n --jobs 2"
     )]
@@ -109,6 +111,20 @@ pub(crate) struct ListArgs {
     /// One kind only
     #[arg(value_parser = ["blocks", "injectors", "tasks", "baselines"])]
     pub(crate) kind: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// Whose schema
+    #[arg(value_enum, default_value_t = SchemaOf::Experiment)]
+    pub(crate) of: SchemaOf,
+}
+
+/// The files that have a schema.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum SchemaOf {
+    Experiment,
+    Sweep,
 }
 
 #[derive(Debug, Args)]
@@ -216,12 +232,12 @@ pub(crate) struct CompareArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SweepArgs {
-    /// The sweep: a TOML file with a base experiment, seeds, and variants or axes
+    /// The sweep: a TOML, YAML or JSON file with a base experiment, seeds, and variants or axes
     pub(crate) sweep: PathBuf,
     /// Settings of every run, as in training.train_steps=2000
     #[arg(value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
-    /// The folder of the sweep: new, or that of a sweep to go on with
+    /// The folder of the sweep: new, or that of a sweep to be resumed
     #[arg(long)]
     pub(crate) out: PathBuf,
     /// Most runs at a time; each takes all CPU threads unless training.threads says otherwise

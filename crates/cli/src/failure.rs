@@ -43,6 +43,17 @@ impl From<looped_train::TrainError> for Failure {
     }
 }
 
+impl From<looped_study::StudyError> for Failure {
+    fn from(error: looped_study::StudyError) -> Self {
+        use looped_study::StudyError;
+        match error {
+            StudyError::Train(error) => error.into(),
+            StudyError::Refused(_) | StudyError::Config(_) | StudyError::Content { .. } => Self::usage(error),
+            _ => Self::failed(error),
+        }
+    }
+}
+
 impl From<looped_core::Error> for Failure {
     fn from(error: looped_core::Error) -> Self {
         Self::failed(error)

@@ -10,20 +10,16 @@
 mod args;
 mod chosen_baselines;
 mod commands;
-mod comparison;
 mod data;
 mod failure;
-mod finish;
 #[cfg(test)]
 mod never_panics;
 mod plugins;
 mod progress;
-mod run_report;
 mod scaffold;
 mod shell;
 mod stop;
 mod suites;
-mod sweeping;
 
 use std::process::ExitCode;
 
@@ -60,7 +56,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Resume(args) => commands::resume::resume(&args),
         Command::Check(args) => commands::check::check(&args),
         Command::List(args) => commands::list::list(&args),
-        Command::Schema => commands::schema::schema(),
+        Command::Schema(args) => commands::schema::schema(&args),
         Command::Import(args) => commands::import::import(&args),
         Command::Predict(args) => commands::predict::predict(&args),
         Command::Eval(args) => commands::eval::eval(&args),

@@ -86,7 +86,7 @@ fn every_combination_is_run_with_every_seed_and_compared() {
 
     // Nothing is left to do, and the report is the same.
     let before = common::results(&place.path("out"));
-    let again = place.looped(&["sweep", "sweep.toml", "--out", "out"]).ok();
+    let again = place.looped(&["sweep", "sweep.toml", "--out", "out", "--jobs", "2"]).ok();
     assert!(again.stderr.contains("8 of 8 runs are finished already"), "{}", again.stderr);
     assert_eq!(again.stdout, swept.stdout);
     assert!(before == common::results(&place.path("out")));
@@ -111,7 +111,7 @@ fn a_half_done_sweep_goes_on_to_the_same_runs() {
     fs::remove_file(place.path("half/runs/all-tokens-seed1/report.html")).unwrap();
     fs::remove_dir_all(place.path("half/report")).unwrap();
     let again = place.looped(&["sweep", "sweep.toml", "--out", "half"]).ok();
-    for line in ["1 of 4 runs are finished already", "last 4, seed 1: starts", "last 4, seed 0: goes on"] {
+    for line in ["1 of 4 runs are finished already", "last 4, seed 1: starts", "last 4, seed 0: resumes"] {
         assert!(again.stderr.contains(line), "{line} in {}", again.stderr);
     }
     assert_same_runs(&place, "whole", "half");
@@ -213,7 +213,7 @@ fn a_run_that_a_killed_sweep_left_at_work_is_waited_for() {
     child.kill().unwrap();
     child.wait().unwrap();
     let again = place.looped(&sweep("out")).ok();
-    for line in ["all tokens, seed 0: is at work already", "[1/4] all tokens, seed 0: finished"] {
+    for line in ["all tokens, seed 0: is still running", "[1/4] all tokens, seed 0: finished"] {
         assert!(again.stderr.contains(line), "{line} in {}", again.stderr);
     }
     assert_same_runs(&place, "whole", "out");
@@ -223,25 +223,25 @@ fn a_run_that_a_killed_sweep_left_at_work_is_waited_for() {
 fn slips_of_the_pen_are_told_before_anything_runs() {
     let cases: [(&str, &str, &[&str]); 17] = [
         ("seeds = [0, 1]", "", &["seeds: is missing"]),
-        ("seeds = [0, 1]", "seeds = []", &["seeds: is []"]),
+        ("seeds = [0, 1]", "seeds = []", &["seeds: has 0 items; needed: at least 1"]),
         ("seeds = [0, 1]", "seeds = [1, 1]", &["seeds: lists 1 twice"]),
-        ("seeds = [0, 1]", "seeds = [-1]", &["seeds: is [-1]", "whole numbers"]),
+        ("seeds = [0, 1]", "seeds = [-1]", &["seeds.0: is -1; allowed: at least 0"]),
         ("seeds = [0, 1]", "seed = [0]", &["seed: is unknown; did you mean seeds?", "seeds: is missing"]),
         ("base = \"tiny.toml\"", "", &["base: is missing"]),
         ("base = \"tiny.toml\"", "base = \"gone.toml\"", &["gone.toml"]),
         ("base = \"tiny.toml\"", "base = \"tiny.toml", &["sweep.toml: line 2"]),
-        ("\"last 4\"", "\"all tokens\"", &["variant 2.name: \"all tokens\" is another variant's already"]),
+        ("\"last 4\"", "\"all tokens\"", &["variant.1.name: \"all tokens\" is another variant's already"]),
         ("\"last 4\"", "\"all-tokens\"", &["would share the folder all-tokens-seed0"]),
         ("\"last 4\"", "\"a/b\"", &["variant \"a/b\"", "names the run's folder"]),
-        ("name = \"last 4\"", "", &["variant 2.name: is missing"]),
-        ("set = {", "sets = {", &["variant 2.sets: is unknown; did you mean set?"]),
+        ("name = \"last 4\"", "", &["variant.1.name: is missing"]),
+        ("set = {", "sets = {", &["variant.1.sets: is unknown; did you mean set?"]),
         (
             "\"model.injector\"",
             "\"model.injecter\"",
             &["sweep.toml: variant \"last 4\": model.injecter: is unknown; did you mean injector?"],
         ),
         ("n = 4 }", "n = -4 }", &["variant \"last 4\": model.injector.n", "-4"]),
-        ("set = {", "set = { seed = 3,", &["variant 2.set.seed: is the sweep's to set"]),
+        ("set = {", "set = { seed = 3,", &["variant.1.set.seed: is the sweep's to set"]),
         ("[[variant]]\nname = \"all tokens\"", "[axes]", &["not both"]),
     ];
     for (from, to, parts) in cases {

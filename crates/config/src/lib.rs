@@ -28,6 +28,7 @@ mod read;
 mod resolved;
 mod schema;
 mod semantics;
+pub mod sweep;
 mod trail;
 mod translate;
 mod wording;

@@ -8,13 +8,10 @@ use figment::value::{Dict, Value};
 /// it is read again.
 pub(crate) fn make_absolute(table: &mut Dict, folder: &Path) {
     for (key, value) in table {
-        let is_path = key == "path" || key.ends_with("_path");
         match value {
-            Value::String(_, path) if is_path && !path.is_empty() => {
-                let absolute = std::path::absolute(folder.join(&*path)).ok();
-                // A folder whose name isn't UTF-8 can't stand in TOML; the path stays as it is.
-                if let Some(absolute) = absolute.as_deref().and_then(Path::to_str) {
-                    absolute.clone_into(path);
+            Value::String(_, path) if is_path_key(key) => {
+                if let Some(absolute) = absolute(path, folder) {
+                    *path = absolute;
                 }
             }
             Value::Dict(_, inner) => make_absolute(inner, folder),
@@ -26,4 +23,18 @@ pub(crate) fn make_absolute(table: &mut Dict, folder: &Path) {
             _ => {}
         }
     }
+}
+
+/// Whether a key's text is the path of a file.
+pub(crate) fn is_path_key(key: &str) -> bool {
+    key == "path" || key.ends_with("_path")
+}
+
+/// `path` seen from `folder`. `None` where it stays as it is: if it's empty, or if the folder's name isn't UTF-8 and so
+/// can't stand in TOML.
+pub(crate) fn absolute(path: &str, folder: &Path) -> Option<String> {
+    if path.is_empty() {
+        return None;
+    }
+    std::path::absolute(folder.join(path)).ok()?.to_str().map(str::to_owned)
 }

@@ -19,7 +19,14 @@ impl Experiment {
         problems.within("training", |p| self.validate_training(p));
         problems.within("evaluation", |p| {
             p.within("baselines", |p| {
+                // The model's own curve has a name too.
+                let mut names = vec!["model".to_owned()];
                 for (i, baseline) in self.evaluation.baselines.iter().enumerate() {
+                    let name = baseline.name();
+                    p.require(!names.contains(&name), &i.to_string(), || {
+                        format!("is called {name}, as another curve is; change a setting, or leave one out")
+                    });
+                    names.push(name);
                     p.within(i.to_string(), |p| baseline.validate(p));
                 }
             });

@@ -1,22 +1,24 @@
 //! `looped check`: is an experiment, or every run of a sweep, valid, and what will it cost?
 
+use looped_config::sweep::Sweep;
 use looped_report::table::{Column, Table};
+use looped_study::sweep::Plan;
 use looped_train::{Cost, available_memory};
 
 use crate::args::ExperimentArgs;
 use crate::commands::run::load;
 use crate::failure::{Failure, Outcome};
-use crate::sweeping::{Plan, SweepFile};
 
 pub(crate) fn check(args: &ExperimentArgs) -> Outcome {
-    if SweepFile::is_at(&args.experiment) { check_sweep(args) } else { check_experiment(args) }
+    if Sweep::is_at(&args.experiment) { check_sweep(args) } else { check_experiment(args) }
 }
 
 /// A row for each variant.
 fn check_sweep(args: &ExperimentArgs) -> Outcome {
-    let file = SweepFile::read(&args.experiment)?;
+    let sweep = Sweep::read(&args.experiment).map_err(Failure::usage)?;
     // The runs are planned for a folder that isn't there: each is new.
-    let plan = Plan::new(&file, &args.overrides, &args.experiment.join("nowhere"))?;
+    let plan = Plan::new(&sweep, &args.overrides, &args.experiment.join("nowhere"))?;
+    plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
     let mut table = Table::new([
         Column::left("variant"),
         Column::right("parameters"),
@@ -24,11 +26,11 @@ fn check_sweep(args: &ExperimentArgs) -> Outcome {
         Column::right("memory a run"),
     ]);
     let mut flops = 0.0;
-    for runs in plan.runs.chunks(file.seeds.len()) {
-        let cost = Cost::of(&runs[0].experiment)?;
-        flops += cost.flops * runs.len() as f64;
+    for variant in &plan.variants {
+        let cost = Cost::of(&variant.experiment)?;
+        flops += cost.flops * variant.seeds as f64;
         table.push([
-            runs[0].experiment.name.clone(),
+            variant.experiment.name.clone(),
             cost.parameters.to_string(),
             format!("{:.3e}", cost.flops),
             format!("{}B", short(cost.memory)),
@@ -36,7 +38,7 @@ fn check_sweep(args: &ExperimentArgs) -> Outcome {
     }
     print!("{}", table.text());
     println!();
-    let (runs, seeds) = (plan.runs.len(), file.seeds.len());
+    let (runs, seeds) = (plan.runs.len(), sweep.seeds.len());
     println!("# runs: {runs}, each variant with {seeds} seeds");
     println!("# FLOPs of all runs: {flops:.3e}");
     Ok(())

@@ -1,20 +1,22 @@
-//! `looped compare`: runs laid over each other.
+//! `looped compare`: finished runs side by side.
+
+use looped_study::comparison::refuse_unless_free;
+use looped_study::{Comparison, ReportContext};
 
 use crate::args::CompareArgs;
-use crate::comparison::{Comparison, Story, refuse_unless_free};
 use crate::failure::Outcome;
 use crate::shell::command_line;
 
 pub(crate) fn compare(args: &CompareArgs) -> Outcome {
     refuse_unless_free(&args.out)?;
     let comparison = Comparison::of(&args.runs)?;
-    comparison.publish(&args.out, &story(args))?;
+    comparison.publish(&args.out, &context(args))?;
     println!("{}", args.out.join("report.html").display());
     print!("{}", comparison.tables());
     Ok(())
 }
 
-fn story(args: &CompareArgs) -> Story {
+fn context(args: &CompareArgs) -> ReportContext {
     let runs: Vec<String> = args.runs.iter().map(|run| run.display().to_string()).collect();
     let again = |run: &String| format!("again/{}", run.trim_start_matches(['/', '.']).trim_end_matches('/'));
     let mut repeat: Vec<String> = runs
@@ -25,5 +27,5 @@ fn story(args: &CompareArgs) -> Story {
     last.extend(runs.iter().map(again));
     last.extend(["--out", "again/comparison"].map(str::to_owned));
     repeat.push(command_line(&last));
-    Story { title: "Runs compared".to_owned(), notes: Vec::new(), repeat }
+    ReportContext { title: "Runs compared".to_owned(), notes: Vec::new(), repeat }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use looped_core::Baseline;
 use looped_eval::EvalPlan;
+use looped_study::{plan_of, run_report, score};
 use looped_train::{RunDir, Trainer, write_atomically};
 use serde::Serialize;
 
@@ -11,13 +12,11 @@ use crate::args::EvalArgs;
 use crate::chosen_baselines::chosen;
 use crate::commands::resume::open_trained;
 use crate::failure::{Failure, Outcome};
-use crate::finish::{plan_of, score};
-use crate::run_report;
 use crate::suites::out_of_distribution;
 
 pub(crate) fn eval(args: &EvalArgs) -> Outcome {
     let trainer = open_trained(&args.run, &args.device.device)?;
-    let plan = changed(plan_of(&trainer), args.loops, args.prompts, args.seed);
+    let plan = changed(plan_of(trainer.experiment()), args.loops, args.prompts, args.seed);
     let baselines = chosen(&args.baselines, copied(&trainer.experiment().evaluation.baselines)?)?;
     if args.suite.is_none() {
         let evaluation = score(&trainer, &plan, &baselines)?;
@@ -53,7 +52,10 @@ pub(crate) fn save(found: &impl Serialize, file: &Path, trainer: &Trainer, run: 
     let json = serde_json::to_string_pretty(found).map_err(Failure::failed)?;
     write_atomically(file, json.as_bytes())?;
     // A run that isn't done has no report yet; the one it ends with will hold this.
-    if run.evaluation().exists() { run_report::write(trainer.experiment(), run) } else { Ok(()) }
+    if run.evaluation().exists() {
+        run_report::write(trainer.experiment(), run)?;
+    }
+    Ok(())
 }
 
 /// Baselines are their own configs, and so can be read again.

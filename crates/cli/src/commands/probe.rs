@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
+use looped_study::{plan_of, run_report::probe_table};
 use looped_train::{Model, RunDir};
 
 use crate::args::ProbeArgs;
 use crate::commands::eval::{changed, print, save};
 use crate::commands::resume::open_trained;
 use crate::failure::{Failure, Outcome};
-use crate::finish::plan_of;
-use crate::run_report::probe_table;
 
 pub(crate) fn probe(args: &ProbeArgs) -> Outcome {
     let trainer = open_trained(&args.run, &args.device.device)?;
-    let plan = changed(plan_of(&trainer), args.loops, args.prompts, args.seed);
+    let plan = changed(plan_of(trainer.experiment()), args.loops, args.prompts, args.seed);
     let (model, experiment) = (trainer.model(), trainer.experiment());
     let device = model.parameters().device();
     // Drawn afresh, even where the run began with published weights.

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use looped_train::{RunDir, Trainer, device};
 
 use crate::args::ResumeArgs;
-use crate::commands::run::{new_trainer, train_to_the_end};
+use crate::commands::run::{finish, new_trainer, train_to_the_end};
 use crate::failure::{Failure, Outcome};
-use crate::finish::finish;
 
 pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
     let run = RunDir::open(&args.run)?;

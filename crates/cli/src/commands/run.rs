@@ -10,7 +10,6 @@ use looped_train::{Cost, Outcome as Ended, RunDir, Trainer, available_memory, de
 
 use crate::args::{ExperimentArgs, RunArgs};
 use crate::failure::{Failure, Outcome};
-use crate::finish::finish;
 use crate::progress::Progress;
 use crate::stop::Stop;
 
@@ -79,6 +78,14 @@ pub(crate) fn train_to_the_end(mut trainer: Trainer, run: &RunDir) -> Outcome {
         }
         Err(error) => Err(Failure::failed(format!("{error}\nThe run directory is {}", run.path().display()))),
     }
+}
+
+/// Evaluates a finished training, and prints its directory and the table.
+pub(crate) fn finish(trainer: &Trainer, run: &RunDir) -> Outcome {
+    let evaluation = looped_study::finish(trainer, run)?;
+    println!("{}", run.path().display());
+    println!("{}", evaluation.table());
+    Ok(())
 }
 
 /// Stops a run that would be killed for its memory later, when hours are lost.

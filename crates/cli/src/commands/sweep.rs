@@ -1,58 +1,81 @@
 //! `looped sweep`: every variant with every seed, and their comparison.
 
-use std::fs::{self, File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use looped_config::sweep::Sweep;
+use looped_study::comparison::clock;
+use looped_study::sweep::{
+    Ending, FailedRun, LocalProcesses, Plan, SweepEvent, SweepFolder, SweepObserver, SweepOutcome, carry_out,
+};
+use looped_study::{Comparison, ReportContext};
 
 use crate::args::SweepArgs;
-use crate::comparison::{Comparison, Story, refuse_unless_free};
 use crate::failure::{Failure, Outcome};
 use crate::shell::command_line;
-use crate::sweeping::{Failed, Plan, SweepFile, Workers};
-
-/// The copy of the sweep file in the sweep's folder, by which it is known again.
-const COPY: &str = "sweep.toml";
+use crate::stop::Stop;
 
 pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
-    let file = SweepFile::read(&args.sweep)?;
-    if !args.out.join(COPY).is_file() {
-        refuse_unless_free(&args.out)?;
-    }
-    let plan = Plan::new(&file, &args.overrides, &args.out)?;
-    let workers = Workers::new(args.jobs as usize, &args.device.device)?;
-    let _lock = occupy(&args.out)?;
-    looped_train::write_atomically(&args.out.join(COPY), file.text.as_bytes())?;
-    let failed = workers.work(&plan).inspect_err(|failure| {
-        if matches!(failure, Failure::Interrupted) {
-            eprintln!("stopped; go on with `{}`", again(args));
+    let sweep = Sweep::read(&args.sweep).map_err(Failure::usage)?;
+    let plan = Plan::new(&sweep, &args.overrides, &args.out)?;
+    plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    let mut watch = Watch { stop: Stop::listen()? };
+    let folder = SweepFolder::take(&plan, &sweep)?;
+    let executor = LocalProcesses::of_this_program(args.jobs as usize, &args.device.device);
+    let failed = match carry_out(&plan, &executor, &mut watch)? {
+        SweepOutcome::Done(failed) => failed,
+        SweepOutcome::Stopped => {
+            eprintln!("stopped; resume with `{}`", again(args));
+            return Err(Failure::Interrupted);
         }
-    })?;
+    };
     let good = |folder: &PathBuf| failed.iter().all(|failed| failed.folder != *folder);
     let finished: Vec<PathBuf> = plan.runs.iter().map(|run| run.folder.clone()).filter(good).collect();
     if !finished.is_empty() {
         let comparison = Comparison::of(&finished)?;
-        let report = args.out.join("report");
-        comparison.publish(&report, &story(args, &plan, &failed))?;
+        let report = folder.report();
+        comparison.publish(&report, &context(args, &plan, &failed))?;
         println!("{}", report.join("report.html").display());
         print!("{}", comparison.tables());
     }
     if failed.is_empty() { Ok(()) } else { Err(failure(args, &failed, plan.runs.len())) }
 }
 
-/// Makes the folder and holds it for this process; the system frees the lock when the process ends.
-fn occupy(folder: &Path) -> Outcome<File> {
-    let cannot = |error| Failure::failed(format!("{}: cannot be written: {error}", folder.display()));
-    fs::create_dir_all(folder).map_err(cannot)?;
-    let lock = File::create(folder.join(".lock")).map_err(cannot)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => {
-            Err(Failure::usage(format!("{} is in use by another looped sweep", folder.display())))
+/// Tells on stderr what happens, and passes on a wish to stop.
+struct Watch {
+    stop: Stop,
+}
+
+impl SweepObserver for Watch {
+    fn happened(&mut self, event: &SweepEvent<'_>) {
+        match event {
+            SweepEvent::FoundFinished { finished, total } => {
+                eprintln!("{finished} of {total} runs are finished already");
+            }
+            SweepEvent::FoundRunning(run) => {
+                eprintln!("{}: is still running (started by an earlier sweep); waiting for it", run.label);
+            }
+            SweepEvent::Starts(run) => eprintln!("{}: starts", run.label),
+            SweepEvent::Resumes(run) => eprintln!("{}: resumes", run.label),
+            SweepEvent::Says(run, words) => eprintln!("{}: {words}", run.label),
+            SweepEvent::Ended { run, ending, seconds, ended, total } => {
+                let how = match ending {
+                    Ending::Finished => "finished",
+                    Ending::Stopped(_) => "stopped",
+                    Ending::Failed(_) => "FAILED",
+                };
+                let time = seconds.map_or_else(String::new, |seconds| format!(" after {}", clock(seconds)));
+                eprintln!("[{ended}/{total}] {}: {how}{time}", run.label);
+            }
+            SweepEvent::Stopping(runs) => eprintln!("stopping: waiting for {} to save", count(*runs, "run")),
         }
-        Err(TryLockError::Error(error)) => Err(cannot(error)),
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.stop.asked()
     }
 }
 
-fn story(args: &SweepArgs, plan: &Plan, failed: &[Failed]) -> Story {
+fn context(args: &SweepArgs, plan: &Plan, failed: &[FailedRun]) -> ReportContext {
     let title = format!("Sweep {}", args.sweep.file_stem().unwrap_or_default().to_string_lossy());
     let missing: Vec<&str> = failed.iter().map(|failed| failed.label.as_str()).collect();
     let mut notes = Vec::new();
@@ -61,27 +84,36 @@ fn story(args: &SweepArgs, plan: &Plan, failed: &[Failed]) -> Story {
     }
     let mut repeat = vec!["# All".to_owned(), again(args), String::new(), "# One by one".to_owned()];
     for run in &plan.runs {
-        let base = plan.base.display().to_string();
-        let words = [vec!["looped".to_owned(), "run".to_owned(), base], run.overrides.clone()].concat();
-        repeat.push(command_line(&words));
+        repeat.push(command_line(&["looped", "run", &run.config.display().to_string()]));
     }
-    Story { title, notes, repeat }
+    ReportContext { title, notes, repeat }
 }
 
-/// This very command.
+/// The command that resumes this sweep.
 fn again(args: &SweepArgs) -> String {
     let mut words = vec!["looped".to_owned(), "sweep".to_owned(), args.sweep.display().to_string()];
     words.extend(args.overrides.iter().cloned());
     words.extend(["--out".to_owned(), args.out.display().to_string()]);
+    if args.jobs != 1 {
+        words.extend(["--jobs".to_owned(), args.jobs.to_string()]);
+    }
+    if args.device.device != "auto" {
+        words.extend(["--device".to_owned(), args.device.device.clone()]);
+    }
     command_line(&words)
 }
 
-fn failure(args: &SweepArgs, failed: &[Failed], total: usize) -> Failure {
+fn failure(args: &SweepArgs, failed: &[FailedRun], total: usize) -> Failure {
     let lines = failed.iter().map(|failed| format!("\n{}: {}", failed.label, failed.reason));
     Failure::failed(format!(
-        "{} of {total} runs failed; the others are done. Once mended, go on with `{}`{}",
+        "{} of {total} runs failed; the others are done. Once fixed, resume with `{}`{}",
         failed.len(),
         again(args),
         lines.collect::<String>()
     ))
+}
+
+/// As in `1 run`, `2 runs`.
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

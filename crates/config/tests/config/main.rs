@@ -11,5 +11,6 @@ mod never_panics;
 mod resolved;
 mod schema;
 mod support;
+mod sweeps;
 mod toy;
 mod translation;

@@ -117,6 +117,24 @@ fn parts() {
     );
 }
 
+/// Their curves could not be told apart, which an evaluation would find out when the training is over.
+#[test]
+fn two_baselines_of_one_name_are_refused() {
+    let boosting = |rates: [f64; 2]| {
+        let each = rates.map(|rate| format!("{{type=\"boosting\",trees=2,learning_rate={rate}}}"));
+        format!("evaluation.baselines=[{}]", each.join(", "))
+    };
+    assert_eq!(
+        error_of(&[&boosting([0.1, 0.1])]),
+        "command line: evaluation.baselines.1: is called boosting_2_rate_0.1, as another curve is; change a setting, or \
+         leave one out"
+    );
+    let folder = Folder::with(&[("exp.toml", GOOD)]);
+    let told_apart = folder.load("exp.toml", &[&boosting([0.1, 0.3])]).unwrap().experiment.evaluation;
+    let names: Vec<String> = told_apart.baselines.iter().map(|baseline| baseline.name()).collect();
+    assert_eq!(names, ["boosting_2_rate_0.1", "boosting_2"]);
+}
+
 /// A plugin's keys are judged as our own are, even if its author let serde swallow unknown ones.
 #[test]
 fn keys_of_a_plugin() {

@@ -40,7 +40,8 @@ impl Default for Boosting {
 #[typetag::serde(name = "boosting")]
 impl Baseline for Boosting {
     fn name(&self) -> String {
-        format!("boosting_{}", self.trees)
+        let rate = super::unless_default("rate", self.learning_rate, three_tenths());
+        format!("boosting_{}{rate}", self.trees)
     }
 
     fn validate(&self, problems: &mut Problems) {

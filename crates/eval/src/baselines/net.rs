@@ -44,7 +44,10 @@ impl Default for Net {
 #[typetag::serde(name = "net")]
 impl Baseline for Net {
     fn name(&self) -> String {
-        format!("net_{}", self.hidden)
+        let steps = super::unless_default("steps", self.steps, hundred());
+        let rate = super::unless_default("rate", self.learning_rate, five_thousandths());
+        let seed = super::unless_default("seed", self.seed, 0);
+        format!("net_{}{steps}{rate}{seed}", self.hidden)
     }
 
     fn validate(&self, problems: &mut Problems) {

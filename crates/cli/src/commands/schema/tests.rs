@@ -6,18 +6,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jsonschema::{Validator, validator_for};
+use looped_config::sweep::Sweep;
+use looped_study::sweep::Plan;
 use serde_json::{Value, json};
-
-use crate::sweeping::{Plan, SweepFile};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn validator() -> Validator {
-    let schema = looped_config::json_schema();
-    assert!(jsonschema::meta::is_valid(&schema));
-    validator_for(&schema).unwrap()
+    validator_of(&looped_config::json_schema())
+}
+
+fn validator_of(schema: &Value) -> Validator {
+    assert!(jsonschema::meta::is_valid(schema));
+    validator_for(schema).unwrap()
 }
 
 #[track_caller]
@@ -47,19 +50,16 @@ fn toml_files(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn every_experiment_and_every_run_of_every_sweep_is_valid() {
-    let validator = validator();
+    let (validator, sweeps) = (validator(), validator_of(&looped_config::sweep::json_schema()));
     let (mut experiments, mut runs) = (0, 0);
     for path in toml_files(&repository().join("experiments")) {
         let shown = path.display().to_string();
-        if SweepFile::is_at(&path) {
-            let file = SweepFile::read(&path).unwrap();
-            let plan = Plan::new(&file, &[], Path::new("nowhere")).unwrap();
+        if Sweep::is_at(&path) {
+            let sweep = Sweep::read(&path).unwrap();
+            accept_toml(&sweeps, &sweep.text, &shown);
+            let plan = Plan::new(&sweep, &[], Path::new("nowhere")).unwrap();
             for run in &plan.runs {
-                accept_toml(
-                    &validator,
-                    &run.experiment.to_toml().unwrap(),
-                    &format!("{shown}, {}", run.label),
-                );
+                accept_toml(&validator, &run.toml, &format!("{shown}, {}", run.label));
             }
             runs += plan.runs.len();
         } else {

@@ -1,0 +1,91 @@
+//! Sweep files: read in every format, with all mistakes told at once.
+
+use looped_config::sweep::Sweep;
+
+use crate::support::Folder;
+
+const TOML: &str = r#"
+base = "base.toml"
+seeds = [0, 1]
+[axes]
+"model.n_layer" = [1, 2]
+model.injector = [{ type = "last_n", n = 4 }, { type = "full" }]
+"#;
+
+const YAML: &str = "
+base: base.toml
+seeds: [0, 1]
+axes:
+  model.n_layer: [1, 2]
+  model:
+    injector:
+      - {type: last_n, n: 4}
+      - {type: full}
+";
+
+const JSON: &str = r#"{"base": "base.toml", "seeds": [0, 1], "axes": {"model.n_layer": [1, 2],
+  "model": {"injector": [{"type": "last_n", "n": 4}, {"type": "full"}]}}}"#;
+
+fn error_of(text: &str) -> String {
+    let folder = Folder::with(&[("sweep.toml", text)]);
+    folder.relative(&Sweep::read(&folder.path().join("sweep.toml")).unwrap_err().to_string())
+}
+
+#[test]
+fn toml_yaml_and_json_give_the_same_sweep_in_the_files_order() {
+    let files = [("sweep.toml", TOML), ("sweep.yaml", YAML), ("sweep.json", JSON)];
+    let folder = Folder::with(&files);
+    for (name, text) in files {
+        assert!(Sweep::is_at(&folder.path().join(name)), "{name}");
+        let sweep = Sweep::read(&folder.path().join(name)).unwrap();
+        assert_eq!(
+            (sweep.seeds, sweep.base, sweep.text.as_str()),
+            (vec![0, 1], folder.path().join("base.toml"), text)
+        );
+        let names: Vec<&str> = sweep.variants.iter().filter_map(|variant| variant.name.as_deref()).collect();
+        assert_eq!(
+            names,
+            [
+                "n_layer=1, injector=last_n n=4",
+                "n_layer=1, injector=full",
+                "n_layer=2, injector=last_n n=4",
+                "n_layer=2, injector=full"
+            ],
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_each_with_its_key() {
+    assert_eq!(
+        error_of("bases = \"base.toml\"\nseeds = [0, -1]\n[[variant]]\nname = 3\nsets = {}\n"),
+        "sweep.toml: base: is missing; expected text\n\
+         sweep.toml: seeds.1: is -1; allowed: at least 0\n\
+         sweep.toml: variant.0.name: is 3, expected text\n\
+         sweep.toml: variant.0.sets: is unknown; did you mean set? Allowed: name, set\n\
+         sweep.toml: bases: is unknown; did you mean base? Allowed: base, seeds, variant, axes"
+    );
+    assert_eq!(
+        error_of(
+            "base = \"b.toml\"\nseeds = [1, 1]\n[[variant]]\nname = \"a\"\nset = { seed = 3, model = { n = 1 }, \"model.n\" = 2 }\n"
+        ),
+        "sweep.toml: seeds: lists 1 twice (entry 2)\n\
+         sweep.toml: variant.0.set.seed: is the sweep's to set; list them as seeds = [0, 1, 2]\n\
+         sweep.toml: variant.0.set.model.n: is set twice: by model.n and by model.n"
+    );
+}
+
+#[test]
+fn what_is_no_sweep_is_refused_with_a_word_on_what_it_is() {
+    assert_eq!(
+        error_of(crate::support::GOOD),
+        "sweep.toml: is an experiment, not a sweep; train it by `looped run sweep.toml`"
+    );
+    let huge = format!("base = \"b.toml\"\nseeds = [0]\n#{}\n", "x".repeat(1 << 20));
+    assert!(error_of(&huge).starts_with("sweep.toml: is larger than 1024 KiB"));
+    let folder =
+        Folder::with(&[("sweep.json", r#"{"base": "b.toml", "seeds": [0], "axes": {"a": [null]}}"#)]);
+    assert!(Sweep::read(&folder.path().join("sweep.json")).is_err());
+    assert!(!Sweep::is_at(&folder.path().join("gone.toml")));
+}

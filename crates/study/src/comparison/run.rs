@@ -1,0 +1,82 @@
+//! One finished run, read from its directory without touching it.
+
+use std::path::{Path, PathBuf};
+
+use looped_eval::{Evaluation, MODEL};
+use looped_train::{Cost, Metrics};
+
+use crate::comparison::difference::{Settings, settings};
+use crate::comparison::history::{LogPoint, log_points};
+
+/// What a run's directory says.
+pub(crate) struct FinishedRun {
+    pub(crate) path: PathBuf,
+    pub(crate) name: String,
+    pub(crate) seed: u64,
+    /// The config as text.
+    pub(crate) toml: String,
+    /// The config key by key, but for name and seed.
+    pub(crate) settings: Settings,
+    pub(crate) evaluation: Evaluation,
+    pub(crate) trained_loops: usize,
+    pub(crate) cost: Cost,
+    /// The logged steps.
+    pub(crate) log_points: Vec<LogPoint>,
+}
+
+impl FinishedRun {
+    /// Reads a run; the error says what it lacks, and how to mend it.
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        let config = path.join("config.toml");
+        if !config.is_file() {
+            return Err(format!("{shown} is not a run directory: it has no config.toml"));
+        }
+        let evaluation = path.join("eval.json");
+        if !evaluation.is_file() {
+            return Err(format!(
+                "{shown} has no eval.json: it was interrupted, or still runs; go on with `looped resume {shown}`"
+            ));
+        }
+        let evaluation = read_evaluation(&evaluation)?;
+        let mut experiment = looped_config::load(&config, &[]).map_err(|e| e.to_string())?.experiment;
+        let records = Metrics::read(&path.join("metrics.jsonl")).map_err(|e| e.to_string())?;
+        let toml = experiment.to_toml().map_err(|e| format!("{}: {e}", config.display()))?;
+        let cost = Cost::of(&experiment).map_err(|e| format!("{shown}: {e}"))?;
+        Ok(Self {
+            path: path.to_owned(),
+            seed: experiment.seed,
+            settings: settings(&toml).map_err(|e| format!("{}: {e}", config.display()))?,
+            toml,
+            evaluation,
+            trained_loops: experiment.training.curriculum.loops.end,
+            cost,
+            log_points: log_points(&records, &mut experiment).map_err(|e| format!("{shown}: {e}"))?,
+            name: experiment.name,
+        })
+    }
+
+    /// What it was trained and scored on; runs can be compared where these words agree.
+    pub(crate) fn task(&self) -> String {
+        let Evaluation { task, dims, score, normaliser, .. } = &self.evaluation;
+        let details = self.settings.iter().filter(|(key, _)| key.starts_with("task.") && key != "task.type");
+        let details: String = details.map(|(key, value)| format!(", {key} = {value}")).collect();
+        format!("{task}, {dims} dims, {score} / {normaliser}{details}")
+    }
+
+    /// Seconds that its training took.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.log_points.last().map_or(0.0, |point| point.seconds)
+    }
+}
+
+fn read_evaluation(path: &Path) -> Result<Evaluation, String> {
+    let text =
+        std::fs::read_to_string(path).map_err(|e| format!("{}: cannot be read: {e}", path.display()))?;
+    let evaluation: Evaluation =
+        serde_json::from_str(&text).map_err(|e| format!("{}: is no evaluation: {e}", path.display()))?;
+    match evaluation.curves.get(MODEL) {
+        Some(curve) if !curve.mean.is_empty() => Ok(evaluation),
+        _ => Err(format!("{}: has no curve of the model", path.display())),
+    }
+}

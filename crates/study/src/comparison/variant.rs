@@ -1,0 +1,98 @@
+//! Runs that differ in nothing but their seed are one variant.
+
+use looped_core::Objective;
+use looped_eval::{Curve, MODEL};
+
+use crate::comparison::difference::{Settings, difference};
+use crate::comparison::history::History;
+use crate::comparison::run::FinishedRun;
+use crate::comparison::seeds::{averaged, mean, overlaid};
+
+/// What an evaluation calls a score that is at most 1.
+const ACCURACY: &str = Objective::CrossEntropy.score_name();
+
+/// A variant with its seeds.
+pub(crate) struct Variant {
+    /// What tells it from the others: the experiment's name, or the run directory's where several share it.
+    pub(crate) name: String,
+    /// One for each seed; at least one.
+    pub(crate) runs: Vec<FinishedRun>,
+    /// The error per number of in-context examples: mean and interval over the seeds.
+    pub(crate) error: Curve,
+    /// The same with the span of the seeds, to be drawn.
+    pub(crate) error_span: Curve,
+    /// The error at the last query after each loop, with the span of the seeds.
+    pub(crate) per_loop: Curve,
+    pub(crate) history: History,
+}
+
+impl Variant {
+    fn of(name: String, runs: Vec<FinishedRun>) -> Self {
+        let errors: Vec<&Curve> = runs.iter().filter_map(|run| run.evaluation.curves.get(MODEL)).collect();
+        let loops: Vec<&Curve> = runs.iter().map(|run| &run.evaluation.per_loop).collect();
+        let log_points: Vec<&[_]> = runs.iter().map(|run| run.log_points.as_slice()).collect();
+        let most = if runs[0].evaluation.score == ACCURACY { 1.0 } else { f64::INFINITY };
+        Self {
+            name,
+            error: averaged(&errors, most),
+            error_span: overlaid(&errors),
+            per_loop: overlaid(&loops),
+            history: History::of(&log_points),
+            runs,
+        }
+    }
+
+    pub(crate) fn first(&self) -> &FinishedRun {
+        &self.runs[0]
+    }
+
+    pub(crate) fn seeds(&self) -> Vec<u64> {
+        self.runs.iter().map(|run| run.seed).collect()
+    }
+
+    /// Seconds of training, mean over the seeds.
+    pub(crate) fn seconds(&self) -> f64 {
+        mean(self.runs.iter().map(FinishedRun::seconds))
+    }
+
+    /// How its config differs from another's.
+    pub(crate) fn difference_from(&self, other: &Self) -> Vec<String> {
+        difference(&other.first().settings, &self.first().settings)
+    }
+}
+
+/// Groups runs of one name and config, seed left aside, in the order they come. A run that repeats another's seed too
+/// says nothing new about seeds: it opens a group of its own.
+pub(crate) fn group(runs: Vec<FinishedRun>) -> Vec<Variant> {
+    let mut groups: Vec<Vec<FinishedRun>> = Vec::new();
+    for run in runs {
+        let same = |other: &FinishedRun| identity(other) == identity(&run);
+        let takes =
+            |group: &Vec<FinishedRun>| same(&group[0]) && group.iter().all(|other| other.seed != run.seed);
+        match groups.iter().position(takes) {
+            Some(index) => groups[index].push(run),
+            None => groups.push(vec![run]),
+        }
+    }
+    for group in &mut groups {
+        group.sort_by_key(|run| run.seed);
+    }
+    let names = names(&groups);
+    names.into_iter().zip(groups).map(|(name, runs)| Variant::of(name, runs)).collect()
+}
+
+fn identity(run: &FinishedRun) -> (&str, &Settings) {
+    (&run.name, &run.settings)
+}
+
+/// The shortest kind of name that tells all groups apart.
+fn names(groups: &[Vec<FinishedRun>]) -> Vec<String> {
+    let kinds: [fn(&FinishedRun) -> String; 3] = [
+        |run| run.name.clone(),
+        |run| run.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        |run| run.path.display().to_string(),
+    ];
+    let all = |kind: fn(&FinishedRun) -> String| groups.iter().map(|group| kind(&group[0])).collect();
+    let distinct = |names: &Vec<String>| names.iter().enumerate().all(|(i, name)| !names[..i].contains(name));
+    kinds.into_iter().map(all).find(distinct).unwrap_or_else(|| all(kinds[2]))
+}

@@ -1,0 +1,28 @@
+//! From trained models to answers: all that is done with runs once they are trained, and with many of them at once.
+//!
+//! | step | here |
+//! | --- | --- |
+//! | A finished training is scored as its experiment says, and leaves `eval.json`, plots and a report | [`finish()`], [`run_report`] |
+//! | Finished runs are set side by side, grouped into variants and averaged over seeds | [`Comparison`] |
+//! | A sweep file becomes a plan, the plan becomes runs, and the runs a comparison | [`sweep`] |
+//!
+//! Nothing here prints. What happens meanwhile is told to an observer, and errors are one type, [`StudyError`].
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test is a panic"))]
+
+pub mod comparison;
+mod error;
+mod finish;
+#[cfg(test)]
+mod never_panics;
+pub mod run_report;
+mod shell;
+pub mod sweep;
+
+pub use comparison::{Comparison, ReportContext};
+pub use error::{Result, StudyError};
+pub use finish::{finish, plan_of, score};
+pub use shell::command_line;
+
+/// The built-in parts, for the tests.
+#[cfg(test)]
+use {looped_blocks as _, looped_tasks as _};

@@ -1,0 +1,130 @@
+//! The report of one run, drawn from the files in its directory alone.
+
+mod figures;
+mod probes;
+
+use std::path::Path;
+
+use looped_config::Experiment;
+use looped_eval::{CONVERGED_WITHIN, Evaluation, SuiteEvaluation};
+use looped_report::plot::Figure;
+use looped_report::report::{Part, Report, Section};
+use looped_train::{Metrics, Record, RunDir};
+use serde::de::DeserializeOwned;
+
+use crate::{Result, StudyError};
+
+pub use probes::table as probe_table;
+
+/// Draws the report again from what the run directory holds: `eval.json`, and `eval_ood.json` and `probe.json` where
+/// they are there.
+///
+/// # Errors
+/// As [`report`]; and if a file can't be written.
+pub fn write(experiment: &Experiment, run: &RunDir) -> Result<()> {
+    Ok(report(experiment, run)?.write(run.path())?)
+}
+
+/// What [`write`] draws.
+///
+/// # Errors
+/// If the run isn't evaluated yet, or a file of it can't be read.
+pub fn report(experiment: &Experiment, run: &RunDir) -> Result<Report> {
+    let evaluation: Evaluation = read(&run.evaluation())?
+        .ok_or_else(|| StudyError::Refused(format!("{} is not evaluated yet", run.path().display())))?;
+    let metrics = Metrics::read(&run.metrics())?;
+    let mut sections = vec![results(experiment, &evaluation)];
+    sections.extend(settling(experiment, &evaluation));
+    sections.extend(read(&run.shifted_evaluation())?.map(|suite| shifts(&suite)));
+    sections.extend(read(&run.probing())?.map(|probing| probes::section(&probing)));
+    sections.push(training(&metrics));
+    sections.push(repeat(experiment)?);
+    Ok(Report { title: experiment.name.clone(), sections })
+}
+
+/// What a JSON file holds; `None` if there is none.
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(StudyError::at("read", path))?,
+    };
+    let value = serde_json::from_str(&text);
+    let bad =
+        |error: serde_json::Error| StudyError::Content { path: path.to_owned(), message: error.to_string() };
+    Ok(Some(value.map_err(bad)?))
+}
+
+fn plot(name: &str, figure: Figure, caption: impl Into<String>) -> Part {
+    Part::Plot { name: name.to_owned(), figure, caption: caption.into() }
+}
+
+fn results(experiment: &Experiment, evaluation: &Evaluation) -> Section {
+    let trained = experiment.training.curriculum.loops.end;
+    let (prompts, loops) = (evaluation.prompts, evaluation.loops);
+    let over_examples =
+        format!("Mean over {prompts} fresh prompts after {loops} loops; 5..95 % interval shaded.");
+    Section {
+        heading: "Results".to_owned(),
+        parts: vec![
+            plot("error", figures::over_examples(evaluation), over_examples),
+            plot("loops", figures::over_loops(evaluation, trained), "At the last query, after each loop."),
+            Part::Code(evaluation.table()),
+        ],
+    }
+}
+
+/// Whether the loops settle; nothing to say of a model of one loop.
+fn settling(experiment: &Experiment, evaluation: &Evaluation) -> Option<Section> {
+    let trained = experiment.training.curriculum.loops.end;
+    let mut section = Section::new("Does it settle?");
+    if let (Some(figure), Some(change)) =
+        (figures::state_change(evaluation, trained), &evaluation.state_change)
+    {
+        let caption = format!(
+            "How far the state moves in each loop: |Z_l - Z_(l-1)| / |Z_(l-1)| over all tokens, mean over {} prompts.",
+            change.prompts
+        );
+        section.parts.push(plot("state_change", figure, caption));
+    }
+    if let Some(figure) = figures::convergence(evaluation) {
+        let caption = format!(
+            "The loop from which on the mean score stays within {} % of its value after the last loop, {}.",
+            CONVERGED_WITHIN * 100.0,
+            evaluation.loops
+        );
+        section.parts.push(plot("convergence", figure, caption));
+    }
+    (!section.parts.is_empty()).then_some(section)
+}
+
+/// One figure for each shift.
+fn shifts(suite: &SuiteEvaluation) -> Section {
+    let mut section = Section::new("Out of distribution");
+    let caption = |name: &str| format!("Prompts of {}; 5..95 % interval shaded.", name.replace('_', " "));
+    for shift in &suite.shifts {
+        let name = format!("{}_{}", suite.suite, shift.name);
+        section.parts.push(plot(&name, figures::shift(shift), caption(&shift.name)));
+    }
+    section.parts.push(Part::Code(suite.table()));
+    section
+}
+
+fn training(metrics: &[Record]) -> Section {
+    let caption =
+        "The loss of each logged batch, and on held-out prompts. It rises where the curriculum does.";
+    Section {
+        heading: "Training".to_owned(),
+        parts: vec![plot("training", figures::over_steps(metrics), caption)],
+    }
+}
+
+fn repeat(experiment: &Experiment) -> Result<Section> {
+    let config = experiment.to_toml()?;
+    Ok(Section {
+        heading: "Repeat".to_owned(),
+        parts: vec![Part::Code("looped run config.toml --out again".to_owned()), Part::Code(config)],
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! The folder of a sweep: the configs it was planned with, its runs, their logs, the report.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use looped_config::sweep::Sweep;
+use looped_train::write_atomically;
+
+use crate::comparison::refuse_unless_free;
+use crate::sweep::Plan;
+use crate::{Result, StudyError};
+
+/// A sweep's folder, held by this process alone.
+#[derive(Debug)]
+pub struct SweepFolder {
+    path: PathBuf,
+    /// The system frees the lock when the process ends, however it ends.
+    _lock: File,
+}
+
+impl SweepFolder {
+    /// Makes the folder of a plan, or takes that of a sweep to be resumed, and writes every run's config.
+    ///
+    /// # Errors
+    /// If the folder holds something else, another process works in it, or a file can't be written.
+    pub fn take(plan: &Plan, sweep: &Sweep) -> Result<Self> {
+        let path = &plan.out;
+        let copy = copy_of(sweep, path);
+        if !copy.is_file() {
+            refuse_unless_free(path)?;
+        }
+        fs::create_dir_all(path).map_err(StudyError::at("written", path))?;
+        let folder = Self { path: path.clone(), _lock: lock(path)? };
+        write_atomically(&copy, sweep.text.as_bytes())?;
+        let configs = path.join("configs");
+        fs::create_dir_all(&configs).map_err(StudyError::at("written", &configs))?;
+        for run in &plan.runs {
+            write_atomically(&run.config, run.toml.as_bytes())?;
+        }
+        Ok(folder)
+    }
+
+    /// The folder of the comparison.
+    #[must_use]
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report")
+    }
+}
+
+/// The copy of the sweep file, by which the folder is known again.
+fn copy_of(sweep: &Sweep, folder: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from("sweep");
+    if let Some(extension) = sweep.path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    folder.join(name)
+}
+
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(".lock");
+    let cannot = StudyError::at("written", &path);
+    let lock = File::create(&path).map_err(&cannot)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            Err(StudyError::Refused(format!("{} is in use by another looped sweep", folder.display())))
+        }
+        Err(TryLockError::Error(error)) => Err(cannot(error)),
+    }
+}
