@@ -125,6 +125,8 @@ pub enum Precision {
     F32,
     /// 16 bits with f32's range, summed in f32; the fused engine only.
     Bf16,
+    /// 19 bits with f32's range, as a GPU's tensor cores take f32, summed in f32; candle on a CUDA device only.
+    Tf32,
 }
 
 /// How a trained model is judged: error per number of in-context examples, beside baselines.

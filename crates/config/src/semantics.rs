@@ -74,13 +74,16 @@ impl Experiment {
             (Engine::Fused, _) if !fused => {
                 problems.report("engine", "is \"fused\", which the model's block or injector has no form for; allowed: auto, candle");
             }
+            (Engine::Fused, Precision::Tf32) => {
+                problems.report("precision", "is \"tf32\", which only candle on a CUDA device has; with engine = \"fused\" allowed: f32, bf16");
+            }
             (Engine::Candle, Precision::Bf16) => {
-                problems.report("precision", "is \"bf16\", which only the fused engine has; with engine = \"candle\" allowed: f32");
+                problems.report("precision", "is \"bf16\", which only the fused engine has; with engine = \"candle\" allowed: f32, and tf32 on a CUDA device");
             }
             (Engine::Auto, Precision::Bf16) if !fused => {
                 problems.report(
                     "precision",
-                    "is \"bf16\", which only the fused engine has, and the model's block or injector has no fused form; allowed: f32",
+                    "is \"bf16\", which only the fused engine has, and the model's block or injector has no fused form; allowed: f32, and tf32 on a CUDA device",
                 );
             }
             _ => {}

@@ -14,6 +14,9 @@ pub enum Error {
     /// Parameters given to the model do not fit it.
     #[error("parameters: {0}")]
     Parameters(String),
+    /// A device that was asked for cannot be used.
+    #[error("{0}")]
+    Device(String),
     /// Data given to the model cannot be used.
     #[error("data: {0}")]
     Data(String),

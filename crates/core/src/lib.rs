@@ -11,6 +11,7 @@
 mod baseline;
 mod block;
 mod config;
+mod device;
 mod error;
 pub mod fused;
 mod injector;
@@ -28,6 +29,7 @@ pub use baseline::{Baseline, Prompt};
 pub use block::{Block, BlockConfig, Memory};
 pub use candle_core::{Device, Tensor};
 pub use config::{ModelConfig, ModelDims};
+pub use device::cuda_device;
 pub use error::{Error, Result};
 pub use injector::{FirstN, Full, FusedInjection, Injector, Kept, LastN, LoopStep, NoInjection, Operation};
 pub use looped::{LoopPlan, LoopedModel, Looping};

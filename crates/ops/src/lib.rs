@@ -21,6 +21,8 @@
 
 mod attention;
 mod buffer;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod elementwise;
 mod gelu;
 mod gemm;

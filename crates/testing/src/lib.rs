@@ -26,11 +26,13 @@
 mod baseline;
 mod block;
 mod config;
+mod device;
 mod injector;
 mod task;
 
 pub use baseline::baseline_is_causal;
 pub use block::{block_is_causal, block_splits, gradients_are_true};
 pub use config::{Part, is_registered, round_trips};
+pub use device::device;
 pub use injector::{injector_gradients_are_true, injector_keeps_the_shape, injector_prefix_is_invariant};
 pub use task::task_is_seeded;

@@ -1,37 +1,50 @@
 //! Where tensors live: `auto`, `cpu` or `cuda:N`.
 
 use candle_core::Device;
+use looped_core::cuda_device;
 
 use crate::{Result, TrainError};
 
-/// The device called `name`: `cpu`, `cuda:N`, `metal`, or `auto` for the first GPU of a build that has one.
+/// The device called `name`: `cpu`, `cuda:N`, `metal`, or `auto` for the first GPU that this build can use, else the CPU.
 ///
 /// # Errors
 /// If the name isn't known, this build doesn't support the device, or the machine lacks it.
 pub fn device(name: &str) -> Result<Device> {
-    let refused = |why: String| TrainError::Refused(format!("--device {name}: {why}"));
-    match name {
-        "cpu" => Ok(Device::Cpu),
-        "auto" if candle_core::utils::cuda_is_available() => cuda(0).map_err(refused),
-        "auto" if candle_core::utils::metal_is_available() => metal().map_err(refused),
-        "auto" => Ok(Device::Cpu),
-        "cuda" => cuda(0).map_err(refused),
-        "metal" => metal().map_err(refused),
-        _ => match name.strip_prefix("cuda:").map(str::parse) {
-            Some(Ok(index)) => cuda(index).map_err(refused),
-            _ => Err(refused("unknown device; allowed: auto, cpu, cuda:0, cuda:1, ..., metal".to_owned())),
-        },
-    }
+    Ok(device_and_note(name)?.0)
 }
 
-fn cuda(index: usize) -> Result<Device, String> {
-    if !candle_core::utils::cuda_is_available() {
-        return Err(
-            "this program was built without CUDA; build it with `--features cuda`, or use --device cpu"
-                .to_owned(),
-        );
+/// [`device`], and where `auto` could use no GPU though this build is for one, a sentence that says why.
+///
+/// # Errors
+/// As [`device`].
+pub fn device_and_note(name: &str) -> Result<(Device, Option<String>)> {
+    let refused = |why: String| TrainError::Refused(format!("--device {name}: {why}"));
+    let cuda = |index| cuda_device(index).map_err(|error| refused(error.to_string()));
+    let device = match name {
+        "cpu" => Device::Cpu,
+        "auto" if candle_core::utils::cuda_is_available() => return Ok(or_cpu(cuda_device(0))),
+        "auto" if candle_core::utils::metal_is_available() => metal().map_err(refused)?,
+        "auto" => Device::Cpu,
+        "cuda" => cuda(0)?,
+        "metal" => metal().map_err(refused)?,
+        _ => match name.strip_prefix("cuda:").map(str::parse) {
+            Some(Ok(index)) => cuda(index)?,
+            _ => {
+                return Err(refused(
+                    "unknown device; allowed: auto, cpu, cuda:0, cuda:1, ..., metal".to_owned(),
+                ));
+            }
+        },
+    };
+    Ok((device, None))
+}
+
+/// The GPU, or the CPU and the reason.
+fn or_cpu(gpu: looped_core::Result<Device>) -> (Device, Option<String>) {
+    match gpu {
+        Ok(device) => (device, None),
+        Err(error) => (Device::Cpu, Some(format!("--device auto takes the CPU: {error}"))),
     }
-    Device::new_cuda(index).map_err(|error| format!("the CUDA device can't be opened: {error}"))
 }
 
 fn metal() -> Result<Device, String> {
@@ -59,5 +72,14 @@ mod tests {
             let message = device("cuda:1").unwrap_err().to_string();
             assert!(message.contains("--features cuda"), "{message}");
         }
+    }
+
+    #[test]
+    fn auto_takes_the_cpu_and_says_why_where_no_gpu_can_be_used() {
+        let no_gpu = Err(looped_core::Error::Device("this machine has no CUDA device".to_owned()));
+        let (device, note) = or_cpu(no_gpu);
+        assert!(device.is_cpu());
+        assert_eq!(note.unwrap(), "--device auto takes the CPU: this machine has no CUDA device");
+        assert!(or_cpu(Ok(Device::Cpu)).1.is_none());
     }
 }

@@ -22,7 +22,7 @@ mod trainer;
 pub use adam::{Adam, Gradients, clip, global_norm};
 pub use checkpoint::{Checkpoint, Checkpoints, Generator, State, decode, encode};
 pub use cost::{Cost, available_memory};
-pub use device::device;
+pub use device::{device, device_and_note};
 pub use error::{Result, TrainError};
 pub use files::write_atomically;
 pub use metrics::{Metrics, Record};

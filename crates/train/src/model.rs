@@ -60,6 +60,11 @@ impl Model {
         match (&fused, training.engine, training.precision) {
             (None, Engine::Fused, _) => Err(refused("training.engine = \"fused\"")),
             (None, _, Precision::Bf16) => Err(refused("training.precision = \"bf16\"")),
+            (_, _, Precision::Tf32) if !device.is_cuda() => Err(TrainError::Refused(
+                "training.precision = \"tf32\" needs a CUDA device (--device cuda:0); on the CPU allowed: f32, and \
+                 bf16 in the fused engine"
+                    .to_owned(),
+            )),
             _ => Ok(Self { fused, precision: training.precision, ..candle }),
         }
     }
@@ -139,6 +144,7 @@ impl Model {
     }
 
     fn by_candle(&self, prompts: &Prompts, plan: StepPlan) -> Result<(f64, Gradients)> {
+        self.set_products();
         let (xs, ys) = prompts.to_tensors(self.store.device())?;
         let predictions = self.looped.forward(&xs, &ys, plan.loops)?;
         let window = predictions.dim(0)?;
@@ -155,14 +161,25 @@ impl Model {
     }
 }
 
+impl Model {
+    /// Tells candle which products to take on a CUDA device. That is one setting for the whole process, so it's made
+    /// before each step.
+    fn set_products(&self) {
+        candle_core::cuda::set_gemm_reduced_precision_f32(self.precision == Precision::Tf32);
+    }
+}
+
 impl Predictor for Model {
     fn predict(&self, prompts: &Prompts, loops: usize) -> looped_core::Result<Predictions> {
         match &self.fused {
             Some(fused) => {
                 fused.predictor(&self.store, fused_precision(self.precision)).predict(prompts, loops)
             }
-            None => CandlePredictor { model: &self.looped, device: self.store.device().clone() }
-                .predict(prompts, loops),
+            None => {
+                self.set_products();
+                let device = self.store.device().clone();
+                CandlePredictor { model: &self.looped, device }.predict(prompts, loops)
+            }
         }
     }
 }
@@ -174,7 +191,8 @@ pub(crate) fn all_threads() -> usize {
 
 fn fused_precision(precision: Precision) -> looped_fused::Precision {
     match precision {
-        Precision::F32 => looped_fused::Precision::F32,
+        // `Model::of` has refused tf32 where this engine runs.
+        Precision::F32 | Precision::Tf32 => looped_fused::Precision::F32,
         Precision::Bf16 => looped_fused::Precision::Bf16,
     }
 }

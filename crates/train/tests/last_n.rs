@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use looped_blocks as _;
 use looped_core::{
-    Device, Injector, LastN, LoopStep, LoopedModel, ModelConfig, ParamStore, Result, Rng, Tensor, typetag,
+    Injector, LastN, LoopStep, LoopedModel, ModelConfig, ParamStore, Result, Rng, Tensor, typetag,
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,11 +34,12 @@ fn states(block: &str, n: usize, op: &str) -> Vec<(Vec<f32>, Vec<f32>)> {
             "injector":{{"type":"untold_last_n","told":{{"n":{n},"operation":"{op}"}}}}}}"#
     ))
     .unwrap();
-    let mut store = ParamStore::new(5, &Device::Cpu);
+    let device = looped_testing::device();
+    let mut store = ParamStore::new(5, &device);
     let model = LoopedModel::build(Arc::new(config), &mut store).unwrap();
     let mut rng = Rng::stream(5, "last n", 0);
-    let xs = Tensor::from_vec(rng.normals(4 * 6 * 3), (4, 6, 3), &Device::Cpu).unwrap();
-    let ys = Tensor::from_vec(rng.normals(4 * 6), (4, 6), &Device::Cpu).unwrap();
+    let xs = Tensor::from_vec(rng.normals(4 * 6 * 3), (4, 6, 3), &device).unwrap();
+    let ys = Tensor::from_vec(rng.normals(4 * 6), (4, 6), &device).unwrap();
     let mut found = Vec::new();
     let part = |state: &Tensor, first: usize, count: usize| -> Result<Vec<f32>> {
         Ok(state.narrow(1, first, count)?.flatten_all()?.to_vec1()?)

@@ -161,7 +161,7 @@ fn keys_of_a_plugin() {
     assert_eq!(
         error_of(&["model.block={type=\"toy\",width=1}", "training.precision=bf16"]),
         "command line: training.precision: is \"bf16\", which only the fused engine has, and the model's block or injector has no \
-         fused form; allowed: f32"
+         fused form; allowed: f32, and tf32 on a CUDA device"
     );
 }
 
@@ -184,7 +184,7 @@ fn tagged_tables_inside_a_part() {
 
 #[test]
 fn what_keys_mean_together() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (
             &["model.block.n_head=3"],
             "model.block.n_head: is 3, which does not divide n_embd = 16; allowed: 1, 2, 4, 8, 16",
@@ -209,7 +209,11 @@ fn what_keys_mean_together() {
         ),
         (
             &["training.engine=candle", "training.precision=bf16"],
-            "training.precision: is \"bf16\", which only the fused engine has; with engine = \"candle\" allowed: f32",
+            "training.precision: is \"bf16\", which only the fused engine has; with engine = \"candle\" allowed: f32, and tf32 on a CUDA device",
+        ),
+        (
+            &["training.engine=fused", "training.precision=tf32"],
+            "training.precision: is \"tf32\", which only candle on a CUDA device has; with engine = \"fused\" allowed: f32, bf16",
         ),
         (
             &["task={type=\"sparse_linear_regression\",sparsity=9}"],

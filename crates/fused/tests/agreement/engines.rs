@@ -8,7 +8,9 @@ use crate::cases::Case;
 
 pub(crate) struct Engines {
     pub(crate) store: ParamStore,
+    /// Its parameters are copies of those in `store`, on the device that is tested.
     candle: LoopedModel,
+    candle_store: ParamStore,
     pub(crate) fused: FusedModel,
 }
 
@@ -16,18 +18,22 @@ impl Engines {
     /// Parameters far from their start, where biases are 0 and weights small, which would hide mistakes.
     pub(crate) fn new(case: &Case) -> Self {
         let mut store = ParamStore::new(case.seed, &Device::Cpu);
-        let candle = LoopedModel::build(case.model(), &mut store).unwrap();
+        LoopedModel::build(case.model(), &mut store).unwrap();
         for (name, var) in store.iter() {
             let noise = Rng::stream(case.seed, &format!("noise {name}"), 0).normals(var.elem_count());
             let noise = Tensor::from_vec(noise, var.shape(), &Device::Cpu).unwrap();
             var.set(&(var.as_tensor() + (noise * 0.1).unwrap()).unwrap()).unwrap();
         }
+        let mut candle_store = ParamStore::new(case.seed, &looped_testing::device());
+        let candle = LoopedModel::build(case.model(), &mut candle_store).unwrap();
+        let values = store.iter().map(|(name, var)| (name.to_owned(), var.as_tensor().clone()));
+        candle_store.load(&values.collect()).unwrap();
         let fused = FusedModel::new(&case.model(), case.threads).unwrap().expect("a fused form");
-        Self { store, candle, fused }
+        Self { store, candle, candle_store, fused }
     }
 
     pub(crate) fn candle_step(&self, case: &Case) -> (f64, Gradients) {
-        let (xs, ys) = case.data().to_tensors(&Device::Cpu).unwrap();
+        let (xs, ys) = case.data().to_tensors(self.candle_store.device()).unwrap();
         let predictions = self.candle.forward(&xs, &ys, case.plan).unwrap();
         let window = predictions.dim(0).unwrap();
         let counted = case.loss_loops.min(window);
@@ -39,7 +45,7 @@ impl Engines {
             None => vec![0.0; var.elem_count()],
         };
         let gradients =
-            self.store.iter().map(|(name, var)| (name.to_owned(), without_key_bias(name, flat(var))));
+            self.candle_store.iter().map(|(name, var)| (name.to_owned(), without_key_bias(name, flat(var))));
         (f64::from(loss.to_scalar::<f32>().unwrap()), gradients.collect())
     }
 
@@ -51,7 +57,7 @@ impl Engines {
     }
 
     pub(crate) fn candle_predictions(&self, case: &Case, loops: usize) -> Vec<f32> {
-        let predictor = CandlePredictor { model: &self.candle, device: Device::Cpu };
+        let predictor = CandlePredictor { model: &self.candle, device: self.candle_store.device().clone() };
         predictor.predict(&case.data(), loops).unwrap().values
     }
 

@@ -38,7 +38,7 @@ pub(crate) fn experiment(table: Value) -> Arc<Experiment> {
     Arc::new(serde_json::from_value(table).unwrap())
 }
 
-/// A trainer at step 0 on the CPU.
+/// A trainer at step 0 on the device that is tested.
 pub(crate) fn trainer(table: Value) -> Trainer {
-    Trainer::new(experiment(table), &candle_core::Device::Cpu).unwrap()
+    Trainer::new(experiment(table), &looped_testing::device()).unwrap()
 }
