@@ -48,12 +48,13 @@ def contents(run):
     files = {}
     for path in sorted(run.rglob("*")):
         name = str(path.relative_to(run))
-        if path.is_file() and not name.startswith((".lock", "events.")):
+        if path.is_file() and not name.startswith((".lock", "events.", "run.json")):
             data = path.read_bytes()
             if name == "metrics.jsonl":
                 records = [json.loads(line) for line in data.splitlines()]
                 for record in records:
                     del record["steps_per_second"]
+                    record.pop("cpu_seconds", None)
                 data = json.dumps(records).encode()
             files[name] = hashlib.sha256(data).hexdigest()
     return files

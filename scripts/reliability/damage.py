@@ -69,7 +69,7 @@ def main():
             resumed = looped(program, "resume", run)
             # A checksum that was changed is seen at the file that no longer has it.
             told = f"checkpoints/last/{file}: " in resumed.stderr or (file == FILES[-1] and "SHA256SUMS" in resumed.stderr)
-            went_on = "going on from" in resumed.stderr and "checkpoints/previous (step 10)" in resumed.stderr
+            went_on = "warning: using " in resumed.stderr and "checkpoints/previous (step 10)" in resumed.stderr
             differ = differing(contents(run), whole)
             if resumed.returncode != 0 or not told or not went_on or differ:
                 bad.append((case, file, kind, resumed.returncode, told, went_on, differ, resumed.stderr))

@@ -4,9 +4,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+/// What scripts go by.
+const EXIT_CODES: &str = "Exit codes:
+  0    done
+  1    a run that failed
+  2    a bad config or argument
+  130  stopped by Ctrl-C; 143 by SIGTERM, 129 by SIGHUP, 138 by SIGUSR1 (128 and the signal's number): what was trained
+       is saved, and `looped resume` or the same `looped sweep` carries on";
+
 /// Train and study looped models: small stacks of blocks applied again and again to their own state.
 #[derive(Debug, Parser)]
-#[command(name = "looped", version, arg_required_else_help = true)]
+#[command(name = "looped", version = crate::build::VERSION, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -19,8 +27,10 @@ pub(crate) enum Command {
         after_help = "Example:\n  looped run experiments/quickstart.toml training.learning_rate=3e-4 --out runs/fast"
     )]
     Run(RunArgs),
-    /// Go on with a run from its newest good checkpoint, to the same bits as if it had never stopped
-    #[command(after_help = "Example:\n  looped resume runs/quickstart")]
+    /// Resume a run from its newest good checkpoint, to the same bits as if it had never stopped
+    #[command(
+        after_help = "Examples:\n  looped resume runs/quickstart\n  looped resume runs/quickstart training.train_steps=20000\n\nSettings may be those that leave the steps already done as they are: training.train_steps, training.threads, training.{log,save,keep,validate}_every_steps, evaluation.*"
+    )]
     Resume(ResumeArgs),
     /// Validate an experiment, or every run of a sweep; print what it will cost, and an experiment's resolved config
     #[command(
@@ -102,6 +112,9 @@ pub(crate) struct RunArgs {
 pub(crate) struct ResumeArgs {
     /// The run directory
     pub(crate) run: PathBuf,
+    /// Settings to change, as in training.train_steps=20000 to train longer
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use looped_core::{ModelConfig, Prompts};
-use looped_train::{decode, encode, write_atomically};
+use looped_train::{decode, encode, replace_file};
 
 use crate::failure::{Failure, Outcome};
 
@@ -58,11 +58,34 @@ pub(crate) fn fit(prompts: &Prompts, model: &ModelConfig, path: &Path) -> Outcom
     Ok(())
 }
 
+/// Refuses to write where something would be lost that no prediction replaces: over the prompts, over what is no file,
+/// into a run's checkpoints.
+pub(crate) fn refuse_output(out: &Path, data: &Path) -> Outcome {
+    let bad = |why: &str| Err(Failure::usage(format!("--out {}: {why}", out.display())));
+    if out.file_name().is_none() {
+        return bad("is no file's name");
+    }
+    if out.symlink_metadata().is_ok_and(|there| !there.is_file()) {
+        return bad("is no regular file, but a folder, link, device or pipe");
+    }
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A folder that isn't there is told when the file is written.
+    let Ok(folder) = folder.canonicalize() else { return Ok(()) };
+    if data.canonicalize().is_ok_and(|data| Some(data) == out.canonicalize().ok()) {
+        return bad("is the file that --data names; the prompts would be lost");
+    }
+    let mut above = folder.ancestors();
+    if above.any(|folder| folder.ends_with("checkpoints") && folder.with_file_name("config.toml").is_file()) {
+        return bad("is among a run's checkpoints");
+    }
+    Ok(())
+}
+
 /// Writes tensors, each given as name, shape and values.
 pub(crate) fn write_tensors(path: &Path, tensors: Vec<(String, Vec<usize>, Vec<f32>)>) -> Outcome {
     let mut named = BTreeMap::new();
     for (name, shape, values) in tensors {
         named.insert(name, Tensor::from_vec(values, shape, &Device::Cpu).map_err(Failure::failed)?);
     }
-    Ok(write_atomically(path, &encode(&named)?)?)
+    Ok(replace_file(path, &encode(&named)?)?)
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use crate::stop;
+
 /// Why a command ended early.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -9,9 +11,12 @@ pub(crate) enum Failure {
     Usage(String),
     /// A run that went wrong: exit code 1.
     Failed(String),
-    /// Stopped by a signal, after saving: exit code 130.
-    Interrupted,
+    /// Stopped by a signal, after saving: exit code 128 and the signal's number, as in 130 for Ctrl-C.
+    Stopped,
 }
+
+/// More of a message than anybody reads; a damaged file can be quoted at any length.
+const LONGEST: usize = 8000;
 
 impl Failure {
     pub(crate) fn usage(message: impl Display) -> Self {
@@ -22,12 +27,40 @@ impl Failure {
         Self::Failed(message.to_string())
     }
 
-    pub(crate) const fn code(&self) -> u8 {
+    pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
-            Self::Interrupted => 130,
+            Self::Stopped => stop::exit_code(),
         }
+    }
+
+    /// Tells the user, unless the command has done so.
+    pub(crate) fn tell(&self) {
+        if let Self::Usage(message) | Self::Failed(message) = self {
+            eprintln!("error: {}", shortened(message));
+        }
+    }
+}
+
+/// Text without control characters, which can steer a terminal: `\u{1b}` for the escape. Lines stay lines.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => shown.push(c),
+            c if c.is_control() => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// The beginning of a very long text.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{} ...", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -37,6 +70,7 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 impl From<looped_train::TrainError> for Failure {
     fn from(error: looped_train::TrainError) -> Self {
         match error {
+            looped_train::TrainError::Core(error) => error.into(),
             looped_train::TrainError::Refused(_) | looped_train::TrainError::Config(_) => Self::usage(error),
             _ => Self::failed(error),
         }
@@ -56,6 +90,26 @@ impl From<looped_study::StudyError> for Failure {
 
 impl From<looped_core::Error> for Failure {
     fn from(error: looped_core::Error) -> Self {
-        Self::failed(error)
+        match error {
+            looped_core::Error::Stopped => Self::Stopped,
+            error => Self::failed(error),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed test is a panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_shown_instead() {
+        assert_eq!(escaped("a\u{1b}]0;x\u{7}.toml:\n  größer"), "a\\u{1b}]0;x\\u{7}.toml:\n  größer");
+    }
+
+    #[test]
+    fn a_message_ends_somewhere() {
+        assert_eq!(shortened("short"), "short");
+        assert_eq!(shortened(&"ä".repeat(LONGEST + 1)).chars().count(), LONGEST + 4);
     }
 }

@@ -7,7 +7,11 @@
 //! }
 //! ```
 
+#[macro_use]
+mod output;
+
 mod args;
+mod build;
 mod chosen_baselines;
 mod commands;
 mod data;
@@ -31,15 +35,20 @@ use crate::failure::{Failure, Outcome};
 /// Runs the command that the arguments ask for.
 #[must_use]
 pub fn main() -> ExitCode {
-    stop::end_with_the_reader();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => {
+            // Help and version are results; what is wrong with the arguments is not.
+            match told.print() {
+                Err(error) if !told.use_stderr() => output::unprinted(&error),
+                _ => return ExitCode::from(if told.use_stderr() { 2 } else { 0 }),
+            }
+        }
+    };
     match dispatch(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            match &failure {
-                Failure::Usage(message) | Failure::Failed(message) => eprintln!("error: {message}"),
-                Failure::Interrupted => {}
-            }
+            failure.tell();
             ExitCode::from(failure.code())
         }
     }

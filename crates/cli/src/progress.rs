@@ -1,10 +1,12 @@
-//! What a training shows while it runs: a bar on a terminal, plain lines elsewhere; and its TensorBoard events.
+//! What long work shows while it runs: a bar on a terminal, plain lines elsewhere; and a training's TensorBoard events.
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use looped_core::Watch;
 use looped_report::tensorboard::{EventWriter, newest, truncate_after};
 use looped_train::{Observer, Record, RunDir, TrainError};
 
@@ -25,35 +27,28 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new(run: &RunDir, steps_done: usize, total: usize, stop: Stop) -> Result<Self, TrainError> {
         let events = open_events(run.path(), steps_done).map_err(events_failed)?;
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(total as u64).with_position(steps_done as u64);
-            // A template that doesn't parse falls back to the plain bar.
-            let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg} {per_sec} {eta} left");
-            style.into_iter().for_each(|style| bar.set_style(style));
-            bar
-        });
+        let bar = std::io::stderr().is_terminal().then(|| training_bar(steps_done, total));
         Ok(Self { stop, bar, last_line: None, total, events })
     }
 
     fn print(&mut self, record: &Record) {
         let stage = record.stage;
-        let held_out = record.validation_loss.map_or(String::new(), |loss| format!(", held out {loss:.4}"));
+        let validation =
+            record.validation_loss.map_or(String::new(), |loss| format!(", validation loss {loss:.4}"));
         let text = format!(
-            "loss {:.4}{held_out}, {} dims, {} points, {} loops",
+            "loss {:.4}{validation}, {} dims, {} points, {} loops",
             record.loss, stage.dims, stage.points, stage.loops
         );
         if let Some(bar) = &self.bar {
             bar.set_message(text);
             return;
         }
-        let is_last = record.step + 1 == self.total;
-        if is_last || self.last_line.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
+        let (done, total) = (record.step + 1, self.total);
+        if done == total || self.last_line.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
             self.last_line = Some(Instant::now());
-            let left = (self.total - record.step - 1) as f64 / record.steps_per_second;
-            let total = self.total - 1;
+            let left = total.saturating_sub(done) as f64 / record.steps_per_second;
             eprintln!(
-                "step {}/{total}: {text}, {:.2} steps/s, {} left",
-                record.step,
+                "step {done}/{total}: {text}, {:.2} steps/s, {} left",
                 record.steps_per_second,
                 clock(left)
             );
@@ -98,13 +93,79 @@ impl Drop for Progress {
     }
 }
 
-/// Goes on with the events of a resumed run, less those of steps that will come again.
+/// Shows how far an evaluation or a probe is, and passes on a wish to stop.
+pub(crate) struct Meter {
+    stop: Stop,
+    /// What is done, as in `evaluating`.
+    doing: &'static str,
+    /// What is counted, as in `prompts`.
+    unit: &'static str,
+    bar: Option<ProgressBar>,
+    last_line: Mutex<Instant>,
+}
+
+impl Meter {
+    pub(crate) fn new(doing: &'static str, unit: &'static str) -> crate::failure::Outcome<Self> {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(0).with_message(format!("{unit}, {doing}"));
+            styled(&bar, "{wide_bar} {pos}/{len} {msg}, {eta} left");
+            bar
+        });
+        Ok(Self { stop: Stop::listen()?, doing, unit, bar, last_line: Mutex::new(Instant::now()) })
+    }
+}
+
+impl Watch for Meter {
+    fn advanced(&self, done: usize, total: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+            return;
+        }
+        // A panic elsewhere while the time was written has done it no harm.
+        let mut last_line = self.last_line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if last_line.elapsed() >= LINE_EVERY {
+            *last_line = Instant::now();
+            eprintln!("{}: {done}/{total} {}", self.doing, self.unit);
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.asked()
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The bar of a training that goes on from `done` steps.
+fn training_bar(done: usize, total: usize) -> ProgressBar {
+    let bar = ProgressBar::new(total as u64).with_position(done as u64);
+    styled(&bar, "{wide_bar} {pos}/{len} {msg} {per_sec} {eta} left");
+    // The steps of earlier sessions are not steps of the moments since this one began.
+    bar.tick();
+    bar.reset_eta();
+    bar
+}
+
+fn styled(bar: &ProgressBar, template: &str) {
+    // A template that doesn't parse falls back to the plain bar.
+    ProgressStyle::with_template(template).into_iter().for_each(|style| bar.set_style(style));
+}
+
+/// Continues the events of a resumed run, less those of steps that will come again.
 fn open_events(folder: &Path, steps_done: usize) -> Result<EventWriter, looped_report::Error> {
     match newest(folder)? {
         None => EventWriter::create(folder, now()),
         Some(path) if steps_done == 0 => {
-            truncate_after(&path, 0)?;
-            EventWriter::create(folder, now())
+            // All of it comes again.
+            std::fs::remove_file(&path).map_err(|source| looped_report::Error::Io { path, source })?;
+            open_events(folder, 0)
         }
         Some(path) => {
             truncate_after(&path, steps_done as u64 - 1)?;
@@ -129,4 +190,21 @@ fn clock(seconds: f64) -> String {
     }
     let seconds = seconds.round() as u64;
     format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_of_a_resumed_training_counts_the_steps_of_this_session_only() {
+        let bar = training_bar(1_000_000, 2_000_000);
+        let begun = Instant::now();
+        for step in 1..=20 {
+            std::thread::sleep(Duration::from_millis(10));
+            bar.set_position(1_000_000 + step);
+        }
+        let true_rate = 20.0 / begun.elapsed().as_secs_f64();
+        assert!(bar.per_sec() < 3.0 * true_rate, "{} steps a second, truly {true_rate}", bar.per_sec());
+    }
 }

@@ -1,42 +1,122 @@
-//! Ctrl-C and SIGTERM: the first asks for a clean stop, the second ends the program at once. SIGPIPE: ends it quietly.
+//! Signals that ask for a stop: the first makes a training save and end, or an evaluation end; a later one ends the
+//! program at once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::failure::{Failure, Outcome};
 
-/// Whether a signal has asked for a stop.
-#[derive(Clone, Debug)]
-pub(crate) struct Stop(Arc<AtomicBool>);
+/// What a sweep sets for its runs.
+pub(crate) const STOP_WITH_STDIN: &str = "LOOPED_STOP_WITH_STDIN";
+
+/// The number of SIGTERM, as which the end of a sweep counts.
+const SIGTERM: i32 = 15;
+
+/// The first signal that asked, or 0.
+static ASKED: AtomicI32 = AtomicI32::new(0);
+
+/// Knows whether a signal has asked for a stop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stop(());
 
 impl Stop {
-    /// Starts to listen.
+    /// Starts to listen: to Ctrl-C, SIGTERM, SIGHUP (the terminal is gone) and SIGUSR1 (Slurm's `--signal`).
     pub(crate) fn listen() -> Outcome<Self> {
-        let asked = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // In this order the first signal only sets the flag, and the second finds it set.
-            flag::register_conditional_shutdown(signal, 130, Arc::clone(&asked))
-                .and_then(|_| flag::register(signal, Arc::clone(&asked)))
-                .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
+        static LISTENING: OnceLock<Result<(), String>> = OnceLock::new();
+        let listening = LISTENING.get_or_init(|| listener::start().map_err(|error| error.to_string()));
+        match listening {
+            Ok(()) => Ok(Self(()).and_with_its_sweep()),
+            Err(error) => Err(Failure::failed(format!("cannot listen for signals: {error}"))),
         }
-        Ok(Self(asked))
     }
 
-    pub(crate) fn asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// A run that a sweep has started holds the end of a pipe as stdin. When the pipe ends, so has the sweep, however it
+    /// was killed: the run saves and stops, since nobody is left to be told of it.
+    fn and_with_its_sweep(self) -> Self {
+        if std::env::var_os(STOP_WITH_STDIN).is_some() {
+            std::thread::spawn(|| {
+                let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+                eprintln!("the sweep that started this run is gone: stopping");
+                let _ = ASKED.compare_exchange(0, SIGTERM, Ordering::Relaxed, Ordering::Relaxed);
+            });
+        }
+        self
+    }
+
+    pub(crate) fn asked(self) -> bool {
+        ASKED.load(Ordering::Relaxed) != 0
     }
 }
 
-/// Ends the program, as the system means it, when nobody reads what it prints: `looped schema | head -1` is no failure. Rust
-/// ignores the signal otherwise, and the next line printed would be a panic.
-pub(crate) fn end_with_the_reader() {
-    #[cfg(unix)]
-    {
-        let always = Arc::new(AtomicBool::new(true));
-        // Where it can't be had, printing fails as it did.
-        let _ = flag::register_conditional_default(signal_hook::consts::SIGPIPE, always);
+/// The exit code of a program that was stopped.
+pub(crate) fn exit_code() -> u8 {
+    let signal = ASKED.load(Ordering::Relaxed);
+    // Asked by no signal: as for Ctrl-C.
+    128 + if signal == 0 { 2 } else { u8::try_from(signal).unwrap_or(2) }
+}
+
+#[cfg(unix)]
+mod listener {
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+    use std::time::{Duration, Instant};
+
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
+    use signal_hook::iterator::Signals;
+    use signal_hook::low_level;
+
+    use super::ASKED;
+
+    const SIGNALS: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGUSR1];
+
+    /// A second signal is meant only if it comes so long after the first: `timeout`, `scancel` and systemd send theirs
+    /// to a process and again to its group, and the steps of an hour must not depend on that.
+    const MEANT_AFTER: Duration = Duration::from_secs(2);
+
+    pub(super) fn start() -> io::Result<()> {
+        // A file that would be larger than `ulimit -f` allows is an error with a message, not the end.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
+        let mut signals = Signals::new(SIGNALS.into_iter().filter(|signal| !is_ignored(*signal)))?;
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            let mut first: Option<Instant> = None;
+            for signal in signals.forever() {
+                let name = low_level::signal_name(signal).unwrap_or("signal");
+                match first {
+                    None => {
+                        first = Some(Instant::now());
+                        ASKED.store(signal, Ordering::Relaxed);
+                        eprintln!(
+                            "{name}: stopping; another signal after {} seconds ends the program at once",
+                            MEANT_AFTER.as_secs()
+                        );
+                    }
+                    Some(first) if first.elapsed() >= MEANT_AFTER => {
+                        eprintln!("{name}: ended at once");
+                        low_level::exit(128 + signal);
+                    }
+                    Some(_) => {}
+                }
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Whether this program was started to ignore a signal, as `nohup` does with SIGHUP; only Linux tells.
+    fn is_ignored(signal: i32) -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+    }
+}
+
+#[cfg(not(unix))]
+mod listener {
+    use std::io;
+
+    /// Ctrl-C ends the program: what it has saved by then is whole.
+    pub(super) fn start() -> io::Result<()> {
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! `looped eval --suite ood`: scores on prompts that a model was not trained on.
 
-use looped_core::{Baseline, Task};
+use looped_core::{Baseline, Task, Watch};
 use looped_eval::{EvalPlan, Shift, SuiteEvaluation, evaluate_suite};
 use looped_tasks::{Distribution, Shifted};
 use looped_train::Trainer;
@@ -12,6 +12,7 @@ pub(crate) fn out_of_distribution(
     trainer: &Trainer,
     plan: &EvalPlan,
     baselines: &[Box<dyn Baseline>],
+    watch: &dyn Watch,
 ) -> Outcome<SuiteEvaluation> {
     let task = trainer.experiment().task.as_ref();
     let (mut shifts, mut left_out) = (Vec::new(), Vec::new());
@@ -27,7 +28,7 @@ pub(crate) fn out_of_distribution(
             task.typetag_name()
         )));
     }
-    let found = evaluate_suite("ood", trainer.model(), task, &shifts, plan, baselines)?;
+    let found = evaluate_suite("ood", trainer.model(), task, &shifts, plan, baselines, watch)?;
     Ok(SuiteEvaluation { left_out, ..found })
 }
 

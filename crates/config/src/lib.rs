@@ -18,6 +18,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod check;
+mod difference;
 mod error;
 mod experiment;
 mod layers;
@@ -33,6 +34,7 @@ mod trail;
 mod translate;
 mod wording;
 
+pub use difference::{Difference, differences};
 pub use error::{ConfigError, Finding};
 pub use experiment::{Engine, EvaluationConfig, Experiment, Precision, Training};
 pub use load::{Loaded, load};

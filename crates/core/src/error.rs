@@ -20,6 +20,9 @@ pub enum Error {
     /// Data given to the model cannot be used.
     #[error("data: {0}")]
     Data(String),
+    /// The [`Watch`](crate::Watch) of long work wanted it to stop.
+    #[error("stopped")]
+    Stopped,
 }
 
 /// The result of this crate's functions.

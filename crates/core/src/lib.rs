@@ -24,6 +24,7 @@ mod predictor;
 mod problems;
 mod rng;
 mod task;
+mod watch;
 
 pub use baseline::{Baseline, Prompt};
 pub use block::{Block, BlockConfig, Memory};
@@ -40,6 +41,7 @@ pub use predictor::{CandlePredictor, Predictions, Predictor};
 pub use problems::{Problem, Problems, nearest};
 pub use rng::Rng;
 pub use task::{Prompts, Request, Split, Task};
+pub use watch::{Stretch, Watch};
 
 // What `register!` and the traits' derives need of other crates, so that a plugin has one version of each.
 pub use {inventory, schemars, typetag};

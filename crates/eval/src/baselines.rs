@@ -13,7 +13,7 @@ mod net;
 mod ridge;
 mod tree;
 
-use looped_core::{Baseline, Kind, Part, Problems, Prompt, Prompts, Result};
+use looped_core::{Baseline, Kind, Part, Problems, Prompt, Prompts, Result, Watch};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -70,7 +70,7 @@ pub fn baseline_predictions(
     prompts: &Prompts,
     baselines: &[Box<dyn Baseline>],
 ) -> Result<Vec<(String, Vec<f32>)>> {
-    predictions_in(prompts, prompts.n_dims, baselines)
+    predictions_in(prompts, prompts.n_dims, baselines, &())
 }
 
 /// As [`baseline_predictions`], seeing the first `dims` coordinates only.
@@ -78,13 +78,18 @@ pub(crate) fn predictions_in(
     prompts: &Prompts,
     dims: usize,
     baselines: &[Box<dyn Baseline>],
+    watch: &dyn Watch,
 ) -> Result<Vec<(String, Vec<f32>)>> {
     let of_prompts: Vec<Vec<Vec<f32>>> = (0..prompts.prompts)
         .into_par_iter()
         .map(|i| {
             let (xs, ys) = prompts.get(i);
             let xs: Vec<f32> = xs.chunks(prompts.n_dims).flat_map(|x| &x[..dims]).copied().collect();
-            baselines.iter().map(|b| checked(b.as_ref(), Prompt { xs: &xs, ys, dims })).collect()
+            let predict = |baseline: &dyn Baseline| {
+                watch.check()?;
+                checked(baseline, Prompt { xs: &xs, ys, dims })
+            };
+            baselines.iter().map(|baseline| predict(baseline.as_ref())).collect()
         })
         .collect::<Result<_>>()?;
     let of_baseline = |k: usize| of_prompts.iter().flat_map(|prompt| &prompt[k]).copied().collect();

@@ -1,7 +1,7 @@
 //! Scoring a model on fresh prompts.
 
 use looped_core::{
-    Baseline, Error, Objective, Predictions, Predictor, Prompts, Request, Result, Rng, Split, Task,
+    Baseline, Error, Objective, Predictions, Predictor, Prompts, Request, Result, Rng, Split, Task, Watch,
 };
 
 use crate::baselines::predictions_in;
@@ -10,6 +10,9 @@ use crate::{Curves, Evaluation, MODEL, Scores};
 
 /// Prompts are drawn this many at a time, each lot from a generator of its own.
 const LOT: usize = 64;
+
+/// Most prompts times loops that the model is asked for at a time: so often can an evaluation be stopped.
+const AT_ONCE: usize = 64 * LOT;
 
 /// What to score a model on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,19 +96,20 @@ impl EvalPlan {
     }
 }
 
-/// Scores a model and the baselines on fresh prompts of a task.
+/// Scores a model and the baselines on fresh prompts of a task; `watch` hears of every 64 prompts that are done.
 ///
 /// The model's curve is after the last loop. Prompts are drawn from the plan's seed (stream `evaluation`) as
 /// [`Split::HeldOut`], so they are never those of training. Scores that aren't finite, of a model that diverged, are
 /// kept as such: see [`Curve`](crate::Curve).
 ///
 /// # Errors
-/// If the plan can't work, two curves have one name, or drawing, predicting or fitting fails.
+/// If the plan can't work, two curves have one name, drawing, predicting or fitting fails, or `watch` wants to stop.
 pub fn evaluate(
     predictor: &dyn Predictor,
     task: &dyn Task,
     plan: &EvalPlan,
     baselines: &[Box<dyn Baseline>],
+    watch: &dyn Watch,
 ) -> Result<Evaluation> {
     plan.check()?;
     let names: Vec<String> =
@@ -119,10 +123,12 @@ pub fn evaluate(
     let mut sums = Sums::new(plan.loops, plan.points);
     // Whole lots, at least as many prompts as the model predicts at a time.
     let at_once = plan.chunk.min(plan.prompts).next_multiple_of(LOT);
+    let chunk = plan.chunk.min((AT_ONCE / plan.loops).max(8));
     for first in (0..plan.prompts).step_by(at_once) {
         let drawn = plan.draw(task, first, at_once)?;
-        for start in (0..drawn.prompts).step_by(plan.chunk) {
-            let prompts = drawn.slice(start..start.saturating_add(plan.chunk).min(drawn.prompts));
+        for start in (0..drawn.prompts).step_by(chunk) {
+            watch.check()?;
+            let prompts = drawn.slice(start..(start + chunk).min(drawn.prompts));
             let predictions = predictor.predict(&prompts, plan.loops)?;
             check_shape(&predictions, &prompts, plan.loops)?;
             scale.score(predictions.after(plan.loops - 1), &prompts, &mut curves[0]);
@@ -137,10 +143,11 @@ pub fn evaluate(
             }
         }
         for (scores, (_, predictions)) in
-            curves[1..].iter_mut().zip(predictions_in(&drawn, plan.dims, baselines)?)
+            curves[1..].iter_mut().zip(predictions_in(&drawn, plan.dims, baselines, watch)?)
         {
             scale.score(&predictions, &drawn, scores);
         }
+        watch.advanced(first + drawn.prompts, plan.prompts);
     }
     let curves = names.into_iter().zip(&curves).map(|(name, s)| (name, s.curve(plan.resamples, plan.seed)));
     Ok(Evaluation {

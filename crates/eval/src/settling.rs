@@ -1,6 +1,6 @@
 //! Whether a looped model settles: its scores, and its state itself.
 
-use looped_core::{Device, LoopedModel, Result, Task};
+use looped_core::{Device, LoopedModel, Result, Task, Watch};
 use serde::{Deserialize, Serialize};
 
 use crate::{Curve, EvalPlan, Scores};
@@ -24,12 +24,13 @@ pub struct StateChange {
 /// How far a model's state moves from loop to loop, on the first prompts of a plan.
 ///
 /// # Errors
-/// If the plan can't work, or drawing prompts or a tensor operation fails.
+/// If the plan can't work, drawing prompts or a tensor operation fails, or `watch` wants to stop.
 pub fn state_change(
     model: &LoopedModel,
     device: &Device,
     task: &dyn Task,
     plan: &EvalPlan,
+    watch: &dyn Watch,
 ) -> Result<StateChange> {
     plan.check()?;
     let count = plan.prompts.min(PROMPTS);
@@ -38,6 +39,7 @@ pub fn state_change(
     let mut before = None;
     let mut distances: Vec<Vec<f32>> = Vec::with_capacity(plan.loops);
     model.states(&xs, &ys, plan.loops, |_, state| {
+        watch.check()?;
         let state = state.flatten_from(1)?;
         if let Some(before) = before.replace(state.clone()) {
             let moved = (&state - &before)?.sqr()?.sum(1)?.sqrt()?;

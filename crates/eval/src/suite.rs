@@ -1,6 +1,6 @@
 //! One model on several kinds of prompts: what it was trained on, and shifts away from it.
 
-use looped_core::{Baseline, Error, Predictor, Result, Task};
+use looped_core::{Baseline, Error, Predictor, Result, Stretch, Task, Watch};
 use serde::{Deserialize, Serialize};
 
 use crate::{Curve, Curves, EvalPlan, Evaluation, evaluate};
@@ -58,7 +58,8 @@ pub fn examples(points: usize) -> Vec<usize> {
     counts
 }
 
-/// Scores a model and the baselines on prompts as in training and on each shift of them.
+/// Scores a model and the baselines on prompts as in training and on each shift of them; `watch` hears of the prompts
+/// of all of them together.
 ///
 /// # Errors
 /// As [`evaluate`]; a message on the data names the shift.
@@ -69,30 +70,35 @@ pub fn evaluate_suite(
     shifts: &[Shift],
     plan: &EvalPlan,
     baselines: &[Box<dyn Baseline>],
+    watch: &dyn Watch,
 ) -> Result<SuiteEvaluation> {
-    let of_shift = |shift: &Shift| {
-        let points = shift.most_points.map_or(plan.points, |most| plan.points.min(most));
+    let points = |shift: &Shift| shift.most_points.map_or(plan.points, |most| plan.points.min(most));
+    let evaluations = |shift: &Shift| if shift.query_only { examples(points(shift)).len() } else { 1 };
+    let total = plan.prompts * (1 + shifts.iter().map(evaluations).sum::<usize>());
+    let of_shift = |shift: &Shift, watch: &dyn Watch| {
+        let points = points(shift);
         let plan = EvalPlan { points, ..plan.clone() };
         let task = shift.task.as_ref();
         let (examples, evaluation) = if shift.query_only {
-            (examples(points), by_query(predictor, task, &plan, baselines)?)
+            (examples(points), by_query(predictor, task, &plan, baselines, watch)?)
         } else {
-            ((0..points).collect(), evaluate(predictor, task, &plan, baselines)?)
+            ((0..points).collect(), evaluate(predictor, task, &plan, baselines, watch)?)
         };
         Ok(ShiftEvaluation { name: shift.name.clone(), examples, evaluation })
     };
-    let named = |shift: &Shift| {
-        of_shift(shift).map_err(|error| match error {
+    let standard =
+        evaluate(predictor, standard, plan, baselines, &Stretch { whole: watch, before: 0, total })?;
+    let mut before = plan.prompts;
+    let mut found = Vec::with_capacity(shifts.len());
+    for shift in shifts {
+        let evaluation = of_shift(shift, &Stretch { whole: watch, before, total });
+        found.push(evaluation.map_err(|error| match error {
             Error::Data(what) => Error::Data(format!("shift {}: {what}", shift.name)),
             other => other,
-        })
-    };
-    Ok(SuiteEvaluation {
-        suite: name.to_owned(),
-        standard: evaluate(predictor, standard, plan, baselines)?,
-        shifts: shifts.iter().map(named).collect::<Result<_>>()?,
-        left_out: Vec::new(),
-    })
+        })?);
+        before += plan.prompts * evaluations(shift);
+    }
+    Ok(SuiteEvaluation { suite: name.to_owned(), standard, shifts: found, left_out: Vec::new() })
 }
 
 /// An evaluation whose curves have an entry for each of [`examples`], from the last point of prompts of that length.
@@ -101,11 +107,15 @@ fn by_query(
     task: &dyn Task,
     plan: &EvalPlan,
     baselines: &[Box<dyn Baseline>],
+    watch: &dyn Watch,
 ) -> Result<Evaluation> {
     let mut joined: Option<Evaluation> = None;
-    for count in examples(plan.points) {
-        let of_length =
-            evaluate(predictor, task, &EvalPlan { points: count + 1, ..plan.clone() }, baselines)?;
+    let counts = examples(plan.points);
+    let total = plan.prompts * counts.len();
+    for (index, count) in counts.into_iter().enumerate() {
+        let of_length = EvalPlan { points: count + 1, ..plan.clone() };
+        let watch = Stretch { whole: watch, before: index * plan.prompts, total };
+        let of_length = evaluate(predictor, task, &of_length, baselines, &watch)?;
         let (mut curves, mut converged_at) = joined
             .take()
             .map_or_else(Default::default, |before: Evaluation| (before.curves.0, before.converged_at));

@@ -3,8 +3,11 @@
 
 mod common;
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use common::{Constant, LINEAR, SIGN};
-use looped_core::{Predictions, Predictor, Prompts, Result};
+use looped_core::{Predictions, Predictor, Prompts, Result, Watch};
 use looped_eval::{EvalPlan, Evaluation, default_baselines, evaluate};
 
 fn plan() -> EvalPlan {
@@ -13,7 +16,7 @@ fn plan() -> EvalPlan {
 
 #[test]
 fn eval_json_holds_what_the_interface_names() {
-    let evaluation = evaluate(&Constant(0.0), &LINEAR, &plan(), &default_baselines()).unwrap();
+    let evaluation = evaluate(&Constant(0.0), &LINEAR, &plan(), &default_baselines(), &()).unwrap();
     let text = serde_json::to_string(&evaluation).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json["task"], "linear_for_tests");
@@ -30,7 +33,7 @@ fn eval_json_holds_what_the_interface_names() {
 
 #[test]
 fn predicting_0_has_error_1_and_so_has_every_baseline_without_examples() {
-    let evaluation = evaluate(&Constant(0.0), &LINEAR, &plan(), &default_baselines()).unwrap();
+    let evaluation = evaluate(&Constant(0.0), &LINEAR, &plan(), &default_baselines(), &()).unwrap();
     let model = evaluation.curves.get("model").unwrap();
     // E y^2 / d = 1; its standard deviation over 200 prompts is 0.13 at each point.
     for k in 0..9 {
@@ -43,7 +46,7 @@ fn predicting_0_has_error_1_and_so_has_every_baseline_without_examples() {
 
 #[test]
 fn the_curve_is_after_the_last_loop_and_per_loop_at_the_last_query() {
-    let evaluation = evaluate(&Constant(40.0), &LINEAR, &plan(), &[]).unwrap();
+    let evaluation = evaluate(&Constant(40.0), &LINEAR, &plan(), &[], &()).unwrap();
     assert_eq!(evaluation.per_loop.mean[3], evaluation.curves.get("model").unwrap().mean[8]);
     assert!(evaluation.per_loop.mean.is_sorted_by(|a, b| a > b));
     assert!(evaluation.per_loop.mean[0] > 400.0);
@@ -54,7 +57,7 @@ fn neither_threads_nor_chunks_change_a_bit() {
     let run = |threads: usize, chunk: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let plan = EvalPlan { chunk, ..plan() };
-        pool.install(|| evaluate(&Constant(0.5), &LINEAR, &plan, &default_baselines()).unwrap())
+        pool.install(|| evaluate(&Constant(0.5), &LINEAR, &plan, &default_baselines(), &()).unwrap())
     };
     let one = run(1, 64);
     for (threads, chunk) in [(2, 64), (2, 7), (2, 100), (1, usize::MAX)] {
@@ -64,7 +67,7 @@ fn neither_threads_nor_chunks_change_a_bit() {
 
 #[test]
 fn classification_reports_accuracy() {
-    let evaluation = evaluate(&Constant(1.0), &SIGN, &plan(), &default_baselines()).unwrap();
+    let evaluation = evaluate(&Constant(1.0), &SIGN, &plan(), &default_baselines(), &()).unwrap();
     assert_eq!((evaluation.score.as_str(), evaluation.normaliser), ("accuracy", 1.0));
     let last = |name| evaluation.curves.get(name).unwrap().mean[8];
     assert!((last("model") - 0.5).abs() < 0.15, "{}", last("model"));
@@ -74,7 +77,7 @@ fn classification_reports_accuracy() {
 
 #[test]
 fn a_diverged_model_is_reported_as_null() {
-    let evaluation = evaluate(&Constant(f32::NAN), &LINEAR, &plan(), &default_baselines()).unwrap();
+    let evaluation = evaluate(&Constant(f32::NAN), &LINEAR, &plan(), &default_baselines(), &()).unwrap();
     let json = serde_json::to_value(&evaluation).unwrap();
     assert!(json["curves"]["model"]["mean"][3].is_null() && json["per_loop"]["high"][0].is_null());
     assert!(json["curves"]["least_squares"]["mean"][3].is_number());
@@ -84,14 +87,14 @@ fn a_diverged_model_is_reported_as_null() {
 #[test]
 fn what_cannot_work_is_refused_by_name() {
     let fails = |plan: EvalPlan, part: &str| {
-        let error = evaluate(&Constant(0.0), &LINEAR, &plan, &[]).unwrap_err().to_string();
+        let error = evaluate(&Constant(0.0), &LINEAR, &plan, &[], &()).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     };
     fails(EvalPlan { prompts: 0, ..plan() }, "prompts is 0");
     fails(EvalPlan { loops: 0, ..plan() }, "loops is 0");
     fails(EvalPlan { dims: 6, ..plan() }, "dims is 6, must be at most n_dims, 5");
     let twice = default_baselines().into_iter().chain(default_baselines()).collect::<Vec<_>>();
-    let error = evaluate(&Constant(0.0), &LINEAR, &plan(), &twice).unwrap_err().to_string();
+    let error = evaluate(&Constant(0.0), &LINEAR, &plan(), &twice, &()).unwrap_err().to_string();
     assert!(error.contains("two curves are called least_squares"), "{error}");
 
     struct Short;
@@ -100,6 +103,39 @@ fn what_cannot_work_is_refused_by_name() {
             Ok(Predictions { values: vec![], loops, prompts: prompts.prompts, points: 1 })
         }
     }
-    let error = evaluate(&Short, &LINEAR, &plan(), &[]).unwrap_err().to_string();
+    let error = evaluate(&Short, &LINEAR, &plan(), &[], &()).unwrap_err().to_string();
     assert!(error.contains("asked for (4, 64, 9)"), "{error}");
+}
+
+/// Counts how often it is told and asked, and stops when asked for the `stop`-th time.
+#[derive(Default)]
+struct Counting {
+    told: Mutex<Vec<(usize, usize)>>,
+    asked: AtomicUsize,
+    stop: usize,
+}
+
+impl Watch for Counting {
+    fn advanced(&self, done: usize, total: usize) {
+        self.told.lock().unwrap().push((done, total));
+    }
+
+    fn stopped(&self) -> bool {
+        self.asked.fetch_add(1, Relaxed) + 1 == self.stop
+    }
+}
+
+#[test]
+fn a_watch_hears_of_all_prompts_and_can_stop_anywhere() {
+    let plan = EvalPlan { prompts: 150, ..plan() };
+    let run = |watch: &Counting| evaluate(&Constant(0.0), &LINEAR, &plan, &default_baselines(), watch);
+    let watch = Counting::default();
+    run(&watch).unwrap();
+    assert_eq!(*watch.told.lock().unwrap(), [(64, 150), (128, 150), (150, 150)]);
+    let asked = watch.asked.load(Relaxed);
+    assert!(asked > 3 * 150, "a fit of a baseline can take seconds: {asked}");
+    for stop in [1, 2, asked / 2, asked] {
+        let error = run(&Counting { stop, ..Counting::default() }).unwrap_err();
+        assert!(matches!(error, looped_core::Error::Stopped), "{error}");
+    }
 }

@@ -12,7 +12,7 @@ use looped_eval::{EvalPlan, default_baselines, evaluate};
 #[test]
 fn least_squares_errs_by_the_part_of_w_not_seen() {
     let plan = EvalPlan { resamples: 200, ..EvalPlan::new(41, 20, 20, 1, 3) };
-    let evaluation = evaluate(&Constant(0.0), &LINEAR, &plan, &default_baselines()).unwrap();
+    let evaluation = evaluate(&Constant(0.0), &LINEAR, &plan, &default_baselines(), &()).unwrap();
     let curve = evaluation.curves.get("least_squares").unwrap();
     for k in 0..41 {
         let expected = (20.0 - k as f64).max(0.0) / 20.0;

@@ -3,7 +3,10 @@
 
 mod common;
 
+use std::sync::Mutex;
+
 use common::{Constant, LINEAR, Linear};
+use looped_core::Watch;
 use looped_eval::{EvalPlan, Shift, SuiteEvaluation, default_baselines, evaluate, evaluate_suite, examples};
 
 fn plan(points: usize) -> EvalPlan {
@@ -28,14 +31,14 @@ fn few_numbers_of_examples_are_all_scored_and_many_are_thinned_out() {
 fn each_shift_has_a_curve_over_its_own_numbers_of_examples() {
     let shifts = [shift("all", false, None), shift("query", true, None), shift("short_query", true, Some(3))];
     let (model, baselines) = (Constant(0.5), default_baselines());
-    let found = evaluate_suite("test", &model, &LINEAR, &shifts, &plan(9), &baselines).unwrap();
-    let plain = evaluate(&model, &LINEAR, &plan(9), &baselines).unwrap();
+    let found = evaluate_suite("test", &model, &LINEAR, &shifts, &plan(9), &baselines, &()).unwrap();
+    let plain = evaluate(&model, &LINEAR, &plan(9), &baselines, &()).unwrap();
     assert_eq!((&found.standard, &found.shifts[0].evaluation), (&plain, &plain));
     // The same task, but prompts of k + 1 points for each k.
     let query = &found.shifts[1];
     assert_eq!(query.examples, (0..9).collect::<Vec<_>>());
     for &k in &query.examples {
-        let of_length = evaluate(&model, &LINEAR, &plan(k + 1), &baselines).unwrap();
+        let of_length = evaluate(&model, &LINEAR, &plan(k + 1), &baselines, &()).unwrap();
         for ((name, curve), (_, expected)) in query.evaluation.curves.iter().zip(of_length.curves.iter()) {
             let last = |values: &[f64]| values[k];
             assert_eq!(
@@ -60,6 +63,21 @@ fn each_shift_has_a_curve_over_its_own_numbers_of_examples() {
 #[test]
 fn a_shift_that_fails_is_named() {
     let shifts = [shift("strange", false, Some(0))];
-    let error = evaluate_suite("test", &Constant(0.0), &LINEAR, &shifts, &plan(4), &[]).unwrap_err();
+    let error = evaluate_suite("test", &Constant(0.0), &LINEAR, &shifts, &plan(4), &[], &()).unwrap_err();
     assert!(error.to_string().contains("shift strange: evaluation: points is 0"), "{error}");
+}
+
+#[test]
+fn a_watch_hears_of_the_prompts_of_all_shifts_together() {
+    struct Told(Mutex<Vec<(usize, usize)>>);
+    impl Watch for Told {
+        fn advanced(&self, done: usize, total: usize) {
+            self.0.lock().unwrap().push((done, total));
+        }
+    }
+    let shifts = [shift("all", false, None), shift("query", true, Some(3))];
+    let watch = Told(Mutex::default());
+    evaluate_suite("test", &Constant(0.0), &LINEAR, &shifts, &plan(9), &[], &watch).unwrap();
+    // In training, one shift, and one with prompts of 1, 2 and 3 points: five times 32.
+    assert_eq!(*watch.0.lock().unwrap(), [32, 64, 96, 128, 160].map(|done| (done, 160)));
 }

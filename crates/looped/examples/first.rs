@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // 128 fresh prompts of 7 points in 2 of 2 dimensions, 4 loops, seed 1.
     let plan = EvalPlan { prompts: 128, ..EvalPlan::new(7, 2, 2, 4, 1) };
     let (model, task) = (trainer.model(), trainer.experiment().task.as_ref());
-    println!("{}", evaluate(model, task, &plan, &linear_baselines())?.table());
+    println!("{}", evaluate(model, task, &plan, &linear_baselines(), &())?.table());
 
     // y = 2 a - b at (a, b) = (1, 0), (0, 1), (1, 1): each y is predicted from the points before it.
     let xs = vec![1.0, 0.0, 0.0, 1.0, 1.0, 1.0];

@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Far more loops than it was trained with.
     let Stage { dims, points, loops } = experiment.training.curriculum.at(trainer.steps_done());
     let plan = EvalPlan { prompts: 64, ..EvalPlan::new(points, dims, experiment.model.n_dims, 5 * loops, 1) };
-    let scores = evaluate(model, experiment.task.as_ref(), &plan, &[])?;
+    let scores = evaluate(model, experiment.task.as_ref(), &plan, &[], &())?;
     println!("error at the last query, loop by loop: {:.3?}", scores.per_loop.mean);
     Ok(())
 }

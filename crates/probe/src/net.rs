@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 use looped_core::nn::Linear;
-use looped_core::{Init, ParamStore, Result, Rng};
+use looped_core::{Init, ParamStore, Result, Rng, Watch};
 use looped_ops::{Kernels, PackedMatrix, Scratch, Start};
 use looped_train::{Adam, Gradients};
 
@@ -40,7 +40,13 @@ pub(crate) struct Net {
 
 impl Net {
     /// Learns to read the rows of `targets` from the states, on the prompts from `first` on; `seed` decides the rest.
-    pub(crate) fn fit(states: &States, targets: &Rows, first: usize, seed: u64) -> Result<Self> {
+    pub(crate) fn fit(
+        states: &States,
+        targets: &Rows,
+        first: usize,
+        seed: u64,
+        watch: &dyn Watch,
+    ) -> Result<Self> {
         let mut store = ParamStore::new(seed, &Device::Cpu);
         let mut params = store.trainable();
         params.get("scores", (1, states.tokens), Init::Zeros)?;
@@ -51,6 +57,7 @@ impl Net {
         let batch = BATCH.min(prompts.len());
         let mut order = Order { prompts, waiting: Vec::new(), rng: Rng::stream(seed, "probe order", 0) };
         for step in 0..STEPS {
+            watch.check()?;
             adam.set_learning_rate(LEARNING_RATE * (STEPS - step) as f64 / STEPS as f64);
             let gradients = Self::of(&store)?.gradients(states, targets, &order.next(batch))?;
             adam.update(&store, &gradients).map_err(plain)?;

@@ -1,7 +1,7 @@
 //! A model probed after every loop, beside the controls.
 
 use candle_core::Device;
-use looped_core::{Error, LoopedModel, Looping, Prompts, Result, Task};
+use looped_core::{Error, LoopedModel, Looping, Prompts, Result, Task, Watch};
 use looped_eval::{Curve, EvalPlan, Scores};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -61,16 +61,18 @@ pub struct Readings {
 
 /// Probes `model` after each of the plan's loops. `untrained` is the same model before its first step; the probes are
 /// scored on the prompts that [`looped_eval::evaluate`] scores a model on, and trained on the ones that come after.
+/// `watch` hears of every loop that is done.
 ///
 /// # Errors
 /// If the plan can't work: see [`EvalPlan::check`]; prompts with fewer points than coordinates don't tell the weights,
-/// and a few prompts don't tell a net. If drawing prompts or a tensor operation fails.
+/// and a few prompts don't tell a net. If drawing prompts or a tensor operation fails, or `watch` wants to stop.
 pub fn probe(
     model: &LoopedModel,
     untrained: &LoopedModel,
     device: &Device,
     task: &dyn Task,
     plan: &EvalPlan,
+    watch: &dyn Watch,
 ) -> Result<Probing> {
     check(plan)?;
     let trained_on = TRAINED_ON * plan.prompts;
@@ -86,13 +88,15 @@ pub fn probe(
     let mut blank = Batches::start(untrained, &prompts, plan.chunk, device)?;
     // For each target and kind of reading, the errors of each loop.
     let mut errors: [Vec<Vec<f64>>; 6] = Default::default();
-    for _ in 0..plan.loops {
+    for done in 1..=plan.loops {
+        watch.check()?;
         let (states, blank) = (model.next_state()?, blank.next_state()?);
         let of_target = |(other, own)| [(&states, own), (&blank, own), (&states, other)];
         let nets = [&xty, &least_squares].map(|(other, own)| of_target((other, own))).concat();
-        let read = |(states, target)| held_out_errors(states, target, plan.prompts, plan.seed);
+        let read = |(states, target)| held_out_errors(states, target, plan.prompts, plan.seed, watch);
         let found: Vec<Vec<f64>> = nets.into_par_iter().map(read).collect::<Result<_>>()?;
         errors.iter_mut().zip(found).for_each(|(errors, found)| errors.push(found));
+        watch.advanced(done, plan.loops);
     }
     let [x1, x2, x3, w1, w2, w3] = errors.map(|errors| curve(&errors, plan));
     Ok(Probing {
@@ -134,8 +138,14 @@ fn another_prompts(target: &Rows) -> Rows {
 
 /// Trains a net on all prompts but the first `held_out`, and scores it on these: the squared error of each, divided by
 /// the variance of their targets.
-fn held_out_errors(states: &States, target: &Rows, held_out: usize, seed: u64) -> Result<Vec<f64>> {
-    let read = Net::fit(states, target, held_out, seed)?.read(states, held_out);
+fn held_out_errors(
+    states: &States,
+    target: &Rows,
+    held_out: usize,
+    seed: u64,
+    watch: &dyn Watch,
+) -> Result<Vec<f64>> {
+    let read = Net::fit(states, target, held_out, seed, watch)?.read(states, held_out);
     let values = target.values[..held_out * target.width].to_vec();
     let target = Rows { values, width: target.width };
     let mean = target.mean();

@@ -140,9 +140,11 @@ impl Checkpoints {
     }
 
     /// Whether anything was saved yet; a first checkpoint that a crash cut short is nothing.
-    #[must_use]
-    pub fn exist(&self) -> bool {
-        self.places().is_ok_and(|places| !places.is_empty())
+    ///
+    /// # Errors
+    /// If the folder is there and can't be read: that is no folder without checkpoints.
+    pub fn exist(&self) -> Result<bool> {
+        Ok(!self.places()?.is_empty())
     }
 
     /// The newest checkpoint's folder.
@@ -201,12 +203,20 @@ impl Checkpoints {
 
     /// The folders that claim to be checkpoints; none if nothing was saved yet.
     fn places(&self) -> Result<Vec<PathBuf>> {
-        let entries = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.at("read", &self.folder)?,
-        };
-        let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-        Ok(paths.filter(|path| path.is_dir() && path.extension().is_none_or(|e| e != "tmp")).collect())
+        // The link itself, where it is one: one that leads nowhere is a disk that isn't mounted.
+        if fs::symlink_metadata(&self.folder).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+            return Ok(Vec::new());
+        }
+        let mut places = Vec::new();
+        for entry in fs::read_dir(&self.folder).at("read", &self.folder)? {
+            let entry = entry.at("read", &self.folder)?;
+            let path = entry.path();
+            let may_be_one = !entry.file_type().at("read", &path)?.is_file();
+            if may_be_one && path.extension().is_none_or(|e| e != "tmp") {
+                places.push(path);
+            }
+        }
+        Ok(places)
     }
 
     /// The good checkpoint with most steps, its folder, and what is wrong with those that aren't good.

@@ -40,8 +40,8 @@ pub enum TrainError {
     Observer(String),
     /// The loss or the gradient stopped being a number.
     #[error(
-        "{what} is {value} at step {step}; the parameters before this step are kept. \
-         Lower training.learning_rate, or set training.gradient_clip (1.0, say)"
+        "{what} is {value} at step {step}, and would be again: the parameters before this step are kept, but only a new \
+         run with a lower training.learning_rate, or with training.gradient_clip (1.0, say), gets further"
     )]
     NonFinite {
         /// `the loss` or `the gradient's norm`.

@@ -18,6 +18,34 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
     sync_folder(parent(path))
 }
 
+/// As [`write_atomically`], for a file in a folder that is the user's: what else is there, and whatever it is called, stays.
+///
+/// # Errors
+/// As `write_atomically`.
+pub fn replace_file(path: &Path, contents: &[u8]) -> Result<()> {
+    let folder = parent(path);
+    let (mut file, temporary) = new_file(folder)?;
+    let written = file.write_all(contents).and_then(|()| file.sync_all()).at("write", path);
+    let replaced = written.and_then(|()| fs::rename(&temporary, path).at("replace", path));
+    if replaced.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    replaced?;
+    sync_folder(folder)
+}
+
+/// A new file in a folder, under a name that nothing has.
+fn new_file(folder: &Path) -> Result<(File, PathBuf)> {
+    let mut number = 0;
+    loop {
+        let path = folder.join(format!(".looped-{}-{number}.tmp", std::process::id()));
+        match File::options().write(true).create_new(true).open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            file => return Ok((file.at("create", &path)?, path)),
+        }
+    }
+}
+
 /// Writes a file and waits until the disk has it.
 pub(crate) fn write_synced(path: &Path, contents: &[u8]) -> Result<()> {
     let written = File::create(path).and_then(|mut file| {
@@ -80,6 +108,18 @@ mod tests {
         write_atomically(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_users_file_is_replaced_and_its_neighbours_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.st");
+        fs::write(&path, "old").unwrap();
+        fs::write(folder.path().join("a.st.tmp"), "mine").unwrap();
+        replace_file(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read(folder.path().join("a.st.tmp")).unwrap(), b"mine");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -27,6 +27,10 @@ pub struct Record {
     pub grad_norm: f64,
     /// Steps a second since the last record.
     pub steps_per_second: f64,
+    /// Seconds of all threads in processors since the last record, where the system tells; a run's whole cost is their
+    /// sum. Unlike the time on the wall it holds no pause, and little of what else the machine does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds: Option<f64>,
     /// The last loop's mean loss on held-out prompts of the same stage, where it was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_loss: Option<f64>,
@@ -46,11 +50,9 @@ impl Metrics {
     /// If it can't be read or written, or a line before the last isn't a record.
     pub fn open(path: &Path, next_step: usize) -> Result<Self> {
         let mut kept = Vec::new();
-        if path.exists() {
-            for record in Self::read(path)? {
-                if record.step < next_step {
-                    kept.extend(line(&record, path)?);
-                }
+        for record in Self::read(path)? {
+            if record.step < next_step {
+                kept.extend(line(&record, path)?);
             }
         }
         write_atomically(path, &kept)?;
@@ -75,12 +77,16 @@ impl Metrics {
         self.file.sync_data().at("sync", &self.path)
     }
 
-    /// The records of a file; a last line that a crash cut short is left out.
+    /// The records of a file; a last line that a crash cut short is left out. None where there is no file: a training
+    /// loop of one's own needs no metrics.
     ///
     /// # Errors
     /// If it can't be read, or another line isn't a record.
     pub fn read(path: &Path) -> Result<Vec<Record>> {
-        let text = fs::read_to_string(path).at("read", path)?;
+        let text = match fs::read_to_string(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            text => text.at("read", path)?,
+        };
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let parse = |(number, line): (usize, &str)| {
             serde_json::from_str(line).map_err(|error| TrainError::Content {
@@ -88,7 +94,10 @@ impl Metrics {
                 message: format!("line {}: {error}", number + 1),
             })
         };
-        whole.lines().enumerate().map(parse).collect()
+        let mut records: Vec<Record> = whole.lines().enumerate().map(parse).collect::<Result<_>>()?;
+        // An editor may have taken the last newline away; what is a record without it is whole.
+        records.extend(serde_json::from_str::<Record>(&text[whole.len()..]));
+        Ok(records)
     }
 }
 
@@ -111,6 +120,7 @@ mod tests {
             learning_rate: 1e-4,
             grad_norm: 0.1,
             steps_per_second: 7.0,
+            cpu_seconds: Some(0.25),
             validation_loss: (step == 2).then_some(0.5),
         }
     }
@@ -127,5 +137,18 @@ mod tests {
         metrics.append(&record(3)).unwrap();
         let expected: Vec<Record> = (0..4).map(record).collect();
         assert_eq!(Metrics::read(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_last_record_without_its_newline_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut metrics = Metrics::open(&path, 0).unwrap();
+        (0..3).for_each(|step| metrics.append(&record(step)).unwrap());
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.trim_end()).unwrap();
+        let mut metrics = Metrics::open(&path, 3).unwrap();
+        metrics.append(&record(3)).unwrap();
+        assert_eq!(Metrics::read(&path).unwrap(), (0..4).map(record).collect::<Vec<_>>());
     }
 }

@@ -4,9 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Device;
+use looped_config::{Engine, Experiment};
 
+use crate::changes::refuse_edited;
 use crate::run_dir::CONFIG;
-use crate::{Checkpoints, Result, TrainError, Trainer};
+use crate::{Checkpoint, Checkpoints, Provenance, Result, TrainError, Trainer};
+
+/// How often the checkpoints of a run in training are read before they pass for damaged: it may just be replacing one.
+const TRIES: usize = 3;
 
 /// A run as its directory holds it.
 pub struct Opened {
@@ -21,12 +26,12 @@ pub struct Opened {
 impl Opened {
     /// The run in the directory `run` at its newest good checkpoint.
     ///
-    /// Reads only, and needs no lock: a run in training may be looked at. To go on with one, hold its
-    /// [`RunDir`](crate::RunDir) meanwhile.
+    /// Reads only, and needs no lock: a run in training may be looked at, and one that belongs to somebody else. To
+    /// resume one, hold its [`RunDir`](crate::RunDir) meanwhile.
     ///
     /// # Errors
-    /// If there is no run in it, its config can't be used, the model can't be built on the device, or no checkpoint is
-    /// good.
+    /// If there is no run in it, its config can't be used or was edited after the run began, the model can't be built on
+    /// the device, or no checkpoint is good.
     pub fn newest(run: &Path, device: &Device) -> Result<Self> {
         let config = run.join(CONFIG);
         if !config.is_file() {
@@ -34,13 +39,40 @@ impl Opened {
             return Err(TrainError::Refused(message));
         }
         let checkpoints = Checkpoints::new(run.join("checkpoints"));
-        if !checkpoints.exist() {
-            return Err(TrainError::Refused(format!("{} has no checkpoint yet", run.display())));
+        if !checkpoints.exist()? {
+            return Err(TrainError::Refused(format!(
+                "{} has no checkpoint: it was stopped before its first, or has only begun",
+                run.display()
+            )));
         }
         let experiment = looped_config::load(config, &[])?.experiment;
-        let mut trainer = Trainer::new(Arc::new(experiment), device)?;
-        let (checkpoint, from, damaged) = checkpoints.newest_good()?;
+        // A damaged run.json is no reason not to look at the run.
+        let begun = Provenance::read(run).ok().flatten().and_then(|provenance| provenance.experiment());
+        if let Some(begun) = begun {
+            refuse_edited(run, &begun, &experiment)?;
+        }
+        let mut trainer = Trainer::new(Arc::new(fitting(experiment, device)), device)?;
+        let (checkpoint, from, damaged) = newest_good(&checkpoints)?;
         trainer.restore(&checkpoint)?;
         Ok(Self { trainer, from, damaged })
     }
+}
+
+/// The experiment with an engine that runs on `device`: a model trained by the fused engine can be looked at on a GPU.
+fn fitting(mut experiment: Experiment, device: &Device) -> Experiment {
+    if experiment.training.engine == Engine::Fused && !device.is_cpu() {
+        experiment.training.engine = Engine::Auto;
+    }
+    experiment
+}
+
+fn newest_good(checkpoints: &Checkpoints) -> Result<(Checkpoint, PathBuf, Vec<TrainError>)> {
+    let mut found = checkpoints.newest_good();
+    for _ in 1..TRIES {
+        if found.as_ref().is_ok_and(|(.., damaged)| damaged.is_empty()) {
+            break;
+        }
+        found = checkpoints.newest_good();
+    }
+    found
 }

@@ -1,11 +1,12 @@
 //! A run's directory: config, metrics, checkpoints, results.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::Checkpoints;
 use crate::error::At;
 use crate::files::write_atomically;
+use crate::lock::{LOCK, is_locked, lock};
 use crate::{Result, TrainError};
 
 /// The file of a run's resolved config.
@@ -28,8 +29,8 @@ impl RunDir {
         Self::create_with(path, config, |_| Ok(()))
     }
 
-    /// As [`create`](Self::create), for a run that doesn't begin at its config: `begin` saves the checkpoint that it goes
-    /// on from. The config, which makes a run of the directory, comes last: no crash leaves a run with another beginning.
+    /// As [`create`](Self::create), for a run that doesn't begin at its config: `begin` saves the checkpoint that it
+    /// continues from. The config, which makes a run of the directory, comes last: no crash leaves a run with another beginning.
     ///
     /// # Errors
     /// As `create`; and what `begin` returns.
@@ -42,7 +43,7 @@ impl RunDir {
         fs::create_dir_all(path).at("create", path)?;
         let mut entries = fs::read_dir(path).at("read", path)?.filter_map(|e| e.ok().map(|e| e.file_name()));
         // What a process leaves here that was killed before there was a run.
-        let left_over = [".lock", "config.toml.tmp"];
+        let left_over = [LOCK, "config.toml.tmp"];
         if let Some(name) = entries.find(|name| left_over.iter().all(|left| name != left)) {
             let message =
                 format!("{} is not empty (it holds {name:?}); choose another --out", path.display());
@@ -71,9 +72,7 @@ impl RunDir {
     /// Whether a process works on the run in `path`, if there is one.
     #[must_use]
     pub fn is_in_use(path: &Path) -> bool {
-        // A shared lock: two that ask don't refuse each other.
-        File::open(path.join(".lock"))
-            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        is_locked(path)
     }
 
     /// The directory.
@@ -136,21 +135,8 @@ fn refuse_a_run(path: &Path) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "{} holds a run already; go on with it by `looped resume {0}`, or choose another --out",
+        "{} holds a run already; resume it by `looped resume {0}`, or choose another --out",
         path.display()
     );
     Err(TrainError::Refused(message))
-}
-
-fn lock(path: &Path) -> Result<File> {
-    let file_path = path.join(".lock");
-    let file =
-        File::options().create(true).truncate(false).write(true).open(&file_path).at("open", &file_path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(TrainError::Refused(format!("{} is in use by another looped process", path.display())))
-        }
-        Err(TryLockError::Error(source)) => Err(source).at("lock", &file_path),
-    }
 }

@@ -1,8 +1,7 @@
 //! The training loop: steps, records, checkpoints, and stopping when asked to.
 
-use std::time::Instant;
-
-use crate::{Metrics, Record, Result, RunDir, Trainer};
+use crate::clock::Clock;
+use crate::{Metrics, Record, Result, RunDir, TrainError, Trainer};
 
 /// What watches a training loop.
 pub trait Observer {
@@ -41,11 +40,12 @@ pub enum Outcome {
 /// Trains to the end, or until the observer wants to stop; either way the newest state is saved as `last`.
 ///
 /// # Errors
-/// If a step fails or a file can't be written; the last checkpoint stays good.
+/// If a step fails or a file can't be written; the last checkpoint stays good. Where the loss is no number, the parameters
+/// before that step are saved as `last`.
 pub fn train(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -> Result<Outcome> {
     let mut metrics = Metrics::open(&run.metrics(), trainer.steps_done())?;
     let checkpoints = run.checkpoints();
-    let (mut since, mut since_step) = (Instant::now(), trainer.steps_done());
+    let (mut since, mut since_step) = (Clock::start(), trainer.steps_done());
     let save = |trainer: &Trainer, metrics: &Metrics| {
         let training = &trainer.experiment().training;
         let done = trainer.steps_done();
@@ -58,25 +58,31 @@ pub fn train(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -
             save(trainer, &metrics)?;
             return Ok(Outcome::Stopped);
         }
-        let report = trainer.step()?;
+        let report = match trainer.step() {
+            Err(error @ TrainError::NonFinite { .. }) => {
+                save(trainer, &metrics)?;
+                return Err(error);
+            }
+            report => report?,
+        };
         observer.stepped(report.step, report.loss);
         let training = &trainer.experiment().training;
         let done = trainer.steps_done();
         if report.step.is_multiple_of(training.log_every_steps) || trainer.is_done() {
             let validate = report.step.is_multiple_of(training.validate_every_steps) || trainer.is_done();
-            let seconds = since.elapsed().as_secs_f64();
             let record = Record {
                 step: report.step,
                 loss: report.loss,
                 stage: report.stage,
                 learning_rate: trainer.learning_rate(),
                 grad_norm: report.grad_norm,
-                steps_per_second: (done - since_step) as f64 / seconds.max(1e-9),
+                steps_per_second: (done - since_step) as f64 / since.seconds().max(1e-9),
+                cpu_seconds: since.cpu_seconds(),
                 validation_loss: if validate { Some(trainer.validation_loss(report.stage)?) } else { None },
             };
             metrics.append(&record)?;
             observer.recorded(&record)?;
-            (since, since_step) = (Instant::now(), done);
+            (since, since_step) = (Clock::start(), done);
         }
         if done.is_multiple_of(training.save_every_steps) && !trainer.is_done() {
             save(trainer, &metrics)?;

@@ -5,10 +5,11 @@ use looped_eval::{baseline_predictions, linear_baselines};
 
 use crate::args::BaselinesArgs;
 use crate::chosen_baselines::chosen;
-use crate::data::{read_prompts, write_tensors};
+use crate::data::{read_prompts, refuse_output, write_tensors};
 use crate::failure::Outcome;
 
 pub(crate) fn baselines(args: &BaselinesArgs) -> Outcome {
+    refuse_output(&args.out, &args.data)?;
     let prompts = read_prompts(&args.data)?;
     // Those that take seconds for a thousand prompts; boosting and the network would take minutes.
     let mut usual = linear_baselines();

@@ -12,19 +12,23 @@ use crate::args::EvalArgs;
 use crate::chosen_baselines::chosen;
 use crate::commands::resume::open_trained;
 use crate::failure::{Failure, Outcome};
+use crate::progress::Meter;
 use crate::suites::out_of_distribution;
 
 pub(crate) fn eval(args: &EvalArgs) -> Outcome {
     let trainer = open_trained(&args.run, &args.device.device)?;
     let plan = changed(plan_of(trainer.experiment()), args.loops, args.prompts, args.seed);
     let baselines = chosen(&args.baselines, copied(&trainer.experiment().evaluation.baselines)?)?;
+    let watch = Meter::new("evaluating", "prompts")?;
     if args.suite.is_none() {
-        let evaluation = score(&trainer, &plan, &baselines)?;
+        let evaluation = score(&trainer, &plan, &baselines, &watch)?;
+        drop(watch);
         return print(&evaluation, args.json, || {
             [evaluation.table(), evaluation.settling_table()].join("\n")
         });
     }
-    let found = out_of_distribution(&trainer, &plan, &baselines)?;
+    let found = out_of_distribution(&trainer, &plan, &baselines, &watch)?;
+    drop(watch);
     if args.save {
         let run = RunDir::open(&args.run)?;
         save(&found, &run.shifted_evaluation(), &trainer, &run)?;

@@ -1,21 +1,26 @@
 //! `looped import`: a run directory at step 0 from published weights.
 
+use std::sync::Arc;
+
 use candle_core::Device;
-use looped_train::{RunDir, Trainer};
+use looped_train::{Provenance, RunDir, Session, Trainer, resolve};
 
 use crate::args::ImportArgs;
+use crate::build::build;
 use crate::commands::run::{load, load_weights};
 use crate::failure::{Failure, Outcome};
 
 pub(crate) fn import(args: &ImportArgs) -> Outcome {
-    let experiment = load(&args.experiment)?;
-    let trainer = Trainer::new(experiment, &Device::Cpu)?;
+    let mut experiment = load(&args.experiment)?;
+    let why_not_fused = resolve(&mut experiment, &Device::Cpu);
+    let trainer = Trainer::new(Arc::new(experiment), &Device::Cpu)?;
     load_weights(&trainer, &args.weights)?;
     let config = trainer.experiment().to_toml().map_err(Failure::failed)?;
     let every = trainer.experiment().training.save_every_steps;
     let run = RunDir::create_with(&args.out, &config, |checkpoints| {
         checkpoints.save(&trainer.checkpoint(), every, false)
     })?;
+    Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build(), why_not_fused))?;
     println!("{}", run.path().display());
     Ok(())
 }

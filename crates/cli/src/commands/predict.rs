@@ -4,13 +4,14 @@ use looped_core::Predictor;
 
 use crate::args::PredictArgs;
 use crate::commands::resume::open_trained;
-use crate::data::{fit, read_prompts, write_tensors};
+use crate::data::{fit, read_prompts, refuse_output, write_tensors};
 use crate::failure::Outcome;
 
 /// Prompts given to the model at once: bounds memory, and changes no number.
 const CHUNK: usize = 64;
 
 pub(crate) fn predict(args: &PredictArgs) -> Outcome {
+    refuse_output(&args.out, &args.data)?;
     let trainer = open_trained(&args.run, &args.device.device)?;
     let prompts = read_prompts(&args.data)?;
     fit(&prompts, &trainer.experiment().model, &args.data)?;

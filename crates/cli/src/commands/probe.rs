@@ -9,6 +9,7 @@ use crate::args::ProbeArgs;
 use crate::commands::eval::{changed, print, save};
 use crate::commands::resume::open_trained;
 use crate::failure::{Failure, Outcome};
+use crate::progress::Meter;
 
 pub(crate) fn probe(args: &ProbeArgs) -> Outcome {
     let trainer = open_trained(&args.run, &args.device.device)?;
@@ -17,13 +18,14 @@ pub(crate) fn probe(args: &ProbeArgs) -> Outcome {
     let device = model.parameters().device();
     // Drawn afresh, even where the run began with published weights.
     let untrained = Model::new(Arc::clone(&experiment.model), experiment.seed, device)?;
-    let found =
-        looped_probe::probe(model.looped(), untrained.looped(), device, experiment.task.as_ref(), &plan)
-            .map_err(|error| match error {
-                // What the numbers on the command line, or the experiment's, don't allow.
-                looped_core::Error::Data(_) => Failure::usage(error),
-                error => error.into(),
-            })?;
+    let (task, watch) = (experiment.task.as_ref(), Meter::new("probing", "loops")?);
+    let found = looped_probe::probe(model.looped(), untrained.looped(), device, task, &plan, &watch)
+        .map_err(|error| match error {
+            // What the numbers on the command line, or the experiment's, don't allow.
+            looped_core::Error::Data(_) => Failure::usage(error),
+            error => error.into(),
+        })?;
+    drop(watch);
     if args.save {
         let run = RunDir::open(&args.run)?;
         save(&found, &run.probing(), &trainer, &run)?;

@@ -1,60 +1,160 @@
 //! `looped resume`: on from the newest good checkpoint.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use looped_train::{RunDir, Trainer, device};
+use candle_core::Device;
+use looped_config::{Difference, Engine, Experiment};
+use looped_eval::Evaluation;
+use looped_train::{Metrics, Opened, Provenance, RunDir, Session, Trainer, device};
 
 use crate::args::ResumeArgs;
-use crate::commands::run::{finish, new_trainer, train_to_the_end};
+use crate::build::build;
+use crate::commands::run::{finish_or_stop, new_trainer, train_to_the_end};
 use crate::failure::{Failure, Outcome};
 
 pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
     let run = RunDir::open(&args.run)?;
-    let trainer = restored(&run, &args.device.device)?;
-    run.checkpoints().settle(trainer.experiment().training.save_every_steps)?;
-    if !trainer.is_done() {
-        return train_to_the_end(trainer, &run);
-    }
-    if run.evaluation().exists() && run.report().exists() {
+    let (mut experiment, mut changed) = run.experiment(&args.overrides)?;
+    let device = device(&args.device.device)?;
+    changed.extend(fit(&mut experiment, &device));
+    let trainer = restored(&run, Arc::new(experiment), &device)?;
+    refuse_fewer_steps(&trainer)?;
+
+    let again = changed.iter().any(|change| change.key.starts_with("evaluation."));
+    if trainer.is_done() && !again && is_evaluated(&run) {
         eprintln!("all {} steps of this run are done, and evaluated", trainer.steps_done());
         println!("{}", run.path().display());
         return Ok(());
     }
-    finish(&trainer, &run)
+    take_up(&run, &trainer, changed)?;
+    if trainer.is_done() {
+        return finish_or_stop(&trainer, &run);
+    }
+    set_evaluation_aside(&run)?;
+    train_to_the_end(trainer, &run)
 }
 
-/// The trainer of a run, at its newest good checkpoint, only to be looked at.
+/// The model of a run at its newest good checkpoint, only to be looked at.
 ///
 /// # Errors
 /// Also if there is no checkpoint yet: an untrained model's numbers would pass for the run's.
-pub(crate) fn open_trained(path: &Path, device: &str) -> Outcome<Trainer> {
-    let run = RunDir::open(path)?;
-    if !run.checkpoints().exist() {
-        let shown = path.display();
-        return Err(Failure::usage(format!(
-            "{shown} has no checkpoint: it was stopped before its first; go on with `looped resume {shown}`"
-        )));
-    }
-    restored(&run, device)
+pub(crate) fn open_trained(path: &Path, device_name: &str) -> Outcome<Trainer> {
+    let opened = Opened::newest(path, &device(device_name)?)?;
+    tell_damaged(&opened.damaged, &opened.from, &opened.trainer);
+    Ok(opened.trainer)
 }
 
-fn restored(run: &RunDir, device_name: &str) -> Outcome<Trainer> {
-    let loaded = looped_config::load(run.config(), &[]).map_err(Failure::usage)?;
-    let (experiment, device) = (Arc::new(loaded.experiment), device(device_name)?);
-    let checkpoints = run.checkpoints();
-    if !checkpoints.exist() {
-        // Stopped before its first checkpoint: the run starts again, to the same bits.
-        return new_trainer(experiment, &device);
+/// A run of the fused engine that is resumed on a GPU takes another engine from there on.
+fn fit(experiment: &mut Experiment, device: &Device) -> Option<Difference> {
+    if experiment.training.engine != Engine::Fused || device.is_cpu() {
+        return None;
     }
-    let mut trainer = Trainer::new(experiment, &device)?;
+    experiment.training.engine = Engine::Auto;
+    let value = |text: &str| Some(text.into());
+    Some(Difference { key: "training.engine".to_owned(), from: value("fused"), to: value("auto") })
+}
+
+/// The trainer of a run at its newest good checkpoint, or at step 0 if it was stopped before its first.
+fn restored(run: &RunDir, experiment: Arc<Experiment>, device: &Device) -> Outcome<Trainer> {
+    let checkpoints = run.checkpoints();
+    if !checkpoints.exist()? {
+        refuse_lost_checkpoints(run, &experiment)?;
+        eprintln!("note: this run has no checkpoint yet; it begins again at step 0, to the same bits");
+        return new_trainer(experiment, device);
+    }
+    let mut trainer = Trainer::new(experiment, device)?;
     let (checkpoint, place, bad) = checkpoints.newest_good()?;
-    for error in &bad {
+    trainer.restore(&checkpoint)?;
+    tell_damaged(&bad, &place, &trainer);
+    Ok(trainer)
+}
+
+fn tell_damaged(damaged: &[looped_train::TrainError], used: &Path, trainer: &Trainer) {
+    for error in damaged {
         eprintln!("warning: {error}");
     }
-    if !bad.is_empty() {
-        eprintln!("warning: going on from {} (step {})", place.display(), checkpoint.state.step);
+    if !damaged.is_empty() {
+        eprintln!("warning: using {} (step {})", used.display(), trainer.steps_done());
     }
-    trainer.restore(&checkpoint)?;
-    Ok(trainer)
+}
+
+/// A run that has logged steps beyond its first checkpoint had one. Training it from step 0 would replace what is left.
+fn refuse_lost_checkpoints(run: &RunDir, experiment: &Experiment) -> Outcome {
+    let logged = Metrics::read(&run.metrics())?.last().map_or(0, |record| record.step);
+    if logged < experiment.training.save_every_steps {
+        return Ok(());
+    }
+    let path = run.path().display();
+    Err(Failure::failed(format!(
+        "{path}/checkpoints: is not there, and {path}/metrics.jsonl tells of {logged} steps: put the checkpoints back \
+         (a copy that left them out? a disk that isn't mounted?), or begin a new run"
+    )))
+}
+
+fn refuse_fewer_steps(trainer: &Trainer) -> Outcome {
+    let (done, wanted) = (trainer.steps_done(), trainer.experiment().training.train_steps);
+    if wanted >= done {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "training.train_steps: is {wanted}, and {done} steps are done; allowed: {done} or more"
+    )))
+}
+
+/// Whether nothing is left to be done after the last step.
+fn is_evaluated(run: &RunDir) -> bool {
+    let Ok(text) = std::fs::read(run.evaluation()) else { return false };
+    match serde_json::from_slice::<Evaluation>(&text) {
+        Ok(_) => run.report().exists(),
+        Err(error) => {
+            eprintln!("warning: {}: {error}; evaluating again", run.evaluation().display());
+            false
+        }
+    }
+}
+
+/// Keeps what was found after fewer steps, as `evals/step_XXXXXXX.json`: a run with steps to do has no result yet.
+fn set_evaluation_aside(run: &RunDir) -> Outcome {
+    let Ok(text) = std::fs::read(run.evaluation()) else { return Ok(()) };
+    let steps = Metrics::read(&run.metrics())?.last().map_or(0, |record| record.step + 1);
+    let folder = run.path().join("evals");
+    let kept = folder.join(format!("step_{steps:07}.json"));
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| Failure::failed(format!("{}: cannot create: {error}", folder.display())))?;
+    looped_train::write_atomically(&kept, &text)?;
+    let gone = |path: PathBuf| match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::failed(format!("{}: cannot remove: {error}", path.display())))
+        }
+        _ => Ok(()),
+    };
+    gone(run.evaluation())?;
+    eprintln!("note: the evaluation after {steps} steps is kept as {}", kept.display());
+    Ok(())
+}
+
+/// Makes the run this session's: its config, `run.json`, and a save that was cut short.
+fn take_up(run: &RunDir, trainer: &Trainer, changed: Vec<Difference>) -> Outcome {
+    let experiment = trainer.experiment();
+    let session = Session { changed, ..Session::now(trainer, build(), None) };
+    let earlier = Provenance::read(run.path())?.and_then(|provenance| provenance.sessions.last().cloned());
+    if let Some(other) =
+        earlier.map(|earlier| session.other_bits_than(&earlier)).filter(|other| !other.is_empty())
+    {
+        eprintln!(
+            "note: this session differs from the one before: {}. The results can differ in their last bits from those \
+             of a run that was never stopped",
+            other.join(", ")
+        );
+    }
+    for change in &session.changed {
+        eprintln!("note: {change}");
+    }
+    let rewritten = !session.changed.is_empty();
+    Provenance::begin(run.path(), experiment, session)?;
+    if rewritten {
+        run.rewrite_config(experiment)?;
+    }
+    Ok(run.checkpoints().settle(experiment.training.save_every_steps)?)
 }

@@ -1,40 +1,63 @@
 //! `looped run`: from an experiment file to a finished run directory.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::Device;
 use looped_config::{Experiment, Loaded};
 use looped_core::Device as CoreDevice;
-use looped_train::{Cost, Outcome as Ended, RunDir, Trainer, available_memory, device, train};
+use looped_train::{
+    Cost, How, Outcome as Ended, Provenance, RunDir, Session, TrainError, Trainer, available_memory, device,
+    resolve, train,
+};
 
 use crate::args::{ExperimentArgs, RunArgs};
+use crate::build::build;
 use crate::failure::{Failure, Outcome};
-use crate::progress::Progress;
+use crate::progress::{Meter, Progress};
+use crate::shell::{command_line, resume_by};
 use crate::stop::Stop;
 
 pub(crate) fn run(args: &RunArgs) -> Outcome {
     let device = device(&args.device.device)?;
-    let experiment = load(&args.experiment)?;
+    let mut experiment = load(&args.experiment)?;
+    let why_not_fused = resolve(&mut experiment, &device);
     refuse_what_does_not_fit(&experiment, &device)?;
-    let trainer = new_trainer(experiment, &device)?;
-    let folder = args.out.clone().unwrap_or_else(|| free_folder(&trainer.experiment().name));
-    let run = create(&folder, trainer.experiment())?;
+    let trainer = new_trainer(Arc::new(experiment), &device)?;
+    let run = match &args.out {
+        Some(folder) => create(folder, trainer.experiment())?,
+        None => create_by_name(trainer.experiment())?,
+    };
+    Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build(), why_not_fused))?;
     train_to_the_end(trainer, &run)
 }
 
 /// Loads and validates, and tells what was translated.
-pub(crate) fn load(args: &ExperimentArgs) -> Outcome<Arc<Experiment>> {
+pub(crate) fn load(args: &ExperimentArgs) -> Outcome<Experiment> {
     let Loaded { experiment, notes } =
         looped_config::load(&args.experiment, &args.overrides).map_err(Failure::usage)?;
     notes.iter().for_each(|note| eprintln!("note: {note}"));
-    Ok(Arc::new(experiment))
+    Ok(experiment)
 }
 
 /// Makes the run directory with its resolved config.
 pub(crate) fn create(folder: &Path, experiment: &Experiment) -> Outcome<RunDir> {
     let config = experiment.to_toml().map_err(Failure::failed)?;
     Ok(RunDir::create(folder, &config)?)
+}
+
+/// Makes `runs/NAME`, or the first of `runs/NAME-2`, `runs/NAME-3`, ... that is free.
+fn create_by_name(experiment: &Experiment) -> Outcome<RunDir> {
+    let folder = |suffix: String| Path::new("runs").join(format!("{}{suffix}", experiment.name));
+    let suffixes = std::iter::once(String::new()).chain((2..).map(|n| format!("-{n}")));
+    for folder in suffixes.map(folder).filter(|folder| folder.symlink_metadata().is_err()) {
+        match create(&folder, experiment) {
+            // Another process was quicker.
+            Err(Failure::Usage(_)) if folder.exists() => {}
+            made => return made,
+        }
+    }
+    Err(Failure::usage("runs: is full"))
 }
 
 /// A trainer at step 0, from `pretrained_path` if the experiment names one.
@@ -67,22 +90,62 @@ pub(crate) fn train_to_the_end(mut trainer: Trainer, run: &RunDir) -> Outcome {
     let ended = train(&mut trainer, run, &mut progress);
     drop(progress);
     match ended {
-        Ok(Ended::Finished) => finish(&trainer, run),
+        Ok(Ended::Finished) => finish_or_stop(&trainer, run),
         Ok(Ended::Stopped) => {
-            let path = run.path().display();
             eprintln!(
-                "stopped after {} steps and saved; go on with `looped resume {path}`",
-                trainer.steps_done()
+                "stopped after {} steps and saved; resume by `{}`",
+                trainer.steps_done(),
+                resume_by(run.path())
             );
-            Err(Failure::Interrupted)
+            ended_by(run, &trainer, How::Stopped, None);
+            Err(Failure::Stopped)
         }
-        Err(error) => Err(Failure::failed(format!("{error}\nThe run directory is {}", run.path().display()))),
+        Err(error) => {
+            let how = if matches!(error, TrainError::NonFinite { .. }) { How::Diverged } else { How::Failed };
+            ended_by(run, &trainer, how, Some(error.to_string()));
+            let advice = if how == How::Diverged { another_try(run) } else { String::new() };
+            Err(Failure::failed(format!("{error}\nThe run directory is {}{advice}", run.path().display())))
+        }
+    }
+}
+
+/// What to do about a run that diverged.
+fn another_try(run: &RunDir) -> String {
+    let config = run.config().display().to_string();
+    let out = format!("{}-clipped", run.path().display());
+    let again = command_line(&["looped", "run", &config, "training.gradient_clip=1.0", "--out", &out]);
+    format!(", with the parameters before that step in checkpoints/last. For example:\n  {again}")
+}
+
+/// Evaluates; a stop there loses nothing, since `resume` evaluates again.
+pub(crate) fn finish_or_stop(trainer: &Trainer, run: &RunDir) -> Outcome {
+    let finished = finish(trainer, run);
+    match &finished {
+        Ok(()) => ended_by(run, trainer, How::Finished, None),
+        Err(Failure::Stopped) => {
+            let (steps, resume) = (trainer.steps_done(), resume_by(run.path()));
+            eprintln!("all {steps} steps are done; stopped before the evaluation; resume by `{resume}`");
+            ended_by(run, trainer, How::Stopped, None);
+        }
+        Err(Failure::Usage(message) | Failure::Failed(message)) => {
+            ended_by(run, trainer, How::Failed, Some(message.clone()));
+        }
+    }
+    finished
+}
+
+/// Notes in `run.json` how this session ended. That it can't be written is no reason for another end.
+fn ended_by(run: &RunDir, trainer: &Trainer, how: How, error: Option<String>) {
+    if let Err(error) = Provenance::end(run.path(), trainer.steps_done(), how, error) {
+        eprintln!("warning: {error}");
     }
 }
 
 /// Evaluates a finished training, and prints its directory and the table.
 pub(crate) fn finish(trainer: &Trainer, run: &RunDir) -> Outcome {
-    let evaluation = looped_study::finish(trainer, run)?;
+    let watch = Meter::new("evaluating", "prompts")?;
+    let evaluation = looped_study::finish(trainer, run, &watch)?;
+    drop(watch);
     println!("{}", run.path().display());
     println!("{}", evaluation.table());
     Ok(())
@@ -103,11 +166,4 @@ fn refuse_what_does_not_fit(experiment: &Experiment, device: &Device) -> Outcome
         )));
     }
     Ok(())
-}
-
-/// `runs/NAME`, or the first of `runs/NAME-2`, `runs/NAME-3`, ... that isn't there yet.
-fn free_folder(name: &str) -> PathBuf {
-    let folder = |suffix: String| Path::new("runs").join(format!("{name}{suffix}"));
-    let mut candidates = std::iter::once(folder(String::new())).chain((2..).map(|n| folder(format!("-{n}"))));
-    candidates.find(|path| !path.exists()).unwrap_or_else(|| folder(String::new()))
 }

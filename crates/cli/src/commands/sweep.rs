@@ -25,7 +25,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
         SweepOutcome::Done(failed) => failed,
         SweepOutcome::Stopped => {
             eprintln!("stopped; resume with `{}`", again(args));
-            return Err(Failure::Interrupted);
+            return Err(Failure::Stopped);
         }
     };
     let good = |folder: &PathBuf| failed.iter().all(|failed| failed.folder != *folder);

@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -107,7 +108,50 @@ impl Ran {
     }
 }
 
+/// A run that is slow enough to be stopped, and short enough to wait for.
+pub(crate) const LONG: [&str; 3] =
+    ["training.train_steps=400", "training.save_every_steps=40", "training.keep_every_steps=200"];
+
+/// Starts the program, its output to nowhere.
+pub(crate) fn start(place: &Place, arguments: &[&str]) -> Child {
+    place.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(300), "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until the metrics have `lines` lines.
+#[track_caller]
+pub(crate) fn wait_for_lines(metrics: &Path, lines: usize) {
+    wait_until("the run gets on", || {
+        fs::read_to_string(metrics).map_or(0, |text| text.lines().count()) >= lines
+    });
+}
+
+/// Sends a signal by its name, as in `TERM`.
+#[cfg(unix)]
+pub(crate) fn signal(child: &Child, name: &str) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let signal = match name {
+        "TERM" => Signal::TERM,
+        "INT" => Signal::INT,
+        "HUP" => Signal::HUP,
+        "USR1" => Signal::USR1,
+        "KILL" => Signal::KILL,
+        other => panic!("{other}"),
+    };
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
 /// All that two equal runs share to the byte: checkpoints, config, results and plots; and metrics without their speed.
+/// `run.json` tells what made a run, and is another in each.
 pub(crate) fn results(run: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     collect(run, run, &mut files);
@@ -123,7 +167,7 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, Vec<u8>)>) {
             collect(root, &path, files);
         } else if name == "metrics.jsonl" {
             files.push((name, without_speed(&fs::read_to_string(&path).unwrap()).into_bytes()));
-        } else if name != ".lock" && !name.starts_with("events.") {
+        } else if !path.ends_with(".lock") && !path.ends_with("run.json") && !name.contains("events.") {
             files.push((name, fs::read(&path).unwrap()));
         }
     }
@@ -132,7 +176,9 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, Vec<u8>)>) {
 fn without_speed(metrics: &str) -> String {
     let line = |line: &str| {
         let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
-        record.as_object_mut().unwrap().remove("steps_per_second").unwrap();
+        let fields = record.as_object_mut().unwrap();
+        fields.remove("steps_per_second").unwrap();
+        fields.remove("cpu_seconds");
         record.to_string()
     };
     metrics.lines().map(line).collect::<Vec<_>>().join("\n")

@@ -5,11 +5,12 @@ use toml::{Table, Value};
 /// Dotted keys and their values, in the order of the file.
 pub(crate) type Settings = Vec<(String, String)>;
 
-/// All settings of a resolved config but its name and seed, which tell runs apart and not variants.
+/// All settings of a resolved config but those which tell runs apart and not variants: name, seed, and the threads of the
+/// machine that it ran on.
 pub(crate) fn settings(config: &str) -> Result<Settings, toml::de::Error> {
     let mut found = Settings::new();
     flatten("", &toml::from_str::<Table>(config)?, &mut found);
-    found.retain(|(key, _)| key != "name" && key != "seed");
+    found.retain(|(key, _)| !["name", "seed", "training.threads"].contains(&key.as_str()));
     Ok(found)
 }
 

@@ -8,6 +8,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use crate::sweep::executor::{Ending, Executor, Job};
 use crate::sweep::plan::{PlannedRun, RunState};
 
+/// The exit codes of a run that a signal has stopped: 128 and the number of SIGHUP, SIGINT, SIGUSR1 or SIGTERM.
+const STOPPED: [i32; 4] = [129, 130, 138, 143];
+
 /// Starts a `looped` process for each run.
 #[derive(Clone, Debug)]
 pub struct LocalProcesses {
@@ -66,7 +69,7 @@ impl Job for Process {
     fn ended(&mut self) -> io::Result<Option<Ending>> {
         Ok(self.child.try_wait()?.map(|status| match status.code() {
             Some(0) => Ending::Finished,
-            Some(130) => Ending::Stopped(reason(status, &self.log)),
+            Some(code) if STOPPED.contains(&code) => Ending::Stopped(reason(status, &self.log)),
             _ => Ending::Failed(reason(status, &self.log)),
         }))
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use looped_config::sweep::{Sweep, Variant, overlap};
-use looped_config::{ConfigError, Experiment, Finding};
+use looped_config::{ConfigError, Difference, Experiment, Finding, differences};
 
 use crate::{Result, StudyError};
 
@@ -197,15 +197,20 @@ fn refuse_another(folder: &Path, planned: &Experiment) -> Result<(), String> {
         return Ok(());
     }
     let there = looped_config::load(&config, &[]).map_err(|error| error.to_string())?.experiment;
-    let [there, planned] = [&there, planned].map(|experiment| experiment.to_toml().unwrap_or_default());
-    if there == planned {
+    // What the planned run leaves open was settled when the run there began.
+    let settled = |change: &Difference| change.key.starts_with("evaluation.") && change.to.is_some();
+    let changed: Vec<String> = differences(&there, planned)
+        .iter()
+        .filter(|change| change.changes_training() || settled(change))
+        .map(ToString::to_string)
+        .collect();
+    if changed.is_empty() {
         return Ok(());
     }
-    let differs = there.lines().zip(planned.lines()).find(|(there, planned)| there != planned);
-    let detail = differs.map_or_else(String::new, |(there, now)| format!(" (`{there}` there, `{now}` now)"));
     Err(format!(
-        "{} holds a run of another experiment{detail}; remove it, or choose another --out",
-        folder.display()
+        "{} holds a run of another experiment ({}); remove it, or choose another --out",
+        folder.display(),
+        changed.join("; ")
     ))
 }
 
