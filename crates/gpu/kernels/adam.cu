@@ -72,7 +72,7 @@ DEVICE void narrow_all(const float* from, T* to, int count) {
   if (i < count) to[i] = from_float<T>(from[i]);
 }
 
-#ifdef __CUDACC_RTC__
+#ifdef WIDTH
 KERNEL(ADAM_WARPS * 32) square_sums(const float* gradients, float* partials, int count) {
   square_sums_all(gradients, partials, count);
 }

@@ -210,7 +210,7 @@ DEVICE void attention_backward_all(const T* qkv, const T* out, const T* dout, co
   }
 }
 
-#ifdef __CUDACC_RTC__
+#ifdef WIDTH
 KERNEL(ATTENTION_WARPS * 32)
 attention(const STORE* qkv, STORE* out, float* log_sums, int tokens, int heads, float scale) {
   attention_all<HEAD>(qkv, out, log_sums, tokens, heads, scale);

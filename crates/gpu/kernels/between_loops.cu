@@ -139,7 +139,7 @@ DEVICE void place_backward_all(const float* dx, float* dpositions, int sequences
   dpositions[i] = sum;
 }
 
-#ifdef __CUDACC_RTC__
+#ifdef WIDTH
 KERNEL(LOOP_WARPS * 32)
 enter(const float* y, const float* final_weight, const float* final_bias, const float* read_weight, const float* read_bias,
       float* predictions, const float* input, float* x, const float* first_weight, const float* first_bias, STORE* n, int rows,

@@ -50,7 +50,7 @@ DEVICE void column_totals_all(const float* partials, float* out, int count, int 
   }
 }
 
-#ifdef __CUDACC_RTC__
+#ifdef WIDTH
 KERNEL(SUM_WARPS * 32) column_sums(const STORE* x, float* partials, int rows, int width, int per_block) {
   column_sums_all<4>(x, partials, rows, width, per_block);
 }

@@ -1,7 +1,7 @@
 // What every kernel stands on: types, rows held by a warp, sums over a warp and over a block.
 //
 // NVRTC compiles these files for a GPU, one after the other as one source, with WIDTH, HEAD and STORE defined; a C++
-// compiler compiles the same files for the CPU through tests/shim/shim.h. Storage is float or bf16; arithmetic, statistics
+// compiler compiles the same files for the CPU through tests/shim/shim.h, where WIDTH is defined too if it wants the entries. Storage is float or bf16; arithmetic, statistics
 // and sums are float. Nothing here uses atomics: the same inputs give the same bits.
 #pragma once
 #ifdef __CUDACC_RTC__

@@ -45,7 +45,7 @@ DEVICE void norm_backward_rows(const float* dy, const float* x, const float* wei
   add_up_rows<WIDTH_, NORM_WARPS>(dbias, shared, out + WIDTH_);
 }
 
-#ifdef __CUDACC_RTC__
+#ifdef WIDTH
 KERNEL(NORM_WARPS * 32)
 add_norm(const float* x, const float* residual, const float* weight, const float* bias, float* sum, STORE* y, int rows, int rms,
          float eps) {

@@ -68,7 +68,7 @@ impl Source {
         vec![
             format!("--gpu-architecture={target}"),
             "--std=c++17".to_owned(),
-            "--default-device".to_owned(),
+            "-default-device".to_owned(),
             format!("-DWIDTH={}", self.width),
             format!("-DHEAD={}", self.head),
             format!("-DSTORE={storage}"),

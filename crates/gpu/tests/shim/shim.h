@@ -3,7 +3,6 @@
 // shows as a wrong result in some order. Shared memory is poisoned with NaN before each block and allocated to its exact
 // size, so AddressSanitizer sees a read past it.
 #pragma once
-#include <sanitizer/common_interface_defs.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -17,11 +16,19 @@
 #include <random>
 #include <vector>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+#else
+inline void __sanitizer_start_switch_fiber(void**, const void*, size_t) {}
+inline void __sanitizer_finish_switch_fiber(void*, const void**, size_t*) {}
+#endif
+
 struct dim3 {
   unsigned x = 1, y = 1, z = 1;
 };
 
 #define DEVICE inline
+#define KERNEL(threads) static void
 #define SHARED(type, name, count) type* name = emu::shared<type>(__COUNTER__, count)
 #define SHARED_DYNAMIC(type, name) type* name = reinterpret_cast<type*>(emu::block.dynamic)
 

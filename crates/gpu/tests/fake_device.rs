@@ -1,0 +1,187 @@
+//! The driver layer and a whole training step on a fake GPU (`tests/shim/fake_cuda.cpp`): the same host code and the same
+//! kernels as on a real one, compared with the model in f64.
+
+#[allow(dead_code, reason = "shared with the bench")]
+#[path = "../examples/step/model.rs"]
+mod model;
+#[allow(dead_code, reason = "shared with the bench")]
+#[path = "../examples/step/operations.rs"]
+mod operations;
+#[path = "fake_device/reference.rs"]
+mod reference;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Mutex;
+
+use looped_gpu::{Arena, Device, Math, Program};
+use model::{Shape, Values};
+use operations::Step;
+
+const TINY: Shape =
+    Shape { width: 64, heads: 4, dims: 4, batch: 2, tokens: 7, loops: 3, window: 2, positions: 11 };
+
+/// A folder with the fake libraries for kernels of one storage; `None`, with a word, where there is no compiler.
+fn fake(store: &str) -> Option<PathBuf> {
+    // One builds, others wait: tests share the folders.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _building = BUILDING.lock();
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "g++".to_owned());
+    if Command::new(&compiler).arg("--version").output().is_err() {
+        eprintln!("skipped: no C++ compiler {compiler} (CXX names another)");
+        return None;
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fake-{store}"));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let library = folder.join("libcuda.so.1");
+    let output = Command::new(&compiler)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join("shim"))
+        .args(["-std=c++20", "-O1", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"])
+        .args(["-Wno-unknown-pragmas", "-Wno-unused-parameter", "-Wno-clobbered"])
+        .args(["-DWIDTH=64", "-DHEAD=16", &format!("-DSTORE={store}"), "-I.", "fake_cuda.cpp", "-o"])
+        .arg(&library)
+        .output()
+        .expect("the compiler runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for name in ["libcuda.so", "libnvrtc.so", "libnvrtc.so.13", "libcublasLt.so", "libcublasLt.so.13"] {
+        let _ = std::fs::remove_file(folder.join(name));
+        std::fs::hard_link(&library, folder.join(name)).expect("a link");
+    }
+    Some(folder)
+}
+
+/// Runs one of this file's ignored tests in a process that finds the fake libraries.
+fn under(folder: &Path, test: &str, settings: &[(&str, &str)]) -> Output {
+    let cache = tempfile::tempdir().expect("a folder");
+    Command::new(std::env::current_exe().expect("this program"))
+        .args([test, "--exact", "--ignored", "--nocapture"])
+        .env("LD_LIBRARY_PATH", folder)
+        .env("LOOPED_KERNELS", cache.path())
+        .envs(settings.iter().copied())
+        .output()
+        .expect("the test runs")
+}
+
+fn passes(store: &str, test: &str) {
+    let Some(folder) = fake(store) else { return };
+    let output = under(&folder, test, &[]);
+    let text = [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy).concat();
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[test]
+fn a_step_in_f32_is_the_model_s_and_a_graph_replays_it_to_the_bit() {
+    passes("float", "inner_step_in_f32");
+}
+
+#[test]
+fn a_step_in_bf16_is_near_the_model_s() {
+    passes("bf16", "inner_step_in_bf16");
+}
+
+#[test]
+fn what_a_machine_lacks_is_told_in_one_line() {
+    let Some(folder) = fake("float") else { return };
+    for (setting, value, told) in [
+        ("FAKE_CUDA_DEVICES", "0", "there is no cuda:0: the driver sees no GPU"),
+        (
+            "FAKE_CUDA_VERSION",
+            "12040",
+            "the NVIDIA driver is for CUDA 12.4, and this program needs 12.8: update the driver",
+        ),
+        (
+            "FAKE_CUDA_VERSION",
+            "12090",
+            "the NVIDIA driver is for CUDA 12.9, and this machine's NVRTC needs 13.0: update the driver",
+        ),
+        (
+            "FAKE_CUDA_MEMORY",
+            "34000000",
+            "MB of GPU memory are needed, and 32 of 32 MB are free on a fake GPU",
+        ),
+    ] {
+        let output = under(&folder, "inner_opening", &[(setting, value)]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains(told), "{setting}={value}: {text}");
+    }
+}
+
+#[test]
+#[ignore = "run by the tests above, under the fake libraries"]
+fn inner_opening() {
+    let made = Device::open(0).and_then(|device| Arena::new(&device, 1 << 40).map(drop));
+    println!("{}", made.expect_err("something is lacking"));
+}
+
+/// Loss, predictions and gradients, asked for one by one and then replayed by a graph.
+fn run(math: Math, values: &Values) -> (Step, Arena, [Vec<f32>; 3]) {
+    let device = Device::open(0).expect("a device");
+    let step = Step::new(TINY, math).expect("a step");
+    let arena = Arena::new(&device, step.bytes).expect("an arena");
+    let program = Program::new(&arena, step.source, &step.operations).expect("a program");
+    let prepare = Program::new(&arena, step.source, &step.prepare).expect("a program");
+    let read =
+        || [step.loss, step.predictions, step.gradients].map(|span| arena.read_floats(span).expect("floats"));
+    let start = || {
+        step.fill(&arena, values).expect("values");
+        prepare.run().expect("prepared");
+    };
+    start();
+    program.run_slowly().expect("a run");
+    let slowly = read();
+    start();
+    let graph = program.capture(0..program.len()).expect("a graph");
+    graph.replay().expect("a replay");
+    let replayed = read();
+    let bits =
+        |values: &[Vec<f32>; 3]| -> Vec<u32> { values.iter().flatten().map(|v| v.to_bits()).collect() };
+    assert_eq!(bits(&slowly), bits(&replayed), "a replay gives other bits");
+    (step, arena, replayed)
+}
+
+fn compare(math: Math, near: f64) {
+    let mut values = Values::random(TINY);
+    reference::shake(TINY, &mut values);
+    let (step, arena, [loss, predictions, _]) = run(math, &values);
+    let model = reference::Model::new(TINY, &values);
+    let (want_loss, want_predictions) = model.run(&model.parameters);
+    assert!((f64::from(loss[0]) - want_loss).abs() <= near * want_loss, "loss {} {want_loss}", loss[0]);
+    let size = want_predictions.iter().map(|p| p * p).sum::<f64>().sqrt();
+    let off: f64 = predictions.iter().zip(&want_predictions).map(|(p, w)| (f64::from(*p) - w).powi(2)).sum();
+    assert!(off.sqrt() <= near * size, "predictions are off by {}", off.sqrt() / size);
+    // Along each parameter's own gradient, and along a random direction, the loss changes as the gradient says.
+    for (index, (name, _)) in TINY.parameters().into_iter().enumerate() {
+        let gradient: Vec<f64> = arena
+            .read_floats(step.parts(step.gradients)[index])
+            .expect("floats")
+            .into_iter()
+            .map(f64::from)
+            .collect();
+        let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+        assert!(norm > 0.0, "{name} has no gradient");
+        let along: Vec<f64> = gradient.iter().map(|g| g / norm).collect();
+        let count = (gradient.len() as f64).sqrt();
+        let across: Vec<f64> =
+            (0..gradient.len()).map(|i| if (i * i / 3 + i) % 2 == 0 { 1.0 } else { -1.0 } / count).collect();
+        for direction in [along, across] {
+            let slope = model.slope(index, &direction);
+            let told: f64 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
+            assert!(
+                (slope - told).abs() <= 10.0 * near * norm,
+                "{name}: slope {slope}, by the gradient {told}, norm {norm}"
+            );
+        }
+    }
+}
+
+#[test]
+#[ignore = "run by the tests above, under the fake libraries"]
+fn inner_step_in_f32() {
+    compare(Math::F32, 2e-6);
+}
+
+#[test]
+#[ignore = "run by the tests above, under the fake libraries"]
+fn inner_step_in_bf16() {
+    compare(Math::Bf16, 1e-2);
+}

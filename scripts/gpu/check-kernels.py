@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Compiles crates/gpu's kernels by NVRTC, without a GPU or a driver, and checks what the assembler says of each.
+
+    scripts/gpu/check-kernels.py
+
+NVRTC comes from PyPI into target/nvrtc (110 MB). For each architecture, width, head and storage: every kernel compiles, has
+no stack frame, spills nothing, keeps within its registers, and has tensor core instructions where it is meant to.
+"""
+import ctypes
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CRATE = ROOT / "crates/gpu"
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+# Width, head, storage.
+SETTINGS = ((64, 16, "float"), (256, 32, "float"), (256, 32, "bf16"), (512, 64, "bf16"), (20, 4, "float"))
+# With 128 registers, kernels of 256 threads still fill half of a multiprocessor. Wide rows need more.
+REGISTERS = {512: 192}
+
+
+def nvrtc():
+    home = ROOT / "target/nvrtc"
+    found = list(home.glob("lib/python3*/site-packages/nvidia/cu13/lib/libnvrtc.so.13"))
+    if not found:
+        subprocess.run([sys.executable, "-m", "venv", home], check=True)
+        pip = [home / "bin/pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "nvidia-cuda-nvrtc==13.0.*"], check=True)
+        found = list(home.glob("lib/python3*/site-packages/nvidia/cu13/lib/libnvrtc.so.13"))
+    # NVRTC looks for its second library by name: open that first.
+    for builtins in found[0].parent.glob("libnvrtc-builtins.so.*"):
+        ctypes.CDLL(str(builtins), mode=ctypes.RTLD_GLOBAL)
+    return ctypes.CDLL(str(found[0]))
+
+
+def source():
+    """The kernels as src/source.rs puts them together."""
+    files = re.findall(r'include_str!\("\.\./kernels/(\w+\.cu)"\)', (CRATE / "src/source.rs").read_text())
+    lines = [line for file in files for line in (CRATE / "kernels" / file).read_text().splitlines()]
+    return "\n".join(line for line in lines if not line.startswith(("#include", "#pragma once")))
+
+
+def compile_for(lib, text, architecture, width, head, store, binary=True):
+    program, size = ctypes.c_void_p(), ctypes.c_size_t()
+    lib.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None)
+    options = [f"--gpu-architecture={architecture}", "--std=c++17", "-default-device", f"-DWIDTH={width}", f"-DHEAD={head}", f"-DSTORE={store}"]
+    options += ["--ptxas-options=-v"] if binary else []
+    options = [option.encode() for option in options]
+    status = lib.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
+    lib.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+    log = ctypes.create_string_buffer(size.value)
+    lib.nvrtcGetProgramLog(program, log)
+    ptx = b""
+    if status == 0 and not binary:
+        lib.nvrtcGetPTXSize(program, ctypes.byref(size))
+        buffer = ctypes.create_string_buffer(size.value)
+        lib.nvrtcGetPTX(program, buffer)
+        ptx = buffer.value
+    lib.nvrtcDestroyProgram(ctypes.byref(program))
+    return status, log.value.decode(), ptx.decode()
+
+
+def main():
+    lib, text, faults = nvrtc(), source(), []
+    kernels = set(re.findall(r"^KERNEL\([^)]*\)\s*(\w+)\(", text, re.M))
+    for architecture in ARCHITECTURES:
+        for width, head, store in SETTINGS:
+            where = f"{architecture}, width {width}, head {head}, {store}"
+            status, log, _ = compile_for(lib, text, architecture, width, head, store)
+            if status != 0:
+                sys.exit(f"{where}: does not compile\n{log}")
+            told = re.findall(r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers", log, re.S)
+            if {name for name, *_ in told} != kernels:
+                faults.append(f"{where}: told of {len(told)} kernels of {len(kernels)}")
+            for name, *numbers in told:
+                stack, stores, loads, registers = map(int, numbers)
+                if stack or stores or loads or registers > REGISTERS.get(width, 128):
+                    faults.append(f"{where}: {name} has {stack} bytes of stack, spills {stores + loads}, uses {registers} registers")
+            most = max(told, key=lambda row: int(row[4]))
+            print(f"{where}: {len(told)} kernels, at most {most[4]} registers ({most[0]})")
+    print("\n".join(faults) or "no stack frames, no spills")
+    sys.exit(1 if faults else 0)
+
+
+main()
