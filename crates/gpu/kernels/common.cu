@@ -20,6 +20,13 @@ typedef unsigned short uint16_t;
 
 constexpr unsigned ALL_LANES = 0xffffffffu;
 
+// To be called first by every kernel: a launch may begin while the one before it ends, and waits here for its results.
+DEVICE void wait_for_earlier() {
+#if defined(__CUDACC_RTC__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 // A float whose lower half is cut off, rounded to nearest even.
 struct bf16 {
   uint16_t bits;
@@ -36,10 +43,16 @@ DEVICE float from_float<float>(float x) {
 }
 template <>
 DEVICE bf16 from_float<bf16>(float x) {
+#ifdef __CUDACC_RTC__
+  uint16_t rounded;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(rounded) : "f"(x));
+  return {rounded};
+#else
   uint32_t bits = __float_as_uint(x);
   bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
   uint32_t rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
   return {static_cast<uint16_t>(nan ? 0x7fffu : rounded >> 16)};
+#endif
 }
 
 // N values that are loaded and stored at once.

@@ -27,8 +27,8 @@ mod source;
 mod span;
 
 pub use error::{Error, Result};
-pub use machine::{Arena, Device, Graph, Program};
-pub use product::{Form, Math, Product};
+pub use machine::{Arena, Device, Graph, Options, Program};
+pub use product::{Form, Math, Product, Then};
 pub use source::{Source, Storage};
 pub use span::{Element, Layout, Span};
 

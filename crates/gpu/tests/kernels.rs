@@ -1,5 +1,7 @@
 //! The kernels on the CPU: `tests/shim` makes a block's threads fibers, and compares every kernel with f64.
 
+use looped_gpu::calls::{Calls, Cores};
+use looped_gpu::{Source, Storage};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -64,4 +66,23 @@ fn a_missing_barrier_is_found() {
 fn a_read_past_the_last_row_is_found() {
     let Some((output, text)) = run(&["over-read"]) else { return };
     assert!(!output.status.success() && text.contains("heap-buffer-overflow"), "{text}");
+}
+
+#[test]
+fn the_host_gives_attention_the_shared_memory_that_it_takes() {
+    let Some((_, text)) = run(&["bytes"]) else { return };
+    let rows = text
+        .lines()
+        .filter_map(|line| line.split(' ').map(|word| word.parse().ok()).collect::<Option<Vec<usize>>>());
+    let rows: Vec<Vec<usize>> = rows.collect();
+    assert_eq!(rows.len(), 4, "{text}");
+    for row in rows {
+        let of = |storage: Storage, by: Cores| {
+            let calls = Calls { source: Source { width: 64, head: 32, storage } };
+            [calls.attention_bytes(by, row[0]), calls.attention_backward_bytes(by, row[0])]
+        };
+        let plain = of(Storage::F32, Cores::Plain);
+        let reckoned = [plain, of(Storage::F32, Cores::Tensor), of(Storage::Bf16, Cores::Tensor)].concat();
+        assert_eq!(row[1..], reckoned, "{} tokens", row[0]);
+    }
 }

@@ -2,11 +2,15 @@
 //! engine, not product code. It shows on a real card whether kernels and products are right, and how long a step takes.
 //!
 //! ```text
-//! step bench [f32|tf32|bf16 ...]          times the study's step: width 256, 8 heads, 81 tokens, 30 loops, window 20
-//! step check IN.safetensors OUT.safetensors f32|tf32|bf16
+//! step bench [WAY ...]                    times the study's step: width 256, 8 heads, 81 tokens, 30 loops, window 20
+//! step check IN.safetensors OUT.safetensors WAY
 //!                                         loss, predictions and gradients, for scripts/gpu/right_step.py to compare
+//! step once WAY                           a small step, once: for compute-sanitizer
 //! step plan                               what would run, without a GPU
 //! ```
+//!
+//! A WAY is f32, tf32 or bf16, and after it any of: +plain (attention without tensor cores; f32 always is), +gelu (within the
+//! products), +overlap (a kernel begins while the one before ends), +tuned (the fastest of cuBLASLt's ways).
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench: what goes wrong stops it")]
 
 mod model;
@@ -16,9 +20,10 @@ mod tensors;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use looped_gpu::{Arena, Device, Graph, Math, Program};
+use looped_gpu::calls::Cores;
+use looped_gpu::{Arena, Device, Graph, Math, Options, Program};
 use model::{Shape, Values};
-use operations::Step;
+use operations::{Step, Ways};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -27,12 +32,11 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["plan"] => plan(),
-        ["bench"] => bench(&["f32", "tf32", "bf16"]),
-        ["bench", ref precisions @ ..] => bench(precisions),
-        ["check", input, output, precision] => check(input, output, precision),
-        _ => {
-            Err("usage: step plan | step bench [f32|tf32|bf16 ...] | step check IN OUT f32|tf32|bf16".into())
-        }
+        ["bench"] => bench(&WAYS),
+        ["bench", ref ways @ ..] => bench(ways),
+        ["check", input, output, way] => check(input, output, way),
+        ["once", way] => once(way),
+        _ => Err("usage: step plan | step bench [WAY ...] | step check IN OUT WAY | step once WAY".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,18 +47,46 @@ fn main() -> ExitCode {
     }
 }
 
-fn math(precision: &str) -> Result<Math> {
-    match precision {
-        "f32" => Ok(Math::F32),
-        "tf32" => Ok(Math::Tf32),
-        "bf16" => Ok(Math::Bf16),
-        other => Err(format!("{other} is no precision: f32, tf32 or bf16").into()),
+/// What `bench` times.
+const WAYS: [&str; 10] = [
+    "f32",
+    "tf32",
+    "tf32+tuned",
+    "tf32+overlap+tuned",
+    "tf32+gelu+overlap+tuned",
+    "bf16",
+    "bf16+gelu",
+    "bf16+overlap",
+    "bf16+gelu+overlap",
+    "bf16+gelu+overlap+tuned",
+];
+
+fn ways(way: &str) -> Result<(Ways, Options)> {
+    let mut words = way.split('+');
+    let math = match words.next() {
+        Some("f32") => Math::F32,
+        Some("tf32") => Math::Tf32,
+        Some("bf16") => Math::Bf16,
+        _ => return Err(format!("{way} starts with none of f32, tf32, bf16").into()),
+    };
+    let attention = if math == Math::F32 { Cores::Plain } else { Cores::Tensor };
+    let mut ways = Ways { math, attention, gelu_in_product: false };
+    let mut options = Options::default();
+    for word in words {
+        match word {
+            "plain" => ways.attention = Cores::Plain,
+            "gelu" => ways.gelu_in_product = true,
+            "overlap" => options.overlap = true,
+            "tuned" => options.tune = true,
+            other => return Err(format!("{other} is none of plain, gelu, overlap, tuned").into()),
+        }
     }
+    Ok((ways, options))
 }
 
 fn plan() -> Result<()> {
-    for precision in ["f32", "tf32", "bf16"] {
-        let step = Step::new(Shape::STUDY, math(precision)?)?;
+    for precision in ["f32", "bf16", "bf16+gelu"] {
+        let step = Step::new(Shape::STUDY, ways(precision)?.0)?;
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for operation in &step.operations {
             *counts.entry(operation.name()).or_default() += 1;
@@ -76,16 +108,21 @@ struct Ready {
 }
 
 impl Ready {
-    fn new(device: &Device, shape: Shape, math: Math, values: &Values) -> Result<Self> {
-        let step = Step::new(shape, math)?;
+    fn new(device: &Device, shape: Shape, way: &str, values: &Values) -> Result<Self> {
+        let (ways, options) = ways(way)?;
+        let step = Step::new(shape, ways)?;
         let arena = Arena::new(device, step.bytes)?;
-        step.fill(&arena, values)?;
-        if !step.prepare.is_empty() {
-            Program::new(&arena, step.source, &step.prepare)?.run()?;
-        }
-        let program = Program::new(&arena, step.source, &step.operations)?;
-        device.wait()?;
-        Ok(Self { step, arena, program, device: device.clone() })
+        let program = Program::new(&arena, step.source, &step.operations, options)?;
+        let ready = Self { step, arena, program, device: device.clone() };
+        ready.start(values)?;
+        Ok(ready)
+    }
+
+    /// Puts the values in place.
+    fn start(&self, values: &Values) -> Result<()> {
+        self.step.fill(&self.arena, values)?;
+        Program::new(&self.arena, self.step.source, &self.step.prepare, Options::default())?.run()?;
+        Ok(self.device.wait()?)
     }
 
     fn loss(&self) -> Result<f32> {
@@ -98,23 +135,26 @@ fn median(mut values: Vec<f32>) -> f32 {
     values[values.len() / 2]
 }
 
-fn bench(precisions: &[&str]) -> Result<()> {
+fn bench(ways: &[&str]) -> Result<()> {
     let device = Device::open(0)?;
     println!("{}", device.versions());
     let (free, total) = device.memory()?;
     println!("{free} of {total} MB free");
-    for precision in precisions {
-        bench_one(&device, precision)?;
+    for way in ways {
+        // One that fails doesn't keep the others from being timed.
+        if let Err(error) = bench_one(&device, way) {
+            println!("\n{way}: FAILED: {error}");
+        }
     }
     Ok(())
 }
 
-fn bench_one(device: &Device, precision: &str) -> Result<()> {
+fn bench_one(device: &Device, way: &str) -> Result<()> {
     let shape = Shape::STUDY;
     let started = std::time::Instant::now();
-    let ready = Ready::new(device, shape, math(precision)?, &Values::random(shape))?;
+    let ready = Ready::new(device, shape, way, &Values::random(shape))?;
     println!(
-        "\n{precision}: {} operations, arena {} MB, compiled and planned in {:.2} s",
+        "\n{way}: {} operations, arena {} MB, compiled and planned in {:.2} s",
         ready.program.len(),
         ready.step.bytes >> 20,
         started.elapsed().as_secs_f64()
@@ -178,10 +218,18 @@ fn profile(ready: &Ready) -> Result<()> {
     Ok(())
 }
 
-fn check(input: &str, output: &str, precision: &str) -> Result<()> {
+fn once(way: &str) -> Result<()> {
+    let shape = Shape { batch: 3, tokens: 17, loops: 3, window: 2, ..Shape::STUDY };
+    let ready = Ready::new(&Device::open(0)?, shape, way, &Values::random(shape))?;
+    ready.program.run_slowly()?;
+    println!("{way}: loss {}", ready.loss()?);
+    Ok(())
+}
+
+fn check(input: &str, output: &str, way: &str) -> Result<()> {
     let (shape, values) = tensors::read(input)?;
     let device = Device::open(0)?;
-    let ready = Ready::new(&device, shape, math(precision)?, &values)?;
+    let ready = Ready::new(&device, shape, way, &values)?;
     let read = |ready: &Ready| -> Result<[Vec<f32>; 3]> {
         let step = &ready.step;
         let arena = &ready.arena;
@@ -194,15 +242,12 @@ fn check(input: &str, output: &str, precision: &str) -> Result<()> {
     ready.program.run_slowly()?;
     let once = read(&ready)?;
     // Adam has moved the parameters: the same values again, by a graph.
-    ready.step.fill(&ready.arena, &values)?;
-    if !ready.step.prepare.is_empty() {
-        Program::new(&ready.arena, ready.step.source, &ready.step.prepare)?.run()?;
-    }
+    ready.start(&values)?;
     ready.program.capture(0..ready.program.len())?.replay()?;
     let again = read(&ready)?;
     let bits =
         |values: &[Vec<f32>; 3]| -> Vec<u32> { values.iter().flatten().map(|v| v.to_bits()).collect() };
     println!("a graph's replay gives the same bits: {}", bits(&once) == bits(&again));
-    println!("{precision}: loss {}", once[0][0]);
+    println!("{way}: loss {}", once[0][0]);
     tensors::write(output, &ready.step, &ready.arena)
 }

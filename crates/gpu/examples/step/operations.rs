@@ -1,7 +1,9 @@
 //! The operations of one training step, and the places of the arena that they work in.
 
-use looped_gpu::calls::{Adam, After, Before, Calls, DECISION, Ending, Enter, Leave, Next, SETTINGS};
-use looped_gpu::{Arena, Element, Form, Layout, Math, Operation, Product, Result, Source, Span, Storage};
+use looped_gpu::calls::{Adam, After, Before, Calls, Cores, DECISION, Ending, Enter, Leave, Next, SETTINGS};
+use looped_gpu::{
+    Arena, Element, Form, Layout, Math, Operation, Product, Result, Source, Span, Storage, Then,
+};
 
 use crate::model::{Shape, Values};
 
@@ -9,6 +11,16 @@ use crate::model::{Shape, Values};
 const NORM_BLOCKS: usize = 264;
 /// Rows of partial sums.
 const CHUNKS: usize = 256;
+
+/// What of the step is done how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ways {
+    pub(crate) math: Math,
+    /// What attention is done by.
+    pub(crate) attention: Cores,
+    /// Whether the products beside GELU do it too.
+    pub(crate) gelu_in_product: bool,
+}
 
 /// A linear layer's weight, as products take it, and its bias, in the element of its output.
 #[derive(Clone, Copy)]
@@ -30,6 +42,7 @@ struct Slot {
     middle: Span,
     normed_2: Span,
     hidden: Span,
+    dhidden: Span,
     active: Span,
     y: Span,
     /// Derivatives by y and by the middle: as floats, and as products take them.
@@ -81,7 +94,8 @@ impl Step {
     }
 
     #[allow(clippy::too_many_lines, reason = "a bench: one step, told from start to end")]
-    pub(crate) fn new(shape: Shape, math: Math) -> Result<Self> {
+    pub(crate) fn new(shape: Shape, ways: Ways) -> Result<Self> {
+        let Ways { math, attention, gelu_in_product } = ways;
         let Shape { width, heads, dims, batch, tokens, loops, window, .. } = shape;
         let (rows, free) = (shape.rows(), loops - window);
         let storage = if math == Math::Bf16 { Storage::Bf16 } else { Storage::F32 };
@@ -106,6 +120,8 @@ impl Step {
         let float = [0; 3].map(|_| layout.floats(window * all));
         let thin = [0; 3].map(|_| layout.place(stored, window * all));
         let [qkv, hidden, active] = [3, 4, 4].map(|n| layout.place(stored, window * n * all));
+        // A product that goes back through GELU doesn't write where it reads.
+        let dhidden = if gelu_in_product { layout.place(stored, window * 4 * all) } else { hidden };
         let log_sums = layout.floats(window * logs);
         // As floats, derivatives are kept only where products take them so.
         let slots = if narrow { 1 } else { window };
@@ -120,6 +136,7 @@ impl Step {
             normed_2: thin[2].slot(index, all),
             qkv: qkv.slot(index, 3 * all),
             hidden: hidden.slot(index, 4 * all),
+            dhidden: dhidden.slot(index, 4 * all),
             active: active.slot(index, 4 * all),
             log_sums: log_sums.slot(index, logs),
             dy: slopes[0].slot(index.min(slots - 1), all),
@@ -156,6 +173,7 @@ impl Step {
             bias: None,
             start: None,
             out,
+            then: Then::Nothing,
         };
         let forward = |layer: Linear, x: Span, start: Option<Span>, y: Span| {
             let product = product(Form::Forward, layer, x, layer.weight, y);
@@ -183,6 +201,7 @@ impl Step {
                 bias,
                 start,
                 out,
+                then: Then::Nothing,
             })
         };
         to.push(exact(Form::Forward, prompt_tokens, p[16], Some(p[17]), input));
@@ -195,11 +214,17 @@ impl Step {
             let enter = Enter { tokens, y: before, ending, predictions: read, next: Some(next) };
             to.push(calls.enter(rows, &enter)?);
             to.push(forward(c_attn, own.normed_1, None, own.qkv));
-            to.push(calls.attention(own.qkv, own.mixed, own.log_sums, tokens)?);
+            to.push(calls.attention(attention, own.qkv, own.mixed, own.log_sums, tokens)?);
             to.push(forward(attn_proj, own.mixed, Some(own.x), own.middle));
             to.push(calls.add_norm(own.middle, None, [Some(p[5]), Some(p[6])], None, own.normed_2)?);
-            to.push(forward(c_fc, own.normed_2, None, own.hidden));
-            to.push(calls.gelu(own.hidden, own.active)?);
+            if gelu_in_product {
+                let product = product(Form::Forward, c_fc, own.normed_2, c_fc.weight, own.active);
+                let then = Then::Gelu { keep: (index >= free).then_some(own.hidden) };
+                to.push(Operation::Product(Product { bias: Some(c_fc.bias), then, ..product }));
+            } else {
+                to.push(forward(c_fc, own.normed_2, None, own.hidden));
+                to.push(calls.gelu(own.hidden, own.active)?);
+            }
             to.push(forward(c_proj, own.active, Some(own.middle), own.y));
         }
         let read = Some(predictions.slot(window - 1, counted));
@@ -223,16 +248,28 @@ impl Step {
             let after = (index + 1 < window).then(|| after(index + 1));
             let sums = leave_partials.slot(index, NORM_BLOCKS * 5 * width);
             to.push(calls.leave(&Leave { rows, tokens, after, before: Some(before), partials: sums })?);
-            to.push(by_input(c_proj, own.low_dy, dwide));
-            to.push(calls.gelu_backward(dwide, own.hidden, own.hidden)?);
-            to.push(by_input(c_fc, own.hidden, dn));
+            if gelu_in_product {
+                let product = product(Form::Input, c_proj, own.low_dy, c_proj.weight, own.dhidden);
+                let then = Then::GeluBackward { of: own.hidden };
+                to.push(Operation::Product(Product { then, ..product }));
+            } else {
+                to.push(by_input(c_proj, own.low_dy, dwide));
+                to.push(calls.gelu_backward(dwide, own.hidden, own.dhidden)?);
+            }
+            to.push(by_input(c_fc, own.dhidden, dn));
             let sums = norm_partials.slot(index, NORM_BLOCKS * 2 * width);
             let copy = low_if(own.low_dmiddle);
             let back =
                 calls.norm_backward(dn, own.middle, p[5], Some(own.dy), own.dmiddle, copy, sums, false);
             to.push(back?);
             to.push(by_input(attn_proj, own.low_dmiddle, dmixed));
-            to.push(calls.attention_backward([own.qkv, own.mixed, dmixed], own.log_sums, own.qkv, tokens)?);
+            to.push(calls.attention_backward(
+                attention,
+                [own.qkv, own.mixed, dmixed],
+                own.log_sums,
+                own.qkv,
+                tokens,
+            )?);
             to.push(by_input(c_attn, own.qkv, dn));
         }
         let sums = leave_partials.slot(window, NORM_BLOCKS * 5 * width);
@@ -242,7 +279,7 @@ impl Step {
         for (weight, layer, dy, x) in [
             (7, c_attn, qkv, thin[0]),
             (9, attn_proj, low_slopes[1], thin[1]),
-            (11, c_fc, hidden, thin[2]),
+            (11, c_fc, dhidden, thin[2]),
             (13, c_proj, low_slopes[0], active),
         ] {
             let one = product(Form::Weight, layer, dy, x, g[weight]);

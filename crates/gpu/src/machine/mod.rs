@@ -16,7 +16,7 @@ mod program;
 
 pub use arena::Arena;
 pub use device::Device;
-pub use program::{Graph, Program};
+pub use program::{Graph, Options, Program};
 
 use crate::Error;
 

@@ -15,14 +15,14 @@ use cudarc::driver::{CudaSlice, CudaStream, DevicePtr};
 
 use super::refused;
 use crate::product::Columns;
-use crate::{Element, Error, Math, Product, Result};
+use crate::{Element, Error, Math, Product, Result, Then};
 
 /// Bytes that an algorithm may work in: NVIDIA's advice for Hopper.
 const WORKSPACE: usize = 32 << 20;
 /// Partial sums of a split product are kept as floats, and added in a fixed order.
 const REDUCTION: u32 = 2;
-/// Algorithms asked for; the first is taken.
-const ASKED: usize = 1;
+/// Algorithms asked for, the fastest by cuBLASLt's own reckoning first.
+const ASKED: usize = 8;
 
 /// The library's handle with its workspace.
 pub(super) struct Cublas {
@@ -78,7 +78,7 @@ impl Cublas {
                 plan.layouts[2].0,
                 pointer(plan.out),
                 plan.layouts[2].0,
-                &raw const plan.algorithm,
+                &raw const plan.algorithms[plan.taken],
                 pointer(workspace),
                 WORKSPACE,
                 self.stream.cu_stream().cast(),
@@ -95,6 +95,7 @@ pub(super) struct Addresses {
     pub(super) bias: Option<CUdeviceptr>,
     pub(super) start: Option<CUdeviceptr>,
     pub(super) out: CUdeviceptr,
+    pub(super) beside: Option<CUdeviceptr>,
 }
 
 /// A product ready to be run.
@@ -103,7 +104,9 @@ pub(super) struct Plan {
     description: Description,
     /// Of the first operand, the second, and the result.
     layouts: [MatrixLayout; 3],
-    algorithm: sys::cublasLtMatmulAlgo_t,
+    /// The ways to do it, and the one that is taken.
+    algorithms: Vec<sys::cublasLtMatmulAlgo_t>,
+    taken: usize,
     first: CUdeviceptr,
     second: CUdeviceptr,
     start: CUdeviceptr,
@@ -174,10 +177,24 @@ impl Plan {
         for (side, transposed) in sides.into_iter().zip(transposed) {
             description.set(side, &i32::from(transposed)).map_err(failed)?;
         }
+        let epilogue = match (product.then, at.bias, at.beside) {
+            (Then::Nothing, None, _) => Epilogue::CUBLASLT_EPILOGUE_DEFAULT,
+            (Then::Nothing, Some(_), _) => Epilogue::CUBLASLT_EPILOGUE_BIAS,
+            (Then::Gelu { .. }, None, None) => Epilogue::CUBLASLT_EPILOGUE_GELU,
+            (Then::Gelu { .. }, None, Some(_)) => Epilogue::CUBLASLT_EPILOGUE_GELU_AUX,
+            (Then::Gelu { .. }, Some(_), None) => Epilogue::CUBLASLT_EPILOGUE_GELU_BIAS,
+            (Then::Gelu { .. }, Some(_), Some(_)) => Epilogue::CUBLASLT_EPILOGUE_GELU_AUX_BIAS,
+            (Then::GeluBackward { .. }, ..) => Epilogue::CUBLASLT_EPILOGUE_DGELU,
+        };
+        description.set(Describes::CUBLASLT_MATMUL_DESC_EPILOGUE, &(epilogue as u32)).map_err(failed)?;
         if let Some(bias) = at.bias {
-            let epilogue = Epilogue::CUBLASLT_EPILOGUE_BIAS as u32;
-            description.set(Describes::CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue).map_err(failed)?;
             description.set(Describes::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias).map_err(failed)?;
+        }
+        if let Some(beside) = at.beside {
+            description.set(Describes::CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &beside).map_err(failed)?;
+            description
+                .set(Describes::CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &(ldc as i64))
+                .map_err(failed)?;
         }
         let layout = |element: Element, rows: usize, columns: usize, stride: usize| {
             result::create_matrix_layout(type_of(element), rows as u64, columns as u64, stride as i64)
@@ -208,22 +225,64 @@ impl Plan {
         ] {
             preference.set(attribute, &alignment).map_err(failed)?;
         }
-        let algorithm = choose(cublas, &description, &layouts, &preference)
-            .map_err(failed)?
-            .ok_or_else(|| Error::NoAlgorithm { product: name.clone() })?;
+        let algorithms = algorithms(cublas, &description, &layouts, &preference).map_err(failed)?;
+        if algorithms.is_empty() {
+            return Err(Error::NoAlgorithm { product: name });
+        }
         let [first, second] = if swapped { [at.right, at.left] } else { [at.left, at.right] };
         let (start, starts) = (at.start.unwrap_or(at.out), at.start.is_some());
-        Ok(Self { name, description, layouts, algorithm, first, second, start, starts, out: at.out })
+        Ok(Self {
+            name,
+            description,
+            layouts,
+            algorithms,
+            taken: 0,
+            first,
+            second,
+            start,
+            starts,
+            out: at.out,
+        })
     }
 }
 
-/// The algorithm that cuBLASLt expects to be the fastest.
-fn choose(
+impl Plan {
+    pub(super) const fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Takes a way that was found for a product of the same shape.
+    pub(super) fn take(&mut self, way: usize) -> Result<()> {
+        if way >= self.algorithms.len() {
+            return Err(Error::NoAlgorithm { product: self.name.clone() });
+        }
+        self.taken = way;
+        Ok(())
+    }
+
+    /// Takes the way that is the fastest by the given clock, which runs the plan and tells how long it took.
+    pub(super) fn tune(&mut self, mut clock: impl FnMut(&Self) -> Result<f32>) -> Result<()> {
+        let mut best = (f32::INFINITY, 0);
+        for index in 0..self.algorithms.len() {
+            self.taken = index;
+            // Somewhat better is noise: then cuBLASLt's own order stands.
+            let took = clock(self)?;
+            if took < 0.97 * best.0 {
+                best = (took, index);
+            }
+        }
+        self.taken = best.1;
+        Ok(())
+    }
+}
+
+/// The algorithms that cuBLASLt expects to be the fastest.
+fn algorithms(
     cublas: &Cublas,
     description: &Description,
     layouts: &[MatrixLayout; 3],
     preference: &Preference,
-) -> std::result::Result<Option<sys::cublasLtMatmulAlgo_t>, CublasError> {
+) -> std::result::Result<Vec<sys::cublasLtMatmulAlgo_t>, CublasError> {
     // SAFETY: plain numbers throughout, for which zeros are values.
     let mut found: [sys::cublasLtMatmulHeuristicResult_t; ASKED] = unsafe { std::mem::zeroed() };
     let mut count = 0;
@@ -243,11 +302,11 @@ fn choose(
         )
     };
     match status {
-        sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED => return Ok(None),
+        sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED => return Ok(vec![]),
         status => status.result()?,
     }
     let good =
         |one: &&sys::cublasLtMatmulHeuristicResult_t| one.state == sys::cublasStatus_t::CUBLAS_STATUS_SUCCESS;
     let count = usize::try_from(count).unwrap_or(0);
-    Ok(found.iter().take(count).find(good).map(|one| one.algo))
+    Ok(found.iter().take(count).filter(good).map(|one| one.algo).collect())
 }

@@ -28,7 +28,14 @@ struct Inner {
 
 /// An operation with addresses in place of spans.
 enum Ready {
-    Launch { function: CudaFunction, grid: [u32; 2], threads: u32, shared: u32, arguments: Vec<Value> },
+    Launch {
+        function: CudaFunction,
+        grid: [u32; 2],
+        threads: u32,
+        shared: u32,
+        overlap: bool,
+        arguments: Vec<Value>,
+    },
     Product(Plan),
     Clear(Span),
 }
@@ -51,13 +58,25 @@ impl Value {
     }
 }
 
+/// How a program is made ready.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Lets a kernel begin while the operation before it ends; on cards of compute capability 9.0 and newer.
+    pub overlap: bool,
+    /// Times the ways to do each product, and takes the fastest, in place of cuBLASLt's own choice. This overwrites the
+    /// products' results, and makes the choice, and so the last bits, a matter of the moment.
+    pub tune: bool,
+}
+
 impl Program {
     /// Compiles the kernels, plans the products and checks every operation.
     ///
     /// # Errors
     /// If an operation doesn't fit the arena or its kernel, the kernels don't compile, the card has too little shared
     /// memory, or cuBLASLt knows no way to do a product.
-    pub fn new(arena: &Arena, source: Source, operations: &[Operation]) -> Result<Self> {
+    pub fn new(arena: &Arena, source: Source, operations: &[Operation], options: Options) -> Result<Self> {
+        let overlap = options.overlap && arena.inner.device.inner.capability >= (9, 0);
+        let mut tuned = HashMap::new();
         let module = arena.inner.device.load(source)?;
         let mut functions: HashMap<&str, (CudaFunction, u32)> = HashMap::new();
         let mut ready = Vec::with_capacity(operations.len());
@@ -73,9 +92,15 @@ impl Program {
                     // The name was put in just above.
                     let Some((function, allowed)) = functions.get_mut(launch.kernel) else { continue };
                     allow_shared(arena, function, allowed, launch)?;
-                    prepare(arena, source, function, launch)?
+                    prepare(arena, source, function, launch, overlap)?
                 }
-                Operation::Product(product) => Ready::Product(plan(arena, product)?),
+                Operation::Product(product) => {
+                    let mut plan = plan(arena, product)?;
+                    if options.tune {
+                        tune(arena, operation.name(), &mut plan, &mut tuned)?;
+                    }
+                    Ready::Product(plan)
+                }
                 Operation::Clear(span) => {
                     arena.address(*span)?;
                     Ready::Clear(*span)
@@ -145,27 +170,66 @@ impl Program {
         match operation {
             Ready::Clear(span) => self.inner.arena.fill(*span, 0),
             Ready::Product(plan) => device.cublas.run(plan),
-            Ready::Launch { function, grid, threads, shared, arguments } => {
+            Ready::Launch { function, grid, threads, shared, overlap, arguments } => {
                 let told = |error: DriverError| refused(format!("launching {name}"), "the driver", &error.0);
                 device.context.bind_to_thread().map_err(told)?;
                 let mut pointers: Vec<*mut c_void> = arguments.iter().map(Value::pointer).collect();
+                // SAFETY: plain numbers, for which zeros are values.
+                let mut early: sys::CUlaunchAttribute = unsafe { std::mem::zeroed() };
+                early.id = sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+                early.value.programmaticStreamSerializationAllowed = 1;
+                let config = sys::CUlaunchConfig {
+                    gridDimX: grid[0],
+                    gridDimY: grid[1],
+                    gridDimZ: 1,
+                    blockDimX: *threads,
+                    blockDimY: 1,
+                    blockDimZ: 1,
+                    sharedMemBytes: *shared,
+                    hStream: device.stream.cu_stream(),
+                    attrs: &raw mut early,
+                    numAttrs: u32::from(*overlap),
+                };
                 // SAFETY: the function's module and the arena live in this program; the arguments are what the kernel
-                // declares (`Launch::problem`), and are read before the call returns; their places are in the arena
-                // and hold what the kernel touches (`calls`).
-                let launched = unsafe {
-                    cudarc::driver::result::launch_kernel(
+                // declares (`Launch::problem`), and are read before the call returns, as the configuration is; their
+                // places are in the arena and hold what the kernel touches (`calls`); a kernel that begins early waits
+                // for the work before it (`wait_for_earlier`).
+                let status = unsafe {
+                    let nothing = std::ptr::null_mut();
+                    sys::cuLaunchKernelEx(
+                        &raw const config,
                         function.cu_function(),
-                        (grid[0], grid[1], 1),
-                        (*threads, 1, 1),
-                        *shared,
-                        device.stream.cu_stream(),
-                        &mut pointers,
+                        pointers.as_mut_ptr(),
+                        nothing,
                     )
                 };
-                launched.map_err(told)
+                status.result().map_err(told)
             }
         }
     }
+}
+
+/// Times the ways to do a product, or takes what was found for one of the same name.
+fn tune(arena: &Arena, name: String, plan: &mut Plan, found: &mut HashMap<String, usize>) -> Result<()> {
+    if let Some(taken) = found.get(&name) {
+        return plan.take(*taken);
+    }
+    let device = &arena.inner.device.inner;
+    plan.tune(|plan| {
+        let told = |error: DriverError| refused("timing a product", "the driver", &error.0);
+        let record = || device.stream.record_event(Some(sys::CUevent_flags::CU_EVENT_DEFAULT)).map_err(told);
+        let mut best = f32::INFINITY;
+        for _ in 0..5 {
+            let start = record()?;
+            for _ in 0..10 {
+                device.cublas.run(plan)?;
+            }
+            best = best.min(start.elapsed_ms(&record()?).map_err(told)?);
+        }
+        Ok(best)
+    })?;
+    found.insert(name, plan.taken());
+    Ok(())
 }
 
 /// Lets a kernel have more than 48 KB of shared memory, where it needs that and the card has it.
@@ -184,7 +248,13 @@ fn allow_shared(arena: &Arena, function: &CudaFunction, allowed: &mut u32, launc
     Ok(())
 }
 
-fn prepare(arena: &Arena, source: Source, function: &CudaFunction, launch: &Launch) -> Result<Ready> {
+fn prepare(
+    arena: &Arena,
+    source: Source,
+    function: &CudaFunction,
+    launch: &Launch,
+    overlap: bool,
+) -> Result<Ready> {
     let wrong = |problem: String| Error::Operation { operation: launch.kernel.to_owned(), problem };
     if launch.source != source {
         return Err(wrong(format!("made for {:?}, compiled for {source:?}", launch.source)));
@@ -205,6 +275,7 @@ fn prepare(arena: &Arena, source: Source, function: &CudaFunction, launch: &Laun
         grid: launch.grid,
         threads: SIGNATURES[launch.kernel].threads,
         shared: launch.shared,
+        overlap,
         arguments: values.collect::<Result<_>>()?,
     })
 }
@@ -220,6 +291,7 @@ fn plan(arena: &Arena, product: &Product) -> Result<Plan> {
         bias: maybe(product.bias)?,
         start: maybe(product.start)?,
         out: arena.address(product.out)?,
+        beside: maybe(product.then.beside())?,
     };
     Plan::new(&arena.inner.device.inner.cublas, product, &addresses)
 }

@@ -130,7 +130,8 @@ impl Model {
         for _ in 0..self.shape.window {
             state = self.once(p, &input, &state);
             let all = linear(&state, &p[READ_OUT[0]], &p[READ_OUT[1]]);
-            let x_tokens = all.iter().enumerate().filter(|(row, _)| row % self.shape.tokens % 2 == 0);
+            let x_tokens =
+                all.iter().enumerate().filter(|(row, _)| (row % self.shape.tokens).is_multiple_of(2));
             predictions.extend(x_tokens.map(|(_, p)| *p));
         }
         let errors = predictions.iter().zip(self.targets.iter().cycle());

@@ -9,6 +9,7 @@
 #include "../../kernels/column_sums.cu"
 #include "../../kernels/adam.cu"
 #include "../../kernels/attention.cu"
+#include "../../kernels/attention_mma.cu"
 
 constexpr float EPS = 1e-5f;
 
@@ -283,6 +284,27 @@ void check_attention(int sequences, int tokens, int heads) {
   compare(name + " backward, in place", dqkv, want.dqkv, tolerance<T>(2e-6));
 }
 
+template <int HEAD, class T>
+void check_attention_mma(int sequences, int tokens, int heads) {
+  std::string name = named<T>("attention by tensor cores " + std::to_string(tokens) + " x " + std::to_string(HEAD));
+  int width = heads * HEAD, rows = sequences * tokens;
+  auto qkv = Buffer<T>::random(rows * 3 * width), dout = Buffer<T>::random(rows * width);
+  Buffer<T> out(rows * width), dqkv(rows * 3 * width);
+  Buffer<float> log_sums(sequences * heads * tokens);
+  float scale = 1 / std::sqrt(float(HEAD));
+  unsigned blocks = sequences * heads;
+  in_all_orders(name, {{blocks}, MMA_WARPS * 32, size_t(mma_bytes<HEAD, T>(tokens))},
+                [&] { attention_mma_all<HEAD>(qkv.at, out.at, log_sums.at, tokens, heads, scale); }, {}, out, log_sums);
+  in_all_orders(name + " backward", {{blocks}, MMA_WARPS * 32, size_t(mma_backward_bytes<HEAD, T>(tokens))},
+                [&] { attention_mma_backward_all<HEAD>(dqkv.at, out.at, dout.at, log_sums.at, dqkv.at, tokens, heads, scale); },
+                [&] { std::memcpy(dqkv.at, qkv.at, qkv.count * sizeof(T)); }, dqkv);
+  Attended want = attention_of(qkv, dout, sequences, tokens, heads, HEAD);
+  double allowed = tolerance<T>(1e-3);
+  compare(name, out, want.out, allowed);
+  compare(name + ": log sums", log_sums, want.log_sums, sizeof(T) == 4 ? 1e-3 : 1e-6);
+  compare(name + " backward, in place", dqkv, want.dqkv, allowed);
+}
+
 // A block sum with its second barrier left out: some order must give a wrong sum.
 template <bool BARRIER>
 void planted_sum(const float* x, float* out, int count) {
@@ -324,10 +346,21 @@ int planted_over_read() {
   return 0;
 }
 
+// The shared memory of attention's blocks, for the host's own reckoning to be compared with.
+int tell_bytes() {
+  for (int tokens : {1, 16, 81, 202}) {
+    std::printf("%d %d %d %d %d %d %d\n", tokens, attention_bytes(tokens, 32), attention_backward_bytes(tokens, 32),
+                mma_bytes<32, float>(tokens), mma_backward_bytes<32, float>(tokens), mma_bytes<32, bf16>(tokens),
+                mma_backward_bytes<32, bf16>(tokens));
+  }
+  return 0;
+}
+
 int main(int arguments, char** argument) {
   std::string what = arguments > 1 ? argument[1] : "";
   if (what == "barrier") return planted_barrier();
   if (what == "over-read") return planted_over_read();
+  if (what == "bytes") return tell_bytes();
   check_norm<256, float>(19, false);
   check_norm<64, bf16>(9, false);
   check_norm<20, float>(9, true);
@@ -345,6 +378,11 @@ int main(int arguments, char** argument) {
   check_attention<16, float>(1, 3, 3);
   check_attention<64, float>(1, 81, 1);
   check_attention<32, bf16>(1, 33, 2);
+  check_attention_mma<32, bf16>(2, 81, 2);
+  check_attention_mma<16, bf16>(1, 5, 3);
+  check_attention_mma<64, bf16>(1, 49, 2);
+  check_attention_mma<32, float>(2, 37, 2);
+  check_attention_mma<64, float>(1, 16, 1);
   std::printf("%d failures\n", failures);
   return failures != 0;
 }

@@ -219,3 +219,37 @@ inline float __uint_as_float(uint32_t bits) {
   std::memcpy(&x, &bits, 4);
   return x;
 }
+
+namespace emu {
+// d += a b as mma.sync.m16n8k16 means it: each lane hands in its part of a and b, and sees everyone's.
+inline void mma16816(float (&d)[4], const uint32_t (&a)[4], uint32_t b_low, uint32_t b_high) {
+  struct Parts {
+    uint32_t a[4], b[2];
+  } own = {{a[0], a[1], a[2], a[3]}, {b_low, b_high}}, all[32];
+  auto given = exchange(&own, sizeof own);
+  for (int lane = 0; lane < 32; lane++) std::memcpy(&all[lane], given[lane], sizeof own);
+  auto half = [](uint32_t both, int high) { return __uint_as_float(high ? both & 0xffff0000u : both << 16); };
+  int lane = current % 32;
+  for (int i = 0; i < 4; i++) {
+    int row = lane / 4 + 8 * (i / 2), column = lane % 4 * 2 + i % 2;
+    for (int k = 0; k < 16; k++) {
+      uint32_t left = all[row % 8 * 4 + k % 8 / 2].a[row / 8 + k / 8 * 2], right = all[column * 4 + k % 8 / 2].b[k / 8];
+      d[i] += half(left, k % 2) * half(right, k % 2);
+    }
+  }
+}
+// The same for mma.sync.m16n8k8 on tf32: bits past its mantissa must not matter, so they are cut here.
+inline void mma1688(float (&d)[4], const uint32_t (&a)[4], uint32_t b_0, uint32_t b_1) {
+  struct Parts {
+    uint32_t a[4], b[2];
+  } own = {{a[0], a[1], a[2], a[3]}, {b_0, b_1}}, all[32];
+  auto given = exchange(&own, sizeof own);
+  for (int lane = 0; lane < 32; lane++) std::memcpy(&all[lane], given[lane], sizeof own);
+  auto cut = [](uint32_t bits) { return __uint_as_float(bits & 0xffffe000u); };
+  int lane = current % 32;
+  for (int i = 0; i < 4; i++) {
+    int row = lane / 4 + 8 * (i / 2), column = lane % 4 * 2 + i % 2;
+    for (int k = 0; k < 8; k++) d[i] += cut(all[row % 8 * 4 + k % 4].a[row / 8 + k / 4 * 2]) * cut(all[column * 4 + k % 4].b[k / 4]);
+  }
+}
+}  // namespace emu
