@@ -33,8 +33,8 @@ impl Progress {
 
     fn print(&mut self, record: &Record) {
         let stage = record.stage;
-        let validation =
-            record.validation_loss.map_or(String::new(), |loss| format!(", validation loss {loss:.4}"));
+        let validation = record.validation_loss_last_stage;
+        let validation = validation.map_or(String::new(), |loss| format!(", validation loss {loss:.4}"));
         let text = format!(
             "loss {:.4}{validation}, {} dims, {} points, {} loops",
             record.loss, stage.dims, stage.points, stage.loops
@@ -74,7 +74,8 @@ impl Observer for Progress {
             ("curriculum/points", record.stage.points as f32),
             ("curriculum/loops", record.stage.loops as f32),
         ];
-        values.extend(record.validation_loss.map(|loss| ("validation/loss", loss as f32)));
+        let validation = record.validation_loss_last_stage;
+        values.extend(validation.map(|loss| ("validation/loss_last_stage", loss as f32)));
         let written =
             self.events.scalars(now(), record.step as u64, &values).and_then(|()| self.events.flush());
         written.map_err(events_failed)

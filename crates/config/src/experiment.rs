@@ -79,7 +79,7 @@ pub struct Training {
     #[serde(default = "keep_every_steps")]
     #[schemars(range(min = 0, max = 1_000_000_000_000_u64))]
     pub keep_every_steps: usize,
-    /// Steps from one loss on held-out prompts to the next.
+    /// Steps from one validation loss to the next.
     #[serde(default = "validate_every_steps")]
     #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
     pub validate_every_steps: usize,

@@ -41,6 +41,27 @@ impl Scores {
         self.values.len() / self.columns
     }
 
+    /// How many scores a prompt has.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The scores of each prompt.
+    pub fn rows(&self) -> impl Iterator<Item = &[f64]> {
+        self.values.chunks_exact(self.columns)
+    }
+
+    /// The prompts at these positions alone, in this order.
+    ///
+    /// # Panics
+    /// If there is no prompt at one of them.
+    #[must_use]
+    pub fn at(&self, positions: &[usize]) -> Self {
+        let row = |&i: &usize| &self.values[i * self.columns..(i + 1) * self.columns];
+        Self { columns: self.columns, values: positions.iter().flat_map(row).copied().collect() }
+    }
+
     /// Each column's mean over the prompts, with the 5 % and 95 % quantiles of that mean over `resamples` draws of as
     /// many prompts with replacement (Efron's percentile interval).
     ///
@@ -52,19 +73,31 @@ impl Scores {
     #[must_use]
     pub fn curve(&self, resamples: usize, seed: u64) -> Curve {
         assert!(self.prompts() > 0 && resamples > 0, "Scores::curve: nothing to draw from, or no draws");
-        let means: Vec<Vec<f64>> = (0..resamples as u64)
-            .into_par_iter()
-            .map(|index| self.weighted_mean(&self.draw(&mut Rng::stream(seed, "bootstrap", index))))
-            .collect();
-        let mut curve =
-            Curve { mean: self.weighted_mean(&vec![1; self.prompts()]), low: Vec::new(), high: Vec::new() };
+        let means = self.resampled_means(resamples, seed);
+        let mut curve = Curve { mean: self.mean(), ..Curve::default() };
         for column in 0..self.columns {
-            let mut of_column: Vec<f64> = means.iter().map(|mean| mean[column]).collect();
-            of_column.sort_unstable_by(f64::total_cmp);
-            curve.low.push(quantile(&of_column, INTERVAL[0]));
-            curve.high.push(quantile(&of_column, INTERVAL[1]));
+            let of_means = sorted(means.iter().map(|mean| mean[column]));
+            curve.low.push(quantile(&of_means, INTERVAL[0]));
+            curve.high.push(quantile(&of_means, INTERVAL[1]));
+            let of_prompts = sorted(self.rows().map(|row| row[column]));
+            curve.median.push(quantile(&of_prompts, 0.5));
+            curve.largest_share.push(largest_share(&of_prompts));
         }
         curve
+    }
+
+    /// Each column's mean over the prompts.
+    #[must_use]
+    pub fn mean(&self) -> Vec<f64> {
+        self.weighted_mean(&vec![1; self.prompts()])
+    }
+
+    /// Each column's mean in `resamples` draws of as many prompts with replacement; the prompts of a draw depend on
+    /// `seed` and the number of prompts alone, so that runs scored on the same prompts stay paired in every draw.
+    #[must_use]
+    pub fn resampled_means(&self, resamples: usize, seed: u64) -> Vec<Vec<f64>> {
+        let draw = |index| self.weighted_mean(&self.draw(&mut Rng::stream(seed, "bootstrap", index)));
+        (0..resamples as u64).into_par_iter().map(draw).collect()
     }
 
     /// How often each prompt comes up in as many draws with replacement as there are prompts.
@@ -86,6 +119,21 @@ impl Scores {
         }
         sums.iter_mut().for_each(|sum| *sum /= self.prompts() as f64);
         sums
+    }
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values
+}
+
+/// The part of the sum of sorted values that is its last one's.
+fn largest_share(sorted: &[f64]) -> f64 {
+    let sum: f64 = sorted.iter().sum();
+    match sorted.last() {
+        Some(&largest) if sum > 0.0 => largest / sum,
+        _ => 0.0,
     }
 }
 
@@ -112,6 +160,43 @@ pub struct Curve {
     /// The 95 % quantiles of the resampled means.
     #[serde(serialize_with = "with_nulls", deserialize_with = "from_nulls")]
     pub high: Vec<f64>,
+    /// The medians over the prompts; none in files before format 1.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "with_nulls",
+        deserialize_with = "from_nulls"
+    )]
+    pub median: Vec<f64>,
+    /// The part of each mean that is due to its largest score; none in files before format 1.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "with_nulls",
+        deserialize_with = "from_nulls"
+    )]
+    pub largest_share: Vec<f64>,
+}
+
+/// A mean over at least this many prompts should not hang on one of them.
+const MANY_PROMPTS: usize = 200;
+
+/// A mean hangs on one prompt if more than this part of it is that prompt's.
+const LARGE_SHARE: f64 = 0.1;
+
+impl Curve {
+    /// Whether the mean at `index`, over `prompts` prompts, hangs on one of them: then the distribution of the scores
+    /// may have no mean at all, and the median says more.
+    #[must_use]
+    pub fn hangs_on_one_prompt(&self, index: usize, prompts: usize) -> bool {
+        prompts >= MANY_PROMPTS && self.largest_share.get(index).is_some_and(|&share| share > LARGE_SHARE)
+    }
+
+    /// How many values each of its parts has, if they agree.
+    pub(crate) fn lengths(&self) -> Vec<usize> {
+        let optional = [&self.median, &self.largest_share].into_iter().filter(|part| !part.is_empty());
+        [&self.mean, &self.low, &self.high].into_iter().chain(optional).map(Vec::len).collect()
+    }
 }
 
 fn with_nulls<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
@@ -136,7 +221,8 @@ mod tests {
     #[test]
     fn equal_scores_have_no_interval() {
         let curve = scores(&[[2.0, 5.0]; 7]).curve(50, 1);
-        assert_eq!(curve, Curve { mean: vec![2.0, 5.0], low: vec![2.0, 5.0], high: vec![2.0, 5.0] });
+        let all = vec![2.0, 5.0];
+        assert_eq!((&curve.mean, &curve.low, &curve.high, &curve.median), (&all, &all, &all, &all));
     }
 
     #[test]
@@ -177,8 +263,27 @@ mod tests {
     fn what_is_not_finite_is_null_and_comes_back_as_nan() {
         let curve = scores(&[[1.0, f64::INFINITY], [1.0, f64::NAN]]).curve(10, 0);
         let text = serde_json::to_string(&curve).unwrap();
-        assert_eq!(text, r#"{"mean":[1.0,null],"low":[1.0,null],"high":[1.0,null]}"#);
+        assert!(text.starts_with(r#"{"mean":[1.0,null],"low":[1.0,null],"high":[1.0,null],"#), "{text}");
         let back: Curve = serde_json::from_str(&text).unwrap();
         assert!(back.mean[0] == 1.0 && back.mean[1].is_nan());
+    }
+
+    #[test]
+    fn a_mean_that_hangs_on_one_prompt_is_told_from_one_that_does_not() {
+        let mut rng = Rng::stream(7, "tails", 0);
+        let mut rows = Scores::new(2);
+        // Squares of a normal and of a Cauchy variable: the second has no mean.
+        (0..1280).for_each(|_| rows.push([rng.normal().powi(2), (rng.normal() / rng.normal()).powi(2)]));
+        let curve = rows.curve(20, 0);
+        assert!(!curve.hangs_on_one_prompt(0, 1280), "{curve:?}");
+        assert!(curve.hangs_on_one_prompt(1, 1280), "{curve:?}");
+        assert!((curve.median[0] - 0.455).abs() < 0.06 && (curve.median[1] - 1.0).abs() < 0.2, "{curve:?}");
+        assert!(!curve.hangs_on_one_prompt(1, 20), "every mean of a few prompts hangs on each of them");
+    }
+
+    #[test]
+    fn a_curve_of_an_earlier_version_is_read_without_medians() {
+        let curve: Curve = serde_json::from_str(r#"{"mean":[1.0],"low":[0.5],"high":[2.0]}"#).unwrap();
+        assert!(curve.median.is_empty() && !curve.hangs_on_one_prompt(0, 1280));
     }
 }

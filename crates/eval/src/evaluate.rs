@@ -5,8 +5,9 @@ use looped_core::{
 };
 
 use crate::baselines::predictions_in;
+use crate::prompt_scores::fingerprint;
 use crate::settling::Sums;
-use crate::{Curves, Evaluation, MODEL, Scores};
+use crate::{Curves, Evaluation, MODEL, PromptScores, Scores};
 
 /// Prompts are drawn this many at a time, each lot from a generator of its own.
 const LOT: usize = 64;
@@ -111,6 +112,20 @@ pub fn evaluate(
     baselines: &[Box<dyn Baseline>],
     watch: &dyn Watch,
 ) -> Result<Evaluation> {
+    Ok(score_prompts(predictor, task, plan, baselines, watch)?.0)
+}
+
+/// As [`evaluate`], with the score of each prompt that its means are of.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn score_prompts(
+    predictor: &dyn Predictor,
+    task: &dyn Task,
+    plan: &EvalPlan,
+    baselines: &[Box<dyn Baseline>],
+    watch: &dyn Watch,
+) -> Result<(Evaluation, PromptScores)> {
     plan.check()?;
     let names: Vec<String> =
         std::iter::once(MODEL.into()).chain(baselines.iter().map(|b| b.name())).collect();
@@ -120,12 +135,14 @@ pub fn evaluate(
     let scale = Scale::of(task, plan.dims);
     let mut curves = vec![Scores::new(plan.points); names.len()];
     let mut per_loop = Scores::new(plan.loops);
+    let mut fingerprints = Vec::new();
     let mut sums = Sums::new(plan.loops, plan.points);
     // Whole lots, at least as many prompts as the model predicts at a time.
     let at_once = plan.chunk.min(plan.prompts).next_multiple_of(LOT);
     let chunk = plan.chunk.min((AT_ONCE / plan.loops).max(8));
     for first in (0..plan.prompts).step_by(at_once) {
         let drawn = plan.draw(task, first, at_once)?;
+        fingerprints.extend((0..drawn.prompts).map(|i| fingerprint(&drawn, i, plan.dims)));
         for start in (0..drawn.prompts).step_by(chunk) {
             watch.check()?;
             let prompts = drawn.slice(start..(start + chunk).min(drawn.prompts));
@@ -149,8 +166,11 @@ pub fn evaluate(
         }
         watch.advanced(first + drawn.prompts, plan.prompts);
     }
-    let curves = names.into_iter().zip(&curves).map(|(name, s)| (name, s.curve(plan.resamples, plan.seed)));
-    Ok(Evaluation {
+    let scores =
+        PromptScores { prompts: fingerprints, curves: names.into_iter().zip(curves).collect(), per_loop };
+    let curve = |scores: &Scores| scores.curve(plan.resamples, plan.seed);
+    let evaluation = Evaluation {
+        format: Evaluation::FORMAT,
         task: task.typetag_name().into(),
         prompts: plan.prompts,
         seed: plan.seed,
@@ -158,11 +178,12 @@ pub fn evaluate(
         normaliser: scale.normaliser,
         dims: plan.dims,
         score: scale.objective.score_name().into(),
-        curves: Curves(curves.collect()),
-        per_loop: per_loop.curve(plan.resamples, plan.seed),
+        curves: Curves(scores.curves.iter().map(|(name, of)| (name.clone(), curve(of))).collect()),
+        per_loop: curve(&scores.per_loop),
         converged_at: sums.converged_at(),
         state_change: None,
-    })
+    };
+    Ok((evaluation, scores))
 }
 
 fn check_shape(predictions: &Predictions, prompts: &Prompts, loops: usize) -> Result<()> {

@@ -10,12 +10,15 @@ use crate::{Curve, StateChange};
 /// The name of the model's own curve.
 pub const MODEL: &str = "model";
 
-/// Errors per number of in-context examples and per loop, with 5..95 % bootstrap intervals.
+/// Errors per number of in-context examples and per loop, with their 90 % CIs (bootstrap over prompts).
 ///
 /// What is read of a file is refused unless its curves fit together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Evaluation {
+    /// The version of what the file holds; 0 in files from before it was counted.
+    #[serde(default)]
+    pub format: u32,
     /// The task's `type`.
     pub task: String,
     /// How many prompts were scored.
@@ -58,8 +61,18 @@ impl<'de> Deserialize<'de> for Evaluation {
 }
 
 impl Evaluation {
+    /// The format that is written.
+    pub const FORMAT: u32 = 1;
+
     /// Tables and plots go by one curve's length through all of them.
     fn check(&self) -> Result<(), String> {
+        if self.format > Self::FORMAT {
+            return Err(format!(
+                "it has format {}, and this version of looped reads formats up to {}",
+                self.format,
+                Self::FORMAT
+            ));
+        }
         let examples = self.curves.iter().next().map_or(0, |(_, curve)| curve.mean.len());
         let of_loops = [
             ("per_loop", Some(&self.per_loop)),
@@ -69,10 +82,10 @@ impl Evaluation {
         for (name, curve, length) in
             self.curves.iter().map(|(name, curve)| (name, curve, examples)).chain(of_loops)
         {
-            let lengths = [&curve.mean, &curve.low, &curve.high].map(Vec::len);
-            if length == 0 || lengths != [length; 3] {
+            let lengths = curve.lengths();
+            if length == 0 || lengths.iter().any(|&other| other != length) {
                 return Err(format!(
-                    "{name} has {lengths:?} values as mean, low and high, expected {length} of each"
+                    "{name} has {lengths:?} values as mean, low, high and so on, expected {length} of each"
                 ));
             }
         }

@@ -2,6 +2,8 @@
 //!
 //! [`evaluate`] draws fresh prompts of a task, lets a model and the [`baselines`] predict every y from the points
 //! before it, and gives an [`Evaluation`]: the contents of `eval.json`, and a [table](Evaluation::table) for a terminal.
+//! [`score_prompts`] keeps the score of each prompt too, the [`PromptScores`] of `scores.safetensors`: what pairs one run
+//! with another.
 //! [`evaluate_suite`] does so on shifted prompts too, and [`state_change`] asks whether a looped model's state settles.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test is a panic"))]
 
@@ -11,6 +13,7 @@ mod cholesky;
 mod evaluate;
 mod evaluation;
 mod minimum_norm;
+mod prompt_scores;
 mod settling;
 mod suite;
 mod table;
@@ -20,7 +23,8 @@ pub use baselines::{
     all_baselines, baseline_predictions, default_baselines, linear_baselines, plugin_baselines,
 };
 pub use bootstrap::{Curve, Scores};
-pub use evaluate::{EvalPlan, evaluate};
+pub use evaluate::{EvalPlan, evaluate, score_prompts};
 pub use evaluation::{Curves, Evaluation, MODEL};
+pub use prompt_scores::PromptScores;
 pub use settling::{CONVERGED_WITHIN, StateChange, state_change};
 pub use suite::{Shift, ShiftEvaluation, SuiteEvaluation, evaluate_suite, examples};

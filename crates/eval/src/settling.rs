@@ -47,7 +47,8 @@ pub fn state_change(
         }
         Ok(())
     })?;
-    let mut distance = Curve { mean: vec![f64::NAN], low: vec![f64::NAN], high: vec![f64::NAN] };
+    let none = vec![f64::NAN];
+    let mut distance = Curve { mean: none.clone(), low: none.clone(), high: none, ..Curve::default() };
     if !distances.is_empty() {
         let mut scores = Scores::new(distances.len());
         (0..count).for_each(|i| scores.push(distances.iter().map(|of_loop| f64::from(of_loop[i]))));

@@ -134,4 +134,6 @@ fn push_last(to: &mut Curve, from: &Curve) {
     to.mean.extend(from.mean.last());
     to.low.extend(from.low.last());
     to.high.extend(from.high.last());
+    to.median.extend(from.median.last());
+    to.largest_share.extend(from.largest_share.last());
 }

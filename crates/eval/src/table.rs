@@ -2,12 +2,15 @@
 
 use crate::{CONVERGED_WITHIN, Curve, Evaluation, MODEL, SuiteEvaluation};
 
+/// An error this small, relative to that of predicting 0, is rounding: least squares' on noiseless prompts, say.
+const ROUNDING: f64 = 1e-6;
+
 impl Evaluation {
     /// A table for a terminal: a row for each telling number of in-context examples (1, d/2, d, 2d, the last), a
     /// column for each curve, with the interval of the model's.
     ///
     /// ```text
-    /// squared error / 20, mean of 1280 prompts, 5..95 % interval
+    /// squared error / 20, mean of 1280 prompts, 90 % CI over prompts
     ///
     /// examples  model                     least_squares  averaging  knn_3
     ///        1  0.956 (0.921 .. 0.992)            0.951       1.87   1.87
@@ -25,8 +28,8 @@ impl Evaluation {
             let side = if name == MODEL { Side::Left } else { Side::Right };
             columns.push(column(name, cells, side));
         }
-        let title = format!("{}, mean of {} prompts, 5..95 % interval", self.score_label(), self.prompts);
-        format!("{title}\n\n{}", joined(&columns))
+        let title = format!("{}, mean of {} prompts, 90 % CI over prompts", self.score_label(), self.prompts);
+        format!("{title}\n\n{}{}", joined(&columns), self.heavy_tails(&counts))
     }
 
     /// Whether the model settles, for a terminal: the loop at which each telling number of examples has converged, and
@@ -75,6 +78,22 @@ impl Evaluation {
         text
     }
 
+    /// A line for each mean at these numbers of examples that hangs on one prompt, with the median beside it.
+    fn heavy_tails(&self, counts: &[usize]) -> String {
+        let mut text = String::new();
+        for (name, curve) in self.curves.iter() {
+            let told = |k: usize| curve.hangs_on_one_prompt(k, self.prompts) && curve.mean[k] > ROUNDING;
+            for &k in counts.iter().filter(|&&k| told(k)) {
+                let share = 100.0 * curve.largest_share[k];
+                let (mean, median) = (number(curve.mean[k]), number(curve.median[k]));
+                text.push_str(&format!(
+                    "\n{name} with {k} examples: one prompt makes {share:.0} % of the mean, {mean}; the median is {median}\n"
+                ));
+            }
+        }
+        text
+    }
+
     /// What the numbers are, as in `squared error / 20`.
     #[must_use]
     pub fn score_label(&self) -> String {
@@ -119,7 +138,7 @@ impl SuiteEvaluation {
         }
         let Evaluation { prompts, loops, .. } = self.standard;
         let mut text = format!(
-            "{}, mean of {prompts} prompts after {loops} loops, 5..95 % interval\n\n{}",
+            "{}, mean of {prompts} prompts after {loops} loops, 90 % CI over prompts\n\n{}",
             self.standard.score_label(),
             joined(&columns)
         );
@@ -199,12 +218,14 @@ mod tests {
         assert_eq!(values.map(number), expected);
     }
 
-    #[test]
-    fn the_table_is_aligned() {
-        let curve =
-            |base: f64| Curve { mean: vec![base; 6], low: vec![base / 2.0; 6], high: vec![base * 2.0; 6] };
-        let curves = vec![(MODEL.into(), curve(0.5)), ("least_squares".into(), curve(1e-9))];
-        let evaluation = Evaluation {
+    fn curve(base: f64) -> Curve {
+        Curve { mean: vec![base; 6], low: vec![base / 2.0; 6], high: vec![base * 2.0; 6], ..Curve::default() }
+    }
+
+    fn evaluation(least_squares: Curve) -> Evaluation {
+        let curves = vec![(MODEL.into(), curve(0.5)), ("least_squares".into(), least_squares)];
+        Evaluation {
+            format: Evaluation::FORMAT,
             task: "linear_regression".into(),
             prompts: 1280,
             seed: 0,
@@ -216,7 +237,25 @@ mod tests {
             per_loop: Curve::default(),
             converged_at: vec![Some(1), Some(2), Some(3), None, Some(3), Some(3)],
             state_change: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_mean_that_hangs_on_one_prompt_is_told_with_the_median() {
+        let mut heavy = curve(1943.0);
+        heavy.median = vec![0.9; 6];
+        heavy.largest_share = vec![0.01, 0.02, 0.43, 0.02, 0.01, 0.01];
+        let text = evaluation(heavy.clone()).table();
+        let line =
+            "least_squares with 2 examples: one prompt makes 43 % of the mean, 1943; the median is 0.900";
+        assert!(text.lines().last() == Some(line) && text.matches("median").count() == 1, "{text}");
+        let rounding = Curve { mean: vec![1e-13; 6], ..heavy };
+        assert!(!evaluation(rounding).table().contains("median"));
+    }
+
+    #[test]
+    fn the_table_is_aligned() {
+        let evaluation = evaluation(curve(1e-9));
         assert_eq!(
             evaluation.settling_table(),
             "\
@@ -232,7 +271,7 @@ examples  converged at loop
         assert_eq!(
             evaluation.table(),
             "\
-squared error / 2, mean of 1280 prompts, 5..95 % interval
+squared error / 2, mean of 1280 prompts, 90 % CI over prompts
 
 examples  model                  least_squares
        1  0.500 (0.250 .. 1.00)        1.00e-9

@@ -23,6 +23,7 @@ mod resolve;
 mod run_dir;
 mod session;
 mod trainer;
+mod validation;
 
 pub use adam::{Adam, Gradients, clip, global_norm};
 pub use checkpoint::{Checkpoint, Checkpoints, Generator, State, decode, encode};
@@ -38,3 +39,4 @@ pub use resolve::resolve;
 pub use run_dir::RunDir;
 pub use session::{Observer, Outcome, train};
 pub use trainer::{StepReport, Trainer};
+pub use validation::Validation;

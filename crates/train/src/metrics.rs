@@ -31,7 +31,12 @@ pub struct Record {
     /// sum. Unlike the time on the wall it holds no pause, and little of what else the machine does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_seconds: Option<f64>,
-    /// The last loop's mean loss on held-out prompts of the same stage, where it was taken.
+    /// The loss on the [`Validation`](crate::Validation) prompts after the step, where it was taken: of the curriculum's
+    /// last stage, whatever the step's is, and divided by the task's normaliser. All runs of a task can be compared by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_loss_last_stage: Option<f64>,
+    /// Found in runs of earlier versions only: the loss on prompts of the run's own seed at the step's stage, not divided
+    /// by anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_loss: Option<f64>,
 }
@@ -121,7 +126,8 @@ mod tests {
             grad_norm: 0.1,
             steps_per_second: 7.0,
             cpu_seconds: Some(0.25),
-            validation_loss: (step == 2).then_some(0.5),
+            validation_loss_last_stage: (step == 2).then_some(0.5),
+            validation_loss: (step == 1).then_some(4.0),
         }
     }
 

@@ -68,8 +68,9 @@ pub fn train(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -
         observer.stepped(report.step, report.loss);
         let training = &trainer.experiment().training;
         let done = trainer.steps_done();
-        if report.step.is_multiple_of(training.log_every_steps) || trainer.is_done() {
-            let validate = report.step.is_multiple_of(training.validate_every_steps) || trainer.is_done();
+        let due = |every: usize| report.step.is_multiple_of(every) || trainer.is_done();
+        let validate = due(training.validate_every_steps);
+        if validate || due(training.log_every_steps) {
             let record = Record {
                 step: report.step,
                 loss: report.loss,
@@ -78,7 +79,8 @@ pub fn train(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -
                 grad_norm: report.grad_norm,
                 steps_per_second: (done - since_step) as f64 / since.seconds().max(1e-9),
                 cpu_seconds: since.cpu_seconds(),
-                validation_loss: if validate { Some(trainer.validation_loss(report.stage)?) } else { None },
+                validation_loss_last_stage: if validate { Some(trainer.validation_loss()?) } else { None },
+                validation_loss: None,
             };
             metrics.append(&record)?;
             observer.recorded(&record)?;

@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use candle_core::Device;
 use looped_config::Experiment;
-use looped_core::{LoopPlan, Predictor, Prompts, Request, Rng, Split};
+use looped_core::{LoopPlan, Prompts, Request, Rng, Split};
 use looped_curriculum::Stage;
 
 use crate::adam::{clip, global_norm};
 use crate::checkpoint::{Checkpoint, State};
-use crate::{Adam, Model, Result, StepPlan, TrainError};
-
-/// How many held-out prompts the validation loss is taken on.
-const VALIDATION_PROMPTS: usize = 256;
+use crate::{Adam, Model, Result, StepPlan, TrainError, Validation};
 
 /// An experiment in training: the model, its optimiser, and how far they are.
 ///
@@ -102,7 +99,7 @@ impl Trainer {
     pub fn step_at(&mut self, stage: Stage) -> Result<StepReport> {
         self.refuse_unless_it_fits(stage)?;
         let training = &self.experiment.training;
-        let prompts = self.prompts(stage, training.batch_size, Split::Train)?;
+        let prompts = self.prompts(stage)?;
         let (loss, mut gradients) = self.model.loss_and_gradients(&prompts, self.plan(stage))?;
         let grad_norm = global_norm(&gradients)?;
         for (what, value) in [("the loss", loss), ("the gradient's norm", grad_norm)] {
@@ -119,22 +116,12 @@ impl Trainer {
         Ok(report)
     }
 
-    /// The mean loss after the last loop on held-out prompts of the stage of `step`.
+    /// The loss on the [`Validation`] prompts, which draws from a stream of its own: it changes no later step.
     ///
     /// # Errors
     /// If prompts can't be had, or memory runs out.
-    pub fn validation_loss(&self, stage: Stage) -> Result<f64> {
-        let prompts = self.prompts(stage, VALIDATION_PROMPTS, Split::HeldOut)?;
-        let objective = self.experiment.task.objective();
-        let batch = self.experiment.training.batch_size;
-        let mut sum = 0.0;
-        for first in (0..prompts.prompts).step_by(batch) {
-            let part = prompts.slice(first..prompts.prompts.min(first + batch));
-            let predictions = self.model.predict(&part, stage.loops)?;
-            let pairs = predictions.after(stage.loops - 1).iter().zip(&part.ys);
-            sum += pairs.map(|(&p, &y)| f64::from(objective.value_and_slope(p, y).0)).sum::<f64>();
-        }
-        Ok(sum / prompts.ys.len() as f64)
+    pub fn validation_loss(&self) -> Result<f64> {
+        Validation::of(&self.experiment)?.loss(&self.model)
     }
 
     /// All that a later [`Trainer::restore`] needs.
@@ -189,20 +176,18 @@ impl Trainer {
         }
     }
 
-    /// The prompts of the present step; held-out ones are the same at every step of a stage.
-    fn prompts(&self, stage: Stage, count: usize, split: Split) -> Result<Prompts> {
-        let (purpose, index) = match split {
-            Split::Train => ("training prompts", self.step as u64),
-            Split::HeldOut => ("validation prompts", 0),
-        };
+    /// The prompts of the present step.
+    fn prompts(&self, stage: Stage) -> Result<Prompts> {
+        let (count, index) = (self.experiment.training.batch_size, self.step as u64);
         let request = Request {
             prompts: count,
             points: stage.points,
             dims: stage.dims,
             n_dims: self.experiment.model.n_dims,
             first: index * count as u64,
-            split,
+            split: Split::Train,
         };
-        Ok(self.experiment.task.sample(request, &mut Rng::stream(self.experiment.seed, purpose, index))?)
+        let mut rng = Rng::stream(self.experiment.seed, "training prompts", index);
+        Ok(self.experiment.task.sample(request, &mut rng)?)
     }
 }

@@ -77,7 +77,12 @@ mod tests {
     use super::*;
 
     fn seed(values: &[f64]) -> Curve {
-        Curve { mean: values.to_vec(), low: vec![0.0; values.len()], high: vec![9.0; values.len()] }
+        Curve {
+            mean: values.to_vec(),
+            low: vec![0.0; values.len()],
+            high: vec![9.0; values.len()],
+            ..Curve::default()
+        }
     }
 
     #[test]
