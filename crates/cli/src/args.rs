@@ -57,7 +57,7 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     /// Score a run on fresh prompts beside the baselines
     #[command(
-        after_help = "Examples:\n  looped eval runs/quickstart --loops 100 --prompts 1280 --json\n  looped eval runs/quickstart --suite ood --save"
+        after_help = "Examples:\n  looped eval runs/quickstart --loops 100 --prompts 1280 --json\n  looped eval runs/quickstart --loops 100 --save long\n  looped eval runs/quickstart --suite ood --save"
     )]
     Eval(EvalArgs),
     /// Read X^T y and the least-squares weights from a run's states after each loop, beside two controls
@@ -69,7 +69,9 @@ pub(crate) enum Command {
     )]
     Baselines(BaselinesArgs),
     /// Compare finished runs: plots, tables, a report
-    #[command(after_help = "Example:\n  looped compare runs/all runs/last20 --out runs/last20_against_all")]
+    #[command(
+        after_help = "Examples:\n  looped compare runs/all runs/last20 --out runs/last20_against_all\n  looped compare runs/*-seed* --against \"all tokens\" --margin 1.05 --examples 10 --out runs/compared"
+    )]
     Compare(CompareArgs),
     /// Run every variant of a sweep file with every seed, and compare them; resumes where it stopped
     #[command(
@@ -187,9 +189,9 @@ pub(crate) struct EvalArgs {
     /// Score on shifted prompts too: ood, those of arXiv 2208.01066
     #[arg(long, value_parser = ["ood"])]
     pub(crate) suite: Option<String>,
-    /// Leave the suite's results in the run directory, with plots and in its report
-    #[arg(long, requires = "suite")]
-    pub(crate) save: bool,
+    /// Keep the results in the run directory: as evals/NAME.json with the score of each prompt, for `looped compare --eval NAME`; those of a suite need no name, and go into the report
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) save: Option<String>,
     /// Print the results as JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
@@ -241,6 +243,18 @@ pub(crate) struct CompareArgs {
     /// The folder to make
     #[arg(long)]
     pub(crate) out: PathBuf,
+    /// The variant that the others' errors are divided by [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) against: Option<String>,
+    /// Errors that differ by less than this factor count as equal
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.1)]
+    pub(crate) margin: f64,
+    /// The numbers of in-context examples in the tables [default: d, 2d and the most there are]
+    #[arg(long, value_name = "K,...", value_delimiter = ',')]
+    pub(crate) examples: Vec<u32>,
+    /// Compare the evaluations saved under this name by `looped eval RUN --save NAME` [default: those that the runs ended with]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) eval: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -39,14 +39,114 @@ fn runs_are_grouped_by_config_and_their_seeds_averaged() {
         let eval: Value = serde_json::from_str(&place.read(&format!("{run}/eval.json"))).unwrap();
         eval["curves"]["model"]["mean"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
     };
+    assert_eq!(comparison["format"], 1);
     for (k, (a, b)) in scores("a").into_iter().zip(scores("b")).enumerate() {
-        let at = |curve: &str, part: &str| variants[0][curve][part][k].as_f64().unwrap();
-        assert!((at("error", "mean") - (a + b) / 2.0).abs() < 1e-12);
-        assert_eq!((at("error_span", "low"), at("error_span", "high")), (a.min(b), a.max(b)));
-        // Student's t for two values: half their distance times 6.314.
-        let reach = 6.314 * (a - b).abs() / 2.0;
-        assert!((at("error", "high") - (a + b) / 2.0 - reach).abs() < 1e-9);
+        let at = |part: &str| variants[0]["error"][part][k].as_f64().unwrap();
+        assert!((at("mean") - (a * b).sqrt()).abs() < 1e-9, "the geometric mean");
+        // Student's t for two logarithms: half their distance times 6.314, and a little more for the prompts.
+        let least = (6.314 * (a / b).ln().abs() / 2.0).exp();
+        assert!(at("high") / at("mean") > 0.9 * least && at("low") < at("mean") && at("mean") < at("high"));
+        assert_eq!(variants[0]["error_of_seeds"][0][k], a);
     }
+}
+
+#[test]
+fn a_variant_is_divided_by_the_first_seed_by_seed_or_by_the_one_asked_for() {
+    let place = Place::new();
+    three_runs(&place);
+    place.looped(&["run", "tiny.toml", "seed=4", "model.n_layer=2", "--out", "two4"]).ok();
+    let runs = ["a", "b", "two", "two4"];
+    let compared =
+        place.looped(&[&["compare"][..], &runs, &["--examples", "4", "--out", "out"]].concat()).ok();
+    for words in
+        ["4 examples: × a", "verdict", "90 % CI over seeds and prompts, paired by both", "a true ratio"]
+    {
+        assert!(compared.stdout.contains(words), "{words} in {}", compared.stdout);
+    }
+    let read = |folder: &str| -> Value {
+        serde_json::from_str(&place.read(&format!("{folder}/comparison.json"))).unwrap()
+    };
+    let ratios = &read("out")["ratios"];
+    let cell = &ratios["cells"][0];
+    assert_eq!(
+        (&ratios["against"], &cell["variant"], &cell["pairing"]),
+        (&"a".into(), &"two".into(), &"paired".into())
+    );
+    let last = |run: &str| -> f64 {
+        let eval: Value = serde_json::from_str(&place.read(&format!("{run}/eval.json"))).unwrap();
+        eval["curves"]["model"]["mean"][4].as_f64().unwrap()
+    };
+    let of_seeds = [last("two") / last("a"), last("two4") / last("b")];
+    for (i, expected) in of_seeds.iter().enumerate() {
+        // The scores of the prompts are kept as f32.
+        assert!((cell["of_seeds"][i]["ratio"].as_f64().unwrap() / expected - 1.0).abs() < 1e-5);
+    }
+    let ratio = |cell: &Value| cell["ratio"].as_f64().unwrap();
+    assert!((ratio(cell) / (of_seeds[0] * of_seeds[1]).sqrt() - 1.0).abs() < 1e-5);
+
+    place.looped(&[&["compare"][..], &runs, &["--against", "two", "--out", "turned"]].concat()).ok();
+    let cells = read("turned")["ratios"]["cells"].clone();
+    let turned = cells.as_array().unwrap().iter().find(|cell| cell["examples"] == 4).unwrap().clone();
+    assert!((ratio(&turned) * ratio(cell) - 1.0).abs() < 1e-9);
+
+    let refused = |more: &[&str], parts: &[&str]| {
+        place.looped(&[&["compare"][..], &runs, more, &["--out", "no"]].concat()).fails(2, parts);
+    };
+    refused(&["--against", "three"], &["no such variant", "a, two"]);
+    refused(&["--margin", "0.9"], &["--margin is 0.9", "above 1"]);
+    refused(&["--examples", "5"], &["--examples 5", "0 to 4"]);
+}
+
+#[test]
+fn runs_that_were_scored_on_other_prompts_are_cut_to_common_ones_or_refused_with_the_way_out() {
+    let place = Place::new();
+    place.looped(&["run", "tiny.toml", "--out", "a"]).ok();
+    place.looped(&["run", "tiny.toml", "model.n_layer=2", "evaluation.prompts=80", "--out", "more"]).ok();
+    place.looped(&["run", "tiny.toml", "model.n_layer=2", "evaluation.seed=77", "--out", "other"]).ok();
+    place.looped(&["compare", "a", "more", "--out", "common"]).ok();
+    let comparison: Value = serde_json::from_str(&place.read("common/comparison.json")).unwrap();
+    assert_eq!(comparison["prompts"], 16);
+
+    place.looped(&["compare", "a", "other", "--out", "no"]).fails(
+        2,
+        &[
+            "a: 16 prompts of seed 1, 5 points, 4 loops",
+            "other: 16 prompts of seed 77",
+            "looped eval other --prompts 16 --seed 1 --loops 4 --save common",
+        ],
+    );
+    for run in ["a", "other"] {
+        place
+            .looped(&["eval", run, "--prompts", "16", "--seed", "1", "--loops", "4", "--save", "common"])
+            .ok();
+        assert!(place.path(run).join("evals/common.safetensors").is_file());
+    }
+    place.looped(&["compare", "a", "other", "--eval", "common", "--out", "out"]).ok();
+    place
+        .looped(&["compare", "a", "more", "--eval", "common", "--out", "no"])
+        .fails(2, &["more has no evaluation called common", "looped eval more --save common"]);
+    place.looped(&["eval", "a", "--loops", "9", "--save", "long"]).ok();
+    place.looped(&["eval", "other", "--seed", "1", "--save", "long"]).ok();
+    place
+        .looped(&["compare", "a", "other", "--eval", "long", "--out", "no"])
+        .fails(2, &["different numbers of loops"]);
+    place.looped(&["eval", "a", "--save", "../out"]).fails(2, &["can't name an evaluation"]);
+}
+
+#[test]
+fn runs_without_the_scores_of_their_prompts_are_paired_by_seed_and_it_is_said() {
+    let place = Place::new();
+    three_runs(&place);
+    let with = place.looped(&["compare", "a", "two", "--out", "with"]).ok().stdout;
+    assert!(with.contains("paired by both"), "{with}");
+    fs::remove_file(place.path("two/scores.safetensors")).unwrap();
+    let without = place.looped(&["compare", "a", "two", "--out", "without"]).ok().stdout;
+    assert!(without.contains("not every run has kept their scores"), "{without}");
+    // The scores of another run are not taken for its own.
+    fs::copy(place.path("a/scores.safetensors"), place.path("two/scores.safetensors")).unwrap();
+    place
+        .looped(&["compare", "a", "two", "--out", "no"])
+        .fails(2, &["two/scores.safetensors", "not of one evaluation"]);
 }
 
 #[test]
@@ -63,7 +163,7 @@ fn the_report_has_its_figures_and_tables_and_is_the_same_again() {
     }
     let markdown = place.read("out/report.md");
     assert!(markdown.contains("](plots/error.png)") && markdown.contains("| variant |"), "{markdown}");
-    for plot in ["error", "loops", "training", "held_out_steps", "held_out_flops", "held_out_seconds"] {
+    for plot in ["error", "loops", "training", "validation_steps", "validation_flops", "validation_cpu"] {
         for ending in ["svg", "png"] {
             let name = format!("plots/{plot}.{ending}");
             assert!(fs::metadata(place.path("out").join(&name)).unwrap().len() > 500, "{name}");

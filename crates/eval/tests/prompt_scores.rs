@@ -12,7 +12,7 @@ fn plan() -> EvalPlan {
 }
 
 fn scored(plan: &EvalPlan) -> (Evaluation, PromptScores) {
-    score_prompts(&Constant(0.5), &LINEAR, plan, &default_baselines()).unwrap()
+    score_prompts(&Constant(0.5), &LINEAR, plan, &default_baselines(), &()).unwrap()
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_prompt_has_one_fingerprint_wherever_it_is_scored() {
 #[test]
 fn a_diverged_model_s_scores_are_read_back_too() {
     for value in [f32::NAN, 1e30] {
-        let (evaluation, scores) = score_prompts(&Constant(value), &LINEAR, &plan(), &[]).unwrap();
+        let (evaluation, scores) = score_prompts(&Constant(value), &LINEAR, &plan(), &[], &()).unwrap();
         let back = PromptScores::decode(&scores.encode().unwrap(), &evaluation).unwrap();
         assert!(back.get("model").unwrap().mean().iter().all(|mean| !mean.is_finite()));
     }
@@ -84,8 +84,8 @@ fn a_file_that_does_not_belong_to_the_evaluation_is_refused() {
     };
     refused(&bytes[..100], &evaluation, "is no safetensors file");
     let (fewer, _) = scored(&EvalPlan { prompts: 150, ..plan() });
-    refused(&bytes, &fewer, "eval.json beside it asks for F32 [150, 9]");
-    let (another, _) = score_prompts(&Constant(0.7), &LINEAR, &plan(), &default_baselines()).unwrap();
+    refused(&bytes, &fewer, "eval.json beside it asks for U64 [150]");
+    let (another, _) = score_prompts(&Constant(0.7), &LINEAR, &plan(), &default_baselines(), &()).unwrap();
     refused(&bytes, &another, "they are not of one evaluation");
     let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]).unwrap();
     let foreign = safetensors::serialize([("x", view)], None).unwrap();

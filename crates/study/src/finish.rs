@@ -1,22 +1,53 @@
 //! The end of a run: scores on fresh prompts, plots, the report.
 
+use std::path::Path;
+
 use looped_config::Experiment;
 use looped_core::{Baseline, Watch};
-use looped_eval::{EvalPlan, Evaluation, evaluate, state_change};
+use looped_eval::{EvalPlan, Evaluation, PromptScores, score_prompts, state_change};
 use looped_train::{RunDir, Trainer, write_atomically};
 
-use crate::{Result, run_report};
+use crate::{Result, StudyError, run_report};
 
-/// Evaluates a finished training as its experiment says, and leaves `eval.json`, plots and report in its directory.
+/// Evaluates a finished training as its experiment says, and leaves `eval.json`, `scores.safetensors`, plots and report in
+/// its directory.
 ///
 /// # Errors
 /// If the model can't be scored, a file can't be written, or `watch` wants to stop; what was done can be done again.
 pub fn finish(trainer: &Trainer, run: &RunDir, watch: &dyn Watch) -> Result<Evaluation> {
     let experiment = trainer.experiment();
-    let evaluation = score(trainer, &plan_of(experiment), &experiment.evaluation.baselines, watch)?;
-    write_atomically(&run.evaluation(), serde_json::to_string_pretty(&evaluation)?.as_bytes())?;
+    let (evaluation, scores) = score(trainer, &plan_of(experiment), &experiment.evaluation.baselines, watch)?;
+    keep(&evaluation, &scores, &run.evaluation(), &run.scores())?;
     run_report::write(experiment, run)?;
     Ok(evaluation)
+}
+
+/// Leaves an evaluation as `evals/NAME.json` in a run's directory, with the scores of its prompts beside it.
+///
+/// # Errors
+/// If the name isn't one for a file, or a file can't be written.
+pub fn save_evaluation(
+    evaluation: &Evaluation,
+    scores: &PromptScores,
+    run: &RunDir,
+    name: &str,
+) -> Result<()> {
+    let plain = |c: char| c.is_alphanumeric() || "-_.=+".contains(c);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+        let message = format!("{name:?} can't name an evaluation; allowed: letters, digits and -_.=+");
+        return Err(StudyError::Refused(message));
+    }
+    let folder = run.path().join("evals");
+    std::fs::create_dir_all(&folder).map_err(StudyError::at("created", &folder))?;
+    let file = |ending: &str| folder.join(format!("{name}.{ending}"));
+    keep(evaluation, scores, &file("json"), &file("safetensors"))
+}
+
+/// The scores come first: no crash leaves an evaluation that lacks them.
+fn keep(evaluation: &Evaluation, scores: &PromptScores, file: &Path, scores_file: &Path) -> Result<()> {
+    write_atomically(scores_file, &scores.encode().map_err(StudyError::Encode)?)?;
+    write_atomically(file, serde_json::to_string_pretty(evaluation)?.as_bytes())?;
+    Ok(())
 }
 
 /// What an experiment's `[evaluation]` table asks for: the curriculum's last sizes, on so many prompts of such a seed.
@@ -34,7 +65,7 @@ pub fn plan_of(experiment: &Experiment) -> EvalPlan {
     EvalPlan { prompts: config.prompts, ..sizes }
 }
 
-/// Scores the model beside baselines, and sees whether its state settles.
+/// Scores the model beside baselines, prompt by prompt, and sees whether its state settles.
 ///
 /// # Errors
 /// If the plan can't work, two baselines have one name, predicting or fitting fails, or `watch` wants to stop.
@@ -43,10 +74,10 @@ pub fn score(
     plan: &EvalPlan,
     baselines: &[Box<dyn Baseline>],
     watch: &dyn Watch,
-) -> Result<Evaluation> {
+) -> Result<(Evaluation, PromptScores)> {
     let (model, task) = (trainer.model(), trainer.experiment().task.as_ref());
-    let evaluation = evaluate(model, task, plan, baselines, watch)?;
+    let (evaluation, scores) = score_prompts(model, task, plan, baselines, watch)?;
     let device = model.parameters().device();
     let state_change = state_change(model.looped(), device, task, plan, watch)?;
-    Ok(Evaluation { state_change: Some(state_change), ..evaluation })
+    Ok((Evaluation { state_change: Some(state_change), ..evaluation }, scores))
 }

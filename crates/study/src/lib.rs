@@ -2,8 +2,8 @@
 //!
 //! | step | here |
 //! | --- | --- |
-//! | A finished training is scored as its experiment says, and leaves `eval.json`, plots and a report | [`finish()`], [`run_report`] |
-//! | Finished runs are set side by side, grouped into variants and averaged over seeds | [`Comparison`] |
+//! | A finished training is scored as its experiment says, and leaves `eval.json`, the score of each prompt, plots and a report | [`finish()`], [`run_report`] |
+//! | Finished runs are set side by side, grouped into variants and averaged over seeds, and compared by their ratios | [`Comparison`], [`statistics`] |
 //! | A sweep file becomes a plan, the plan becomes runs, and the runs a comparison | [`sweep`] |
 //!
 //! Nothing here prints. What happens meanwhile is told to an observer, and errors are one type, [`StudyError`].
@@ -12,15 +12,17 @@
 pub mod comparison;
 mod error;
 mod finish;
+mod floor;
 #[cfg(test)]
 mod never_panics;
 pub mod run_report;
 mod shell;
+pub mod statistics;
 pub mod sweep;
 
-pub use comparison::{Comparison, ReportContext};
+pub use comparison::{CompareOptions, Comparison, ReportContext};
 pub use error::{Result, StudyError};
-pub use finish::{finish, plan_of, score};
+pub use finish::{finish, plan_of, save_evaluation, score};
 pub use shell::command_line;
 
 /// The built-in parts, for the tests.

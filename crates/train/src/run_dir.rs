@@ -99,6 +99,12 @@ impl RunDir {
         self.path.join("eval.json")
     }
 
+    /// The score of each prompt of the evaluation.
+    #[must_use]
+    pub fn scores(&self) -> PathBuf {
+        self.path.join("scores.safetensors")
+    }
+
     /// The results on shifted prompts, where they were asked for.
     #[must_use]
     pub fn shifted_evaluation(&self) -> PathBuf {

@@ -1,7 +1,7 @@
 //! `looped compare`: finished runs side by side.
 
 use looped_study::comparison::refuse_unless_free;
-use looped_study::{Comparison, ReportContext};
+use looped_study::{CompareOptions, Comparison, ReportContext};
 
 use crate::args::CompareArgs;
 use crate::failure::Outcome;
@@ -9,11 +9,20 @@ use crate::shell::command_line;
 
 pub(crate) fn compare(args: &CompareArgs) -> Outcome {
     refuse_unless_free(&args.out)?;
-    let comparison = Comparison::of(&args.runs)?;
+    let comparison = Comparison::with(&args.runs, &options(args))?;
     comparison.publish(&args.out, &context(args))?;
     println!("{}", args.out.join("report.html").display());
     print!("{}", comparison.tables());
     Ok(())
+}
+
+fn options(args: &CompareArgs) -> CompareOptions {
+    CompareOptions {
+        against: args.against.clone(),
+        margin: args.margin,
+        examples: args.examples.iter().map(|&count| count as usize).collect(),
+        evaluation: args.eval.clone(),
+    }
 }
 
 fn context(args: &CompareArgs) -> ReportContext {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use looped_core::Baseline;
 use looped_eval::EvalPlan;
-use looped_study::{plan_of, run_report, score};
+use looped_study::{plan_of, run_report, save_evaluation, score};
 use looped_train::{RunDir, Trainer, write_atomically};
 use serde::Serialize;
 
@@ -16,20 +16,26 @@ use crate::progress::Meter;
 use crate::suites::out_of_distribution;
 
 pub(crate) fn eval(args: &EvalArgs) -> Outcome {
+    if args.suite.is_none() && args.save.as_ref().is_some_and(String::is_empty) {
+        return Err(Failure::usage("--save: needs a name, as in `--save long`, unless it goes with --suite"));
+    }
     let trainer = open_trained(&args.run, &args.device.device)?;
     let plan = changed(plan_of(trainer.experiment()), args.loops, args.prompts, args.seed);
     let baselines = chosen(&args.baselines, copied(&trainer.experiment().evaluation.baselines)?)?;
     let watch = Meter::new("evaluating", "prompts")?;
     if args.suite.is_none() {
-        let evaluation = score(&trainer, &plan, &baselines, &watch)?;
+        let (evaluation, scores) = score(&trainer, &plan, &baselines, &watch)?;
         drop(watch);
+        if let Some(name) = &args.save {
+            save_evaluation(&evaluation, &scores, &RunDir::open(&args.run)?, name)?;
+        }
         return print(&evaluation, args.json, || {
             [evaluation.table(), evaluation.settling_table()].join("\n")
         });
     }
     let found = out_of_distribution(&trainer, &plan, &baselines, &watch)?;
     drop(watch);
-    if args.save {
+    if args.save.is_some() {
         let run = RunDir::open(&args.run)?;
         save(&found, &run.shifted_evaluation(), &trainer, &run)?;
     }

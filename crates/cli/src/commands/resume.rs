@@ -122,6 +122,9 @@ fn set_evaluation_aside(run: &RunDir) -> Outcome {
     let kept = folder.join(format!("step_{steps:07}.json"));
     std::fs::create_dir_all(&folder)
         .map_err(|error| Failure::failed(format!("{}: cannot create: {error}", folder.display())))?;
+    if let Ok(scores) = std::fs::read(run.scores()) {
+        looped_train::write_atomically(&kept.with_extension("safetensors"), &scores)?;
+    }
     looped_train::write_atomically(&kept, &text)?;
     let gone = |path: PathBuf| match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -130,6 +133,7 @@ fn set_evaluation_aside(run: &RunDir) -> Outcome {
         _ => Ok(()),
     };
     gone(run.evaluation())?;
+    gone(run.scores())?;
     eprintln!("note: the evaluation after {steps} steps is kept as {}", kept.display());
     Ok(())
 }

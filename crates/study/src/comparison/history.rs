@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use looped_config::Experiment;
-use looped_report::plot::Band;
+use looped_core::Objective;
 use looped_train::{Cost, Record, Result, TrainError};
 
-use crate::comparison::seeds::{mean, span};
+use crate::comparison::seeds::mean;
 
 /// A logged step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,21 +14,24 @@ pub(crate) struct LogPoint {
     pub(crate) step: usize,
     /// Seconds of training up to its end, pauses between stop and resume left out.
     pub(crate) seconds: f64,
+    /// CPU seconds of all threads up to its end; NaN where the run didn't log them.
+    pub(crate) cpu_seconds: f64,
+    /// The loss of the batch, divided by the normaliser of its stage.
     pub(crate) loss: f64,
-    pub(crate) held_out: Option<HeldOut>,
+    pub(crate) validation: Option<Validated>,
 }
 
-/// The loss on held-out prompts, and what had been spent for it.
+/// The validation loss, and what had been spent for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct HeldOut {
+pub(crate) struct Validated {
     pub(crate) loss: f64,
     pub(crate) flops: f64,
 }
 
-/// The log_points of a run's metrics; an error if they log a step that its training doesn't have.
+/// The logged steps of a run's metrics; an error if they log a step that its training doesn't have.
 pub(crate) fn log_points(records: &[Record], experiment: &mut Experiment) -> Result<Vec<LogPoint>> {
     let train_steps = experiment.training.train_steps;
-    let (mut done, mut seconds) = (0, 0.0);
+    let (mut done, mut seconds, mut cpu_seconds) = (0, 0.0, 0.0);
     let mut log_points = Vec::new();
     for record in records {
         if record.step >= train_steps {
@@ -38,37 +41,48 @@ pub(crate) fn log_points(records: &[Record], experiment: &mut Experiment) -> Res
             )));
         }
         seconds += (record.step + 1).saturating_sub(done) as f64 / record.steps_per_second.max(1e-9);
+        cpu_seconds += record.cpu_seconds.unwrap_or(f64::NAN);
         done = record.step + 1;
-        let held_out = match record.validation_loss {
+        let validation = match record.validation_loss_last_stage {
             None => None,
             Some(loss) => {
                 experiment.training.train_steps = done;
-                Some(HeldOut { loss, flops: Cost::of(experiment)?.flops })
+                Some(Validated { loss, flops: Cost::of(experiment)?.flops })
             }
         };
-        log_points.push(LogPoint { step: record.step, seconds, loss: record.loss, held_out });
+        let loss = record.loss / normaliser(experiment, record.stage.dims);
+        log_points.push(LogPoint { step: record.step, seconds, cpu_seconds, loss, validation });
     }
     experiment.training.train_steps = train_steps;
     Ok(log_points)
 }
 
-/// The log_points of several seeds, averaged at the steps that all of them logged.
+/// What a squared error is divided by in reports.
+pub(crate) fn normaliser(experiment: &Experiment, dims: usize) -> f64 {
+    match experiment.task.objective() {
+        Objective::SquaredError => experiment.task.normaliser(dims),
+        Objective::CrossEntropy => 1.0,
+    }
+}
+
+/// The logged steps of several seeds, averaged at the steps that all of them logged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     pub(crate) steps: Vec<f64>,
     /// The loss of the batches.
     pub(crate) loss: Vec<f64>,
-    pub(crate) held_out: HeldOutHistory,
+    pub(crate) validation: ValidationHistory,
 }
 
-/// Losses on held-out prompts over three measures of cost.
+/// Validation losses over three measures of cost.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct HeldOutHistory {
+pub(crate) struct ValidationHistory {
     pub(crate) steps: Vec<f64>,
     pub(crate) flops: Vec<f64>,
-    pub(crate) seconds: Vec<f64>,
-    /// The mean, and the span of the seeds.
-    pub(crate) loss: Band,
+    /// CPU seconds; NaN where a run didn't log them.
+    pub(crate) cpu_seconds: Vec<f64>,
+    /// The losses of each seed.
+    pub(crate) of_seeds: Vec<Vec<f64>>,
 }
 
 impl History {
@@ -82,26 +96,28 @@ impl History {
         {
             history.steps.push(step as f64);
             history.loss.push(mean(log_points.iter().map(|point| point.loss)));
-            let held_out: Vec<HeldOut> = log_points.iter().filter_map(|point| point.held_out).collect();
-            if held_out.len() == runs.len() {
-                let seconds = mean(log_points.iter().map(|point| point.seconds));
-                history.held_out.push(step, seconds, &held_out);
+            let validation: Vec<Validated> = log_points.iter().filter_map(|point| point.validation).collect();
+            if validation.len() == runs.len() {
+                let cpu_seconds = mean(log_points.iter().map(|point| point.cpu_seconds));
+                history.validation.push(step, cpu_seconds, &validation);
             }
         }
         history
     }
 }
 
-impl HeldOutHistory {
-    fn push(&mut self, step: usize, seconds: f64, of_seeds: &[HeldOut]) {
-        let losses: Vec<f64> = of_seeds.iter().map(|held_out| held_out.loss).collect();
+impl ValidationHistory {
+    fn push(&mut self, step: usize, cpu_seconds: f64, of_seeds: &[Validated]) {
         self.steps.push(step as f64);
         self.flops.push(of_seeds[0].flops);
-        self.seconds.push(seconds);
-        self.loss.mean.push(mean(losses.iter().copied()));
-        let [least, greatest] = span(&losses);
-        self.loss.low.push(least);
-        self.loss.high.push(greatest);
+        self.cpu_seconds.push(cpu_seconds);
+        self.of_seeds.resize_with(of_seeds.len(), Vec::new);
+        self.of_seeds.iter_mut().zip(of_seeds).for_each(|(losses, of)| losses.push(of.loss));
+    }
+
+    /// The mean over the seeds at each step.
+    pub(crate) fn mean(&self) -> Vec<f64> {
+        (0..self.steps.len()).map(|i| mean(self.of_seeds.iter().map(|losses| losses[i]))).collect()
     }
 }
 
@@ -111,17 +127,19 @@ mod tests {
 
     #[test]
     fn seeds_are_averaged_at_the_steps_they_share() {
-        let point = |step, loss, held_out: Option<f64>| LogPoint {
+        let point = |step, loss, validation: Option<f64>| LogPoint {
             step,
             seconds: step as f64,
+            cpu_seconds: 2.0 * step as f64,
             loss,
-            held_out: held_out.map(|loss| HeldOut { loss, flops: 10.0 * step as f64 }),
+            validation: validation.map(|loss| Validated { loss, flops: 10.0 * step as f64 }),
         };
         let a = [point(0, 1.0, Some(4.0)), point(2, 0.5, None), point(3, 9.0, None)];
         let b = [point(0, 3.0, Some(2.0)), point(2, 1.5, Some(1.0))];
         let history = History::of(&[&a, &b]);
         assert_eq!((history.steps, history.loss), (vec![0.0, 2.0], vec![2.0, 1.0]));
-        assert_eq!(history.held_out.steps, [0.0]);
-        assert_eq!(history.held_out.loss, Band { mean: vec![3.0], low: vec![2.0], high: vec![4.0] });
+        assert_eq!(history.validation.steps, [0.0]);
+        assert_eq!(history.validation.of_seeds, [[4.0], [2.0]]);
+        assert_eq!(history.validation.mean(), [3.0]);
     }
 }

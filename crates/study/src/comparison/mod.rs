@@ -4,9 +4,12 @@ mod difference;
 mod figures;
 mod history;
 mod numbers;
+mod options;
 mod page;
 mod publish;
+mod ratios;
 mod run;
+mod scored;
 mod seeds;
 mod tables;
 mod variant;
@@ -15,10 +18,14 @@ use std::path::{Path, PathBuf};
 
 use looped_eval::{Curve, Curves, MODEL};
 
+pub(crate) use history::normaliser;
+pub use options::CompareOptions;
 pub use publish::refuse_unless_free;
 pub use tables::clock;
 
+use crate::comparison::ratios::Ratios;
 use crate::comparison::run::FinishedRun;
+use crate::comparison::scored::Basis;
 use crate::comparison::variant::Variant;
 use crate::{Result, StudyError};
 
@@ -27,6 +34,10 @@ pub struct Comparison {
     variants: Vec<Variant>,
     /// Of all runs: each baseline where it was scored on the longest prompts.
     baselines: Curves,
+    /// What pairs the runs.
+    basis: Basis,
+    /// Each variant against one of them.
+    ratios: Ratios,
 }
 
 /// The words around the numbers.
@@ -46,13 +57,22 @@ impl Comparison {
     /// # Errors
     /// If a run can't be read, or not all can be compared: one message with everything that was found.
     pub fn of(paths: &[PathBuf]) -> Result<Self> {
+        Self::with(paths, &CompareOptions::default())
+    }
+
+    /// As [`of`](Self::of), with what is asked for otherwise than usual.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of), and if the runs don't have what is asked for.
+    pub fn with(paths: &[PathBuf], options: &CompareOptions) -> Result<Self> {
+        options.check()?;
         let (mut runs, mut problems) = (Vec::new(), Vec::new());
         for (i, path) in paths.iter().enumerate() {
             if paths[..i].iter().any(|other| same_folder(other, path)) {
                 problems.push(format!("{} is given twice", path.display()));
                 continue;
             }
-            match FinishedRun::read(path) {
+            match FinishedRun::read(path, options.evaluation.as_deref()) {
                 Ok(run) => runs.push(run),
                 Err(problem) => problems.push(problem),
             }
@@ -67,8 +87,18 @@ impl Comparison {
         if !problems.is_empty() {
             return Err(StudyError::Refused(problems.join("\n")));
         }
+        let basis = scored::align(&mut runs).map_err(StudyError::Refused)?;
+        for run in &mut runs {
+            run.means = run.scored.means(basis != Basis::NoScores);
+        }
         let baselines = baselines(&runs);
-        Ok(Self { variants: variant::group(runs), baselines })
+        let variants = variant::group(runs);
+        let names: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
+        let against = options.place(&names)?;
+        let points = variants.iter().map(|variant| variant.error.mean.len()).min().unwrap_or(0);
+        let counts = options.counts(variants[0].first().scored.evaluation.dims, points)?;
+        let ratios = Ratios::of(&variants, against, &counts, options);
+        Ok(Self { variants, baselines, basis, ratios })
     }
 
     /// Writes report, plots and numbers; the folder is there as a whole or not at all.
@@ -83,27 +113,31 @@ impl Comparison {
         })
     }
 
-    /// Errors and costs, for a terminal.
+    /// Ratios, errors and costs, for a terminal.
     #[must_use]
     pub fn tables(&self) -> String {
-        format!("{}\n{}", tables::errors(self).text(), tables::costs(self).text())
+        let mut parts = Vec::new();
+        if self.variants.len() > 1 {
+            let ratios = &self.ratios;
+            parts.push(format!("{}\n\n{}", tables::ratios_caption(self), tables::ratios(self).text()));
+            parts.extend(ratios.power().map(|power| format!("{power}\n")));
+        }
+        parts.push(format!("{}\n\n{}", tables::errors_caption(self), tables::errors(self).text()));
+        parts.push(tables::costs(self).text());
+        parts.join("\n")
+    }
+
+    /// What has the least possible validation loss, where that is known of every run.
+    fn floor(&self) -> Option<&str> {
+        let mut runs = self.variants.iter().flat_map(|variant| &variant.runs);
+        let known = runs.all(|run| run.floor.is_some());
+        let name = self.first().floor.as_ref().map(|floor| floor.name.as_str());
+        name.filter(|_| known)
     }
 
     /// The run that stands for what all have in common.
     fn first(&self) -> &FinishedRun {
         self.variants[0].first()
-    }
-
-    /// The telling numbers of in-context examples that every variant was scored at: d, 2d and the last.
-    fn reported_counts(&self) -> Vec<usize> {
-        let lengths = self.variants.iter().map(|variant| variant.error.mean.len());
-        let last = lengths.min().unwrap_or(0).saturating_sub(1);
-        let dims = self.first().evaluation.dims;
-        let mut counts = vec![dims, dims.saturating_mul(2), last];
-        counts.retain(|&count| count <= last);
-        counts.sort_unstable();
-        counts.dedup();
-        counts
     }
 }
 
@@ -116,7 +150,8 @@ fn same_folder(a: &Path, b: &Path) -> bool {
 
 fn baselines(runs: &[FinishedRun]) -> Curves {
     let mut found: Vec<(String, Curve)> = Vec::new();
-    let all = runs.iter().flat_map(|run| run.evaluation.curves.iter()).filter(|(name, _)| *name != MODEL);
+    let all =
+        runs.iter().flat_map(|run| run.scored.evaluation.curves.iter()).filter(|(name, _)| *name != MODEL);
     for (name, curve) in all {
         match found.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) if known.mean.len() >= curve.mean.len() => {}

@@ -3,22 +3,24 @@
 use looped_report::plot::Figure;
 use looped_report::report::{Part, Report, Section};
 
-use crate::comparison::figures::{batch_loss, held_out_loss, over_examples, over_loops};
+use crate::comparison::figures::{batch_loss, over_examples, over_loops, validation_loss};
+use crate::comparison::scored::Basis;
 use crate::comparison::{Comparison, ReportContext, tables};
 
 pub(crate) fn report(comparison: &Comparison, context: &ReportContext) -> Report {
-    let sections = vec![
-        results(comparison, context),
+    let mut sections = vec![results(comparison, context)];
+    sections.extend(ratios(comparison));
+    sections.extend([
         loops(comparison),
         training(comparison),
         variants(comparison),
         repeat(comparison, context),
-    ];
+    ]);
     Report { title: context.title.clone(), sections }
 }
 
 fn results(comparison: &Comparison, context: &ReportContext) -> Section {
-    let evaluation = &comparison.first().evaluation;
+    let evaluation = &comparison.first().scored.evaluation;
     let task = evaluation.task.replace('_', " ");
     let prompts = evaluation.prompts;
     let mut section = Section::new("Error over in-context examples");
@@ -29,12 +31,21 @@ fn results(comparison: &Comparison, context: &ReportContext) -> Section {
         format!("{}, {prompts} fresh prompts a run. {}", capitalised(&task), shading(comparison)),
     ));
     section.parts.push(Part::Table(tables::errors(comparison)));
-    section.parts.push(Part::Paragraph(format!(
-        "{}: mean over the seeds and, in brackets, its 90 % interval by Student's t over the seeds, cut at 0; of a \
-         single seed and of the baselines, the 5..95 % bootstrap interval over prompts.",
-        capitalised(&evaluation.score_label())
-    )));
+    section.parts.push(Part::Paragraph(capitalised(&tables::errors_caption(comparison))));
     section
+}
+
+/// Each variant against one of them; nothing where there is only one.
+fn ratios(comparison: &Comparison) -> Option<Section> {
+    if comparison.variants.len() < 2 {
+        return None;
+    }
+    let against = &comparison.variants[comparison.ratios.against].name;
+    let mut section = Section::new(format!("Against {against}"));
+    section.parts.push(Part::Table(tables::ratios(comparison)));
+    section.parts.push(Part::Paragraph(tables::ratios_caption(comparison)));
+    section.parts.extend(comparison.ratios.power().map(Part::Paragraph));
+    Some(section)
 }
 
 fn loops(comparison: &Comparison) -> Section {
@@ -46,27 +57,30 @@ fn loops(comparison: &Comparison) -> Section {
 
 fn training(comparison: &Comparison) -> Section {
     let mut section = Section::new("Training");
-    section.parts.push(Part::Paragraph(
-        "Losses are those of the curriculum's stage, and rise where it gets harder; where curricula differ, they \
-         cannot be compared."
+    let validated = comparison.variants.iter().any(|variant| !variant.history.validation.steps.is_empty());
+    if validated {
+        section.parts.push(Part::Paragraph(
+            "The validation loss is that of the curriculum's last stage from the first step on, on the same prompts for \
+             all runs, and divided by the task's normaliser."
+                .to_owned(),
+        ));
+        let validation = |name: &str, cost: &str, measure| {
+            let figure = validation_loss(comparison, cost, measure);
+            let caption = format!("Validation loss over {cost}. {}", seeds_shown(comparison, "seeds"));
+            plot(name, figure, caption)
+        };
+        section.parts.extend([
+            validation("validation_steps", "training steps", |history| &history.steps),
+            validation("validation_flops", "FLOPs of the training", |history| &history.flops),
+            validation("validation_cpu", "CPU seconds of training", |history| &history.cpu_seconds),
+        ]);
+    }
+    section.parts.push(plot(
+        "training",
+        batch_loss(comparison),
+        "Loss of each logged batch at the step's own stage, divided by its normaliser; mean over the seeds."
             .to_owned(),
     ));
-    let held_out = |name: &str, cost: &str, measure| {
-        let figure = held_out_loss(comparison, cost, measure);
-        let caption =
-            format!("Loss on held-out prompts over {cost}: mean over the seeds, their span shaded.");
-        plot(name, figure, caption)
-    };
-    section.parts.extend([
-        held_out("held_out_steps", "training steps", |history| &history.steps),
-        held_out("held_out_flops", "FLOPs of the training", |history| &history.flops),
-        held_out("held_out_seconds", "seconds of training", |history| &history.seconds),
-        plot(
-            "training",
-            batch_loss(comparison),
-            "Loss of each logged batch, mean over the seeds.".to_owned(),
-        ),
-    ]);
     section
 }
 
@@ -75,7 +89,7 @@ fn variants(comparison: &Comparison) -> Section {
     section.parts.push(Part::Table(tables::differences(comparison)));
     section.parts.push(Part::Table(tables::costs(comparison)));
     section.parts.push(Part::Paragraph(
-        "Parameters without positions; the time is that of training alone, mean over the seeds.".to_owned(),
+        "Parameters without positions; the time is that of training alone, in CPU seconds of all threads, mean over the seeds.".to_owned(),
     ));
     let first = &comparison.variants[0];
     section.parts.push(Part::Paragraph(format!("The whole config of {}:", first.name)));
@@ -93,17 +107,21 @@ fn repeat(comparison: &Comparison, context: &ReportContext) -> Section {
     section
 }
 
-/// What is shaded in a figure of errors.
-fn shading(comparison: &Comparison) -> &'static str {
-    let several = |variant: &super::Variant| variant.runs.len() > 1;
-    if comparison.variants.iter().all(several) {
-        "Mean over the seeds, shaded from the least to the greatest seed."
-    } else if comparison.variants.iter().any(several) {
-        "Mean over the seeds, shaded from the least to the greatest seed; of a single seed, the 5..95 % interval over \
-         prompts."
-    } else {
-        "The 5..95 % interval over prompts is shaded."
+/// What is drawn of the seeds in a figure of errors.
+fn shading(comparison: &Comparison) -> String {
+    let over = if comparison.basis == Basis::NoScores { "seeds" } else { "seeds and prompts" };
+    let single = comparison.variants.iter().any(|variant| variant.runs.len() == 1);
+    let mut text = seeds_shown(comparison, over);
+    if single {
+        text.push_str(" Of a single seed and of baselines: the 90 % CI over prompts is shaded.");
     }
+    text.trim_start().to_owned()
+}
+
+/// How curves of several seeds are drawn.
+fn seeds_shown(comparison: &Comparison, over: &str) -> String {
+    let several = comparison.variants.iter().any(|variant| variant.runs.len() > 1);
+    if several { format!("Mean over the seeds; its 90 % CI over {over} is shaded.") } else { String::new() }
 }
 
 fn plot(name: &str, figure: Figure, caption: String) -> Part {

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use looped_eval::{Evaluation, MODEL};
+use looped_eval::Evaluation;
 use looped_train::{Cost, Metrics};
 
 use crate::comparison::difference::{Settings, settings};
 use crate::comparison::history::{LogPoint, log_points};
+use crate::comparison::scored::{Means, Scored};
+use crate::floor::Floor;
 
 /// What a run's directory says.
 pub(crate) struct FinishedRun {
@@ -17,7 +19,11 @@ pub(crate) struct FinishedRun {
     pub(crate) toml: String,
     /// The config key by key, but for name and seed.
     pub(crate) settings: Settings,
-    pub(crate) evaluation: Evaluation,
+    pub(crate) scored: Scored,
+    /// The model's mean scores, once it is known what they are compared with.
+    pub(crate) means: Means,
+    /// The least possible validation loss, where it is known.
+    pub(crate) floor: Option<Floor>,
     pub(crate) trained_loops: usize,
     pub(crate) cost: Cost,
     /// The logged steps.
@@ -25,20 +31,14 @@ pub(crate) struct FinishedRun {
 }
 
 impl FinishedRun {
-    /// Reads a run; the error says what it lacks, and how to mend it.
-    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+    /// Reads a run and its evaluation, of a name or the one it ended with; the error says what it lacks, and what to do.
+    pub(crate) fn read(path: &Path, evaluation: Option<&str>) -> Result<Self, String> {
         let shown = path.display();
         let config = path.join("config.toml");
         if !config.is_file() {
             return Err(format!("{shown} is not a run directory: it has no config.toml"));
         }
-        let evaluation = path.join("eval.json");
-        if !evaluation.is_file() {
-            return Err(format!(
-                "{shown} has no eval.json: it was interrupted, or still runs; go on with `looped resume {shown}`"
-            ));
-        }
-        let evaluation = read_evaluation(&evaluation)?;
+        let scored = Scored::read(path, evaluation)?;
         let mut experiment = looped_config::load(&config, &[]).map_err(|e| e.to_string())?.experiment;
         let records = Metrics::read(&path.join("metrics.jsonl")).map_err(|e| e.to_string())?;
         let toml = experiment.to_toml().map_err(|e| format!("{}: {e}", config.display()))?;
@@ -48,7 +48,9 @@ impl FinishedRun {
             seed: experiment.seed,
             settings: settings(&toml).map_err(|e| format!("{}: {e}", config.display()))?,
             toml,
-            evaluation,
+            means: Means::default(),
+            floor: Floor::of(&experiment),
+            scored,
             trained_loops: experiment.training.curriculum.loops.end,
             cost,
             log_points: log_points(&records, &mut experiment).map_err(|e| format!("{shown}: {e}"))?,
@@ -58,7 +60,7 @@ impl FinishedRun {
 
     /// What it was trained and scored on; runs can be compared where these words agree.
     pub(crate) fn task(&self) -> String {
-        let Evaluation { task, dims, score, normaliser, .. } = &self.evaluation;
+        let Evaluation { task, dims, score, normaliser, .. } = &self.scored.evaluation;
         let details = self.settings.iter().filter(|(key, _)| key.starts_with("task.") && key != "task.type");
         let details: String = details.map(|(key, value)| format!(", {key} = {value}")).collect();
         format!("{task}, {dims} dims, {score} / {normaliser}{details}")
@@ -68,15 +70,9 @@ impl FinishedRun {
     pub(crate) fn seconds(&self) -> f64 {
         self.log_points.last().map_or(0.0, |point| point.seconds)
     }
-}
 
-fn read_evaluation(path: &Path) -> Result<Evaluation, String> {
-    let text =
-        std::fs::read_to_string(path).map_err(|e| format!("{}: cannot be read: {e}", path.display()))?;
-    let evaluation: Evaluation =
-        serde_json::from_str(&text).map_err(|e| format!("{}: is no evaluation: {e}", path.display()))?;
-    match evaluation.curves.get(MODEL) {
-        Some(curve) if !curve.mean.is_empty() => Ok(evaluation),
-        _ => Err(format!("{}: has no curve of the model", path.display())),
+    /// CPU seconds that its training took, of all threads; NaN where it didn't log them.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        self.log_points.last().map_or(0.0, |point| point.cpu_seconds)
     }
 }

@@ -5,10 +5,61 @@ use looped_report::number::{short, with_interval};
 use looped_report::table::{Column, Table};
 
 use crate::comparison::Comparison;
+use crate::comparison::ratios::Ratio;
+use crate::comparison::scored::Basis;
+
+/// A row for each variant but one: its error divided by that one's, and what that shows.
+pub(crate) fn ratios(comparison: &Comparison) -> Table {
+    let ratios = &comparison.ratios;
+    let against = &comparison.variants[ratios.against].name;
+    let mut columns = vec![Column::left("variant"), Column::right("seeds")];
+    for count in &ratios.counts {
+        columns.push(Column::right(format!("{count} examples: × {against}")));
+        columns.push(Column::left("verdict"));
+    }
+    let mut table = Table::new(columns);
+    for (place, variant) in comparison.variants.iter().enumerate() {
+        let cells: Vec<&Ratio> = ratios.cells.iter().filter_map(|column| column[place].as_ref()).collect();
+        let Some(first) = cells.first() else { continue };
+        let mut words = vec![variant.name.clone(), first.contrast.of_seeds.len().to_string()];
+        for Ratio { ratio, judged, .. } in cells {
+            words.push(with_interval(ratio.estimate, ratio.low, ratio.high));
+            let verdict = judged.verdict.words(ratios.margin);
+            words.push(if judged.p_holm.is_nan() {
+                verdict
+            } else {
+                format!("{verdict} (p {})", p_value(judged.p_holm))
+            });
+        }
+        table.push(words);
+    }
+    table
+}
+
+/// What the ratios are.
+pub(crate) fn ratios_caption(comparison: &Comparison) -> String {
+    let ratios = &comparison.ratios;
+    let against = &comparison.variants[ratios.against].name;
+    let what = match comparison.first().scored.scale() {
+        crate::statistics::Scale::Errors => "error",
+        crate::statistics::Scale::Accuracies => "rate of wrong answers",
+    };
+    format!(
+        "Each variant's {what} divided by that of {against}, geometric mean over the seeds they share, with its {}. \
+         The verdict counts errors within a factor of {} as equal; p is of a difference, by Holm's correction for the \
+         whole table. \"Undecided\" is not \"no difference\".",
+        ratios.interval(comparison.basis),
+        ratios.margin,
+    )
+}
+
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+}
 
 /// A row for each variant and baseline: its error with intervals.
 pub(crate) fn errors(comparison: &Comparison) -> Table {
-    let counts = comparison.reported_counts();
+    let counts = &comparison.ratios.counts;
     let heads = counts.iter().map(|count| Column::right(format!("{count} examples")));
     let mut table = Table::new([Column::left("variant"), Column::right("seeds")].into_iter().chain(heads));
     let cells = |curve: &Curve| -> Vec<String> {
@@ -28,6 +79,40 @@ pub(crate) fn errors(comparison: &Comparison) -> Table {
     table
 }
 
+/// What the errors and their intervals are.
+pub(crate) fn errors_caption(comparison: &Comparison) -> String {
+    let evaluation = &comparison.first().scored.evaluation;
+    let label = evaluation.score_label();
+    let several = comparison.variants.iter().any(|variant| variant.runs.len() > 1);
+    let single = comparison.variants.iter().any(|variant| variant.runs.len() == 1);
+    let mean = match (several, comparison.first().scored.scale()) {
+        (false, _) => "mean over the prompts",
+        (true, crate::statistics::Scale::Errors) => "geometric mean over the seeds",
+        (true, crate::statistics::Scale::Accuracies) => "mean over the seeds",
+    };
+    let over = match (several, comparison.basis) {
+        (false, _) => "over prompts",
+        (true, Basis::NoScores) => "over seeds, the prompts taken as they are",
+        (true, _) => "over seeds and prompts",
+    };
+    let single = if several && single { "; of a single seed, over prompts" } else { "" };
+    let mut text = format!("{label}, {mean}, with its 90 % CI {over}{single}; of baselines, over prompts.");
+    for (name, curve) in comparison.baselines.iter() {
+        let told = |&&count: &&usize| {
+            curve.hangs_on_one_prompt(count, evaluation.prompts) && curve.mean[count] > 1e-6
+        };
+        for &count in comparison.ratios.counts.iter().filter(told) {
+            text.push_str(&format!(
+                " One prompt makes {:.0} % of the mean of {} with {count} examples; the median is {}.",
+                100.0 * curve.largest_share[count],
+                name.replace('_', " "),
+                short(curve.median[count])
+            ));
+        }
+    }
+    text
+}
+
 /// A row for each variant: what it cost, and how many times the first one's cost that is.
 pub(crate) fn costs(comparison: &Comparison) -> Table {
     let first = &comparison.variants[0];
@@ -37,18 +122,18 @@ pub(crate) fn costs(comparison: &Comparison) -> Table {
         Column::right("parameters"),
         Column::right("training FLOPs"),
         Column::right(&times),
-        Column::right("training time"),
+        Column::right("CPU time"),
         Column::right(&times),
     ]);
     for variant in &comparison.variants {
-        let (cost, seconds) = (variant.first().cost, variant.seconds());
+        let (cost, seconds) = (variant.first().cost, variant.cpu_seconds());
         table.push([
             variant.name.clone(),
             cost.parameters.to_string(),
             format!("{:.2e}", cost.flops),
             short(cost.flops / first.first().cost.flops),
             clock(seconds),
-            short(seconds / first.seconds()),
+            short(seconds / first.cpu_seconds()),
         ]);
     }
     table

@@ -1,15 +1,12 @@
 //! Runs that differ in nothing but their seed are one variant.
 
-use looped_core::Objective;
 use looped_eval::{Curve, MODEL};
 
 use crate::comparison::difference::{Settings, difference};
 use crate::comparison::history::History;
 use crate::comparison::run::FinishedRun;
-use crate::comparison::seeds::{averaged, mean, overlaid};
-
-/// What an evaluation calls a score that is at most 1.
-const ACCURACY: &str = Objective::CrossEntropy.score_name();
+use crate::comparison::scored::Means;
+use crate::comparison::seeds::{averaged, mean};
 
 /// A variant with its seeds.
 pub(crate) struct Variant {
@@ -17,27 +14,30 @@ pub(crate) struct Variant {
     pub(crate) name: String,
     /// One for each seed; at least one.
     pub(crate) runs: Vec<FinishedRun>,
-    /// The error per number of in-context examples: mean and interval over the seeds.
+    /// The error per number of in-context examples, with its interval over seeds and prompts.
     pub(crate) error: Curve,
-    /// The same with the span of the seeds, to be drawn.
-    pub(crate) error_span: Curve,
-    /// The error at the last query after each loop, with the span of the seeds.
+    /// The error at the last query after each loop, with its interval.
     pub(crate) per_loop: Curve,
     pub(crate) history: History,
 }
 
 impl Variant {
     fn of(name: String, runs: Vec<FinishedRun>) -> Self {
-        let errors: Vec<&Curve> = runs.iter().filter_map(|run| run.evaluation.curves.get(MODEL)).collect();
-        let loops: Vec<&Curve> = runs.iter().map(|run| &run.evaluation.per_loop).collect();
+        let over = |of: fn(&Means) -> &[Vec<f64>], own: Option<&Curve>| match (runs.as_slice(), own) {
+            // A single run has had its interval since it was evaluated.
+            ([_], Some(own)) => own.clone(),
+            _ => {
+                let means: Vec<&[Vec<f64>]> = runs.iter().map(|run| of(&run.means)).collect();
+                averaged(&means, runs[0].scored.scale())
+            }
+        };
+        let evaluation = &runs[0].scored.evaluation;
         let log_points: Vec<&[_]> = runs.iter().map(|run| run.log_points.as_slice()).collect();
-        let most = if runs[0].evaluation.score == ACCURACY { 1.0 } else { f64::INFINITY };
         Self {
-            name,
-            error: averaged(&errors, most),
-            error_span: overlaid(&errors),
-            per_loop: overlaid(&loops),
+            error: over(|means| &means.over_examples, evaluation.curves.get(MODEL)),
+            per_loop: over(|means| &means.over_loops, Some(&evaluation.per_loop)),
             history: History::of(&log_points),
+            name,
             runs,
         }
     }
@@ -50,9 +50,9 @@ impl Variant {
         self.runs.iter().map(|run| run.seed).collect()
     }
 
-    /// Seconds of training, mean over the seeds.
-    pub(crate) fn seconds(&self) -> f64 {
-        mean(self.runs.iter().map(FinishedRun::seconds))
+    /// CPU seconds of training, mean over the seeds.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        mean(self.runs.iter().map(FinishedRun::cpu_seconds))
     }
 
     /// How its config differs from another's.

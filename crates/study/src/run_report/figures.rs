@@ -1,8 +1,12 @@
 //! The figures of one run.
 
+use looped_config::Experiment;
 use looped_eval::{Evaluation, MODEL, ShiftEvaluation};
-use looped_report::plot::{Band, Curve, Figure, Marker, Scale};
+use looped_report::plot::{Band, Curve, Figure, Marker, Reference, Scale};
 use looped_train::Record;
+
+use crate::comparison::normaliser;
+use crate::floor::Floor;
 
 /// The paper's figure: error over the number of in-context examples, beside the baselines.
 pub(super) fn over_examples(evaluation: &Evaluation) -> Figure {
@@ -51,17 +55,22 @@ pub(super) fn band(curve: &looped_eval::Curve) -> Band {
     Band { mean: curve.mean.clone(), low: curve.low.clone(), high: curve.high.clone() }
 }
 
-/// The losses over the steps.
-pub(super) fn over_steps(metrics: &[Record]) -> Figure {
+/// The losses over the steps, each divided by the normaliser of its stage.
+pub(super) fn over_steps(experiment: &Experiment, metrics: &[Record]) -> Figure {
     let curve = |name: &str, points: Vec<(usize, f64)>| {
         let (x, y) = points.into_iter().map(|(step, loss)| (step as f64, loss)).unzip();
         Curve::model(name, x, Band::line(y))
     };
-    let trained = metrics.iter().map(|record| (record.step, record.loss)).collect();
-    let held_out = metrics.iter().filter_map(|record| Some((record.step, record.validation_loss?))).collect();
-    let curves = vec![curve("batch", trained), curve("held out, last loop", held_out)];
+    let training = |record: &Record| (record.step, record.loss / normaliser(experiment, record.stage.dims));
+    let validation = |record: &Record| Some((record.step, record.validation_loss_last_stage?));
+    let mut curves = vec![curve("training", metrics.iter().map(training).collect())];
+    let validated: Vec<(usize, f64)> = metrics.iter().filter_map(validation).collect();
+    if !validated.is_empty() {
+        curves.push(curve("validation, last stage", validated));
+    }
     let y_scale = Scale::for_errors(&curves);
-    Figure { y_scale, curves, ..Figure::new("Training", "step", "loss") }
+    let floor = Floor::of(experiment).map(|floor| Reference { y: floor.loss, label: floor.name });
+    Figure { y_scale, curves, reference: floor, ..Figure::new("Training", "step", "loss / normaliser") }
 }
 
 /// How far the state moves in each loop; `None` where it wasn't looked at, or there is one loop only.

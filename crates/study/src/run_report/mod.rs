@@ -37,7 +37,7 @@ pub fn report(experiment: &Experiment, run: &RunDir) -> Result<Report> {
     sections.extend(settling(experiment, &evaluation));
     sections.extend(read(&run.shifted_evaluation())?.map(|suite| shifts(&suite)));
     sections.extend(read(&run.probing())?.map(|probing| probes::section(&probing)));
-    sections.push(training(&metrics));
+    sections.push(training(experiment, &metrics));
     sections.push(repeat(experiment)?);
     Ok(Report { title: experiment.name.clone(), sections })
 }
@@ -62,7 +62,7 @@ fn results(experiment: &Experiment, evaluation: &Evaluation) -> Section {
     let trained = experiment.training.curriculum.loops.end;
     let (prompts, loops) = (evaluation.prompts, evaluation.loops);
     let over_examples =
-        format!("Mean over {prompts} fresh prompts after {loops} loops; 5..95 % interval shaded.");
+        format!("Mean over {prompts} fresh prompts after {loops} loops; 90 % CI over prompts shaded.");
     Section {
         heading: "Results".to_owned(),
         parts: vec![
@@ -100,7 +100,7 @@ fn settling(experiment: &Experiment, evaluation: &Evaluation) -> Option<Section>
 /// One figure for each shift.
 fn shifts(suite: &SuiteEvaluation) -> Section {
     let mut section = Section::new("Out of distribution");
-    let caption = |name: &str| format!("Prompts of {}; 5..95 % interval shaded.", name.replace('_', " "));
+    let caption = |name: &str| format!("Prompts of {}; 90 % CI over prompts shaded.", name.replace('_', " "));
     for shift in &suite.shifts {
         let name = format!("{}_{}", suite.suite, shift.name);
         section.parts.push(plot(&name, figures::shift(shift), caption(&shift.name)));
@@ -109,12 +109,12 @@ fn shifts(suite: &SuiteEvaluation) -> Section {
     section
 }
 
-fn training(metrics: &[Record]) -> Section {
-    let caption =
-        "The loss of each logged batch, and on held-out prompts. It rises where the curriculum does.";
+fn training(experiment: &Experiment, metrics: &[Record]) -> Section {
+    let caption = "The loss of each logged batch at its step's stage, and the validation loss at the curriculum's last \
+                   stage, which is the same for all runs of the task; each divided by the task's normaliser.";
     Section {
         heading: "Training".to_owned(),
-        parts: vec![plot("training", figures::over_steps(metrics), caption)],
+        parts: vec![plot("training", figures::over_steps(experiment, metrics), caption)],
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn section(probing: &Probing) -> Section {
                 Target::LeastSquares => "probe_least_squares",
             };
             let caption = format!(
-                "Error of reading {} from the state after each loop; 5..95 % interval over {} prompts shaded.",
+                "Error of reading {} from the state after each loop; 90 % CI over {} prompts shaded.",
                 target.label(),
                 probing.prompts
             );
@@ -69,7 +69,7 @@ pub fn table(probing: &Probing) -> String {
         table.push(std::iter::once((l + 1).to_string()).chain(cells.concat()));
     }
     format!(
-        "squared error of reading / variance, mean of {} prompts, 5..95 % interval\n\n{}",
+        "squared error of reading / variance, mean of {} prompts, 90 % CI over prompts\n\n{}",
         probing.prompts,
         table.text()
     )
