@@ -2,9 +2,12 @@
 //!
 //! Within a chunk the rows are kept time-major, (tokens, sequences, ...): a time step's rows are contiguous.
 
-use looped_core::fused::{Backward, Chunk, Forward, FusedBlock, Kernels, PackedBlock, cut, cut_len};
+use looped_core::fused::{
+    Backward, Chunk, Forward, FusedBlock, FusedSizes, Kernels, PackedBlock, cut, cut_len,
+};
 use looped_ops::{PackedMatrix, Start};
 
+#[derive(Clone, Copy)]
 pub(crate) struct FusedLstm {
     pub(crate) width: usize,
 }
@@ -13,6 +16,34 @@ impl FusedLstm {
     fn lens(&self) -> [usize; 4] {
         let gates = 4 * self.width;
         [gates * self.width, gates * self.width, gates, gates]
+    }
+
+    /// Gates (tokens, sequences, 4 D); cells and hidden states (tokens + 1, sequences, D), the prefix's last ones first.
+    fn trace_lens(&self, chunk: Chunk) -> [usize; 3] {
+        let step = chunk.sequences * self.width;
+        let state = chunk.tokens * step;
+        [4 * state, state + step, state + step]
+    }
+
+    /// Inputs, or outputs' derivatives, time-major; the cells' derivative.
+    fn scratch_lens(&self, chunk: Chunk) -> [usize; 3] {
+        let state = chunk.rows() * self.width;
+        [state, state, chunk.sequences * self.width]
+    }
+}
+
+impl FusedSizes for FusedLstm {
+    fn tape_len(&self, chunk: Chunk) -> usize {
+        cut_len(&self.trace_lens(chunk))
+    }
+
+    /// The last hidden states and cells, each (sequences, D).
+    fn memory_len(&self, prefix: Chunk) -> usize {
+        2 * prefix.sequences * self.width
+    }
+
+    fn scratch_len(&self, chunk: Chunk) -> usize {
+        cut_len(&self.scratch_lens(chunk)) + cut_len(&self.trace_lens(chunk))
     }
 }
 
@@ -35,8 +66,7 @@ impl FusedBlock for FusedLstm {
         };
         Box::new(Packed {
             kernels,
-            width,
-            lens: self.lens(),
+            form: *self,
             from_input: linear(weights[0]),
             recurrent: linear(weights[1]),
             bias: weights[2].iter().zip(weights[3]).map(|(a, b)| a + b).collect(),
@@ -51,8 +81,7 @@ struct Linear {
 
 struct Packed {
     kernels: Kernels,
-    width: usize,
-    lens: [usize; 4],
+    form: FusedLstm,
     from_input: Linear,
     recurrent: Linear,
     /// Both biases.
@@ -60,60 +89,38 @@ struct Packed {
 }
 
 impl Packed {
-    /// Gates (tokens, sequences, 4 D); cells and hidden states (tokens + 1, sequences, D), the prefix's last ones first.
-    fn trace_lens(&self, chunk: Chunk) -> [usize; 3] {
-        let step = chunk.sequences * self.width;
-        let state = chunk.tokens * step;
-        [4 * state, state + step, state + step]
-    }
-
-    /// Inputs, or outputs' derivatives, time-major; the cells' derivative.
-    fn scratch_lens(&self, chunk: Chunk) -> [usize; 3] {
-        let state = chunk.rows() * self.width;
-        [state, state, chunk.sequences * self.width]
-    }
-
     /// Copies (sequences, tokens, width) to (tokens, sequences, width).
     fn to_time_major(&self, chunk: Chunk, from: &[f32], to: &mut [f32]) {
         let Chunk { sequences, tokens, .. } = chunk;
-        for (i, row) in from.chunks_exact(self.width).enumerate() {
+        for (i, row) in from.chunks_exact(self.form.width).enumerate() {
             let (sequence, token) = (i / tokens, i % tokens);
-            to[(token * sequences + sequence) * self.width..][..self.width].copy_from_slice(row);
+            to[(token * sequences + sequence) * self.form.width..][..self.form.width].copy_from_slice(row);
         }
     }
 
     /// Copies (tokens, sequences, width) to (sequences, tokens, width).
     fn to_batch_major(&self, chunk: Chunk, from: &[f32], to: &mut [f32]) {
         let Chunk { sequences, tokens, .. } = chunk;
-        for (i, row) in to.chunks_exact_mut(self.width).enumerate() {
+        for (i, row) in to.chunks_exact_mut(self.form.width).enumerate() {
             let (sequence, token) = (i / tokens, i % tokens);
-            row.copy_from_slice(&from[(token * sequences + sequence) * self.width..][..self.width]);
+            row.copy_from_slice(&from[(token * sequences + sequence) * self.form.width..][..self.form.width]);
         }
     }
 }
 
 impl PackedBlock for Packed {
-    fn tape_len(&self, chunk: Chunk) -> usize {
-        cut_len(&self.trace_lens(chunk))
-    }
-
-    /// The last hidden states and cells, each (sequences, D).
-    fn memory_len(&self, prefix: Chunk) -> usize {
-        2 * prefix.sequences * self.width
-    }
-
-    fn scratch_len(&self, chunk: Chunk) -> usize {
-        cut_len(&self.scratch_lens(chunk)) + cut_len(&self.trace_lens(chunk))
+    fn sizes(&self) -> &dyn FusedSizes {
+        &self.form
     }
 
     fn forward(&self, chunk: Chunk, x: &[f32], out: &mut [f32], pass: Forward<'_>) {
         let Forward { before, memory, tape, scratch, kernel_scratch } = pass;
-        let (scratch, unrecorded) = scratch.split_at_mut(cut_len(&self.scratch_lens(chunk)));
-        let [input, ..] = cut(scratch, self.scratch_lens(chunk));
+        let (scratch, unrecorded) = scratch.split_at_mut(cut_len(&self.form.scratch_lens(chunk)));
+        let [input, ..] = cut(scratch, self.form.scratch_lens(chunk));
         let trace = if tape.is_empty() { unrecorded } else { tape };
-        let [gates, cells, hidden] = cut(trace, self.trace_lens(chunk));
+        let [gates, cells, hidden] = cut(trace, self.form.trace_lens(chunk));
         let k = self.kernels;
-        let step = chunk.sequences * self.width;
+        let step = chunk.sequences * self.form.width;
 
         if chunk.prefix == 0 {
             hidden[..step].fill(0.0);
@@ -130,7 +137,7 @@ impl PackedBlock for Packed {
             let (last_cells, cell) = cells.split_at_mut(next);
             let gates = &mut gates[4 * at..4 * next];
             k.matmul(&earlier[at..], &self.recurrent.forward, Start::Output, gates, kernel_scratch);
-            k.lstm_cell(self.width, gates, &last_cells[at..], &mut cell[..step], &mut later[..step]);
+            k.lstm_cell(self.form.width, gates, &last_cells[at..], &mut cell[..step], &mut later[..step]);
         }
         self.to_batch_major(chunk, &hidden[step..], out);
         if !memory.is_empty() {
@@ -141,10 +148,10 @@ impl PackedBlock for Packed {
 
     fn backward(&self, chunk: Chunk, x: &[f32], dy: &mut [f32], pass: Backward<'_>) {
         let Backward { before: _, dbefore, dmemory, tape, grads, scratch, kernel_scratch } = pass;
-        let [other, dhidden, dcell] = cut(scratch, self.scratch_lens(chunk));
-        let [gates, cells, hidden] = cut(tape, self.trace_lens(chunk));
+        let [other, dhidden, dcell] = cut(scratch, self.form.scratch_lens(chunk));
+        let [gates, cells, hidden] = cut(tape, self.form.trace_lens(chunk));
         let k = self.kernels;
-        let step = chunk.sequences * self.width;
+        let step = chunk.sequences * self.form.width;
 
         self.to_time_major(chunk, dy, dhidden);
         dcell.fill(0.0);
@@ -157,7 +164,7 @@ impl PackedBlock for Packed {
         for (token, gates) in gates.chunks_exact_mut(4 * step).enumerate().rev() {
             let (at, next) = (token * step, (token + 1) * step);
             k.lstm_cell_backward(
-                self.width,
+                self.form.width,
                 gates,
                 &cells[at..next],
                 &cells[next..next + step],
@@ -174,7 +181,7 @@ impl PackedBlock for Packed {
             }
         }
 
-        let [input_w, recurrent_w, input_b, _] = self.lens;
+        let [input_w, recurrent_w, input_b, _] = self.form.lens();
         let (dinput_w, grads) = grads.split_at_mut(input_w);
         let (drecurrent_w, grads) = grads.split_at_mut(recurrent_w);
         let (dinput_b, drecurrent_b) = grads.split_at_mut(input_b);

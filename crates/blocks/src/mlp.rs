@@ -7,8 +7,9 @@ use looped_core::{ModelDims, Params, Result};
 /// Standard deviation of weights at first, as in GPT-2.
 pub(crate) const STD: f64 = 0.02;
 
-/// That of weights whose products a block adds to the residual path. Each block adds twice; this keeps the path's variance
-/// at the start independent of depth.
+/// That of weights whose products a block adds to the residual path. Each block adds twice: over `n_layer` such blocks
+/// the path's variance at the start is independent of depth. Blocks inside a `sequential` aren't counted: m of them add m
+/// times as much, so that `n_layer = 2` and a `sequential` of two start differently.
 pub(crate) fn residual_std(dims: &ModelDims) -> f64 {
     STD / (2.0 * dims.n_layer as f64).sqrt()
 }

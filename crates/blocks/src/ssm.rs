@@ -9,7 +9,7 @@ use looped_core::{Block, BlockConfig, Init, Memory, ModelDims, Params, Problems,
 use serde::{Deserialize, Serialize};
 
 use crate::mlp::{Mlp, residual_std};
-use crate::ssm_fused::FusedSsm;
+use crate::ssm_fused::{FusedSsm, MIDDLE_STEP};
 
 /// A diagonal state space and a two-layer network, each after a layer norm and beside a residual path: a transformer
 /// block in which attention is replaced by a linear recurrence over the tokens (S4D-Real; Gu et al., arXiv 2206.11893).
@@ -33,8 +33,6 @@ const fn eight() -> usize {
     8
 }
 
-/// The step of a channel whose `log_dt` is 0: the middle, of logarithms, of where steps start.
-pub(crate) const MIDDLE_STEP: f64 = 0.01;
 /// How far, in factors, steps start from the middle one.
 const SPREAD: f64 = 10.0;
 

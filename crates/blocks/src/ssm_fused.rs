@@ -1,12 +1,17 @@
 //! The state-space block without a graph.
 
-use looped_core::fused::{Backward, Chunk, Forward, FusedBlock, Kernels, PackedBlock, cut, cut_len};
+use looped_core::fused::{
+    Backward, Chunk, Forward, FusedBlock, FusedSizes, Kernels, PackedBlock, cut, cut_len,
+};
 use looped_ops::{Diagonal, DiagonalGradients, Start};
 
 use crate::layers_fused::{Linear, Norm, Room, split};
 use crate::mlp_fused::{self, Mlp};
-use crate::ssm::MIDDLE_STEP;
 
+/// The step of a channel whose `log_dt` is 0: the middle, of logarithms, of where steps start.
+pub(crate) const MIDDLE_STEP: f64 = 0.01;
+
+#[derive(Clone, Copy)]
 pub(crate) struct FusedSsm {
     pub(crate) width: usize,
     pub(crate) states: usize,
@@ -27,6 +32,45 @@ fn first_half(width: usize, all: usize) -> [(&'static str, usize); 9] {
     ]
 }
 
+impl FusedSsm {
+    /// How many states all channels have together.
+    fn all(&self) -> usize {
+        self.states * self.width
+    }
+
+    /// The recurrence's output (rows, D); the state between recurrence and network (rows, D); the network's hidden values
+    /// before GELU (rows, 4 D). The recurrence itself is run again by the backward pass.
+    fn trace_lens(&self, chunk: Chunk) -> [usize; 3] {
+        let state = chunk.rows() * self.width;
+        [state, state, 4 * state]
+    }
+
+    /// One sequence's states, (tokens + 1, states, D); the derivatives by its last states, by decay and by gain.
+    fn scan_lens(&self, chunk: Chunk) -> [usize; 4] {
+        let all = self.all();
+        [(chunk.tokens + 1) * all, all, all, all]
+    }
+
+    fn room_len(&self, chunk: Chunk) -> usize {
+        Room::len(chunk.rows(), self.width)
+    }
+}
+
+impl FusedSizes for FusedSsm {
+    fn tape_len(&self, chunk: Chunk) -> usize {
+        cut_len(&self.trace_lens(chunk))
+    }
+
+    /// The last states, (sequences, states, D).
+    fn memory_len(&self, prefix: Chunk) -> usize {
+        prefix.sequences * self.all()
+    }
+
+    fn scratch_len(&self, chunk: Chunk) -> usize {
+        self.room_len(chunk) + cut_len(&self.scan_lens(chunk)) + cut_len(&self.trace_lens(chunk))
+    }
+}
+
 impl FusedBlock for FusedSsm {
     fn parameters(&self) -> Vec<(String, usize)> {
         let own = first_half(self.width, self.states * self.width).into_iter();
@@ -37,7 +81,7 @@ impl FusedBlock for FusedSsm {
         let width = self.width;
         Box::new(Packed {
             kernels,
-            width,
+            form: *self,
             ln_1: Norm::new(&weights[..2]),
             space: Space::new(weights[2], weights[3], weights[4], weights[5], weights[6]),
             proj: Linear::new(kernels, &weights[7..9], width, width),
@@ -65,14 +109,15 @@ struct Space {
 impl Space {
     fn new(log_dt: &[f32], log_a: &[f32], b: &[f32], read: &[f32], skip: &[f32]) -> Self {
         let width = log_dt.len();
-        let rate = |i: usize| (i / width + 1) as f64 * f64::from(log_a[i]).exp();
-        let lost = |i: usize| MIDDLE_STEP * f64::from(log_dt[i % width]).exp() * rate(i);
-        let taken = |i: usize| -(-lost(i)).exp_m1() / rate(i);
+        // By libm, whose results don't depend on the system's C library.
+        let rate = |i: usize| (i / width + 1) as f64 * libm::exp(f64::from(log_a[i]));
+        let lost = |i: usize| MIDDLE_STEP * libm::exp(f64::from(log_dt[i % width])) * rate(i);
+        let taken = |i: usize| -libm::expm1(-lost(i)) / rate(i);
         let each = |value: &dyn Fn(usize) -> f64| (0..log_a.len()).map(|i| value(i) as f32).collect();
         Self {
             rate: each(&rate),
             lost: each(&lost),
-            decay: each(&|i| (-lost(i)).exp()),
+            decay: each(&|i| libm::exp(-lost(i))),
             taken: each(&taken),
             b: b.to_vec(),
             gain: each(&|i| taken(i) * f64::from(b[i])),
@@ -100,7 +145,7 @@ impl Space {
 
 struct Packed {
     kernels: Kernels,
-    width: usize,
+    form: FusedSsm,
     ln_1: Norm,
     space: Space,
     proj: Linear,
@@ -108,35 +153,13 @@ struct Packed {
 }
 
 impl Packed {
-    /// How many states all channels have together.
-    fn all(&self) -> usize {
-        self.space.decay.len()
-    }
-
-    /// The recurrence's output (rows, D); the state between recurrence and network (rows, D); the network's hidden values
-    /// before GELU (rows, 4 D). The recurrence itself is run again by the backward pass.
-    fn trace_lens(&self, chunk: Chunk) -> [usize; 3] {
-        let state = chunk.rows() * self.width;
-        [state, state, 4 * state]
-    }
-
-    /// One sequence's states, (tokens + 1, states, D); the derivatives by its last states, by decay and by gain.
-    fn scan_lens(&self, chunk: Chunk) -> [usize; 4] {
-        let all = self.all();
-        [(chunk.tokens + 1) * all, all, all, all]
-    }
-
-    fn room_len(&self, chunk: Chunk) -> usize {
-        Room::len(chunk.rows(), self.width)
-    }
-
     /// Runs the recurrence over the sequence numbered `i`.
     fn scan(&self, i: usize, chunk: Chunk, before: &[f32], x: &[f32], states: &mut [f32], y: &mut [f32]) {
-        let first = &mut states[..self.all()];
+        let first = &mut states[..self.form.all()];
         if chunk.prefix == 0 {
             first.fill(0.0);
         } else {
-            first.copy_from_slice(part(before, i, self.all()));
+            first.copy_from_slice(part(before, i, self.form.all()));
         }
         self.kernels.scan(self.space.system(), x, states, y);
     }
@@ -152,32 +175,23 @@ fn part_mut(buffer: &mut [f32], i: usize, len: usize) -> &mut [f32] {
 }
 
 impl PackedBlock for Packed {
-    fn tape_len(&self, chunk: Chunk) -> usize {
-        cut_len(&self.trace_lens(chunk))
-    }
-
-    /// The last states, (sequences, states, D).
-    fn memory_len(&self, prefix: Chunk) -> usize {
-        prefix.sequences * self.all()
-    }
-
-    fn scratch_len(&self, chunk: Chunk) -> usize {
-        self.room_len(chunk) + cut_len(&self.scan_lens(chunk)) + cut_len(&self.trace_lens(chunk))
+    fn sizes(&self) -> &dyn FusedSizes {
+        &self.form
     }
 
     fn forward(&self, chunk: Chunk, x: &[f32], out: &mut [f32], pass: Forward<'_>) {
         let Forward { before, memory, tape, scratch, kernel_scratch } = pass;
         let recording = !tape.is_empty();
-        let (room, scratch) = scratch.split_at_mut(self.room_len(chunk));
-        let mut room = Room::new(room, chunk.rows(), self.width);
-        let (scan, unrecorded) = scratch.split_at_mut(cut_len(&self.scan_lens(chunk)));
-        let [states, ..] = cut(scan, self.scan_lens(chunk));
+        let (room, scratch) = scratch.split_at_mut(self.form.room_len(chunk));
+        let mut room = Room::new(room, chunk.rows(), self.form.width);
+        let (scan, unrecorded) = scratch.split_at_mut(cut_len(&self.form.scan_lens(chunk)));
+        let [states, ..] = cut(scan, self.form.scan_lens(chunk));
         let trace = if recording { tape } else { unrecorded };
-        let [mixed, middle, hidden] = cut(trace, self.trace_lens(chunk));
+        let [mixed, middle, hidden] = cut(trace, self.form.trace_lens(chunk));
         let k = self.kernels;
 
         self.ln_1.forward(k, x, room.normed, &mut room.statistics);
-        let (all, len) = (self.all(), chunk.tokens * self.width);
+        let (all, len) = (self.form.all(), chunk.tokens * self.form.width);
         for i in 0..chunk.sequences {
             self.scan(i, chunk, before, part(room.normed, i, len), states, part_mut(mixed, i, len));
             if !memory.is_empty() {
@@ -191,12 +205,12 @@ impl PackedBlock for Packed {
 
     fn backward(&self, chunk: Chunk, x: &[f32], dy: &mut [f32], pass: Backward<'_>) {
         let Backward { before, dbefore, dmemory, tape, grads, scratch, kernel_scratch } = pass;
-        let (room, scratch) = scratch.split_at_mut(self.room_len(chunk));
-        let mut room = Room::new(room, chunk.rows(), self.width);
-        let [states, dstate, ddecay, dgain] = cut(scratch, self.scan_lens(chunk));
-        let [mixed, middle, hidden] = cut(tape, self.trace_lens(chunk));
-        let (all, len) = (self.all(), chunk.tokens * self.width);
-        let lens = first_half(self.width, all).map(|(_, len)| len);
+        let (room, scratch) = scratch.split_at_mut(self.form.room_len(chunk));
+        let mut room = Room::new(room, chunk.rows(), self.form.width);
+        let [states, dstate, ddecay, dgain] = cut(scratch, self.form.scan_lens(chunk));
+        let [mixed, middle, hidden] = cut(tape, self.form.trace_lens(chunk));
+        let (all, len) = (self.form.all(), chunk.tokens * self.form.width);
+        let lens = first_half(self.form.width, all).map(|(_, len)| len);
         let (grads, dmlp) = grads.split_at_mut(lens.iter().sum());
         let [dln_w, dln_b, dlog_dt, dlog_a, db, dread, dskip, dproj_w, dproj_b] = split(grads, lens);
         let k = self.kernels;

@@ -1,6 +1,7 @@
 //! The GPT-2 block: x + attn(LN(x)), then x + mlp(LN(x)).
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::Tensor;
 use looped_core::fused::FusedBlock;
@@ -50,6 +51,7 @@ impl BlockConfig for Transformer {
             attn_proj: Linear::normal(width, width, residual_std(dims), &mut params.scope("attn.c_proj"))?,
             mlp: Mlp::new(dims, params)?,
             n_head: self.n_head,
+            mask: Mutex::default(),
         }))
     }
 
@@ -81,6 +83,8 @@ struct TransformerBlock {
     attn_proj: Linear,
     mlp: Mlp,
     n_head: usize,
+    /// The mask last used: the same in every loop, and on a GPU a copy that waits.
+    mask: Mutex<Option<Tensor>>,
 }
 
 /// Keys and values, each (batch, heads, tokens, head width).
@@ -115,9 +119,18 @@ impl TransformerBlock {
             ),
         };
         let scores = (queries?.matmul(&keys.t()?.contiguous()?)? * (1.0 / (head as f64).sqrt()))?;
-        let weights = softmax(&scores.broadcast_add(&causal_mask(tokens, keys.dim(2)?, x)?)?)?;
+        let weights = softmax(&scores.broadcast_add(&self.causal_mask(tokens, keys.dim(2)?, x)?)?)?;
         let mixed = weights.matmul(&values)?.transpose(1, 2)?.reshape((batch, tokens, width))?;
         Ok((self.attn_proj.forward(&mixed)?, own))
+    }
+
+    /// [`causal_mask`], made anew only for another shape than the last.
+    fn causal_mask(&self, queries: usize, keys: usize, like: &Tensor) -> Result<Tensor> {
+        let mut last = self.mask.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(mask) if mask.dims() == [queries, keys] => Ok(mask.clone()),
+            _ => Ok(last.insert(causal_mask(queries, keys, like)?).clone()),
+        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! The transformer block without a graph.
 
-use looped_core::fused::{Backward, Chunk, Forward, FusedBlock, Kernels, Outputs, PackedBlock, cut, cut_len};
+use looped_core::fused::{
+    Backward, Chunk, Forward, FusedBlock, FusedSizes, Kernels, Outputs, PackedBlock, cut, cut_len,
+};
 use looped_ops::{AttentionShape, Start};
 
 use crate::layers_fused::{Linear, Norm, Room, split};
 use crate::mlp_fused::{self, Mlp};
 
+#[derive(Clone, Copy)]
 pub(crate) struct FusedTransformer {
     pub(crate) width: usize,
     pub(crate) n_head: usize,
@@ -24,37 +27,7 @@ fn first_half(width: usize) -> [(&'static str, usize); 6] {
     ]
 }
 
-impl FusedBlock for FusedTransformer {
-    fn parameters(&self) -> Vec<(String, usize)> {
-        let all = first_half(self.width).into_iter().chain(mlp_fused::parameters(self.width));
-        all.map(|(name, len)| (name.to_owned(), len)).collect()
-    }
-
-    fn pack(&self, weights: &[&[f32]], kernels: Kernels) -> Box<dyn PackedBlock> {
-        let width = self.width;
-        Box::new(Packed {
-            kernels,
-            width,
-            heads: self.n_head,
-            ln_1: Norm::new(&weights[..2]),
-            c_attn: Linear::new(kernels, &weights[2..4], 3 * width, width),
-            attn_proj: Linear::new(kernels, &weights[4..6], width, width),
-            mlp: Mlp::new(kernels, width, &weights[6..]),
-        })
-    }
-}
-
-struct Packed {
-    kernels: Kernels,
-    width: usize,
-    heads: usize,
-    ln_1: Norm,
-    c_attn: Linear,
-    attn_proj: Linear,
-    mlp: Mlp,
-}
-
-impl Packed {
+impl FusedTransformer {
     /// What the forward pass computes on its way, on the tape if there is one: queries, keys and values (rows, 3 D); what
     /// attention keeps of each softmax; and of the rows that are read, its output before the projection (read, D); the
     /// state between attention and network (read, D); the network's hidden values before GELU (read, 4 D).
@@ -73,12 +46,12 @@ impl Packed {
     }
 
     fn shape(&self, chunk: Chunk) -> AttentionShape {
-        let (heads, head_size) = (self.heads, self.width / self.heads);
+        let (heads, head_size) = (self.n_head, self.width / self.n_head);
         AttentionShape { tokens: chunk.tokens, prefix: chunk.prefix, heads, head_size }
     }
 }
 
-impl PackedBlock for Packed {
+impl FusedSizes for FusedTransformer {
     fn tape_len(&self, chunk: Chunk) -> usize {
         cut_len(&self.trace_lens(chunk))
     }
@@ -91,20 +64,54 @@ impl PackedBlock for Packed {
     fn scratch_len(&self, chunk: Chunk) -> usize {
         cut_len(&self.scratch_lens(chunk)) + cut_len(&self.trace_lens(chunk))
     }
+}
+
+impl FusedBlock for FusedTransformer {
+    fn parameters(&self) -> Vec<(String, usize)> {
+        let all = first_half(self.width).into_iter().chain(mlp_fused::parameters(self.width));
+        all.map(|(name, len)| (name.to_owned(), len)).collect()
+    }
+
+    fn pack(&self, weights: &[&[f32]], kernels: Kernels) -> Box<dyn PackedBlock> {
+        let width = self.width;
+        Box::new(Packed {
+            kernels,
+            form: *self,
+            ln_1: Norm::new(&weights[..2]),
+            c_attn: Linear::new(kernels, &weights[2..4], 3 * width, width),
+            attn_proj: Linear::new(kernels, &weights[4..6], width, width),
+            mlp: Mlp::new(kernels, width, &weights[6..]),
+        })
+    }
+}
+
+struct Packed {
+    kernels: Kernels,
+    form: FusedTransformer,
+    ln_1: Norm,
+    c_attn: Linear,
+    attn_proj: Linear,
+    mlp: Mlp,
+}
+
+impl PackedBlock for Packed {
+    fn sizes(&self) -> &dyn FusedSizes {
+        &self.form
+    }
 
     fn forward(&self, chunk: Chunk, x: &[f32], out: &mut [f32], pass: Forward<'_>) {
         let Forward { before, memory, tape, scratch, kernel_scratch } = pass;
         let recording = !tape.is_empty();
-        let (scratch, unrecorded) = scratch.split_at_mut(cut_len(&self.scratch_lens(chunk)));
-        let [room, apart] = cut(scratch, self.scratch_lens(chunk));
-        let mut room = Room::new(room, chunk.rows(), self.width);
+        let (scratch, unrecorded) = scratch.split_at_mut(cut_len(&self.form.scratch_lens(chunk)));
+        let [room, apart] = cut(scratch, self.form.scratch_lens(chunk));
+        let mut room = Room::new(room, chunk.rows(), self.form.width);
         let trace = if recording { tape } else { unrecorded };
-        let [qkv, softmax, mixed, middle, hidden] = cut(trace, self.trace_lens(chunk));
-        let (k, d, all_read) = (self.kernels, self.width, chunk.outputs == Outputs::All);
+        let [qkv, softmax, mixed, middle, hidden] = cut(trace, self.form.trace_lens(chunk));
+        let (k, d, all_read) = (self.kernels, self.form.width, chunk.outputs == Outputs::All);
 
         self.ln_1.forward(k, x, room.normed, &mut room.statistics);
         k.matmul(room.normed, &self.c_attn.forward, Start::Bias(&self.c_attn.bias), qkv, kernel_scratch);
-        let shape = self.shape(chunk);
+        let shape = self.form.shape(chunk);
         let (tokens, prefix) = (chunk.tokens * d, chunk.prefix * d);
         let attended = if all_read { &mut *mixed } else { &mut *room.narrow };
         for i in 0..chunk.sequences {
@@ -139,13 +146,13 @@ impl PackedBlock for Packed {
 
     fn backward(&self, chunk: Chunk, x: &[f32], dy: &mut [f32], pass: Backward<'_>) {
         let Backward { before, dbefore, dmemory, tape, grads, scratch, kernel_scratch } = pass;
-        let [room, apart] = cut(scratch, self.scratch_lens(chunk));
-        let mut room = Room::new(room, chunk.rows(), self.width);
-        let [qkv, softmax, mixed, middle, hidden] = cut(tape, self.trace_lens(chunk));
-        let lens = first_half(self.width).map(|(_, len)| len);
+        let [room, apart] = cut(scratch, self.form.scratch_lens(chunk));
+        let mut room = Room::new(room, chunk.rows(), self.form.width);
+        let [qkv, softmax, mixed, middle, hidden] = cut(tape, self.form.trace_lens(chunk));
+        let lens = first_half(self.form.width).map(|(_, len)| len);
         let (grads, dmlp) = grads.split_at_mut(lens.iter().sum());
         let [dln_w, dln_b, dqkv_w, dqkv_b, dproj_w, dproj_b] = split(grads, lens);
-        let (k, d, all_read) = (self.kernels, self.width, chunk.outputs == Outputs::All);
+        let (k, d, all_read) = (self.kernels, self.form.width, chunk.outputs == Outputs::All);
 
         // Afterwards `read` is the derivative by the state in the middle.
         let read = if all_read {
@@ -167,7 +174,7 @@ impl PackedBlock for Packed {
             chunk.scatter(d, apart, narrow);
         }
         let dqkv = &mut wide[..qkv.len()];
-        let shape = self.shape(chunk);
+        let shape = self.form.shape(chunk);
         let (tokens, prefix) = (chunk.tokens * d, chunk.prefix * d);
         for i in 0..chunk.sequences {
             k.attention_backward(

@@ -2,7 +2,7 @@
 
 use looped_blocks as _;
 use looped_core::{BlockConfig, Kind, ModelDims, Part};
-use looped_testing::{block_is_causal, block_splits, gradients_are_true, round_trips};
+use looped_testing::{block_is_causal, block_splits, fused_agrees, gradients_are_true, round_trips};
 
 const WIDTH: usize = 12;
 
@@ -22,7 +22,7 @@ fn blocks() -> impl Iterator<Item = Box<dyn BlockConfig>> {
 /// queries and values, whose gradients keep the whole non-zero.
 #[test]
 fn gradients_agree_with_finite_differences() {
-    blocks().for_each(|block| gradients_are_true(block, WIDTH, &[]));
+    blocks().for_each(|block| gradients_are_true(block.as_ref(), WIDTH, &[]));
 }
 
 #[test]
@@ -33,6 +33,11 @@ fn blocks_are_causal_and_keep_the_shape() {
 #[test]
 fn a_prefix_and_its_extension_give_the_whole() {
     blocks().for_each(|block| block_splits(block.as_ref(), WIDTH));
+}
+
+#[test]
+fn fused_forms_agree_with_candle() {
+    blocks().for_each(|block| fused_agrees(block.as_ref(), WIDTH));
 }
 
 /// An LSTM's products have a row for each sequence, and a stack with an LSTM in it has an LSTM's.
@@ -87,6 +92,6 @@ mod cut {
     #[test]
     #[should_panic(expected = "h.0.bias gets no gradient")]
     fn a_cut_gradient_is_caught() {
-        looped_testing::gradients_are_true(Box::new(Cut {}), super::WIDTH, &[]);
+        looped_testing::gradients_are_true(&Cut {}, super::WIDTH, &[]);
     }
 }

@@ -15,6 +15,7 @@ mod build;
 mod chosen_baselines;
 mod commands;
 mod data;
+mod environment;
 mod failure;
 #[cfg(test)]
 mod never_panics;
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
             }
         }
     };
+    environment::prepare(&cli.command);
     match dispatch(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

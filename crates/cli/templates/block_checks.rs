@@ -14,7 +14,7 @@ fn block() -> PartName {
 /// Every parameter's gradient is there, and agrees with finite differences. Name in the list those that are 0 by nature.
 #[test]
 fn its_gradients_are_true() {
-    gradients_are_true(Box::new(block()), WIDTH, &[]);
+    gradients_are_true(&block(), WIDTH, &[]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::Place;
 
 /// The most memory, in MB, that one training step of so many loops has held.
-fn peak(place: &Place, engine: &str, loops: usize, window: usize) -> f64 {
+fn peak_of_loops(place: &Place, engine: &str, loops: usize, window: usize) -> f64 {
     let curriculum = "training.curriculum={dims={start=2,end=2,inc=0,interval=1},points={start=10,end=10,inc=0,interval=1},";
     let arguments = [
         "run".to_owned(),
@@ -28,8 +28,13 @@ fn peak(place: &Place, engine: &str, loops: usize, window: usize) -> f64 {
         format!("--out={engine}-{loops}-{window}"),
     ];
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    peak(place, &arguments)
+}
+
+/// The most memory, in MB, that a command has held.
+fn peak(place: &Place, arguments: &[&str]) -> f64 {
     let mut child = place
-        .command(&arguments)
+        .command(arguments)
         .env("RAYON_NUM_THREADS", "1")
         .stdout(Stdio::null())
         .stderr(Stdio::inherit())
@@ -57,11 +62,51 @@ fn memory_grows_with_the_window_and_not_with_the_loops() {
     let place = Place::new();
     for engine in ["candle", "fused"] {
         let [short, long, wide] =
-            [(20, 10), (200, 10), (200, 100)].map(|(loops, window)| peak(&place, engine, loops, window));
+            [(20, 10), (200, 10), (200, 100)].map(|(loops, window)| peak_of_loops(&place, engine, loops, window));
         println!(
             "{engine}: {short:.0} MB at 20 loops, {long:.0} MB at 200, window 10; {wide:.0} MB at 200, window 100"
         );
         assert!(long < 1.15 * short + 10.0, "{engine}: {short:.0} MB at 20 loops, {long:.0} MB at 200");
         assert!(wide > 1.5 * long, "{engine}: {long:.0} MB with window 10, {wide:.0} MB with window 100");
+    }
+}
+
+/// The estimate that `check` prints and `run` goes by, in MB.
+fn estimated(place: &Place, arguments: &[&str]) -> f64 {
+    let printed = place.looped(arguments).ok().stdout;
+    let line = printed.lines().find_map(|line| line.strip_prefix("# peak memory, estimated: ")).unwrap();
+    let (number, unit) = line.split_once(' ').unwrap();
+    let scale = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)].into_iter().find(|(name, _)| *name == unit).unwrap().1;
+    number.parse::<f64>().unwrap() * scale / 1024.0 / 1024.0
+}
+
+#[test]
+fn the_estimate_is_what_a_run_takes_within_a_fifth() {
+    let place = Place::new();
+    for (engine, batch, window) in [("fused", 64, 20), ("candle", 8, 4)] {
+        for width in [64, 256] {
+            let (out, out_key) = (format!("{engine}-{width}"), "--out");
+            let settings = [
+                "tiny.toml".to_owned(),
+                format!("model.n_embd={width}"),
+                "model.n_positions=41".to_owned(),
+                "model.block.n_head=8".to_owned(),
+                format!("training.batch_size={batch}"),
+                "training.train_steps=2".to_owned(),
+                "training.threads=2".to_owned(),
+                format!("training.engine={engine}"),
+                format!("training.n_loop_window={window}"),
+                "training.curriculum={dims=2, points=41, loops=24}".to_owned(),
+                "evaluation={prompts=64, baselines=[]}".to_owned(),
+            ];
+            let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+            let told = estimated(&place, &[&["check"], &settings[..]].concat());
+            let taken = peak(&place, &[&["run"], &settings[..], &[out_key, &out]].concat());
+            println!("{engine}, width {width}: {told:.1} MB estimated, {taken:.1} MB taken");
+            assert!(
+                (0.8..1.2).contains(&(told / taken)),
+                "{engine}, width {width}: {told:.1} MB estimated, {taken:.1} MB taken"
+            );
+        }
     }
 }

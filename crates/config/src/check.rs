@@ -148,6 +148,11 @@ impl Checker<'_> {
         if let Some(tag) = common_constant(alternatives) {
             return self.tagged(value, tag, alternatives, schema);
         }
+        // A form of the value's own kind says what is wrong with it.
+        let mut own = alternatives.iter().filter(|form| is_of_kind(value, resolve(form, self.root)));
+        if let (Some(form), None) = (own.next(), own.next()) {
+            return self.value(value, form);
+        }
         let trials = alternatives.iter().map(|alternative| {
             let mut problems = Problems::new();
             Checker { root: self.root, problems: &mut problems }.value(value, alternative);
@@ -225,6 +230,19 @@ impl Checker<'_> {
         let root = self.root;
         self.problems.within(key, |problems| check(&mut Checker { root, problems }));
     }
+}
+
+/// Whether a value is a table, list, number or text where the schema asks for one.
+fn is_of_kind(value: &Value, schema: &Schema) -> bool {
+    let kinds: &[&str] = match value {
+        Value::Dict(..) => &["object"],
+        Value::Array(..) => &["array"],
+        Value::Num(..) => &["integer", "number"],
+        Value::String(..) | Value::Char(..) => &["string"],
+        Value::Bool(..) => &["boolean"],
+        Value::Empty(..) => &["null"],
+    };
+    types(schema).iter().any(|name| kinds.contains(name))
 }
 
 /// Whether a value may be empty (`null`).

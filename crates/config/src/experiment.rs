@@ -59,11 +59,11 @@ pub struct Training {
     /// What computes a step.
     #[serde(default)]
     pub engine: Engine,
-    /// Precision of matrix products in training; parameters stay f32.
+    /// Precision of the blocks' matrix products, in training and prediction; parameters stay f32.
     #[serde(default)]
     pub precision: Precision,
-    /// Threads of the fused engine; not given: one a core. Results are equal bit for bit for one thread count. (The
-    /// candle engine follows the environment variable RAYON_NUM_THREADS.)
+    /// Threads that a run computes with; not given: one a core. Results are equal bit for bit for one thread count. (In a
+    /// library, candle and the evaluation follow the environment variable RAYON_NUM_THREADS.)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1024))]
     pub threads: Option<usize>,

@@ -18,7 +18,7 @@ use crate::{ConfigError, Experiment, overrides, read, translate};
 pub struct Loaded {
     /// The experiment.
     pub experiment: Experiment,
-    /// What was translated from the published form, and into what.
+    /// What was translated from the published form, and into what; and settings that can't act.
     pub notes: Vec<String>,
 }
 
@@ -27,7 +27,18 @@ pub struct Loaded {
 /// # Errors
 /// If a file can't be read, or anything in it can't be used: one message with everything that was found.
 pub fn load(path: impl AsRef<Path>, overrides: &[String]) -> Result<Loaded, ConfigError> {
-    let path = path.as_ref();
+    load_with(path.as_ref(), overrides, true)
+}
+
+/// [`load`] for an experiment that was trained: the data that its task reads may have moved since, and aren't opened.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_run(path: impl AsRef<Path>, overrides: &[String]) -> Result<Loaded, ConfigError> {
+    load_with(path.as_ref(), overrides, false)
+}
+
+fn load_with(path: &Path, overrides: &[String], with_data: bool) -> Result<Loaded, ConfigError> {
     let overrides = overrides::parse(overrides)?;
     let mut notes = Vec::new();
     let mut layers = Layers::default();
@@ -41,7 +52,8 @@ pub fn load(path: impl AsRef<Path>, overrides: &[String]) -> Result<Loaded, Conf
     let mut values = overrides::tree(&overrides);
     make_absolute(&mut values, Path::new(""));
     layers.push(Layer { source: "command line".to_owned(), values });
-    let experiment = extract(&layers.merge(&path.display().to_string())?)?;
+    let experiment = extract(&layers.merge(&path.display().to_string())?, with_data)?;
+    notes.extend(experiment.notes());
     Ok(Loaded { experiment, notes })
 }
 
@@ -56,7 +68,7 @@ impl Experiment {
         make_absolute(&mut values, Path::new(""));
         let mut layers = Layers::default();
         layers.push(Layer { source: NAME.to_owned(), values });
-        extract(&layers.merge(NAME)?)
+        extract(&layers.merge(NAME)?, true)
     }
 }
 
@@ -91,8 +103,8 @@ fn base(values: &mut Dict, path: &Path) -> Result<Option<PathBuf>, ConfigError> 
     }
 }
 
-/// Checks the tree, builds the experiment, and checks what its keys mean together.
-fn extract(tree: &Tree) -> Result<Experiment, ConfigError> {
+/// Checks the tree, builds the experiment, and checks what its keys mean together, and what its data hold.
+fn extract(tree: &Tree, with_data: bool) -> Result<Experiment, ConfigError> {
     let mut problems = Problems::new();
     let refuse = |problems: &Problems| match problems.is_empty() {
         true => Ok(()),
@@ -107,6 +119,10 @@ fn extract(tree: &Tree) -> Result<Experiment, ConfigError> {
     refuse(&problems)?;
     let experiment = experiment.map_err(|error| ConfigError::file("experiment", error.to_string()))?;
     experiment.validate(&mut problems);
+    refuse(&problems)?;
+    if with_data {
+        experiment.validate_data(&mut problems);
+    }
     refuse(&problems)?;
     Ok(experiment)
 }

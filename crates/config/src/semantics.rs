@@ -1,7 +1,7 @@
 //! What the keys of an experiment must mean together.
 
-use looped_core::Problems;
-use looped_curriculum::Ramp;
+use looped_core::{Problems, Request, Split};
+use looped_curriculum::{Curriculum, Ramp, Stage};
 
 use crate::wording::quoted;
 use crate::{Engine, Experiment, Precision, Training};
@@ -37,6 +37,33 @@ impl Experiment {
         }
     }
 
+    /// Reports what the training or the evaluation would ask the task for in vain. Opens what the task reads.
+    pub fn validate_data(&self, problems: &mut Problems) {
+        let (curriculum, dims) = (&self.training.curriculum, self.model.dims());
+        let request = |stage: Stage, split| {
+            let Stage { dims: used, points, .. } = stage;
+            Request { prompts: 1, points, dims: used, n_dims: dims.n_dims, first: 0, split }
+        };
+        // What prompts look like doesn't depend on the loops; without them there are few stages.
+        let without_loops = Curriculum { loops: Ramp::constant(1), ..*curriculum };
+        let stages = without_loops.stages(self.training.train_steps);
+        let last = Stage { dims: curriculum.dims.end, points: curriculum.points.end, loops: 1 };
+        let requests = stages
+            .flat_map(|(stage, _)| [request(stage, Split::Train), request(stage, Split::HeldOut)])
+            .chain([request(last, Split::HeldOut)]);
+        for request in requests {
+            let mut found = Problems::new();
+            self.task.check(&dims, request, &mut found);
+            // One message is enough: later stages ask for more of the same.
+            for problem in found.found() {
+                problems.within("task", |problems| problems.report(&problem.path, problem.message.clone()));
+            }
+            if !found.is_empty() {
+                return;
+            }
+        }
+    }
+
     fn validate_training(&self, problems: &mut Problems) {
         let Training { curriculum, n_loop_window, n_loss_loops, .. } = &self.training;
         problems.within("curriculum", |problems| {
@@ -68,23 +95,28 @@ impl Experiment {
 
     fn validate_engine(&self, problems: &mut Problems) {
         let Training { engine, precision, .. } = self.training;
-        let dims = self.model.dims();
-        let fused = self.model.block.fused(&dims).is_some() && self.model.injector.fused().is_some();
-        problems.within("training", |problems| match (engine, precision) {
-            (Engine::Fused, _) if !fused => {
-                problems.report("engine", "is \"fused\", which the model's block or injector has no form for; allowed: auto, candle");
+        let without = self.model.without_fused_form();
+        problems.within("training", |problems| match (engine, precision, without) {
+            (Engine::Fused, _, Some(part)) => {
+                problems.report(
+                    "engine",
+                    format!("is \"fused\", and {part} has no fused form; allowed: auto, candle"),
+                );
             }
-            (Engine::Fused, Precision::Tf32) => {
+            (Engine::Fused, Precision::Tf32, _) => {
                 problems.report("precision", "is \"tf32\", which only candle on a CUDA device has; with engine = \"fused\" allowed: f32, bf16");
             }
-            (Engine::Candle, Precision::Bf16) => {
-                problems.report("precision", "is \"bf16\", which only the fused engine has; with engine = \"candle\" allowed: f32, and tf32 on a CUDA device");
-            }
-            (Engine::Auto, Precision::Bf16) if !fused => {
+            (Engine::Candle, Precision::Bf16, _) => {
                 problems.report(
                     "precision",
-                    "is \"bf16\", which only the fused engine has, and the model's block or injector has no fused form; allowed: f32, and tf32 on a CUDA device",
+                    "is \"bf16\", which only the fused engine has; with engine = \"candle\" allowed: f32, and tf32 on a CUDA device",
                 );
+            }
+            (Engine::Auto, Precision::Bf16, Some(part)) => {
+                let message = format!(
+                    "is \"bf16\", which only the fused engine has, and {part} has no fused form; allowed: f32, and tf32 on a CUDA device"
+                );
+                problems.report("precision", message);
             }
             _ => {}
         });

@@ -21,7 +21,7 @@ pub trait Block: Send + Sync {
     /// If a tensor operation fails.
     fn forward(&self, x: &Tensor) -> Result<Tensor>;
 
-    /// The outputs of the first tokens, and what the later ones need of them (keys and values, or a recurrent state).
+    /// The outputs of the first tokens, and what the later ones need of them (a KV cache, or a recurrent state).
     ///
     /// `None` if the block can't be split; then every loop runs over all tokens.
     ///
@@ -51,17 +51,6 @@ pub struct Memory {
     pub inner: Vec<Memory>,
 }
 
-impl Memory {
-    /// The same values, cut off from the gradient.
-    #[must_use]
-    pub fn detach(&self) -> Self {
-        Self {
-            tensors: self.tensors.iter().map(Tensor::detach).collect(),
-            inner: self.inner.iter().map(Self::detach).collect(),
-        }
-    }
-}
-
 /// The config of a block, and its maker. `type` in TOML is the typetag name.
 #[typetag::serde(tag = "type")]
 pub trait BlockConfig: Debug + Send + Sync {
@@ -71,6 +60,9 @@ pub trait BlockConfig: Debug + Send + Sync {
     }
 
     /// Builds the block, its parameters named below `params`' prefix.
+    ///
+    /// Called several times for one model: for its outline (shapes alone), with gradients, and without. So it asks for
+    /// parameters and computes nothing from them: what is computed here misses every later update.
     ///
     /// # Errors
     /// If a parameter can't be made or found.

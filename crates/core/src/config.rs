@@ -5,20 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BlockConfig, Injector, Problems};
-
-/// The sizes that every part of a model may depend on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ModelDims {
-    /// Width of x.
-    pub n_dims: usize,
-    /// Most points a prompt may have.
-    pub n_positions: usize,
-    /// Width of the state.
-    pub n_embd: usize,
-    /// Blocks in one loop.
-    pub n_layer: usize,
-}
+use crate::{BlockConfig, Injector, ModelDims, Problems};
 
 /// A looped model: its sizes, its block and what flows from loop to loop.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +44,15 @@ impl ModelConfig {
             n_embd: self.n_embd,
             n_layer: self.n_layer,
         }
+    }
+
+    /// The part that keeps the model from the fused engine, as in "the block `gru`"; `None` if all have a fused form.
+    #[must_use]
+    pub fn without_fused_form(&self) -> Option<String> {
+        if self.block.fused(&self.dims()).is_none() {
+            return Some(format!("the block `{}`", self.block.typetag_name()));
+        }
+        self.injector.fused().is_none().then(|| format!("the injector `{}`", self.injector.typetag_name()))
     }
 
     /// Reports what the block and the injector can't do at these sizes.

@@ -6,7 +6,7 @@
 //!
 //! A block's pass writes three kinds of memory, all given by the engine and of the lengths the block asked for: a
 //! *tape*, what its backward pass needs of the forward pass; a *memory*, what the tokens after a prefix need of the
-//! prefix (keys and values, a recurrent state); and scratch space. Buffers start on a cache line, and [`cut`] divides
+//! prefix (a KV cache, a recurrent state); and scratch space. Buffers start on a cache line, and [`cut`] divides
 //! them into parts that do.
 
 mod chain;
@@ -16,8 +16,20 @@ pub use chain::Chain;
 pub use chunk::{Chunk, Outputs};
 pub use looped_ops::{Kernels, Precision, Scratch};
 
+/// How much memory a block's passes work in; known before any weight is.
+pub trait FusedSizes: Send + Sync {
+    /// Floats that [`PackedBlock::forward`] records on the tape for [`PackedBlock::backward`].
+    fn tape_len(&self, chunk: Chunk) -> usize;
+
+    /// Floats of memory that the tokens after a prefix need of `prefix`.
+    fn memory_len(&self, prefix: Chunk) -> usize;
+
+    /// Floats of scratch space that either pass needs.
+    fn scratch_len(&self, chunk: Chunk) -> usize;
+}
+
 /// A block's fused form, before a step's weights are known.
-pub trait FusedBlock: Send + Sync {
+pub trait FusedBlock: FusedSizes {
     /// Name (below the block's prefix) and number of elements of each parameter, in the order of `weights` in
     /// [`FusedBlock::pack`]; gradients lie one after another in the same order.
     fn parameters(&self) -> Vec<(String, usize)>;
@@ -47,18 +59,18 @@ pub struct Forward<'a> {
     pub kernel_scratch: &'a mut Scratch,
 }
 
-/// What a backward pass reads and writes besides its input and the derivative by it.
+/// What a backward pass reads and writes besides its input and the gradient with respect to it.
 #[derive(Debug)]
 pub struct Backward<'a> {
     /// The memory of the prefix; empty when `chunk.prefix` is 0.
     pub before: &'a [f32],
-    /// The loss's derivative by it, to be added to; as long as `before`.
+    /// The loss's gradient with respect to it, to be added to; as long as `before`.
     pub dbefore: &'a mut [f32],
-    /// The derivative by the memory that the forward pass gave; empty if it gave none.
+    /// The gradient with respect to the memory that the forward pass gave; empty if it gave none.
     pub dmemory: &'a [f32],
     /// What the forward pass left; may be overwritten.
     pub tape: &'a mut [f32],
-    /// The derivative by the parameters, in their order, to be added to.
+    /// The gradient with respect to the parameters, in their order, to be added to.
     pub grads: &'a mut [f32],
     /// Scratch space; its contents mean nothing before and after.
     pub scratch: &'a mut [f32],
@@ -68,14 +80,8 @@ pub struct Backward<'a> {
 
 /// A block with one step's weights.
 pub trait PackedBlock: Send + Sync {
-    /// Floats that [`PackedBlock::forward`] records on the tape for [`PackedBlock::backward`].
-    fn tape_len(&self, chunk: Chunk) -> usize;
-
-    /// Floats of memory that the tokens after a prefix need of `prefix`.
-    fn memory_len(&self, prefix: Chunk) -> usize;
-
-    /// Floats of scratch space that either pass needs.
-    fn scratch_len(&self, chunk: Chunk) -> usize;
+    /// How much memory its passes work in: what the fused form says that it was packed from.
+    fn sizes(&self) -> &dyn FusedSizes;
 
     /// Computes the block's output.
     ///
@@ -83,7 +89,7 @@ pub trait PackedBlock: Send + Sync {
     /// `x` and `out` are (sequences, tokens, width).
     fn forward(&self, chunk: Chunk, x: &[f32], out: &mut [f32], pass: Forward<'_>);
 
-    /// Replaces `dy`, the loss's derivative by the output, by that by the input `x`.
+    /// Replaces `dy`, the loss's gradient with respect to the output, by that with respect to the input `x`.
     ///
     /// # Shapes
     /// `x` and `dy` are (sequences, tokens, width).

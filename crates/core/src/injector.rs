@@ -53,6 +53,13 @@ pub trait Injector: Debug + Send + Sync {
         0
     }
 
+    /// A setting that changes nothing for sequences of so many tokens, and what it then does, as in "n: is 30, which keeps
+    /// the state of all 22 tokens"; keys are relative to the injector's table.
+    fn idle(&self, tokens: usize) -> Option<String> {
+        let _ = tokens;
+        None
+    }
+
     /// The injection as the fused CPU engine knows it; `None` leaves the model to the candle engine.
     fn fused(&self) -> Option<FusedInjection> {
         None
@@ -116,7 +123,7 @@ pub enum FusedInjection {
         /// Whose state is kept.
         kept: Kept,
     },
-    /// The state goes on as it is; the first one is the embedded prompt.
+    /// The state is passed on as it is; the first one is the embedded prompt.
     Keep,
 }
 
@@ -142,6 +149,10 @@ impl Injector for Full {
     fn fused(&self) -> Option<FusedInjection> {
         Some(FusedInjection::Combine { operation: self.operation, kept: Kept::All })
     }
+}
+
+fn keeps_all(n: impl std::fmt::Display, tokens: usize) -> String {
+    format!("n: is {n}, which keeps the state of all {tokens} tokens")
 }
 
 /// Only the last n tokens keep their state; the others start every loop from the embedded prompt alone.
@@ -195,6 +206,11 @@ impl Injector for LastN {
         tokens.saturating_sub(self.kept())
     }
 
+    fn idle(&self, tokens: usize) -> Option<String> {
+        // -1 asks for all.
+        (self.n >= 0 && self.kept() >= tokens).then(|| keeps_all(self.n, tokens))
+    }
+
     fn fused(&self) -> Option<FusedInjection> {
         Some(FusedInjection::Combine { operation: self.operation, kept: Kept::Last(self.kept()) })
     }
@@ -225,6 +241,10 @@ impl Injector for FirstN {
         let kept = self.n.saturating_sub(at.first_token).min(count);
         let met = self.operation.apply(&state.narrow(1, 0, kept)?, &input.narrow(1, 0, kept)?)?;
         Ok(Tensor::cat(&[met, input.narrow(1, kept, count - kept)?], 1)?)
+    }
+
+    fn idle(&self, tokens: usize) -> Option<String> {
+        (self.n >= tokens).then(|| keeps_all(self.n, tokens))
     }
 
     fn fused(&self) -> Option<FusedInjection> {

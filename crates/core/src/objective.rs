@@ -11,7 +11,7 @@ use crate::Result;
 pub enum Objective {
     /// (p - y)^2; reports show it divided by the task's normaliser.
     SquaredError,
-    /// log(1 + exp(-y p)) with y = -1 or 1, the cross-entropy of a logit; reports show the accuracy of p's sign.
+    /// Binary logistic loss: log(1 + exp(-y p)) with y = -1 or 1, the cross-entropy of a logit; reports show the accuracy of p's sign.
     CrossEntropy,
 }
 
@@ -35,7 +35,7 @@ impl Objective {
         Ok(loss.mean_all()?)
     }
 
-    /// The loss of one prediction and its derivative by the prediction.
+    /// The loss of one prediction and its gradient with respect to the prediction.
     #[must_use]
     pub fn value_and_slope(self, prediction: f32, y: f32) -> (f32, f32) {
         match self {
@@ -45,10 +45,11 @@ impl Objective {
             }
             Self::CrossEntropy => {
                 let z = prediction * y;
-                let tail = (-z.abs()).exp();
+                // By libm, whose results don't depend on the system's C library.
+                let tail = libm::expf(-z.abs());
                 // The logistic function of -z.
                 let weight = if z >= 0.0 { tail / (1.0 + tail) } else { 1.0 / (1.0 + tail) };
-                ((-z).max(0.0) + tail.ln_1p(), -y * weight)
+                ((-z).max(0.0) + libm::log1pf(tail), -y * weight)
             }
         }
     }

@@ -5,7 +5,7 @@
 //! finds the same parameters again. A *frozen* build sees their values without recording gradients: candle has no
 //! `no_grad`, so evaluation and the loops before the gradient window run on a frozen twin of the model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Device, Shape, Tensor, Var};
 
@@ -49,6 +49,8 @@ pub struct ParamStore {
     vars: BTreeMap<String, Var>,
     /// Shapes alone, in a store that only outlines a model.
     outline: Option<BTreeMap<String, Shape>>,
+    /// The names that the present build has asked for.
+    asked: BTreeSet<String>,
     seed: u64,
     device: Device,
 }
@@ -57,12 +59,12 @@ impl ParamStore {
     /// An empty store whose parameters will be drawn from `seed`.
     #[must_use]
     pub fn new(seed: u64, device: &Device) -> Self {
-        Self { vars: BTreeMap::new(), outline: None, seed, device: device.clone() }
+        Self { vars: BTreeMap::new(), outline: None, asked: BTreeSet::new(), seed, device: device.clone() }
     }
 
     /// A store that notes names and shapes and allocates nothing: what it hands out can't be computed with.
     pub(crate) fn outlining() -> Self {
-        Self { vars: BTreeMap::new(), outline: Some(BTreeMap::new()), seed: 0, device: Device::Cpu }
+        Self { outline: Some(BTreeMap::new()), ..Self::new(0, &Device::Cpu) }
     }
 
     /// The names and shapes noted by an outlining store.
@@ -70,13 +72,15 @@ impl ParamStore {
         self.outline.unwrap_or_default()
     }
 
-    /// A view that makes missing parameters and records gradients.
+    /// A view for one build of a model: it makes missing parameters and records gradients.
     pub fn trainable(&mut self) -> Params<'_> {
+        self.asked.clear();
         Params { store: self, prefix: String::new(), frozen: false }
     }
 
-    /// A view of the same values that records no gradients; it follows later updates.
+    /// A view for one build on the same values that records no gradients; it follows later updates.
     pub fn frozen(&mut self) -> Params<'_> {
+        self.asked.clear();
         Params { store: self, prefix: String::new(), frozen: true }
     }
 
@@ -131,8 +135,11 @@ impl ParamStore {
         if !wrong.is_empty() {
             return Err(Error::Parameters(wrong.join("\n")));
         }
-        for (name, var) in &self.vars {
-            var.set(&values[name].to_device(&self.device)?)?;
+        // All that can fail comes first. A copy, since a variable can't be set to a tensor that shares its memory.
+        let copies = self.vars.keys().map(|name| values[name].to_device(&self.device)?.copy());
+        let copies = copies.collect::<candle_core::Result<Vec<_>>>()?;
+        for (var, value) in self.vars.values().zip(&copies) {
+            var.set(value)?;
         }
         Ok(())
     }
@@ -157,9 +164,26 @@ impl Params<'_> {
     /// The parameter `name` below this prefix, drawn by `init` if it's new.
     ///
     /// # Errors
-    /// If it exists with another shape, or a frozen view asks for a parameter that no build has made.
+    /// If this build has asked for it before (see [`Params::shared`]), it exists with another shape, or a frozen view asks
+    /// for a parameter that no build has made.
     pub fn get(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Tensor> {
+        let full = self.full_name(name);
+        if self.store.asked.contains(&full) {
+            return Err(Error::Parameters(format!(
+                "{full} is asked for twice in one build, so two layers would share it; \
+                 give each layer a scope of its own, or ask by Params::shared if they are to share it"
+            )));
+        }
+        self.shared(name, shape, init)
+    }
+
+    /// As [`Params::get`], for a parameter that several layers share on purpose: each asks for it by its one full name.
+    ///
+    /// # Errors
+    /// As [`Params::get`], but for asking again.
+    pub fn shared(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Tensor> {
         let (name, shape) = (self.full_name(name), shape.into());
+        self.store.asked.insert(name.clone());
         if let Some(outline) = &mut self.store.outline {
             outline.insert(name, shape.clone());
             return Ok(Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)?);
@@ -227,6 +251,25 @@ mod tests {
         assert!(live.sqr()?.track_op() && !frozen.sqr()?.track_op());
         store.get("w").unwrap().set(&Tensor::new(&[3f32, 4.0], &Device::Cpu)?)?;
         assert_eq!(frozen.to_vec1::<f32>()?, [3.0, 4.0]);
+        Ok(())
+    }
+
+    /// Two layers that were given one scope by a slip would train as one layer.
+    #[test]
+    fn a_name_asked_for_twice_in_one_build_is_an_error_unless_shared_on_purpose() -> Result<()> {
+        let init = Init::Ones;
+        for mut store in [ParamStore::new(7, &Device::Cpu), ParamStore::outlining()] {
+            let mut build = store.trainable();
+            build.scope("ln").get("weight", 2, init)?;
+            let message = build.scope("ln").get("weight", 2, init).unwrap_err().to_string();
+            assert!(message.contains("ln.weight is asked for twice in one build"), "{message}");
+            build.scope("ln").shared("weight", 2, init)?;
+            build.shared("tied", 3, init)?;
+            build.shared("tied", 3, init)?;
+            assert!(build.get("tied", 3, init).is_err());
+            // The next build asks for the same ones.
+            store.trainable().scope("ln").get("weight", 2, init)?;
+        }
         Ok(())
     }
 

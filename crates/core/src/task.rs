@@ -17,7 +17,7 @@ pub struct Request {
     pub dims: usize,
     /// Width of x.
     pub n_dims: usize,
-    /// How many prompts of this split were given before: a fixed set goes on from there.
+    /// How many prompts of this split were given before: a fixed set continues from there.
     pub first: u64,
     /// What the prompts are for.
     pub split: Split,
@@ -28,7 +28,7 @@ pub struct Request {
 pub enum Split {
     /// To be trained on.
     Train,
-    /// To score a model; never trained on.
+    /// To score a model: other prompts, unless [`Task::scores_on_training_prompts`].
     HeldOut,
 }
 
@@ -81,9 +81,38 @@ impl Prompts {
 /// A source of prompts: a function class with its inputs, or a fixed set.
 #[typetag::serde(tag = "type")]
 pub trait Task: Debug + Send + Sync {
-    /// Reports settings that can't work; keys are relative to the task's table. Opens what the task reads.
+    /// Reports settings that can't work; keys are relative to the task's table. Opens no file: a finished run is still read
+    /// when its data has moved.
     fn validate(&self, dims: &ModelDims, problems: &mut Problems) {
         let _ = (dims, problems);
+    }
+
+    /// Reports why a request can't be served; keys are relative to the task's table. Opens what the task reads.
+    fn check(&self, dims: &ModelDims, request: Request, problems: &mut Problems) {
+        let _ = (dims, request, problems);
+    }
+
+    /// How many different prompts of a split there are; `None` where each is drawn afresh.
+    ///
+    /// # Errors
+    /// If the task reads data that can't be read.
+    fn count(&self, split: Split) -> Result<Option<usize>> {
+        let _ = split;
+        Ok(None)
+    }
+
+    /// Whether the prompts that a model is scored on are those that it is trained on.
+    fn scores_on_training_prompts(&self) -> bool {
+        false
+    }
+
+    /// What tells the data that a model is trained on from other data, where the task reads any. Checkpoints keep it, so
+    /// that a training is never continued on exchanged data unawares.
+    ///
+    /// # Errors
+    /// If the data can't be read.
+    fn fingerprint(&self) -> Result<Option<String>> {
+        Ok(None)
     }
 
     /// Draws prompts; all randomness comes from `rng`.

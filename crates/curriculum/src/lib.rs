@@ -12,25 +12,26 @@
 //! assert_eq!(points.at(1_000_000), 41);
 //! ```
 
+mod form;
+
 use std::ops::Range;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A value that rises by `inc` every `interval` steps, from `start` to at most `end`.
+///
+/// In a file a constant may be a number alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "form::Form")]
 pub struct Ramp {
     /// Value at step 0.
-    #[schemars(range(min = 1))]
     pub start: usize,
     /// Largest value.
-    #[schemars(range(min = 1))]
     pub end: usize,
     /// Added every `interval` steps.
     pub inc: usize,
     /// Steps between two increments.
-    #[schemars(range(min = 1))]
     pub interval: usize,
 }
 
@@ -107,6 +108,7 @@ impl Curriculum {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -117,6 +119,31 @@ mod tests {
         let ramp = Ramp { start: 20, end: 30, inc: 2, interval: 500 };
         let seen: Vec<usize> = [0, 499, 500, 999, 1000, 2499, 2500, 20_000].map(|s| ramp.at(s)).to_vec();
         assert_eq!(seen, [20, 20, 22, 22, 24, 28, 30, 30]);
+    }
+
+    #[test]
+    fn a_constant_is_a_number_and_a_ramp_a_table() {
+        let read = |text: &str| serde_json::from_str::<Ramp>(text).map_err(|error| error.to_string());
+        assert_eq!(read("8"), Ok(Ramp::constant(8)));
+        assert_eq!(read(r#"{"start":8,"end":8}"#), Ok(Ramp::constant(8)));
+        let ramp = Ramp { start: 2, end: 8, inc: 3, interval: 10 };
+        assert_eq!(read(r#"{"start":2,"end":8,"inc":3,"interval":10}"#), Ok(ramp));
+        for ramp in [ramp, Ramp::constant(5)] {
+            assert_eq!(read(&serde_json::to_string(&ramp).unwrap()), Ok(ramp));
+        }
+        for (text, part) in [
+            (
+                r#"{"start":2,"end":8}"#,
+                "inc is missing: from 2 to 8 it must be said by how much the value rises",
+            ),
+            (r#"{"start":2,"end":8,"inc":1}"#, "interval is missing"),
+            (r#"{"start":2,"end":8,"inc":1,"interval":9,"every":3}"#, ""),
+            (r#"{"start":2}"#, ""),
+            ("-1", ""),
+        ] {
+            let message = read(text).unwrap_err();
+            assert!(message.contains(part), "{message}");
+        }
     }
 
     proptest! {

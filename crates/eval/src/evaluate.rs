@@ -68,6 +68,15 @@ impl EvalPlan {
         Ok(())
     }
 
+    /// The plan with no more prompts than the task has: none is scored twice.
+    ///
+    /// # Errors
+    /// If the task reads data that can't be read.
+    pub fn within(&self, task: &dyn Task) -> Result<Self> {
+        let most = task.count(Split::HeldOut)?.unwrap_or(usize::MAX);
+        Ok(Self { prompts: self.prompts.min(most), ..self.clone() })
+    }
+
     /// Draws the prompts from `first` on, `count` or fewer at the end; `first` is a multiple of 64.
     ///
     /// What is drawn depends on the seed and the position alone.
@@ -100,7 +109,7 @@ impl EvalPlan {
 /// Scores a model and the baselines on fresh prompts of a task; `watch` hears of every 64 prompts that are done.
 ///
 /// The model's curve is after the last loop. Prompts are drawn from the plan's seed (stream `evaluation`) as
-/// [`Split::HeldOut`], so they are never those of training. Scores that aren't finite, of a model that diverged, are
+/// [`Split::HeldOut`]: never those of training, unless the task has no others; and never more than the task has. Scores that aren't finite, of a model that diverged, are
 /// kept as such: see [`Curve`](crate::Curve).
 ///
 /// # Errors
@@ -127,6 +136,7 @@ pub fn score_prompts(
     watch: &dyn Watch,
 ) -> Result<(Evaluation, PromptScores)> {
     plan.check()?;
+    let plan = &plan.within(task)?;
     let names: Vec<String> =
         std::iter::once(MODEL.into()).chain(baselines.iter().map(|b| b.name())).collect();
     if let Some(i) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
@@ -173,6 +183,7 @@ pub fn score_prompts(
         format: Evaluation::FORMAT,
         task: task.typetag_name().into(),
         prompts: plan.prompts,
+        trained_on: task.scores_on_training_prompts(),
         seed: plan.seed,
         loops: plan.loops,
         normaliser: scale.normaliser,

@@ -21,8 +21,11 @@ pub struct Evaluation {
     pub format: u32,
     /// The task's `type`.
     pub task: String,
-    /// How many prompts were scored.
+    /// How many prompts were scored, each once.
     pub prompts: usize,
+    /// Whether the model was trained on these prompts: those of a dataset without a validation file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trained_on: bool,
     /// What the prompts and the resamples were drawn from.
     pub seed: u64,
     /// Loops of the model.

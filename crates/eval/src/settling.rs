@@ -11,6 +11,9 @@ pub const CONVERGED_WITHIN: f64 = 0.05;
 /// How many prompts the states are looked at on: a distance over all tokens varies little between prompts.
 const PROMPTS: usize = 64;
 
+/// How many of them at a time: bounds memory, and changes no result.
+const AT_ONCE: usize = 8;
+
 /// How far the state moves in each loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StateChange {
@@ -33,20 +36,24 @@ pub fn state_change(
     watch: &dyn Watch,
 ) -> Result<StateChange> {
     plan.check()?;
+    let plan = &plan.within(task)?;
     let count = plan.prompts.min(PROMPTS);
     let prompts = plan.draw(task, 0, count)?.slice(0..count);
-    let (xs, ys) = prompts.to_tensors(device)?;
-    let mut before = None;
-    let mut distances: Vec<Vec<f32>> = Vec::with_capacity(plan.loops);
-    model.states(&xs, &ys, plan.loops, |_, state| {
-        watch.check()?;
-        let state = state.flatten_from(1)?;
-        if let Some(before) = before.replace(state.clone()) {
-            let moved = (&state - &before)?.sqr()?.sum(1)?.sqrt()?;
-            distances.push((moved / before.sqr()?.sum(1)?.sqrt()?)?.to_vec1()?);
-        }
-        Ok(())
-    })?;
+    // For each loop but the first, a distance a prompt.
+    let mut distances: Vec<Vec<f32>> = vec![Vec::with_capacity(count); plan.loops - 1];
+    for first in (0..count).step_by(AT_ONCE) {
+        let (xs, ys) = prompts.slice(first..count.min(first + AT_ONCE)).to_tensors(device)?;
+        let mut before = None;
+        model.states(&xs, &ys, plan.loops, |index, state| {
+            watch.check()?;
+            let state = state.flatten_from(1)?;
+            if let Some(before) = before.replace(state.clone()) {
+                let moved = (&state - &before)?.sqr()?.sum(1)?.sqrt()?;
+                distances[index - 1].extend((moved / before.sqr()?.sum(1)?.sqrt()?)?.to_vec1::<f32>()?);
+            }
+            Ok(())
+        })?;
+    }
     let none = vec![f64::NAN];
     let mut distance = Curve { mean: none.clone(), low: none.clone(), high: none, ..Curve::default() };
     if !distances.is_empty() {

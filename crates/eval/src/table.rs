@@ -228,6 +228,7 @@ mod tests {
             format: Evaluation::FORMAT,
             task: "linear_regression".into(),
             prompts: 1280,
+            trained_on: false,
             seed: 0,
             loops: 3,
             normaliser: 2.0,

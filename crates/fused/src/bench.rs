@@ -3,14 +3,14 @@
 use looped_core::fused::{Backward, Chunk, Forward, Scratch, cut, cut_len};
 use looped_ops::AlignedBuffer;
 
-use crate::stack::{Stack, Statistics};
+use crate::stack::{Sizes, Stack, Statistics};
 
 /// A thread's workbench: room for what doesn't outlive a loop. It grows to what the largest chunk needs, and stays.
 #[derive(Default)]
 pub(crate) struct Bench {
     /// A state, or the blocks' output.
     pub(crate) z: AlignedBuffer,
-    /// The derivative that a backward pass begins and ends with.
+    /// The gradient that a backward pass begins and ends with.
     pub(crate) d: AlignedBuffer,
     other_d: AlignedBuffer,
     mean: AlignedBuffer,
@@ -19,11 +19,11 @@ pub(crate) struct Bench {
     pub(crate) kernel_scratch: Scratch,
 }
 
-/// The memories that connect a prefix with what follows: keys and values, recurrent states.
+/// The memories that connect a prefix with what follows: KV caches, recurrent states.
 #[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) values: AlignedBuffer,
-    /// The derivative by them.
+    /// The gradient with respect to them.
     pub(crate) derivative: AlignedBuffer,
 }
 
@@ -37,29 +37,35 @@ pub(crate) struct Slot<'a> {
 }
 
 impl<'a> Slot<'a> {
-    fn lens(stack: &Stack<'_>, chunk: Chunk) -> [usize; 3] {
-        let state = stack.state_len(chunk);
-        [state, stack.backbone.tape_len(chunk), state]
+    fn lens(sizes: Sizes<'_>, chunk: Chunk) -> [usize; 3] {
+        let state = sizes.state_len(chunk);
+        [state, sizes.backbone.tape_len(chunk), state]
     }
 
-    pub(crate) fn len(stack: &Stack<'_>, chunk: Chunk) -> usize {
-        cut_len(&Self::lens(stack, chunk))
+    pub(crate) fn len(sizes: Sizes<'_>, chunk: Chunk) -> usize {
+        cut_len(&Self::lens(sizes, chunk))
     }
 
     pub(crate) fn of(buffer: &'a mut [f32], stack: &Stack<'_>, chunk: Chunk) -> Self {
-        let [x, tape, y] = cut(buffer, Self::lens(stack, chunk));
+        let [x, tape, y] = cut(buffer, Self::lens(stack.sizes(), chunk));
         Self { x, tape, y }
     }
 }
 
 impl Bench {
+    /// Floats of all that [`Bench::fit`] makes room for.
+    pub(crate) fn len(sizes: Sizes<'_>, chunk: Chunk, training: bool) -> usize {
+        let states = if training { 3 } else { 1 };
+        states * sizes.state_len(chunk) + 2 * chunk.rows() + sizes.backbone.scratch_len(chunk)
+    }
+
     /// Makes room for passes over `chunk`, without backward ones if not `training`.
     fn fit(&mut self, stack: &Stack<'_>, chunk: Chunk, training: bool) {
         let state = stack.state_len(chunk);
         self.z.resize(state);
         self.mean.resize(chunk.rows());
         self.inverse_std.resize(chunk.rows());
-        self.scratch.resize(stack.backbone.scratch_len(chunk));
+        self.scratch.resize(stack.sizes().backbone.scratch_len(chunk));
         if training {
             self.d.resize(state);
             self.other_d.resize(state);
@@ -110,8 +116,8 @@ impl Bench {
         stack.norm(y, z, &mut statistics);
     }
 
-    /// One loop backwards: `d`, the derivative by the state after it, joined by that through the predictions (`slopes`,
-    /// if they enter the loss), is replaced by the derivative by the blocks' input.
+    /// One loop backwards: `d`, the gradient with respect to the state after it, joined by that through the predictions
+    /// (`slopes`, if they enter the loss), is replaced by the gradient with respect to the blocks' input.
     pub(crate) fn backward(
         &mut self,
         stack: &Stack<'_>,
@@ -151,7 +157,7 @@ pub(crate) struct Memories<'a> {
     pub(crate) dmemory: &'a [f32],
 }
 
-/// The loss's derivative by each prediction: (sequences, points).
+/// The loss's gradient with respect to each prediction: (sequences, points).
 pub(crate) struct Slopes<'a> {
     pub(crate) points: usize,
     pub(crate) values: &'a [f32],

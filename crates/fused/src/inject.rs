@@ -69,8 +69,8 @@ impl<'a> Injection<'a> {
         matches!(self.kind, FusedInjection::Combine { operation: Operation::Multiply, .. })
     }
 
-    /// Replaces `dx`, the derivative by the blocks' input, by that by the injected state, and adds to that by the embedded
-    /// prompts. `state`, whose tokens may lose theirs, is empty where it isn't needed, and `None` stands for the state
+    /// Replaces `dx`, the gradient with respect to the blocks' input, by that with respect to the injected state, and adds
+    /// to that with respect to the embedded prompts. `state`, whose tokens may lose theirs, is empty where it isn't needed, and `None` stands for the state
     /// before the first loop: then what is left in `dx` means nothing.
     pub(crate) fn backward(
         &self,

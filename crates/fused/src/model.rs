@@ -32,6 +32,13 @@ pub struct FusedModel {
     memory: Mutex<Memory>,
 }
 
+/// The blocks of one loop in their fused form, if they have one.
+pub(crate) fn backbone(config: &ModelConfig) -> Option<Chain> {
+    let dims = config.dims();
+    let link = |i| Some((format!("h.{i}"), config.block.fused(&dims)?));
+    Some(Chain::new((0..dims.n_layer).map(link).collect::<Option<_>>()?, dims.n_embd))
+}
+
 /// What is kept between calls, so that they don't ask the system for it each time.
 struct Memory {
     params: AlignedBuffer,
@@ -46,12 +53,7 @@ impl FusedModel {
     pub fn new(config: &ModelConfig, threads: usize) -> Result<Option<Self>> {
         let dims = config.dims();
         let Some(injection) = config.injector.fused() else { return Ok(None) };
-        let mut links = Vec::with_capacity(dims.n_layer);
-        for i in 0..dims.n_layer {
-            let Some(block) = config.block.fused(&dims) else { return Ok(None) };
-            links.push((format!("h.{i}"), block));
-        }
-        let backbone = Chain::new(links, dims.n_embd);
+        let Some(backbone) = backbone(config) else { return Ok(None) };
         let layout = Layout::new(dims, &backbone);
         let threads = threads.max(1);
         let name = |i| format!("fused {i}");

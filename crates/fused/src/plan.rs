@@ -29,7 +29,8 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// n points have 2n tokens, of which the last, y_n, is read by nothing: the others see only what is before them.
+    /// The tokens of these prompts. n points have 2n tokens, of which the last, y_n, is read by nothing: the others see only
+    /// what is before them.
     ///
     /// # Errors
     /// If the prompts don't fit the model.
@@ -57,14 +58,17 @@ impl Tokens {
                 prompts.points
             ));
         }
-        let read = 2 * prompts.points - 1;
+        Ok(Self::of_points(prompts.points, injection))
+    }
+
+    /// The tokens of prompts of 1 point or more.
+    pub(crate) fn of_points(points: usize, injection: FusedInjection) -> Self {
+        let read = 2 * points - 1;
         let prefix = match injection {
-            FusedInjection::Combine { kept: Kept::Last(n), .. } => {
-                (2 * prompts.points).saturating_sub(n).min(read)
-            }
+            FusedInjection::Combine { kept: Kept::Last(n), .. } => (2 * points).saturating_sub(n).min(read),
             _ => 0,
         };
-        Ok(Self { prefix, suffix: read - prefix, injection })
+        Self { prefix, suffix: read - prefix, injection }
     }
 
     /// The prefixes and the suffixes of some sequences. A prefix has one loop, its last.

@@ -6,7 +6,7 @@ use looped_ops::AlignedBuffer;
 
 use crate::bench::{Bench, Memories, Memory, Slopes, Slot};
 use crate::plan::Loops;
-use crate::stack::{Stack, interleave};
+use crate::stack::{Sizes, Stack, interleave};
 
 /// What is kept of the prefixes of one chunk; nothing, where there are none.
 #[derive(Default)]
@@ -21,6 +21,18 @@ pub(crate) struct Prefix {
 }
 
 impl Prefix {
+    /// Floats that are kept of the prefixes of one chunk.
+    pub(crate) fn len(sizes: Sizes<'_>, chunk: Chunk, points: usize, training: bool) -> usize {
+        let predicted = chunk.sequences * points;
+        let memory = if chunk.tokens == 0 { 0 } else { sizes.backbone.memory_len(chunk) };
+        let tokens = chunk.rows() * sizes.n_dims;
+        match (training, chunk.tokens) {
+            (true, 0) => 2 * predicted,
+            (true, _) => 2 * (memory + predicted) + tokens + Slot::len(sizes, chunk),
+            (false, _) => memory + predicted + tokens + sizes.state_len(chunk),
+        }
+    }
+
     /// Runs the prefixes of the prompts from `first` on, keeping what a backward pass needs if `training`.
     pub(crate) fn forward(
         &mut self,
@@ -31,14 +43,18 @@ impl Prefix {
         bench: &mut Bench,
         training: bool,
     ) {
-        self.memory.values.resize(if chunk.tokens == 0 { 0 } else { stack.backbone.memory_len(chunk) });
+        self.memory.values.resize(if chunk.tokens == 0 {
+            0
+        } else {
+            stack.sizes().backbone.memory_len(chunk)
+        });
         self.predictions.resize(chunk.sequences * prompts.points);
         if chunk.tokens == 0 {
             return;
         }
         self.tokens.resize(chunk.rows() * stack.n_dims);
         interleave(prompts, first, chunk, &mut self.tokens);
-        self.slot.resize(if training { Slot::len(stack, chunk) } else { stack.state_len(chunk) });
+        self.slot.resize(if training { Slot::len(stack.sizes(), chunk) } else { stack.state_len(chunk) });
         // A neutral state leaves the embedded prompts as they are.
         let x = &mut self.slot[..stack.state_len(chunk)];
         stack.embed(&self.tokens, x, &mut bench.kernel_scratch);

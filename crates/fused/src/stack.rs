@@ -1,6 +1,6 @@
 //! What surrounds the blocks, with one step's weights: read-in, positions, final norm, read-out.
 
-use looped_core::fused::{Chunk, FusedBlock, Kernels, PackedBlock, Precision, Scratch};
+use looped_core::fused::{Chunk, FusedBlock, FusedSizes, Kernels, PackedBlock, Precision, Scratch};
 use looped_core::{ModelDims, Prompts};
 use looped_ops::{PackedMatrix, Start};
 use std::ops::Range;
@@ -17,6 +17,21 @@ pub(crate) struct Stack<'a> {
     layout: &'a Layout,
     params: &'a [f32],
     read_in: PackedMatrix,
+}
+
+/// What the memory of a loop depends on.
+#[derive(Clone, Copy)]
+pub(crate) struct Sizes<'a> {
+    pub(crate) backbone: &'a dyn FusedSizes,
+    pub(crate) width: usize,
+    pub(crate) n_dims: usize,
+}
+
+impl Sizes<'_> {
+    /// Floats of a state.
+    pub(crate) fn state_len(self, chunk: Chunk) -> usize {
+        chunk.rows() * self.width
+    }
 }
 
 /// Token 2i is x_i, token 2i + 1 is (y_i, 0, ..., 0): (sequences, tokens, n_dims) of the prompts from `first` on.
@@ -58,9 +73,13 @@ impl<'a> Stack<'a> {
         Self { kernels, backbone, width, n_dims, layout, params, read_in }
     }
 
+    pub(crate) fn sizes(&self) -> Sizes<'_> {
+        Sizes { backbone: self.backbone.sizes(), width: self.width, n_dims: self.n_dims }
+    }
+
     /// Floats of a state.
     pub(crate) fn state_len(&self, chunk: Chunk) -> usize {
-        chunk.rows() * self.width
+        self.sizes().state_len(chunk)
     }
 
     fn param(&self, range: &Range<usize>) -> &[f32] {
@@ -154,7 +173,7 @@ impl<'a> Stack<'a> {
         }
     }
 
-    /// Adds to `dz` the derivative by the state, given that by each prediction.
+    /// Adds to `dz` the gradient with respect to the state, given that with respect to each prediction.
     pub(crate) fn read_out_backward(
         &self,
         chunk: Chunk,

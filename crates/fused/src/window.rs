@@ -8,7 +8,7 @@ use looped_ops::AlignedBuffer;
 use crate::bench::{Bench, Memories, Memory, Slopes, Slot};
 use crate::inject::Injection;
 use crate::plan::Loops;
-use crate::stack::{Stack, interleave};
+use crate::stack::{Sizes, Stack, interleave};
 
 /// What is kept of one chunk's loops.
 #[derive(Default)]
@@ -38,6 +38,14 @@ pub(crate) struct Task<'a> {
 }
 
 impl Window {
+    /// Floats that are kept of one chunk's loops, as many as a machine could never have among them.
+    pub(crate) fn len(sizes: Sizes<'_>, chunk: Chunk, points: usize, window: usize, counted: usize) -> f64 {
+        let state = sizes.state_len(chunk);
+        let predicted = (chunk.sequences * points) as f64;
+        let tape = window as f64 * Slot::len(sizes, chunk) as f64 + state as f64;
+        tape + 3.0 * state as f64 + (chunk.rows() * sizes.n_dims) as f64 + (counted + 1) as f64 * predicted
+    }
+
     /// Adds the gradients to `grads` and the memory's derivative, and returns the loss.
     pub(crate) fn train(
         &mut self,
@@ -47,7 +55,7 @@ impl Window {
         grads: &mut [f32],
     ) -> f64 {
         let Task { stack, prompts, first, chunk, injection, loops } = task;
-        let (state, slot) = (stack.state_len(chunk), Slot::len(stack, chunk));
+        let (state, slot) = (stack.state_len(chunk), Slot::len(stack.sizes(), chunk));
         let predicted = chunk.sequences * prompts.points;
         self.tokens.resize(chunk.rows() * stack.n_dims);
         self.input.resize(state);

@@ -10,7 +10,7 @@ use looped_blocks as _;
 use looped_core::{
     LoopPlan, LoopedModel, ModelConfig, Objective, ParamStore, Predictions, Predictor, Prompts, Rng,
 };
-use looped_fused::{FusedModel, Precision, Step};
+use looped_fused::{Footprint, FusedModel, Precision, Step, Work, footprint};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -62,13 +62,22 @@ fn is_flat_in_loops_and_batch() {
         let step = Step { plan, loss_loops, objective, precision };
         peak(2, |model| drop(model.step(&store, &prompts, step).unwrap()))
     };
-    // 24 prompts are two chunks of the largest size, one for each thread.
+    // 24 prompts are 8 chunks of 3, the largest size, 4 for each thread.
     let base = step(Sizes { prompts: 24, loops: 10, window: 5 });
     let loops = step(Sizes { prompts: 24, loops: 160, window: 5 });
     assert!(loops <= 1.01 * base, "16 times the loops take {loops} bytes, not {base}");
     let batch = step(Sizes { prompts: 1536, loops: 10, window: 5 });
     assert!(batch <= 1.01 * base, "64 times the batch takes {batch} bytes, not {base}");
     let window = step(Sizes { prompts: 24, loops: 10, window: 10 });
+    // What was added up before is what is taken: the rest is the kernels' scratch space.
+    let foretold = |work: Work| {
+        let Footprint { kept, passing } = footprint(&model(), work).expect("a fused form");
+        kept + passing
+    };
+    for (taken, window) in [(base, 5), (window, 10)] {
+        let told = foretold(Work { prompts: 24, points: POINTS, loops: 10, window, threads: 2 });
+        assert!((0.9..1.1).contains(&(told / taken)), "{told} bytes were foretold, and {taken} are taken");
+    }
     assert!(window > 1.5 * base, "the tape isn't in what is measured: {window} bytes, {base}");
 
     // Predictions are what grows; a chunk's own are held once more. On one thread: on two, what both take for a moment
@@ -83,6 +92,9 @@ fn is_flat_in_loops_and_batch() {
         peak - result
     };
     let base = ask(24, 10);
+    let told = foretold(Work { prompts: 24, points: POINTS, loops: 10, window: 0, threads: 1 });
+    let told = told - (4 * 10 * 24 * POINTS) as f64;
+    assert!((0.8..1.2).contains(&(told / base)), "{told} bytes were foretold, and {base} are taken");
     let batch = ask(1536, 10);
     assert!(
         batch <= 1.05 * base,

@@ -73,7 +73,7 @@ fn a_schedule_of_ones_own_that_copies_the_experiments_gives_the_same_bits() {
         assert_eq!(own.step_at(stage).unwrap(), usual.step().unwrap());
     }
     assert_eq!(own.learning_rate(), 3e-4);
-    let values = |trainer: &Trainer| looped::train::encode(&trainer.model().values()).unwrap();
+    let values = |trainer: &Trainer| looped::train::encode(&trainer.model().values().unwrap()).unwrap();
     assert!(values(&own) == values(&usual));
 }
 

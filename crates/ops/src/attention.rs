@@ -346,8 +346,9 @@ impl Kernel for Forward<'_> {
                     kept[0] = -power * largest(s, &score[i * step..][..step], prefix + first + i + 1);
                 }
                 for (i, kept) in kept.chunks_exact_mut(2).enumerate() {
-                    let row = &mut score[i * step..][..step];
-                    kept[1] = 1.0 / exponentials(s, row, prefix + first + i + 1, power, kept[0]);
+                    let (row, visible) = (&mut score[i * step..][..step], prefix + first + i + 1);
+                    let shift = shift_left(s, row, visible, kept[0]);
+                    kept[1] = 1.0 / exponentials(s, row, visible, power, shift);
                 }
                 let out = &mut out[first * width + head * size..];
                 weighted_sum::<S, false>(
@@ -386,6 +387,27 @@ fn largest<S: Simd>(s: S, row: &[f32], visible: usize) -> f32 {
         max = s.max(s.keep_first(s.load(&row[at..]), visible - at, lowest), max);
     }
     s.max_lane(max)
+}
+
+/// The largest shift of a row whose rounding, by half a unit in the last place, is still small against an exponent.
+const LARGEST_SHIFT: f32 = 16_777_216.0;
+
+/// The shift that is left to be added to a row's scores. Only where they are huge, as a diverging model's are, the largest
+/// is taken from them here: `power * score + shift` would keep so much of the shift's rounding that powers of 2 overflow.
+#[inline(always)]
+fn shift_left<S: Simd>(s: S, row: &mut [f32], visible: usize, shift: f32) -> f32 {
+    if shift.abs() > LARGEST_SHIFT {
+        let max = s.splat(largest(s, row, visible));
+        let mut at = 0;
+        while at < visible {
+            let below = s.sub(s.load(&row[at..]), max);
+            s.store(&mut row[at..], below);
+            at += S::LANES;
+        }
+        0.0
+    } else {
+        shift
+    }
 }
 
 /// Replaces scores by `2^(power * score + shift)`, zeros after the first `visible`; returns the sum.
@@ -543,7 +565,8 @@ fn score_gradient<S: Simd>(
     kept: &[f32],
 ) {
     let (scale, power) = (s.splat(scale), s.splat(power));
-    let (shift, inverse) = (s.splat(kept[0]), s.splat(kept[1]));
+    let shift = shift_left(s, p, visible, kept[0]);
+    let (shift, inverse) = (s.splat(shift), s.splat(kept[1]));
     let mut dot = s.splat(0.0);
     let mut at = 0;
     while at < visible {

@@ -23,11 +23,13 @@ impl AlignedBuffer {
         Self { lines: vec![Line([0.0; LINE]); len.div_ceil(LINE)], len }
     }
 
-    /// Makes the buffer hold exactly `len` values; new ones are 0, old ones stay. Memory is kept when it shrinks.
+    /// Makes the buffer hold exactly `len` values; what they are means nothing. Memory is kept when it shrinks, and is as
+    /// much as the greatest length needs: old memory is given back before new is taken.
     pub fn resize(&mut self, len: usize) {
         let lines = len.div_ceil(LINE);
         if lines > self.lines.len() {
-            self.lines.resize(lines, Line([0.0; LINE]));
+            self.lines = Vec::new();
+            self.lines = vec![Line([0.0; LINE]); lines];
         }
         self.len = len;
     }

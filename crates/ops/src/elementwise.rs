@@ -41,12 +41,6 @@ impl Kernels {
         assert_eq!(x.len() % sums.len(), 0, "add_column_sums: x isn't rows of {}", sums.len());
         self.run(ColumnSums { x, sums });
     }
-
-    /// The sum of squares, in `f64` between blocks, so that its error doesn't grow with the length.
-    #[must_use]
-    pub fn sum_of_squares(self, x: &[f32]) -> f64 {
-        x.chunks(4096).map(|block| f64::from(self.run(SumOfSquares { x: block }))).sum()
-    }
 }
 
 trait Op: Copy {
@@ -156,24 +150,5 @@ impl Kernel for ColumnSums<'_> {
         for row in blocks.remainder().chunks_exact(columns) {
             Binary { x: row, out: &mut *self.sums, op: Add }.run(s);
         }
-    }
-}
-
-struct SumOfSquares<'a> {
-    x: &'a [f32],
-}
-
-impl Kernel for SumOfSquares<'_> {
-    type Output = f32;
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> f32 {
-        let mut sum = s.splat(0.0);
-        let mut chunks = self.x.chunks_exact(S::LANES);
-        for x in &mut chunks {
-            let x = s.load(x);
-            sum = s.mul_add(x, x, sum);
-        }
-        let x = s.load_tail(chunks.remainder());
-        s.sum(s.mul_add(x, x, sum))
     }
 }

@@ -16,7 +16,8 @@
 //!
 //! Matrices are row-major and contiguous. A *row* is one token of one sequence. Kernels allocate nothing: what they need
 //! beyond their arguments they take from a [`Scratch`] that grows to the largest size asked of it and stays there.
-//! Each call is single-threaded and adds in a fixed order, so equal inputs give equal bits on equal [`Isa`]s.
+//! Each call is single-threaded and adds in a fixed order, so equal inputs give equal bits on one machine. On another they
+//! do if its [`Isa`] is the same and, for AVX-512, its maker: `vrcp14ps` is specified by an error bound only.
 #![allow(unsafe_code)]
 
 mod attention;

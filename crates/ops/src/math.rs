@@ -1,35 +1,13 @@
 //! Exponential functions of whole vectors, to about one rounding of `f32`.
 //!
-//! All are made of powers of 2. Who wants `e^(c x)` folds `log2(e)` into a factor that is there anyway.
+//! All are made of powers of 2: a caller that needs `e^(c x)` folds `log2(e)` into the factor it has anyway.
 
-use crate::simd::Simd;
+use crate::simd::{Simd, reduce};
 
 /// `2^x` has no normal result below.
 const LOWEST: f32 = -126.0;
 /// The reciprocal of `1 + 2^x` is no normal number much above.
 const HIGHEST: f32 = 126.0;
-
-/// `x = n + r` with a whole `n` and `|r| <= 1/2`; returns `n`, `r` and `(2^r - 1) / r`.
-#[inline(always)]
-fn reduce<S: Simd>(s: S, x: S::F) -> (S::F, S::F, S::F) {
-    let n = s.round(x);
-    let r = s.sub(x, n);
-    // Interpolates at the six Chebyshev nodes of the interval, which leaves an error of 1e-8 of 2^r.
-    let mut q = s.splat(0.000_154_531_63);
-    q = s.mul_add(q, r, s.splat(0.001_339_086_3));
-    q = s.mul_add(q, r, s.splat(0.009_618_083));
-    q = s.mul_add(q, r, s.splat(0.055_503_57));
-    q = s.mul_add(q, r, s.splat(0.240_226_5));
-    q = s.mul_add(q, r, s.splat(std::f32::consts::LN_2));
-    (n, r, q)
-}
-
-/// `2^x` for `x` in -126..=127.
-#[inline(always)]
-pub(crate) fn power_of_2<S: Simd>(s: S, x: S::F) -> S::F {
-    let (n, r, q) = reduce(s, x);
-    s.scale(s.mul_add(q, r, s.splat(1.0)), n)
-}
 
 /// `2^x` for `x <= 127`, or the least normal number where that is larger.
 #[inline(always)]

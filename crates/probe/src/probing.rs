@@ -1,7 +1,7 @@
 //! A model probed after every loop, beside the controls.
 
 use candle_core::Device;
-use looped_core::{Error, LoopedModel, Looping, Prompts, Result, Task, Watch};
+use looped_core::{Error, LoopedModel, Looping, Prompts, Result, Split, Task, Watch};
 use looped_eval::{Curve, EvalPlan, Scores};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,8 @@ pub struct Readings {
 }
 
 /// Probes `model` after each of the plan's loops. `untrained` is the same model before its first step; the probes are
-/// scored on the prompts that [`looped_eval::evaluate`] scores a model on, and trained on the ones that come after.
+/// scored on the prompts that [`looped_eval::evaluate`] scores a model on, and trained on the ones that come after. Where
+/// the task has only so many, fewer are scored, so that no net is scored on what it learnt from.
 /// `watch` hears of every loop that is done.
 ///
 /// # Errors
@@ -74,6 +75,7 @@ pub fn probe(
     plan: &EvalPlan,
     watch: &dyn Watch,
 ) -> Result<Probing> {
+    let plan = &apart(plan, task)?;
     check(plan)?;
     let trained_on = TRAINED_ON * plan.prompts;
     let all = EvalPlan { prompts: plan.prompts + trained_on, ..plan.clone() };
@@ -110,6 +112,21 @@ pub fn probe(
         xty: Readings { model: x1, untrained: x2, shuffled: x3 },
         least_squares: Readings { model: w1, untrained: w2, shuffled: w3 },
     })
+}
+
+/// The plan with so few prompts that the nets have others to learn from, where the task has only so many.
+fn apart(plan: &EvalPlan, task: &dyn Task) -> Result<EvalPlan> {
+    let Some(count) = task.count(Split::HeldOut)? else { return Ok(plan.clone()) };
+    let (each, least) = (1 + TRAINED_ON, FEWEST * plan.dims);
+    if count < each * least {
+        return Err(Error::Data(format!(
+            "probing: the task has {count} prompts to score on; nets for {} coordinates need {least}, and {TRAINED_ON} times \
+             as many others to learn from: {} in all",
+            plan.dims,
+            each * least
+        )));
+    }
+    Ok(EvalPlan { prompts: plan.prompts.min(count / each), ..plan.clone() })
 }
 
 fn check(plan: &EvalPlan) -> Result<()> {

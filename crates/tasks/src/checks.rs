@@ -39,9 +39,12 @@ pub(crate) fn moments_are(values: impl Iterator<Item = f64>, mean: f64, square: 
 /// The problems that a task reports for a model of 8 coordinates and 12 points.
 pub(crate) fn reports(task: &dyn Task) -> String {
     let mut problems = Problems::new();
-    task.validate(&ModelDims { n_dims: 8, n_positions: 12, n_embd: 16, n_layer: 1 }, &mut problems);
+    task.validate(&DIMS, &mut problems);
     problems.to_string()
 }
+
+/// The sizes of that model.
+pub(crate) const DIMS: ModelDims = ModelDims { n_dims: 8, n_positions: 12, n_embd: 16, n_layer: 1 };
 
 /// The weights of a linear function: its values at the unit vectors.
 pub(crate) fn weights(f: &Function, width: usize) -> Vec<f64> {

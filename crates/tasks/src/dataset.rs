@@ -8,17 +8,16 @@ use looped_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::prompt_file;
+use crate::prompt_file::PromptFile;
 
 /// Prompts from a safetensors file: `xs` (N, n, d) and `ys` (N, n), f32, d being the model's n_dims.
 ///
 /// Training takes them in file order and starts over at the end, or in an order drawn afresh for each pass with
 /// `shuffle`. Curriculum cuts them: to their first points, and to their first coordinates, the others being set to 0.
-/// Held-out prompts are those of `validation_path`, in file order; without it they are the training file's own, so
-/// that scores are of prompts that the model was trained on. Errors are divided by the coordinates in use, as for
-/// linear regression.
+/// A model is scored on the prompts of `validation_path`, in file order and each once at most; without it on those of the
+/// training file, which it was trained on. Errors are divided by the coordinates in use, as for linear regression.
 ///
-/// A file is read once, when it is first needed. In an experiment file a relative path starts at that file's folder.
+/// A file is read once, when it is first needed. The training file must stay as it is until the training is done. In an experiment file a relative path starts at that file's folder.
 #[derive(Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dataset {
@@ -34,9 +33,9 @@ pub struct Dataset {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_path: Option<PathBuf>,
     #[serde(skip)]
-    train: OnceLock<Prompts>,
+    train: OnceLock<PromptFile>,
     #[serde(skip)]
-    held_out: OnceLock<Prompts>,
+    validation: OnceLock<PromptFile>,
     #[serde(skip)]
     order: Mutex<Option<Order>>,
 }
@@ -56,17 +55,17 @@ impl Dataset {
     }
 
     /// The file of a split, and its prompts, read when first asked for.
-    fn open(&self, split: Split) -> Result<(&Path, &Prompts)> {
+    fn open(&self, split: Split) -> Result<(&Path, &PromptFile)> {
         let (path, loaded) = match (split, &self.validation_path) {
-            (Split::HeldOut, Some(path)) => (path, &self.held_out),
+            (Split::HeldOut, Some(path)) => (path, &self.validation),
             _ => (&self.path, &self.train),
         };
-        if let Some(prompts) = loaded.get() {
-            return Ok((path, prompts));
+        if let Some(file) = loaded.get() {
+            return Ok((path, file));
         }
-        let prompts = prompt_file::read(path)
-            .map_err(|message| Error::Data(format!("{} {message}", path.display())))?;
-        Ok((path, loaded.get_or_init(|| prompts)))
+        let file =
+            PromptFile::read(path).map_err(|message| Error::Data(format!("{} {message}", path.display())))?;
+        Ok((path, loaded.get_or_init(|| file)))
     }
 
     /// Which prompt of `count` is the `position`-th of the training, from 0.
@@ -85,53 +84,69 @@ impl Dataset {
             }
         }
     }
+}
 
-    fn check(&self, key: &str, split: Split, dims: &ModelDims, problems: &mut Problems) {
-        match self.open(split) {
-            Err(Error::Data(message)) => problems.report(key, message),
-            Err(error) => problems.report(key, error.to_string()),
-            Ok((path, file)) => {
-                let path = path.display();
-                problems.require(file.n_dims == dims.n_dims, key, || {
-                    format!(
-                        "{path} has x of {} coordinates, and model.n_dims is {}",
-                        file.n_dims, dims.n_dims
-                    )
-                });
-                problems.require(file.points <= dims.n_positions, key, || {
-                    format!(
-                        "{path} has prompts of {} points, more than model.n_positions, {}",
-                        file.points, dims.n_positions
-                    )
-                });
-            }
-        }
-    }
+/// Why a file can't serve a request.
+fn misfit(path: &Path, file: &Prompts, request: Request) -> Option<String> {
+    let Request { points, dims, n_dims, .. } = request;
+    let (what, asked, has) = if points > file.points {
+        ("points a prompt", points, file.points)
+    } else if n_dims != file.n_dims {
+        ("coordinates of x", n_dims, file.n_dims)
+    } else if dims > n_dims {
+        ("coordinates of x", dims, n_dims)
+    } else {
+        return None;
+    };
+    Some(format!("{asked} {what} are asked for, and {} has {has}", path.display()))
 }
 
 #[typetag::serde(name = "dataset")]
 impl Task for Dataset {
-    fn validate(&self, dims: &ModelDims, problems: &mut Problems) {
-        self.check("path", Split::Train, dims, problems);
-        if self.validation_path.is_some() {
-            self.check("validation_path", Split::HeldOut, dims, problems);
+    fn check(&self, dims: &ModelDims, request: Request, problems: &mut Problems) {
+        let key = match (request.split, &self.validation_path) {
+            (Split::HeldOut, Some(_)) => "validation_path",
+            _ => "path",
+        };
+        let (path, file) = match self.open(request.split) {
+            Ok((path, file)) => (path, &file.prompts),
+            Err(Error::Data(message)) => return problems.report(key, message),
+            Err(error) => return problems.report(key, error.to_string()),
+        };
+        let (shown, before) = (path.display(), problems.found().len());
+        problems.require(file.n_dims == dims.n_dims, key, || {
+            format!("{shown} has x of {} coordinates, and model.n_dims is {}", file.n_dims, dims.n_dims)
+        });
+        problems.require(file.points <= dims.n_positions, key, || {
+            format!(
+                "{shown} has prompts of {} points, more than model.n_positions, {}",
+                file.points, dims.n_positions
+            )
+        });
+        if problems.found().len() == before
+            && let Some(message) = misfit(path, file, request)
+        {
+            problems.report(key, message);
         }
+    }
+
+    fn count(&self, split: Split) -> Result<Option<usize>> {
+        Ok(Some(self.open(split)?.1.prompts.prompts))
+    }
+
+    fn scores_on_training_prompts(&self) -> bool {
+        self.validation_path.is_none()
+    }
+
+    fn fingerprint(&self) -> Result<Option<String>> {
+        Ok(Some(self.open(Split::Train)?.1.sha256.clone()))
     }
 
     fn sample(&self, request: Request, _: &mut Rng) -> Result<Prompts> {
         let Request { prompts, points, dims, n_dims, first, split } = request;
-        let (path, file) = self.open(split)?;
-        let refuse = |what: &str, asked: usize, has: usize| {
-            Err(Error::Data(format!("{asked} {what} are asked for, and {} has {has}", path.display())))
-        };
-        if points > file.points {
-            return refuse("points a prompt", points, file.points);
-        }
-        if n_dims != file.n_dims {
-            return refuse("coordinates of x", n_dims, file.n_dims);
-        }
-        if dims > n_dims {
-            return refuse("coordinates of x", dims, n_dims);
+        let (path, PromptFile { prompts: file, .. }) = self.open(split)?;
+        if let Some(message) = misfit(path, file, request) {
+            return Err(Error::Data(message));
         }
         let mut cut = Prompts {
             xs: Vec::with_capacity(prompts * points * n_dims),

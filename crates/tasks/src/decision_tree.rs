@@ -3,7 +3,8 @@
 use looped_core::{ModelDims, Problems, Prompts, Request, Result, Rng, Task, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
-use crate::function_class::{Function, FunctionClass, normals, sample};
+use crate::function_class::{Function, FunctionClass, sample};
+use crate::vectors::normals;
 
 /// y is a leaf of a random full binary tree, whose nodes test the sign of one coordinate of x ~ N(0, I).
 ///

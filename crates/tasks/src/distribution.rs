@@ -1,6 +1,6 @@
 //! The kinds of prompts that a model was not trained on.
 
-use looped_core::{Objective, Problems, schemars};
+use looped_core::{Objective, Problems, Rng, schemars};
 use serde::{Deserialize, Serialize};
 
 /// What the prompts of a function class look like; all but `standard` are the out-of-distribution prompts of
@@ -115,6 +115,22 @@ impl Distribution {
             (self, objective),
             (Self::ScaledOutputs { .. } | Self::LabelNoise { .. }, Objective::CrossEntropy)
         )
+    }
+
+    /// What f(x) is multiplied by.
+    pub(crate) const fn output_factor(&self) -> f64 {
+        match self {
+            Self::ScaledOutputs { factor } => *factor,
+            _ => 1.0,
+        }
+    }
+
+    /// What is added to one y.
+    pub(crate) fn label_noise(&self, rng: &mut Rng) -> f64 {
+        match self {
+            Self::LabelNoise { std } => std * rng.normal(),
+            _ => 0.0,
+        }
     }
 
     /// Reports settings that can't work; keys are relative to the distribution's table.

@@ -53,7 +53,7 @@ pub(crate) fn sample_over(
         return Err(Error::Data(format!("dims is {dims}; allowed: 1 to n_dims, {n_dims}")));
     }
     let inputs = Inputs { distribution, points, dims: class.input_dims(request), width: n_dims };
-    inputs.check()?;
+    inputs.check().map_err(Error::Data)?;
     let (mut xs, mut ys) =
         (Vec::with_capacity(prompts * points * n_dims), Vec::with_capacity(prompts * points));
     for _ in 0..prompts {
@@ -69,14 +69,4 @@ pub(crate) fn sample_over(
         }));
     }
     Ok(Prompts { xs, ys, prompts, points, n_dims })
-}
-
-/// w.x, x being cut to the length of w.
-pub(crate) fn dot(w: &[f64], x: &[f32]) -> f64 {
-    w.iter().zip(x).map(|(w, x)| w * f64::from(*x)).sum()
-}
-
-/// `n` standard normal values, unrounded.
-pub(crate) fn normals(n: usize, rng: &mut Rng) -> Vec<f64> {
-    (0..n).map(|_| rng.normal()).collect()
 }

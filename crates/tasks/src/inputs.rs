@@ -1,9 +1,9 @@
 //! Where functions are evaluated: the points x of a prompt.
 
-use looped_core::{Error, Result, Rng};
+use looped_core::Rng;
 
 use crate::Distribution;
-use crate::function_class::normals;
+use crate::vectors::normals;
 
 /// The points of a prompt, before they are drawn.
 #[derive(Clone, Copy, Debug)]
@@ -18,14 +18,14 @@ pub(crate) struct Inputs<'a> {
 
 impl Inputs<'_> {
     /// Refuses points that can't be drawn.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         match self.distribution.most_points(self.dims) {
-            Some(most) if self.points > most => Err(Error::Data(format!(
+            Some(most) if self.points > most => Err(format!(
                 "{} asks for {} points of {} coordinates; allowed: at most {most} points",
                 self.distribution.name(),
                 self.points,
                 self.dims
-            ))),
+            )),
             _ => Ok(()),
         }
     }
@@ -76,24 +76,6 @@ impl Inputs<'_> {
                 let eigenvalues: Vec<f64> = (1..=dims).map(|i| 1.0 / i as f64).collect();
                 stretch(rows, &eigenvalues, dims, rng);
             }
-        }
-    }
-}
-
-impl Distribution {
-    /// What f(x) is multiplied by.
-    pub(crate) const fn output_factor(&self) -> f64 {
-        match self {
-            Self::ScaledOutputs { factor } => *factor,
-            _ => 1.0,
-        }
-    }
-
-    /// What is added to one y.
-    pub(crate) fn label_noise(&self, rng: &mut Rng) -> f64 {
-        match self {
-            Self::LabelNoise { std } => std * rng.normal(),
-            _ => 0.0,
         }
     }
 }

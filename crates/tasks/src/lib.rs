@@ -37,6 +37,7 @@ mod quadratic_regression;
 mod relu_2nn_regression;
 mod shifted;
 mod sparse_linear_regression;
+mod vectors;
 
 #[cfg(test)]
 mod checks;

@@ -3,7 +3,8 @@
 use looped_core::{Prompts, Request, Result, Rng, Task, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
-use crate::function_class::{Function, FunctionClass, dot, normals, sample};
+use crate::function_class::{Function, FunctionClass, sample};
+use crate::vectors::{dot, normals};
 
 /// y = w.x with w ~ N(0, I) and x ~ N(0, I).
 ///

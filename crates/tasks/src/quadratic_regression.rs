@@ -3,7 +3,8 @@
 use looped_core::{Prompts, Request, Result, Rng, Task, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
-use crate::function_class::{Function, FunctionClass, normals, sample};
+use crate::function_class::{Function, FunctionClass, sample};
+use crate::vectors::normals;
 
 /// y = w.(x^2) / sqrt(3) with w ~ N(0, I), x ~ N(0, I), the square taken coordinate by coordinate.
 ///

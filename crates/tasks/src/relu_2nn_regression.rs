@@ -3,7 +3,8 @@
 use looped_core::{ModelDims, Problems, Prompts, Request, Result, Rng, Task, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
-use crate::function_class::{Function, FunctionClass, normals, sample};
+use crate::function_class::{Function, FunctionClass, sample};
+use crate::vectors::normals;
 
 /// y = sqrt(2/h) sum_j v_j relu(W_j.x), a random ReLU network with h hidden units; v, W, x ~ N(0, 1).
 ///

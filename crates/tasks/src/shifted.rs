@@ -6,6 +6,7 @@ use looped_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::function_class::sample_over;
+use crate::inputs::Inputs;
 use crate::{Distribution, FunctionClass};
 
 /// The functions of another task over other inputs, as in out-of-distribution prompts.
@@ -49,6 +50,14 @@ impl Task for Shifted {
             self.distribution.validate(problems);
             problems.require(self.distribution.suits(self.objective()), "type", || self.misfit());
         });
+    }
+
+    fn check(&self, _: &ModelDims, request: Request, problems: &mut Problems) {
+        let (distribution, dims) = (&self.distribution, self.base.input_dims(request));
+        let inputs = Inputs { distribution, points: request.points, dims, width: request.n_dims };
+        if let Err(message) = inputs.check() {
+            problems.report("distribution", message);
+        }
     }
 
     fn sample(&self, request: Request, rng: &mut Rng) -> Result<Prompts> {

@@ -3,7 +3,8 @@
 use looped_core::{ModelDims, Problems, Prompts, Request, Result, Rng, Task, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
-use crate::function_class::{Function, FunctionClass, normals, sample};
+use crate::function_class::{Function, FunctionClass, sample};
+use crate::vectors::normals;
 
 /// y = w.x with all but a few random coordinates of w ~ N(0, I) set to 0, x ~ N(0, I).
 ///

@@ -82,7 +82,7 @@ pub fn injector_prefix_is_invariant(injector: &dyn Injector) {
     }
 }
 
-/// The gradients by state and input agree with finite differences, along a random direction of each.
+/// The gradients with respect to state and input agree with finite differences, along a random direction of each.
 ///
 /// A gradient may be zero by nature, but no operation may cut it: an injector that stops gradients on purpose is the
 /// only one that may fail here.
@@ -114,7 +114,7 @@ pub fn injector_gradients_are_true(injector: &dyn Injector) {
             var.set(&start).unwrap();
             assert!(
                 (slope - told).abs() < 0.02 * slope.abs() + 0.01,
-                "in loop {index}, the gradient by the {name} is {told} along a direction in which the slope is {slope}"
+                "in loop {index}, the gradient with respect to the {name} is {told} along a direction in which the slope is {slope}"
             );
         }
     }

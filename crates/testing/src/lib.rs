@@ -5,7 +5,7 @@
 //! | part | checks |
 //! | --- | --- |
 //! | any | [`round_trips`], [`is_registered`] |
-//! | block | [`block_is_causal`], [`block_splits`], [`gradients_are_true`] |
+//! | block | [`block_is_causal`], [`block_splits`], [`gradients_are_true`], [`fused_agrees`] |
 //! | injector | [`injector_keeps_the_shape`], [`injector_prefix_is_invariant`], [`injector_gradients_are_true`] |
 //! | task | [`task_is_seeded`] |
 //! | baseline | [`baseline_is_causal`] |
@@ -27,6 +27,7 @@ mod baseline;
 mod block;
 mod config;
 mod device;
+mod fused;
 mod injector;
 mod task;
 
@@ -34,5 +35,6 @@ pub use baseline::baseline_is_causal;
 pub use block::{block_is_causal, block_splits, gradients_are_true};
 pub use config::{Part, is_registered, round_trips};
 pub use device::device;
+pub use fused::fused_agrees;
 pub use injector::{injector_gradients_are_true, injector_keeps_the_shape, injector_prefix_is_invariant};
 pub use task::task_is_seeded;

@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 use std::ops::Range;
 
+use looped_core::fused::{Backward, Chunk, Forward, FusedBlock, FusedSizes, Kernels, PackedBlock};
 use looped_core::{
     Baseline, Block, BlockConfig, Full, Init, Injector, LastN, LoopStep, Memory, ModelDims, NoInjection,
     Operation, Params, Prompt, Prompts, Request, Result, Rng, Task, Tensor, register, schemars, typetag,
@@ -29,6 +30,8 @@ enum BlockFault {
     SeesTheLastToken,
     DropsATokenFromTheShape,
     ForgetsItsPrefix,
+    CutsItsMemory,
+    CannotBeSplit,
     CutsTheGradient,
     IgnoresItsWeight,
 }
@@ -71,7 +74,11 @@ impl Block for WeightedSum {
     }
 
     fn prefill(&self, prefix: &Tensor) -> Result<Option<(Tensor, Memory)>> {
+        if matches!(self.fault, BlockFault::CannotBeSplit) {
+            return Ok(None);
+        }
         let (output, last) = self.run(prefix, None)?;
+        let last = if matches!(self.fault, BlockFault::CutsItsMemory) { last.detach() } else { last };
         Ok(Some((output, Memory { tensors: vec![last], inner: vec![] })))
     }
 
@@ -98,13 +105,137 @@ fn blocks() {
     let wrong = |fault| WrongBlock { fault };
     block_is_causal(&wrong(BlockFault::None), 4);
     block_splits(&wrong(BlockFault::None), 4);
-    gradients_are_true(Box::new(wrong(BlockFault::None)), 4, &[]);
+    gradients_are_true(&wrong(BlockFault::None), 4, &[]);
+    gradients_are_true(&wrong(BlockFault::CannotBeSplit), 4, &[]);
     fails(|| block_is_causal(&wrong(BlockFault::SeesTheLastToken), 4), "see later tokens");
     fails(|| block_is_causal(&wrong(BlockFault::DropsATokenFromTheShape), 4), "changes the shape");
     fails(|| block_splits(&wrong(BlockFault::ForgetsItsPrefix), 4), "split after 1 tokens");
-    let gradients = |fault| gradients_are_true(Box::new(wrong(fault)), 4, &[]);
+    fails(|| block_splits(&wrong(BlockFault::CannotBeSplit), 4), "the block can't be split");
+    let gradients = |fault| gradients_are_true(&wrong(fault), 4, &[]);
+    fails(|| gradients(BlockFault::CutsItsMemory), "under last_n");
     fails(|| gradients(BlockFault::CutsTheGradient), "h.0.weight gets no gradient");
     fails(|| gradients(BlockFault::IgnoresItsWeight), "is zero");
+}
+
+/// What is wrong with the fused form of [`Scaled`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+enum FusedFault {
+    None,
+    ThereIsNone,
+    ForgetsItsGradient,
+    ScalesTwice,
+    NamesAnotherParameter,
+}
+
+/// Each coordinate times a weight of its own; its fused form may be wrong.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Scaled {
+    fault: FusedFault,
+}
+
+struct ScaledBlock(Tensor);
+
+impl Block for ScaledBlock {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.broadcast_mul(&self.0)?)
+    }
+
+    fn prefill(&self, prefix: &Tensor) -> Result<Option<(Tensor, Memory)>> {
+        Ok(Some((self.forward(prefix)?, Memory::default())))
+    }
+
+    fn extend(&self, suffix: &Tensor, _: &Memory) -> Result<Tensor> {
+        self.forward(suffix)
+    }
+}
+
+#[typetag::serde(name = "scaled")]
+impl BlockConfig for Scaled {
+    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Result<Box<dyn Block>> {
+        Ok(Box::new(ScaledBlock(params.get("weight", dims.n_embd, Init::Ones)?)))
+    }
+
+    fn flops(&self, _: &ModelDims, _: Range<usize>) -> u64 {
+        0
+    }
+
+    fn fused(&self, dims: &ModelDims) -> Option<Box<dyn FusedBlock>> {
+        let form = FusedScaled { width: dims.n_embd, fault: self.fault };
+        (self.fault != FusedFault::ThereIsNone).then(|| -> Box<dyn FusedBlock> { Box::new(form) })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct FusedScaled {
+    width: usize,
+    fault: FusedFault,
+}
+
+struct PackedScaled {
+    weight: Vec<f32>,
+    form: FusedScaled,
+}
+
+impl FusedSizes for FusedScaled {
+    fn tape_len(&self, _: Chunk) -> usize {
+        0
+    }
+
+    fn memory_len(&self, _: Chunk) -> usize {
+        0
+    }
+
+    fn scratch_len(&self, _: Chunk) -> usize {
+        0
+    }
+}
+
+impl FusedBlock for FusedScaled {
+    fn parameters(&self) -> Vec<(String, usize)> {
+        let name = if self.fault == FusedFault::NamesAnotherParameter { "scale" } else { "weight" };
+        vec![(name.to_owned(), self.width)]
+    }
+
+    fn pack(&self, weights: &[&[f32]], _: Kernels) -> Box<dyn PackedBlock> {
+        Box::new(PackedScaled { weight: weights[0].to_vec(), form: *self })
+    }
+}
+
+impl PackedBlock for PackedScaled {
+    fn sizes(&self) -> &dyn FusedSizes {
+        &self.form
+    }
+
+    fn forward(&self, _: Chunk, x: &[f32], out: &mut [f32], _: Forward<'_>) {
+        let weights = self.weight.iter().cycle();
+        out.iter_mut().zip(x).zip(weights).for_each(|((out, x), weight)| *out = weight * x);
+    }
+
+    fn backward(&self, _: Chunk, x: &[f32], dy: &mut [f32], pass: Backward<'_>) {
+        let width = self.form.width;
+        for (i, (x, dy)) in x.iter().zip(dy).enumerate() {
+            if self.form.fault != FusedFault::ForgetsItsGradient {
+                pass.grads[i % width] += x * *dy;
+            }
+            *dy *= self.weight[i % width];
+            if self.form.fault == FusedFault::ScalesTwice {
+                *dy *= self.weight[i % width];
+            }
+        }
+    }
+}
+
+#[test]
+fn fused_forms() {
+    let check = |fault| fused_agrees(&Scaled { fault }, 4);
+    check(FusedFault::None);
+    fails(|| check(FusedFault::ThereIsNone), "the block has no fused form");
+    fails(
+        || check(FusedFault::ForgetsItsGradient),
+        "the gradient of _backbone.transformer.h.0.weight under full",
+    );
+    fails(|| check(FusedFault::ScalesTwice), "the gradient of _");
+    fails(|| check(FusedFault::NamesAnotherParameter), "_backbone.transformer.h.0.scale is missing");
 }
 
 /// What is wrong with [`WrongInjector`].
@@ -184,7 +315,7 @@ fn injectors() {
     }
     fails(|| prefix(InjectorFault::CountsFromTheFirstTokenGiven), "first 5 of 7 tokens left out");
     let cut = wrong(InjectorFault::CutsTheGradient);
-    fails(|| injector_gradients_are_true(&cut), "the gradient by the state is 0");
+    fails(|| injector_gradients_are_true(&cut), "the gradient with respect to the state is 0");
 }
 
 /// What is wrong with [`WrongBaseline`].

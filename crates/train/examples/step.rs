@@ -2,11 +2,11 @@
 //! as `scripts/torch/bench_peer.py` does of PyTorch, and takes the same options:
 //!
 //! ```text
-//! cargo run --release -p looped-train --example step                                     the study's step, D 256
-//! cargo run --release -p looped-train --example step -- --width 64 --heads 4
-//! cargo run --release -p looped-train --example step -- --last-n 20 --precision bf16
-//! cargo run --release -p looped-train --example step -- --layers 12 --loops 1 --injector none
-//! cargo run --release -p looped-train --example step -- --eval --loops 50
+//! cargo run -p looped-train --example step                                     the study's step, D 256
+//! cargo run -p looped-train --example step -- --width 64 --heads 4
+//! cargo run -p looped-train --example step -- --last-n 20 --precision bf16
+//! cargo run -p looped-train --example step -- --layers 12 --loops 1 --injector none
+//! cargo run -p looped-train --example step -- --eval --loops 50
 //! ```
 //!
 //! With `--serve` a step is run for each line of standard input and answered with a line that holds its seconds, so that

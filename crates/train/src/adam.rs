@@ -6,14 +6,10 @@ use candle_core::{CpuStorage, Storage, Tensor, Var};
 use looped_core::ParamStore;
 
 use crate::Result;
-use crate::adam_cpu::Descent;
+use crate::adam_cpu::{BETA_1, BETA_2, Descent, EPS};
 
 /// A gradient for each parameter, by name.
 pub type Gradients = BTreeMap<String, Tensor>;
-
-pub(crate) const BETA_1: f64 = 0.9;
-pub(crate) const BETA_2: f64 = 0.999;
-pub(crate) const EPS: f64 = 1e-8;
 
 /// Adam with betas 0.9 and 0.999, eps 1e-8, and weight decay as L2: decay * parameter joins the gradient.
 #[derive(Debug)]
@@ -58,19 +54,24 @@ impl Adam {
     /// Updates every parameter.
     ///
     /// # Errors
-    /// If a gradient is missing or has another shape.
+    /// If a gradient is missing or has another shape; then nothing was updated. If a tensor operation fails.
     pub fn update(&mut self, store: &ParamStore, gradients: &Gradients) -> Result<()> {
+        let updated = store.iter().map(|(name, parameter)| {
+            let found = gradients.get(name).filter(|gradient| gradient.shape() == parameter.shape());
+            found.map(|gradient| (name, parameter, gradient)).ok_or_else(|| {
+                let shape = parameter.dims();
+                looped_core::Error::Parameters(format!("{name} has no gradient of its shape, {shape:?}"))
+            })
+        });
+        let updated = updated.collect::<looped_core::Result<Vec<_>>>()?;
         self.updates += 1;
         let t = self.updates as f64;
         let descent = Descent {
-            step_size: self.learning_rate / (1.0 - BETA_1.powf(t)),
-            second_scale: 1.0 / (1.0 - BETA_2.powf(t)).sqrt(),
+            step_size: self.learning_rate / (1.0 - libm::pow(BETA_1, t)),
+            second_scale: 1.0 / (1.0 - libm::pow(BETA_2, t)).sqrt(),
         };
-        for (name, parameter) in store.iter() {
+        for (name, parameter, gradient) in updated {
             let Moments { first, second } = &self.moments[name];
-            let gradient = gradients
-                .get(name)
-                .ok_or_else(|| looped_core::Error::Parameters(format!("{name} has no gradient")))?;
             let decayed;
             let gradient = if self.weight_decay == 0.0 {
                 gradient
@@ -87,35 +88,50 @@ impl Adam {
         Ok(())
     }
 
-    /// The moments under `first.NAME` and `second.NAME`, and the number of updates made: all that a resume needs.
-    #[must_use]
-    pub fn state(&self) -> (BTreeMap<String, Tensor>, usize) {
-        let both = |(name, m): (&String, &Moments)| {
-            let tensor = |kind, var: &Var| (format!("{kind}.{name}"), var.as_tensor().clone());
-            [tensor("first", &m.first), tensor("second", &m.second)]
-        };
-        (self.moments.iter().flat_map(both).collect(), self.updates)
-    }
-
-    /// Goes on from a saved [`Adam::state`].
+    /// A copy of the moments under `first.NAME` and `second.NAME`, and the number of updates made: all that a resume needs.
     ///
     /// # Errors
-    /// If a moment is missing or has another shape.
-    pub fn restore(&mut self, tensors: &BTreeMap<String, Tensor>, updates: usize) -> Result<()> {
-        for (name, moments) in &self.moments {
-            for (kind, var) in [("first", &moments.first), ("second", &moments.second)] {
-                let key = format!("{kind}.{name}");
-                let value =
-                    tensors.get(&key).filter(|value| value.shape() == var.shape()).ok_or_else(|| {
-                        looped_core::Error::Parameters(format!(
-                            "moment {key} is missing or has another shape"
-                        ))
-                    })?;
-                var.set(&value.to_device(var.device())?)?;
+    /// If the device has no room for it.
+    pub fn state(&self) -> Result<(BTreeMap<String, Tensor>, usize)> {
+        let mut state = BTreeMap::new();
+        for (name, Moments { first, second }) in &self.moments {
+            for (kind, var) in [("first", first), ("second", second)] {
+                state.insert(format!("{kind}.{name}"), var.copy()?.detach());
             }
         }
-        self.updates = updates;
-        Ok(())
+        Ok((state, self.updates))
+    }
+
+    /// The same optimiser as it was when it gave this [`Adam::state`].
+    ///
+    /// # Errors
+    /// If a moment is missing, unknown or has another shape.
+    pub fn restored(&self, tensors: &BTreeMap<String, Tensor>, updates: usize) -> Result<Self> {
+        let refused = |what: String| looped_core::Error::Parameters(what);
+        if let Some(key) = tensors.keys().find(|key| !self.has(key)) {
+            return Err(refused(format!("moment {key} belongs to no parameter")).into());
+        }
+        let moment = |kind: &str, name: &str, now: &Var| -> Result<Var> {
+            let key = format!("{kind}.{name}");
+            let value = tensors
+                .get(&key)
+                .filter(|value| value.shape() == now.shape() && value.dtype() == now.dtype())
+                .ok_or_else(|| refused(format!("moment {key} is missing, or has another shape or type")))?;
+            Ok(Var::from_tensor(&value.to_device(now.device())?.copy()?)?)
+        };
+        let moments = self.moments.iter().map(|(name, now)| {
+            let first = moment("first", name, &now.first)?;
+            Ok((name.clone(), Moments { first, second: moment("second", name, &now.second)? }))
+        });
+        let moments = moments.collect::<Result<_>>()?;
+        Ok(Self { learning_rate: self.learning_rate, weight_decay: self.weight_decay, updates, moments })
+    }
+
+    /// Whether `key` is `first.NAME` or `second.NAME` of a parameter.
+    fn has(&self, key: &str) -> bool {
+        key.split_once('.').is_some_and(|(kind, name)| {
+            ["first", "second"].contains(&kind) && self.moments.contains_key(name)
+        })
     }
 }
 
@@ -180,7 +196,8 @@ pub fn clip(gradients: &mut Gradients, norm: f64, largest: f64) -> Result<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use candle_core::{DType, Device};
+    use looped_core::Init;
     use proptest::prelude::*;
 
     #[test]
@@ -194,6 +211,28 @@ mod tests {
         let gradients = gradients.map(|(name, gradient)| (name.to_owned(), gradient)).into();
         let norm = global_norm(&gradients).unwrap();
         assert!((norm / expected - 1.0).abs() < 1e-6, "{norm} for {expected}");
+    }
+
+    #[test]
+    fn an_update_that_fails_changes_and_counts_nothing() {
+        let mut store = ParamStore::new(1, &Device::Cpu);
+        let mut build = store.trainable();
+        build.get("a", 2, Init::Ones).unwrap();
+        build.get("b", 3, Init::Ones).unwrap();
+        let mut adam = Adam::new(&store, 0.1, 0.0).unwrap();
+        let ones = |count: usize| Tensor::ones(count, DType::F32, &Device::Cpu).unwrap();
+        let good = Gradients::from([("a".to_owned(), ones(2)), ("b".to_owned(), ones(3))]);
+        adam.update(&store, &good).unwrap();
+        let a = |store: &ParamStore| store.get("a").unwrap().to_vec1::<f32>().unwrap();
+        let before = a(&store);
+        for bad in [
+            Gradients::from([("a".to_owned(), ones(2))]),
+            Gradients::from([("a".to_owned(), ones(2)), ("b".to_owned(), ones(4))]),
+        ] {
+            let message = adam.update(&store, &bad).unwrap_err().to_string();
+            assert!(message.contains("b has no gradient of its shape, [3]"), "{message}");
+            assert_eq!((a(&store), adam.state().unwrap().1), (before.clone(), 1));
+        }
     }
 
     proptest! {

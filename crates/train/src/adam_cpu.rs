@@ -2,7 +2,9 @@
 
 use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, Tensor, bail};
 
-use crate::adam::{BETA_1, BETA_2, EPS};
+pub(crate) const BETA_1: f64 = 0.9;
+pub(crate) const BETA_2: f64 = 0.999;
+pub(crate) const EPS: f64 = 1e-8;
 
 /// The contiguous floats of a tensor's storage.
 fn floats<'a>(name: &str, storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {

@@ -47,13 +47,16 @@ pub struct State {
     pub optimizer_updates: usize,
     /// The random streams.
     pub generator: Generator,
+    /// What the task's data were known by, where it reads any: [`Task::fingerprint`](looped_core::Task::fingerprint).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
 }
 
 /// The position of the random streams: step s draws from the streams with index s, so the next index says it all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Generator {
-    /// Always `chacha8`.
+    /// `chacha8`: no other is known.
     pub algorithm: String,
     /// The experiment's seed.
     pub seed: u64,
@@ -61,12 +64,46 @@ pub struct Generator {
     pub next_stream: u64,
 }
 
+/// The format that this version writes, and the only one it reads.
+const FORMAT: u32 = 1;
+/// The generator that all streams are drawn by.
+const ALGORITHM: &str = "chacha8";
+
 impl State {
     /// The state after `step` steps.
     #[must_use]
     pub fn after(step: usize, optimizer_updates: usize, seed: u64) -> Self {
-        let generator = Generator { algorithm: "chacha8".to_owned(), seed, next_stream: step as u64 };
-        Self { format: 1, step, optimizer_updates, generator }
+        let generator = Generator { algorithm: ALGORITHM.to_owned(), seed, next_stream: step as u64 };
+        Self { format: FORMAT, step, optimizer_updates, generator, data: None }
+    }
+
+    /// Reads `state.json`, refusing what this version wouldn't continue to the same bits.
+    fn read(contents: &[u8], path: &Path) -> Result<Self> {
+        /// What every format begins with.
+        #[derive(Deserialize)]
+        struct Versioned {
+            format: u32,
+        }
+        let refuse = |message: String| Err(content(path, message));
+        let Versioned { format } = serde_json::from_slice(contents).map_err(|e| content(path, e))?;
+        if format != FORMAT {
+            return refuse(format!(
+                "format is {format}, and this version of looped reads format {FORMAT}; use the version that wrote it"
+            ));
+        }
+        let state: Self = serde_json::from_slice(contents).map_err(|e| content(path, e))?;
+        let (step, Generator { algorithm, next_stream, .. }) = (state.step, &state.generator);
+        if algorithm != ALGORITHM {
+            return refuse(format!("generator.algorithm is {algorithm:?}, expected {ALGORITHM:?}"));
+        }
+        if *next_stream != step as u64 {
+            return refuse(format!("generator.next_stream is {next_stream}, expected step, {step}"));
+        }
+        if state.optimizer_updates != step {
+            let updates = state.optimizer_updates;
+            return refuse(format!("optimizer_updates is {updates}, expected step, {step}"));
+        }
+        Ok(state)
     }
 }
 
@@ -116,8 +153,7 @@ impl Checkpoint {
     /// If a file is missing, differs from its checksum, or doesn't hold what it should.
     pub fn read(place: &Path) -> Result<Self> {
         let files = intact_files(place)?;
-        let state: State =
-            serde_json::from_slice(&files[STATE]).map_err(|e| content(&place.join(STATE), e))?;
+        let state = State::read(&files[STATE], &place.join(STATE))?;
         Ok(Self {
             model: decode(&files[MODEL], &place.join(MODEL))?,
             optimizer: decode(&files[OPTIMIZER], &place.join(OPTIMIZER))?,
@@ -219,38 +255,39 @@ impl Checkpoints {
         Ok(places)
     }
 
-    /// The good checkpoint with most steps, its folder, and what is wrong with those that aren't good.
+    /// The good checkpoint with most steps, its folder, and what is wrong with newer ones. Older ones aren't looked at.
     ///
     /// # Errors
     /// If there is none.
     pub fn newest_good(&self) -> Result<(Checkpoint, PathBuf, Vec<TrainError>)> {
         let mut places = self.places()?;
-        // A checkpoint that can't tell its step is tried last; it is bad, and will be reported.
-        places.sort_by_key(|place| {
-            (std::cmp::Reverse(step_of(place)), !place.ends_with("last"), place.clone())
+        places.sort_by_cached_key(|place| {
+            (std::cmp::Reverse(claimed_step(place)), !place.ends_with("last"), place.clone())
         });
         let mut bad = Vec::new();
-        let mut good = None;
         for place in places {
             match Checkpoint::read(&place) {
-                Ok(checkpoint) if good.is_none() => good = Some((checkpoint, place)),
-                Ok(_) => {}
+                Ok(checkpoint) => return Ok((checkpoint, place, bad)),
                 Err(error) => bad.push(error),
             }
         }
-        match good {
-            Some((checkpoint, place)) => Ok((checkpoint, place, bad)),
-            None => {
-                let reasons: Vec<String> = bad.iter().map(|error| format!("  {error}")).collect();
-                let reasons =
-                    if reasons.is_empty() { "  the folder is empty".to_owned() } else { reasons.join("\n") };
-                Err(TrainError::NoCheckpoint { path: self.folder.clone(), reasons })
-            }
-        }
+        let reasons: Vec<String> = bad.iter().map(|error| format!("  {error}")).collect();
+        let reasons =
+            if reasons.is_empty() { "  the folder is empty".to_owned() } else { reasons.join("\n") };
+        Err(TrainError::NoCheckpoint { path: self.folder.clone(), reasons })
     }
 }
 
-/// The step a checkpoint claims to be of, unchecked.
+/// The step that a checkpoint was saved at, as far as its state or its name tells. One that tells nothing counts as the
+/// newest if that is its place, so that its loss is noticed, and as the oldest elsewhere.
+fn claimed_step(place: &Path) -> usize {
+    let name = place.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let of_name = || name.strip_prefix("step_")?.parse().ok();
+    let newest = ["last", "next"].contains(&name);
+    step_of(place).or_else(of_name).unwrap_or(if newest { usize::MAX } else { 0 })
+}
+
+/// The step that a checkpoint's state holds, unchecked.
 fn step_of(place: &Path) -> Option<usize> {
     let state: State = serde_json::from_slice(&fs::read(place.join(STATE)).ok()?).ok()?;
     Some(state.step)

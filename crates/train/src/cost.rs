@@ -1,11 +1,13 @@
 //! What an experiment costs, before it's run: parameters, floating-point operations, memory.
 
-use looped_config::{Engine, Experiment};
+use candle_core::Device;
+use looped_config::Experiment;
 use looped_core::LoopedModel;
 use looped_curriculum::Stage;
+use looped_fused::{Footprint, Work};
 
-use crate::Result;
 use crate::model::all_threads;
+use crate::{EngineChoice, Result};
 
 /// What a whole training costs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,27 +64,68 @@ fn step_flops(experiment: &Experiment, stage: Stage) -> f64 {
     experiment.training.batch_size as f64 * (ends + 3.0 * blocks(0..prefix) + passes * blocks(prefix..tokens))
 }
 
+/// What the program takes before it trains anything.
+const PROGRAM: f64 = 12e6;
+
+/// Times the parameters that saving takes for a moment: the checkpoint's copy of them and of both moments (3), their files
+/// (3), and the larger file once more while it is put together (2).
+const SAVING: f64 = 8.0;
+
+/// Prompts that the model predicts at once when it is evaluated, and prompts whose states are looked at together.
+const EVALUATED_AT_ONCE: usize = 64;
+const LOOKED_AT_ONCE: usize = 8;
+
+/// The greatest of what training, saving and evaluating take, each beside what is kept all the time.
 fn memory(experiment: &Experiment, parameters: u64) -> f64 {
-    let (model, training) = (&experiment.model, &experiment.training);
-    let (dims, tokens) = (model.dims(), 2 * training.curriculum.points.end);
-    let window = training.n_loop_window.min(training.curriculum.loops.end);
+    let (training, curriculum) = (&experiment.training, &experiment.training.curriculum);
+    let (points, loops) = (curriculum.points.end, curriculum.loops.end);
+    let threads = training.threads.unwrap_or_else(all_threads);
+    let values = |prompts: usize| 4.0 * (prompts * points) as f64 * (experiment.model.n_dims + 1) as f64;
+    let parameters = 4.0 * parameters as f64;
+    let fused = EngineChoice::of(experiment, &Device::Cpu).is_ok_and(|choice| choice.engine == "fused");
+    let engine = |prompts, loops, window| {
+        let work = Work { prompts, points, loops, window, threads };
+        if fused { looped_fused::footprint(&experiment.model, work) } else { None }
+            .unwrap_or_else(|| candle_footprint(experiment, work, parameters))
+    };
+    let step = engine(training.batch_size, loops, training.n_loop_window);
+    let evaluation = &experiment.evaluation;
+    let (prompts, evaluated) = (evaluation.prompts as f64, evaluation.loops.unwrap_or(loops));
+    let predicting = engine(EVALUATED_AT_ONCE, evaluated, 0);
+    let states = LOOKED_AT_ONCE as f64 * passing_through(experiment, points);
+    // A score of each prompt for each curve's points, and for each loop.
+    let scores = 8.0 * prompts * ((evaluation.baselines.len() + 1) * points + evaluated) as f64;
+    let kept = PROGRAM + 3.0 * parameters + step.kept.max(predicting.kept);
+    let work = [
+        step.passing + values(training.batch_size),
+        SAVING * parameters,
+        scores + values(EVALUATED_AT_ONCE) + predicting.passing.max(states),
+    ];
+    kept + work.into_iter().fold(0.0, f64::max)
+}
+
+/// Bytes that one prompt's way through one loop takes on candle while nothing is kept.
+fn passing_through(experiment: &Experiment, points: usize) -> f64 {
+    let (model, tokens) = (&experiment.model, 2 * points);
+    // At any time about a third of a block's results are still needed.
+    4.0 * model.block.activations(&model.dims(), tokens) as f64 / 3.0
+}
+
+/// What candle's graph takes: it keeps every result of the window's loops, and gives all back.
+fn candle_footprint(experiment: &Experiment, work: Work, parameters: f64) -> Footprint {
+    let Work { prompts, points, loops, window, .. } = work;
+    let (model, tokens) = (&experiment.model, 2 * points);
+    let dims = model.dims();
+    let window = window.min(loops) as f64;
     // Injection, positions and the final norm keep about 8 results of width D a token.
     let per_loop = dims.n_layer as f64 * model.block.activations(&dims, tokens) as f64
         + (8 * dims.n_embd * tokens) as f64;
     let looped = (tokens - model.injector.invariant_prefix(tokens)) as f64 / tokens as f64;
-    let of_one_prompt = per_loop * (window as f64 * looped + (1.0 - looped));
-    let fused = training.engine != Engine::Candle
-        && model.block.fused(&dims).is_some()
-        && model.injector.fused().is_some();
-    let activations = if fused {
-        // Each thread holds one chunk of some 650 tokens, and keeps about a quarter of what a graph does.
-        let at_once = training.threads.unwrap_or_else(all_threads) * 650usize.div_ceil(tokens);
-        at_once.min(training.batch_size) as f64 * of_one_prompt / 4.0
-    } else {
-        training.batch_size as f64 * of_one_prompt
-    };
-    // Each parameter has a gradient and two moments, and an update makes a few temporaries.
-    4.0 * (activations + 6.0 * parameters as f64)
+    let graph = if window > 0.0 { 4.0 * per_loop * (window * looped + 1.0 - looped) } else { 0.0 };
+    // Gradients, and what an update makes for a moment.
+    let gradients = if window > 0.0 { 2.0 * parameters } else { 0.0 };
+    let passing = prompts as f64 * (graph + passing_through(experiment, points)) + gradients;
+    Footprint { kept: 0.0, passing }
 }
 
 /// Memory that this machine could give a new program, in bytes; nothing if the system doesn't tell.

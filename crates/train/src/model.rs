@@ -1,17 +1,18 @@
 //! A looped model with its parameters and the engine that runs it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
-use looped_config::{Engine, Experiment, Precision};
+use candle_core::{Device, Tensor, Var};
+use looped_config::{Experiment, Precision};
 use looped_core::{
     CandlePredictor, LoopPlan, LoopedModel, ModelConfig, Objective, ParamStore, Predictions, Predictor,
     Prompts,
 };
 use looped_fused::{FusedModel, Step};
 
-use crate::{Gradients, Result, TrainError};
+use crate::{EngineChoice, Gradients, Result, TrainError};
 
 /// A looped model, ready to be trained or asked.
 ///
@@ -21,6 +22,7 @@ pub struct Model {
     store: ParamStore,
     looped: LoopedModel,
     fused: Option<FusedModel>,
+    choice: EngineChoice,
     precision: Precision,
 }
 
@@ -41,31 +43,13 @@ impl Model {
     /// # Errors
     /// If the config can't be built on the device, or it asks for an engine that doesn't support it.
     pub fn of(experiment: &Experiment, device: &Device) -> Result<Self> {
+        let choice = EngineChoice::of(experiment, device)?;
         let training = &experiment.training;
-        let threads = training.threads.unwrap_or_else(all_threads);
-        let candle = Self::new(Arc::clone(&experiment.model), experiment.seed, device)?;
-        let fused = match training.engine {
-            Engine::Candle => None,
-            Engine::Auto | Engine::Fused if device.is_cpu() => FusedModel::new(&experiment.model, threads)?,
-            Engine::Auto | Engine::Fused => None,
-        };
-        let refused = |what: &str| {
-            let why = if device.is_cpu() {
-                "its block or injector has no fused form"
-            } else {
-                "it runs on the CPU only"
-            };
-            TrainError::Refused(format!("{what} needs the fused engine, which can't take this model: {why}"))
-        };
-        match (&fused, training.engine, training.precision) {
-            (None, Engine::Fused, _) => Err(refused("training.engine = \"fused\"")),
-            (None, _, Precision::Bf16) => Err(refused("training.precision = \"bf16\"")),
-            (_, _, Precision::Tf32) if !device.is_cuda() => Err(TrainError::Refused(
-                "training.precision = \"tf32\" needs a CUDA device (--device cuda:0); on the CPU allowed: f32, and \
-                 bf16 in the fused engine"
-                    .to_owned(),
-            )),
-            _ => Ok(Self { fused, precision: training.precision, ..candle }),
+        let model = Self::new(Arc::clone(&experiment.model), experiment.seed, device)?;
+        let model = Self { precision: training.precision, choice, ..model };
+        match model.choice.engine {
+            "fused" => model.fused(training.threads.unwrap_or_else(all_threads)),
+            _ => Ok(model),
         }
     }
 
@@ -76,7 +60,8 @@ impl Model {
     pub fn new(config: Arc<ModelConfig>, seed: u64, device: &Device) -> Result<Self> {
         let mut store = ParamStore::new(seed, device);
         let looped = LoopedModel::build(config, &mut store)?;
-        Ok(Self { store, looped, fused: None, precision: Precision::F32 })
+        let choice = EngineChoice::candle("it was asked for");
+        Ok(Self { store, looped, fused: None, choice, precision: Precision::F32 })
     }
 
     /// The same model on the fused engine, with so many threads; unchanged where a part has no fused form.
@@ -84,14 +69,25 @@ impl Model {
     /// # Errors
     /// If the system refuses the threads.
     pub fn fused(self, threads: usize) -> Result<Self> {
-        let fused = FusedModel::new(self.looped.config(), threads)?;
-        Ok(Self { fused, ..self })
+        let config = self.looped.config();
+        let fused = FusedModel::new(config, threads)?;
+        let choice = match config.without_fused_form() {
+            None => EngineChoice::FUSED,
+            Some(part) => EngineChoice::candle(format!("{part} has no fused form")),
+        };
+        Ok(Self { fused, choice, ..self })
     }
 
     /// `fused` or `candle`.
     #[must_use]
     pub fn engine(&self) -> &'static str {
-        if self.fused.is_some() { "fused" } else { "candle" }
+        self.choice.engine
+    }
+
+    /// The engine, and why it isn't the fused one.
+    #[must_use]
+    pub fn engine_choice(&self) -> &EngineChoice {
+        &self.choice
     }
 
     /// The parameters.
@@ -114,10 +110,26 @@ impl Model {
         Ok(self.store.load(values)?)
     }
 
-    /// The parameters' values, by name.
-    #[must_use]
-    pub fn values(&self) -> BTreeMap<String, Tensor> {
-        self.store.iter().map(|(name, var)| (name.to_owned(), var.as_detached_tensor())).collect()
+    /// Replaces all parameters by those of a `.pt` or `.safetensors` file.
+    ///
+    /// # Errors
+    /// If the file can't be read, or its names and shapes aren't the model's own; then nothing was replaced.
+    pub fn load_file(&self, path: &Path) -> Result<()> {
+        let refused = |error: &dyn std::fmt::Display| TrainError::Refused(error.to_string());
+        let weights = looped_weights::read(path).map_err(|error| refused(&error))?;
+        let tensor = |(name, array): (String, looped_weights::Array)| {
+            Ok((name, Tensor::from_vec(array.data, array.shape, &Device::Cpu)?))
+        };
+        let values = weights.into_iter().map(tensor).collect::<Result<_>>()?;
+        self.load(&values).map_err(|error| refused(&format_args!("{}: {error}", path.display())))
+    }
+
+    /// A copy of the parameters' values, by name: later updates don't change it.
+    ///
+    /// # Errors
+    /// If the device has no room for it.
+    pub fn values(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.store.iter().map(|(name, var)| Ok((name.to_owned(), var.copy()?.detach()))).collect()
     }
 
     /// The loss on `prompts` and its gradient for every parameter.
@@ -135,12 +147,12 @@ impl Model {
         let StepPlan { loops, loss_loops, objective } = plan;
         let step = Step { plan: loops, loss_loops, objective, precision: fused_precision(self.precision) };
         let (loss, gradients) = fused.step(&self.store, prompts, step)?;
-        let tensor = |(name, values): (String, Vec<f32>)| {
-            let shape =
-                self.store.get(&name).map(|var| var.shape().clone()).unwrap_or_else(|| values.len().into());
-            Ok((name, Tensor::from_vec(values, shape, &Device::Cpu)?))
+        // Both are sorted by name.
+        let pairs = self.store.iter().zip(gradients);
+        let tensor = |((_, var), (name, values)): ((&str, &Var), (String, Vec<f32>))| {
+            Ok((name, Tensor::from_vec(values, var.shape(), &Device::Cpu)?))
         };
-        Ok((loss, gradients.into_iter().map(tensor).collect::<Result<_>>()?))
+        Ok((loss, pairs.map(tensor).collect::<Result<_>>()?))
     }
 
     fn by_candle(&self, prompts: &Prompts, plan: StepPlan) -> Result<(f64, Gradients)> {

@@ -45,15 +45,14 @@ impl Opened {
                 run.display()
             )));
         }
-        let experiment = looped_config::load(config, &[])?.experiment;
+        let experiment = looped_config::load_run(config, &[])?.experiment;
         // A damaged run.json is no reason not to look at the run.
         let begun = Provenance::read(run).ok().flatten().and_then(|provenance| provenance.experiment());
         if let Some(begun) = begun {
             refuse_edited(run, &begun, &experiment)?;
         }
-        let mut trainer = Trainer::new(Arc::new(fitting(experiment, device)), device)?;
         let (checkpoint, from, damaged) = newest_good(&checkpoints)?;
-        trainer.restore(&checkpoint)?;
+        let trainer = Trainer::resumed(Arc::new(fitting(experiment, device)), device, &checkpoint)?;
         Ok(Self { trainer, from, damaged })
     }
 }

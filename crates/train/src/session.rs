@@ -51,7 +51,7 @@ pub fn train(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -
         let done = trainer.steps_done();
         let keep = done > 0 && done.is_multiple_of(training.keep_every_steps);
         metrics.sync()?;
-        checkpoints.save(&trainer.checkpoint(), training.save_every_steps, keep)
+        checkpoints.save(&trainer.checkpoint()?, training.save_every_steps, keep)
     };
     while !trainer.is_done() {
         if observer.wants_stop() {

@@ -20,6 +20,15 @@ pub struct Trainer {
     model: Model,
     adam: Adam,
     step: usize,
+    data: Data,
+}
+
+/// The data that the task reads.
+enum Data {
+    /// Not looked at since the trainer began, or since a restore: what its checkpoint knew them by.
+    Unseen(Option<String>),
+    /// What they are known by.
+    Seen(Option<String>),
 }
 
 /// What a step did.
@@ -36,15 +45,33 @@ pub struct StepReport {
 }
 
 impl Trainer {
-    /// A trainer at step 0.
+    /// A trainer at step 0, from the weights of `model.pretrained_path` if the experiment names them.
     ///
     /// # Errors
-    /// If the model can't be built on the device.
+    /// If the model can't be built on the device, or those weights aren't its own.
     pub fn new(experiment: Arc<Experiment>, device: &Device) -> Result<Self> {
+        let trainer = Self::untrained(experiment, device)?;
+        if let Some(path) = &trainer.experiment.model.pretrained_path {
+            trainer.model.load_file(path)?;
+        }
+        Ok(trainer)
+    }
+
+    /// A trainer where a checkpoint left it.
+    ///
+    /// # Errors
+    /// If the model can't be built on the device, and as [`Trainer::restore`].
+    pub fn resumed(experiment: Arc<Experiment>, device: &Device, from: &Checkpoint) -> Result<Self> {
+        let mut trainer = Self::untrained(experiment, device)?;
+        trainer.restore(from)?;
+        Ok(trainer)
+    }
+
+    fn untrained(experiment: Arc<Experiment>, device: &Device) -> Result<Self> {
         let model = Model::of(&experiment, device)?;
         let training = &experiment.training;
         let adam = Adam::new(model.parameters(), training.learning_rate, training.weight_decay)?;
-        Ok(Self { experiment, model, adam, step: 0 })
+        Ok(Self { experiment, model, adam, step: 0, data: Data::Unseen(None) })
     }
 
     /// What is trained.
@@ -77,9 +104,9 @@ impl Trainer {
         self.adam.learning_rate()
     }
 
-    /// Sets the learning rate from the next step on, for a schedule of one's own.
+    /// Sets the learning rate from the next step on, for a schedule that the caller computes.
     ///
-    /// A checkpoint doesn't hold it: who resumes sets it again, from [`Trainer::steps_done`].
+    /// A checkpoint doesn't hold it: after a restore, set it again, from [`Trainer::steps_done`].
     pub fn set_learning_rate(&mut self, learning_rate: f64) {
         self.adam.set_learning_rate(learning_rate);
     }
@@ -92,12 +119,13 @@ impl Trainer {
         self.step_at(self.experiment.training.curriculum.at(self.step))
     }
 
-    /// [`Trainer::step`] at a stage of the caller's, for a curriculum of one's own.
+    /// [`Trainer::step`] at a stage that the caller chooses, for another curriculum than the experiment's.
     ///
     /// # Errors
     /// If the model hasn't room for the stage, and as [`Trainer::step`].
     pub fn step_at(&mut self, stage: Stage) -> Result<StepReport> {
         self.refuse_unless_it_fits(stage)?;
+        self.see_data()?;
         let training = &self.experiment.training;
         let prompts = self.prompts(stage)?;
         let (loss, mut gradients) = self.model.loss_and_gradients(&prompts, self.plan(stage))?;
@@ -124,31 +152,56 @@ impl Trainer {
         Validation::of(&self.experiment)?.loss(&self.model)
     }
 
-    /// All that a later [`Trainer::restore`] needs.
-    #[must_use]
-    pub fn checkpoint(&self) -> Checkpoint {
-        let (optimizer, updates) = self.adam.state();
-        Checkpoint {
-            model: self.model.values(),
-            optimizer,
-            state: State::after(self.step, updates, self.experiment.seed),
-        }
-    }
-
-    /// Goes on from a checkpoint of the same experiment.
+    /// A copy of all that a later [`Trainer::restore`] needs: steps after it don't change it.
     ///
     /// # Errors
-    /// If it belongs to another model or seed; then nothing was changed.
+    /// If the device has no room for it.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        let (optimizer, updates) = self.adam.state()?;
+        let (Data::Unseen(data) | Data::Seen(data)) = &self.data;
+        let state = State { data: data.clone(), ..State::after(self.step, updates, self.experiment.seed) };
+        Ok(Checkpoint { model: self.model.values()?, optimizer, state })
+    }
+
+    /// Continues from a checkpoint of the same experiment.
+    ///
+    /// # Errors
+    /// If it belongs to another model, seed or length of training; then nothing was changed.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let seed = checkpoint.state.generator.seed;
-        if seed != self.experiment.seed {
-            let message =
-                format!("the checkpoint's seed is {seed}, the experiment's {}", self.experiment.seed);
-            return Err(TrainError::Refused(message));
+        let State { step, optimizer_updates, generator, data, .. } = &checkpoint.state;
+        let refuse = |message: String| Err(TrainError::Refused(message));
+        if generator.seed != self.experiment.seed {
+            let seed = self.experiment.seed;
+            return refuse(format!("the checkpoint's seed is {}, the experiment's {seed}", generator.seed));
         }
+        let steps = self.experiment.training.train_steps;
+        if *step > steps {
+            return refuse(format!(
+                "training.train_steps: is {steps}, and {step} steps are done; allowed: {step} or more"
+            ));
+        }
+        let adam = self.adam.restored(&checkpoint.optimizer, *optimizer_updates)?;
         self.model.load(&checkpoint.model)?;
-        self.adam.restore(&checkpoint.optimizer, checkpoint.state.optimizer_updates)?;
-        self.step = checkpoint.state.step;
+        self.adam = adam;
+        self.step = *step;
+        self.data = Data::Unseen(data.clone());
+        Ok(())
+    }
+
+    /// Refuses other data than those that the steps so far were made on.
+    fn see_data(&mut self) -> Result<()> {
+        let Data::Unseen(before) = &self.data else { return Ok(()) };
+        let now = self.experiment.task.fingerprint()?;
+        if let (Some(before), Some(now)) = (before, &now)
+            && before != now
+        {
+            return Err(TrainError::Refused(format!(
+                "the task's data are others than at the checkpoint of step {}: their SHA-256 was {before}, and is {now}; \
+                 put the old file back, or begin a new run",
+                self.step
+            )));
+        }
+        self.data = Data::Seen(now);
         Ok(())
     }
 
@@ -160,7 +213,9 @@ impl Trainer {
             ("loops", stage.loops, usize::MAX),
         ] {
             if value == 0 || value > most {
-                let message = format!("step {}: {what} is {value}; allowed: 1 to {most}", self.step);
+                let allowed =
+                    if most == usize::MAX { "at least 1".to_owned() } else { format!("1 to {most}") };
+                let message = format!("step {}: {what} is {value}; allowed: {allowed}", self.step);
                 return Err(TrainError::Refused(message));
             }
         }

@@ -216,7 +216,7 @@ fn no_good_checkpoint_is_an_error_that_lists_all() {
 
 #[test]
 fn a_checkpoint_of_another_shape_or_seed_is_refused_whole() {
-    let checkpoint = trainer(tiny()).checkpoint();
+    let checkpoint = trainer(tiny()).checkpoint().unwrap();
     let mut wider = tiny();
     wider["model"]["n_embd"] = 16.into();
     let message = trainer(wider).restore(&checkpoint).unwrap_err().to_string();

@@ -11,7 +11,7 @@ const WIDTH: usize = 12;
 
 #[test]
 fn gru() {
-    gradients_are_true(Box::new(Gru {}), WIDTH, &[]);
+    gradients_are_true(&Gru {}, WIDTH, &[]);
     block_is_causal(&Gru {}, WIDTH);
     block_splits(&Gru {}, WIDTH);
 }

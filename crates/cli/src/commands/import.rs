@@ -7,18 +7,18 @@ use looped_train::{Provenance, RunDir, Session, Trainer, resolve};
 
 use crate::args::ImportArgs;
 use crate::build::build;
-use crate::commands::run::{load, load_weights};
+use crate::commands::run::load;
 use crate::failure::{Failure, Outcome};
 
 pub(crate) fn import(args: &ImportArgs) -> Outcome {
     let mut experiment = load(&args.experiment)?;
     let why_not_fused = resolve(&mut experiment, &Device::Cpu);
     let trainer = Trainer::new(Arc::new(experiment), &Device::Cpu)?;
-    load_weights(&trainer, &args.weights)?;
+    trainer.model().load_file(&args.weights)?;
     let config = trainer.experiment().to_toml().map_err(Failure::failed)?;
     let every = trainer.experiment().training.save_every_steps;
     let run = RunDir::create_with(&args.out, &config, |checkpoints| {
-        checkpoints.save(&trainer.checkpoint(), every, false)
+        checkpoints.save(&trainer.checkpoint()?, every, false)
     })?;
     Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build(), why_not_fused))?;
     println!("{}", run.path().display());

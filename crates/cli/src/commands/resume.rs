@@ -10,7 +10,7 @@ use looped_train::{Metrics, Opened, Provenance, RunDir, Session, Trainer, device
 
 use crate::args::ResumeArgs;
 use crate::build::build;
-use crate::commands::run::{finish_or_stop, new_trainer, train_to_the_end};
+use crate::commands::run::{finish_or_stop, train_to_the_end};
 use crate::failure::{Failure, Outcome};
 
 pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
@@ -61,11 +61,10 @@ fn restored(run: &RunDir, experiment: Arc<Experiment>, device: &Device) -> Outco
     if !checkpoints.exist()? {
         refuse_lost_checkpoints(run, &experiment)?;
         eprintln!("note: this run has no checkpoint yet; it begins again at step 0, to the same bits");
-        return new_trainer(experiment, device);
+        return Ok(Trainer::new(experiment, device)?);
     }
-    let mut trainer = Trainer::new(experiment, device)?;
     let (checkpoint, place, bad) = checkpoints.newest_good()?;
-    trainer.restore(&checkpoint)?;
+    let trainer = Trainer::resumed(experiment, device, &checkpoint)?;
     tell_damaged(&bad, &place, &trainer);
     Ok(trainer)
 }

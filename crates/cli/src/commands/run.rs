@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use candle_core::Device;
 use looped_config::{Experiment, Loaded};
-use looped_core::Device as CoreDevice;
 use looped_train::{
     Cost, How, Outcome as Ended, Provenance, RunDir, Session, TrainError, Trainer, available_memory, device,
     resolve, train,
@@ -23,7 +22,7 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
     let mut experiment = load(&args.experiment)?;
     let why_not_fused = resolve(&mut experiment, &device);
     refuse_what_does_not_fit(&experiment, &device)?;
-    let trainer = new_trainer(Arc::new(experiment), &device)?;
+    let trainer = Trainer::new(Arc::new(experiment), &device)?;
     let run = match &args.out {
         Some(folder) => create(folder, trainer.experiment())?,
         None => create_by_name(trainer.experiment())?,
@@ -58,28 +57,6 @@ fn create_by_name(experiment: &Experiment) -> Outcome<RunDir> {
         }
     }
     Err(Failure::usage("runs: is full"))
-}
-
-/// A trainer at step 0, from `pretrained_path` if the experiment names one.
-pub(crate) fn new_trainer(experiment: Arc<Experiment>, device: &Device) -> Outcome<Trainer> {
-    let pretrained = experiment.model.pretrained_path.clone();
-    let trainer = Trainer::new(experiment, device)?;
-    if let Some(path) = pretrained {
-        load_weights(&trainer, &path)?;
-    }
-    Ok(trainer)
-}
-
-/// Replaces a trainer's parameters by those of a file, which must have the model's names and shapes.
-pub(crate) fn load_weights(trainer: &Trainer, path: &Path) -> Outcome {
-    let weights = looped_weights::read(path).map_err(Failure::usage)?;
-    let tensors = weights.into_iter().map(|(name, array)| {
-        let tensor = candle_core::Tensor::from_vec(array.data, array.shape, &CoreDevice::Cpu)
-            .map_err(Failure::failed)?;
-        Ok((name, tensor))
-    });
-    let tensors = tensors.collect::<Outcome<_>>()?;
-    trainer.model().load(&tensors).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
 /// Trains, shows progress, and evaluates at the end.

@@ -8,6 +8,7 @@ use looped_tasks as _;
 mod layering;
 mod messages;
 mod never_panics;
+mod ramps;
 mod resolved;
 mod schema;
 mod support;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Backward, Chunk, Forward, FusedBlock, Kernels, Outputs, PackedBlock, cut, cut_len};
+use super::{Backward, Chunk, Forward, FusedBlock, FusedSizes, Kernels, Outputs, PackedBlock, cut, cut_len};
 
 /// Fused blocks, one after another: the backbone of a model, and any block made of blocks.
 pub struct Chain {
@@ -89,24 +89,28 @@ impl Parts {
     }
 }
 
-impl PackedChain {
+/// A chain's links, packed or not, as far as memory goes.
+trait Links: Send + Sync {
+    fn count(&self) -> usize;
+    fn sizes_of(&self, i: usize) -> &dyn FusedSizes;
+    fn width(&self) -> usize;
+
     fn state_len(&self, chunk: Chunk) -> usize {
-        chunk.rows() * self.width
+        chunk.rows() * self.width()
     }
 
     /// The chunk as link `i` sees it: every output is read by the next link.
     fn chunk_of(&self, i: usize, chunk: Chunk) -> Chunk {
-        if i + 1 == self.links.len() { chunk } else { Chunk { outputs: Outputs::All, ..chunk } }
+        if i + 1 == self.count() { chunk } else { Chunk { outputs: Outputs::All, ..chunk } }
     }
 
-    /// Floats of each link's part of the tape.
-    fn tape_lens(&self, chunk: Chunk) -> impl Iterator<Item = usize> {
-        let own = move |(i, link): (usize, &Link)| link.block.tape_len(self.chunk_of(i, chunk));
-        self.links.iter().enumerate().map(own)
+    /// Floats of a link's part of the tape.
+    fn tape_len_of(&self, i: usize, chunk: Chunk) -> usize {
+        self.sizes_of(i).tape_len(self.chunk_of(i, chunk))
     }
 
     fn memories(&self, chunk: Chunk) -> Parts {
-        Parts::new(self.links.iter().map(|link| link.block.memory_len(chunk)))
+        Parts::new((0..self.count()).map(|i| self.sizes_of(i).memory_len(chunk)))
     }
 
     /// The memories that a chunk gets from its prefix.
@@ -115,21 +119,54 @@ impl PackedChain {
     }
 }
 
-impl PackedBlock for PackedChain {
+impl Links for Chain {
+    fn count(&self) -> usize {
+        self.links.len()
+    }
+
+    fn sizes_of(&self, i: usize) -> &dyn FusedSizes {
+        self.links[i].1.as_ref()
+    }
+
+    fn width(&self) -> usize {
+        self.width
+    }
+}
+
+impl Links for PackedChain {
+    fn count(&self) -> usize {
+        self.links.len()
+    }
+
+    fn sizes_of(&self, i: usize) -> &dyn FusedSizes {
+        self.links[i].block.sizes()
+    }
+
+    fn width(&self) -> usize {
+        self.width
+    }
+}
+
+impl<T: Links> FusedSizes for T {
     fn tape_len(&self, chunk: Chunk) -> usize {
-        let own = self.tape_lens(chunk).map(|len| cut_len(&[len]));
-        own.sum::<usize>() + self.links.len().saturating_sub(1) * cut_len(&[self.state_len(chunk)])
+        let own = (0..self.count()).map(|i| cut_len(&[self.tape_len_of(i, chunk)]));
+        own.sum::<usize>() + self.count().saturating_sub(1) * cut_len(&[self.state_len(chunk)])
     }
 
     fn memory_len(&self, prefix: Chunk) -> usize {
-        self.links.iter().map(|link| cut_len(&[link.block.memory_len(prefix)])).sum()
+        (0..self.count()).map(|i| cut_len(&[self.sizes_of(i).memory_len(prefix)])).sum()
     }
 
     fn scratch_len(&self, chunk: Chunk) -> usize {
         let state = self.state_len(chunk);
-        let own = |(i, link): (usize, &Link)| link.block.scratch_len(self.chunk_of(i, chunk));
-        let largest = self.links.iter().enumerate().map(own).max();
-        cut_len(&[state, state]) + largest.unwrap_or(0)
+        let own = |i| self.sizes_of(i).scratch_len(self.chunk_of(i, chunk));
+        cut_len(&[state, state]) + (0..self.count()).map(own).max().unwrap_or(0)
+    }
+}
+
+impl PackedBlock for PackedChain {
+    fn sizes(&self) -> &dyn FusedSizes {
+        self
     }
 
     fn forward(&self, chunk: Chunk, x: &[f32], out: &mut [f32], pass: Forward<'_>) {
@@ -154,13 +191,14 @@ impl PackedBlock for PackedChain {
             run(earlier.len(), last, if earlier.is_empty() { x } else { from }, out, &mut []);
         } else {
             let (mut x, mut rest) = (x, tape);
-            for ((i, link), len) in earlier.iter().enumerate().zip(self.tape_lens(chunk)) {
+            for (i, link) in earlier.iter().enumerate() {
+                let len = self.tape_len_of(i, chunk);
                 let (own, later) = rest.split_at_mut(cut_len(&[len]));
                 let (y, later) = later.split_at_mut(cut_len(&[state]));
                 run(i, link, x, &mut y[..state], &mut own[..len]);
                 (x, rest) = (&y[..state], later);
             }
-            run(earlier.len(), last, x, out, &mut rest[..last.block.tape_len(chunk)]);
+            run(earlier.len(), last, x, out, &mut rest[..self.tape_len_of(earlier.len(), chunk)]);
         }
     }
 
@@ -170,8 +208,8 @@ impl PackedBlock for PackedChain {
         let state = self.state_len(chunk);
         let mut rest = tape;
         for (i, link) in self.links.iter().enumerate().rev() {
+            let own_len = self.tape_len_of(i, chunk);
             let chunk = self.chunk_of(i, chunk);
-            let own_len = link.block.tape_len(chunk);
             let (earlier, own) = rest.split_at_mut(rest.len() - cut_len(&[own_len]));
             let (earlier, x) = match i {
                 0 => (earlier, x),

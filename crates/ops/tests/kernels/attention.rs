@@ -50,25 +50,31 @@ fn reference(shape: AttentionShape, qkv: &[f32], prefix: &[f32], dout: &[f32]) -
 }
 
 fn check(shape: AttentionShape, seed: u64) {
+    let width = shape.heads * shape.head_size;
+    let amplify = |x: Vec<f32>| -> Vec<f32> { x.iter().map(|x| 3.0 * x).collect() };
+    let qkv = amplify(values(seed, shape.tokens * 3 * width));
+    let prefix = amplify(values(seed ^ 1, shape.prefix * 3 * width));
+    check_on(shape, &qkv, &prefix, seed);
+}
+
+/// Both passes on these queries, keys and values.
+fn check_on(shape: AttentionShape, qkv: &[f32], prefix: &[f32], seed: u64) {
     let AttentionShape { tokens, prefix: before, heads, head_size: size } = shape;
     let width = heads * size;
-    let amplify = |x: Vec<f32>| -> Vec<f32> { x.iter().map(|x| 3.0 * x).collect() };
-    let qkv = amplify(values(seed, tokens * 3 * width));
-    let prefix = amplify(values(seed ^ 1, before * 3 * width));
     let dout = values(seed ^ 2, tokens * width);
     let held = values(seed ^ 3, before * 3 * width);
-    let want = reference(shape, &qkv, &prefix, &dout);
+    let want = reference(shape, qkv, prefix, &dout);
     let dprefix: Vec<f64> = want.dprefix.iter().zip(wide(&held)).map(|(d, held)| d + held).collect();
     let mut scratch = Scratch::new();
     for kernels in all_kernels() {
         let (mut out, mut softmax) = (vec![f32::NAN; tokens * width], vec![f32::NAN; shape.kept()]);
-        kernels.attention(shape, &qkv, &prefix, &mut out, &mut softmax, &mut scratch);
+        kernels.attention(shape, qkv, prefix, &mut out, &mut softmax, &mut scratch);
         assert_close("out", kernels, &out, &want.out, 5e-6);
         let (mut got, mut got_prefix) = (vec![f32::NAN; tokens * 3 * width], held.clone());
         kernels.attention_backward(
             shape,
-            &qkv,
-            &prefix,
+            qkv,
+            prefix,
             &softmax,
             &dout,
             &mut got,
@@ -99,5 +105,22 @@ proptest! {
 fn more_tokens_than_a_block_and_wider_heads_than_a_panel() {
     for (tokens, prefix, head_size) in [(205, 0, 16), (81, 0, 32), (100, 37, 70), (20, 61, 32), (1, 130, 8)] {
         check(AttentionShape { tokens, prefix, heads: 2, head_size }, 7);
+    }
+}
+
+/// As those of a diverging model. Small whole numbers times a power of 2 have exact products, so that `f64` sees the same
+/// scores, ties among them too.
+#[test]
+fn huge_scores_are_as_good_as_small_ones() {
+    let shape = AttentionShape { tokens: 30, prefix: 9, heads: 2, head_size: 5 };
+    let width = shape.heads * shape.head_size;
+    for exponent in [0, 6, 11, 13, 15, 17, 20, 40, 55] {
+        let scaled = |seed: u64, rows: usize| -> Vec<f32> {
+            let whole = values(seed, rows * 3 * width).into_iter().map(|x| (2.0 * x).round());
+            let is_value = |i: usize| i % (3 * width) >= 2 * width;
+            let factor = |i| if is_value(i) { 1.0 } else { 2f32.powi(exponent) };
+            whole.enumerate().map(|(i, x)| x * factor(i)).collect()
+        };
+        check_on(shape, &scaled(5, shape.tokens), &scaled(6, shape.prefix), 7);
     }
 }

@@ -188,8 +188,6 @@ proptest! {
             let mut out = c.clone();
             kernels.add_product(&a, &b, &mut out);
             check("add_product", &out, |a, b, c, _| c + a * b);
-            let squares: f64 = wide(&a).iter().map(|a| a * a).sum();
-            assert!((kernels.sum_of_squares(&a) - squares).abs() <= 1e-6 * squares);
         }
     }
 }

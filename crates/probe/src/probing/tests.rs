@@ -1,5 +1,5 @@
 use super::*;
-use looped_core::Rng;
+use looped_core::{Prompts, Request, Rng, typetag};
 
 /// Held-out prompts of the synthetic states.
 const HELD_OUT: usize = 200;
@@ -54,4 +54,36 @@ fn sizes_that_tell_nothing_are_refused() {
     assert!(refused(plan(4, 100)).contains("4 points don't tell the 5 weights"));
     assert!(refused(plan(5, 19)).contains("19 prompts are too few"), "{}", refused(plan(5, 19)));
     assert!(check(&plan(5, 20)).is_ok());
+}
+
+/// A task with so many prompts and no more.
+#[derive(Debug, Serialize, Deserialize)]
+struct Finite {
+    prompts: usize,
+}
+
+#[typetag::serde(name = "finite")]
+impl Task for Finite {
+    fn sample(&self, _: Request, _: &mut Rng) -> Result<Prompts> {
+        Err(Error::Data("this task draws nothing".into()))
+    }
+
+    fn count(&self, _: Split) -> Result<Option<usize>> {
+        Ok(Some(self.prompts))
+    }
+}
+
+#[test]
+fn no_net_is_scored_on_prompts_that_it_learnt_from() {
+    let plan = |prompts| EvalPlan { prompts, ..EvalPlan::new(5, 5, 5, 2, 0) };
+    let scored = |asked, has| apart(&plan(asked), &Finite { prompts: has }).map(|plan| plan.prompts);
+    // A fifth is scored at most: the other four are learnt from.
+    assert_eq!(scored(64, 320).unwrap(), 64);
+    assert_eq!(scored(64, 319).unwrap(), 63);
+    assert_eq!(scored(1280, 400).unwrap(), 80);
+    let message = scored(8, 99).unwrap_err().to_string();
+    assert!(
+        message.contains("the task has 99 prompts to score on") && message.contains("100 in all"),
+        "{message}"
+    );
 }

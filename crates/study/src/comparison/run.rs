@@ -39,7 +39,7 @@ impl FinishedRun {
             return Err(format!("{shown} is not a run directory: it has no config.toml"));
         }
         let scored = Scored::read(path, evaluation)?;
-        let mut experiment = looped_config::load(&config, &[]).map_err(|e| e.to_string())?.experiment;
+        let mut experiment = looped_config::load_run(&config, &[]).map_err(|e| e.to_string())?.experiment;
         let records = Metrics::read(&path.join("metrics.jsonl")).map_err(|e| e.to_string())?;
         let toml = experiment.to_toml().map_err(|e| format!("{}: {e}", config.display()))?;
         let cost = Cost::of(&experiment).map_err(|e| format!("{shown}: {e}"))?;

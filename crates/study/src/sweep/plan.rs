@@ -196,7 +196,7 @@ fn refuse_another(folder: &Path, planned: &Experiment) -> Result<(), String> {
     if !config.is_file() {
         return Ok(());
     }
-    let there = looped_config::load(&config, &[]).map_err(|error| error.to_string())?.experiment;
+    let there = looped_config::load_run(&config, &[]).map_err(|error| error.to_string())?.experiment;
     // What the planned run leaves open was settled when the run there began.
     let settled = |change: &Difference| change.key.starts_with("evaluation.") && change.to.is_some();
     let changed: Vec<String> = differences(&there, planned)

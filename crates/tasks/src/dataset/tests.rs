@@ -7,7 +7,18 @@ use safetensors::tensor::TensorView;
 use tempfile::TempDir;
 
 use super::*;
-use crate::checks::{reports, request};
+use crate::checks::{DIMS, request};
+
+/// What is wrong with prompts of this task for a model of 8 coordinates and 12 points.
+fn reports(task: &Dataset) -> String {
+    let mut problems = Problems::new();
+    for split in [Split::Train, Split::HeldOut] {
+        if split == Split::Train || task.validation_path.is_some() {
+            task.check(&DIMS, Request { split, ..request(1, 1, 8, 8) }, &mut problems);
+        }
+    }
+    problems.to_string()
+}
 
 /// Writes a file of tensors, each f32 unless said otherwise, and gives its path.
 fn write(dir: &TempDir, name: &str, tensors: &[(&str, &[usize], &[f32])]) -> PathBuf {
@@ -181,4 +192,51 @@ fn the_validation_file_is_opened_too() {
     task.validation_path = Some(dir.path().join("absent"));
     let found = reports(&task);
     assert!(found.starts_with("path: ") && found.contains("\nvalidation_path: "), "{found}");
+}
+
+/// The file of a finished run may have moved.
+#[test]
+fn settings_are_validated_without_the_files() {
+    assert_eq!(crate::checks::reports(&Dataset::new("/nowhere/absent")), "");
+}
+
+#[test]
+fn a_file_with_fewer_points_than_a_stage_takes_is_reported_before_the_training() {
+    let dir = TempDir::new().unwrap();
+    let mut task = Dataset::new(numbered(&dir, "train", 4, 0.0));
+    task.validation_path = Some(numbered(&dir, "validation", 4, 0.0));
+    let dims = ModelDims { n_dims: 2, ..DIMS };
+    let finds = |split, points, expected: &str| {
+        let mut problems = Problems::new();
+        task.check(&dims, Request { split, ..request(1, points, 2, 2) }, &mut problems);
+        let found = problems.to_string();
+        assert!(found.starts_with(expected), "{found}");
+        assert_eq!(found.is_empty(), expected.is_empty(), "{found}");
+    };
+    finds(Split::Train, 3, "");
+    finds(Split::Train, 4, "path: 4 points a prompt are asked for, and ");
+    finds(Split::HeldOut, 4, "validation_path: 4 points a prompt are asked for, and ");
+}
+
+#[test]
+fn the_number_of_prompts_to_score_is_that_of_the_file() {
+    let dir = TempDir::new().unwrap();
+    let mut task = Dataset::new(numbered(&dir, "train", 4, 0.0));
+    assert_eq!(task.count(Split::HeldOut).unwrap(), Some(4));
+    assert!(task.scores_on_training_prompts());
+    task.validation_path = Some(numbered(&dir, "validation", 2, 500.0));
+    assert_eq!([Split::Train, Split::HeldOut].map(|split| task.count(split).unwrap()), [Some(4), Some(2)]);
+    assert!(!task.scores_on_training_prompts());
+}
+
+#[test]
+fn another_file_has_another_fingerprint() {
+    let dir = TempDir::new().unwrap();
+    let of = |count| {
+        let task = Dataset::new(numbered(&dir, "train", count, 0.0));
+        task.fingerprint().unwrap().unwrap()
+    };
+    let (one, two) = (of(4), of(5));
+    assert_ne!(one, two);
+    assert_eq!((of(4), one.len()), (one, 64));
 }

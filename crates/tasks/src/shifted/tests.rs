@@ -1,7 +1,7 @@
 //! Each distribution's definition, checked on linear regression.
 
 use super::*;
-use crate::checks::{draw, first_ys, moments_are, reports};
+use crate::checks::{draw, first_ys, moments_are, reports, request};
 use crate::{Dataset, LinearClassification, LinearRegression};
 
 const PROMPTS: usize = 2000;
@@ -220,4 +220,20 @@ fn what_cannot_be_shifted_is_refused() {
     ] {
         assert!(read(extra).is_err(), "{extra}");
     }
+}
+
+/// Known before the first step, not at the stage that asks for it.
+#[test]
+fn a_request_for_more_points_than_the_query_can_be_orthogonal_to_is_reported() {
+    let task = Shifted::of(&LinearRegression {}, Distribution::OrthogonalQuery {}).unwrap();
+    let reports = |points| {
+        let mut problems = Problems::new();
+        task.check(&crate::checks::DIMS, request(1, points, 3, 8), &mut problems);
+        problems.to_string()
+    };
+    assert_eq!(reports(3), "");
+    assert_eq!(
+        reports(4),
+        "distribution: orthogonal_query asks for 4 points of 3 coordinates; allowed: at most 3 points"
+    );
 }

@@ -1,0 +1,64 @@
+//! Settings that are allowed and can't act: told, so that nobody waits for what won't come.
+
+use looped_curriculum::Ramp;
+
+use crate::Experiment;
+
+impl Experiment {
+    /// A line for each setting that does nothing, or less than it says.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let curriculum = &self.training.curriculum;
+        let ramps = [
+            ("dims", curriculum.dims, true),
+            ("points", curriculum.points, true),
+            ("loops", curriculum.loops, self.evaluation.loops.is_none()),
+        ];
+        let mut notes: Vec<String> = ramps
+            .into_iter()
+            .filter_map(|(key, ramp, evaluated)| self.unreached(key, ramp, evaluated))
+            .collect();
+        notes.extend(self.idle_injector());
+        if self.task.scores_on_training_prompts() {
+            let task = self.task.typetag_name();
+            notes.push(format!("task: the {task} has no validation_path, so scores are of the prompts that the model is trained on"));
+        }
+        notes
+    }
+
+    /// A ramp whose end is never reached.
+    fn unreached(&self, key: &str, ramp: Ramp, evaluated: bool) -> Option<String> {
+        let last = ramp.at(self.training.train_steps.saturating_sub(1));
+        let key = format!("training.curriculum.{key}");
+        let why = if ramp.inc == 0 {
+            format!("{key}.inc is 0")
+        } else {
+            format!("training.train_steps is {}", self.training.train_steps)
+        };
+        let then = if evaluated { format!(", and is evaluated at {}", ramp.end) } else { String::new() };
+        (last < ramp.end).then(|| {
+            format!(
+                "{key}.end: is {}, which is never reached, since {why}: the model trains up to {last}{then}",
+                ramp.end
+            )
+        })
+    }
+
+    /// An injector that treats all tokens alike, for all of the training or for its beginning.
+    fn idle_injector(&self) -> Option<String> {
+        let (injector, steps) = (&self.model.injector, self.training.train_steps);
+        let points = self.training.curriculum.points;
+        let idle = |points: usize| injector.idle(2 * points);
+        let what = idle(points.start)?;
+        if idle(points.at(steps.saturating_sub(1))).is_some() {
+            return Some(format!("model.injector.{what} in every prompt of the training"));
+        }
+        // The first step whose prompts are long enough: ramps rise, so half of what is left is ruled out each time.
+        let (mut before, mut after) = (0, steps.saturating_sub(1));
+        while after - before > 1 {
+            let middle = before + (after - before) / 2;
+            if idle(points.at(middle)).is_some() { before = middle } else { after = middle }
+        }
+        Some(format!("model.injector.{what} in the first prompts; it acts from step {after} on"))
+    }
+}
