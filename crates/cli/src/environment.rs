@@ -28,7 +28,12 @@ pub(crate) fn prepare(command: &Command) {
         let wanted = threads.to_string();
         // rayon reads the first, candle the second if it's there.
         let names = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
-        missing.extend(names.iter().filter(|name| now(name).as_ref() != Some(&wanted)).map(|&name| (name, wanted.clone())));
+        missing.extend(
+            names
+                .iter()
+                .filter(|name| now(name).as_ref() != Some(&wanted))
+                .map(|&name| (name, wanted.clone())),
+        );
     }
     if cfg!(all(target_os = "linux", target_env = "gnu")) {
         // What the user has set holds.
@@ -42,7 +47,8 @@ pub(crate) fn prepare(command: &Command) {
 
 /// The experiment that a command computes; nothing where there is none, or it can't be read, which the command itself says.
 fn computed(command: &Command) -> Option<looped_config::Experiment> {
-    let of = |path: &Path, overrides: &[String]| Some(looped_config::load_run(path, overrides).ok()?.experiment);
+    let of =
+        |path: &Path, overrides: &[String]| Some(looped_config::load_run(path, overrides).ok()?.experiment);
     let of_run = |run: &Path| of(&run.join("config.toml"), &[]);
     match command {
         Command::Run(args) => of(&args.experiment.experiment, &args.experiment.overrides),

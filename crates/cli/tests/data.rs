@@ -27,7 +27,11 @@ fn a_small_file_is_scored_once_and_said_to_be_trained_on() {
     let place = Place::new();
     write_prompts(&place.path("data.safetensors"), 10, 0.1);
     let ran = place.looped(&["run", "tiny.toml", DATASET, "evaluation.prompts=1280", "--out", "run"]).ok();
-    assert!(ran.stderr.contains("so scores are of the prompts that the model is trained on"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("so scores are of the prompts that the model is trained on"),
+        "{}",
+        ran.stderr
+    );
     let evaluation: serde_json::Value = serde_json::from_str(&place.read("run/eval.json")).unwrap();
     assert_eq!((&evaluation["prompts"], &evaluation["trained_on"]), (&10.into(), &true.into()));
     place.looped(&["probe", "run"]).fails(2, &["the task has 10 prompts to score on", "40 in all"]);
@@ -42,7 +46,8 @@ fn a_finished_run_is_of_use_when_its_data_file_has_moved() {
         place.looped(&["run", "tiny.toml", DATASET, &seed, "--out", &out]).ok();
     }
     fs::rename(place.path("data.safetensors"), place.path("other.safetensors")).unwrap();
-    let predict = ["predict", "run-3", "--data", "other.safetensors", "--loops", "2", "--out", "p.safetensors"];
+    let predict =
+        ["predict", "run-3", "--data", "other.safetensors", "--loops", "2", "--out", "p.safetensors"];
     place.looped(&predict).ok();
     place.looped(&["resume", "run-3"]).ok();
     place.looped(&["compare", "run-3", "run-4", "--out", "compared"]).ok();

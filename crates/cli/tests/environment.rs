@@ -13,7 +13,8 @@ use common::Place;
 
 /// The most threads that a run of an engine has at a time, its evaluation included.
 fn most_threads(place: &Place, engine: &str, threads: usize) -> usize {
-    let (engine_key, threads_key) = (format!("training.engine={engine}"), format!("training.threads={threads}"));
+    let (engine_key, threads_key) =
+        (format!("training.engine={engine}"), format!("training.threads={threads}"));
     let out = format!("--out={engine}-{threads}");
     let size = ["model.n_embd=32", "training.batch_size=64", "training.train_steps=4"];
     let arguments = [&["run", "tiny.toml", &engine_key, &threads_key, &out][..], &size].concat();
@@ -56,8 +57,7 @@ fn page_faults(place: &Place, steps: usize) -> u64 {
     let fixed = "training.curriculum={dims=2, points=5, loops=8}";
     let once = ["training.validate_every_steps=1000000", "evaluation={prompts=2, loops=1, baselines=[]}"];
     let arguments = [&["run", "tiny.toml", fixed, &steps, &out][..], &size, &once].concat();
-    let mut child =
-        place.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = place.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let stat = format!("/proc/{}/stat", child.id());
     let mut faults = 0;
     loop {

@@ -61,8 +61,8 @@ fn peak(place: &Place, arguments: &[&str]) -> f64 {
 fn memory_grows_with_the_window_and_not_with_the_loops() {
     let place = Place::new();
     for engine in ["candle", "fused"] {
-        let [short, long, wide] =
-            [(20, 10), (200, 10), (200, 100)].map(|(loops, window)| peak_of_loops(&place, engine, loops, window));
+        let [short, long, wide] = [(20, 10), (200, 10), (200, 100)]
+            .map(|(loops, window)| peak_of_loops(&place, engine, loops, window));
         println!(
             "{engine}: {short:.0} MB at 20 loops, {long:.0} MB at 200, window 10; {wide:.0} MB at 200, window 100"
         );
@@ -76,7 +76,8 @@ fn estimated(place: &Place, arguments: &[&str]) -> f64 {
     let printed = place.looped(arguments).ok().stdout;
     let line = printed.lines().find_map(|line| line.strip_prefix("# peak memory, estimated: ")).unwrap();
     let (number, unit) = line.split_once(' ').unwrap();
-    let scale = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)].into_iter().find(|(name, _)| *name == unit).unwrap().1;
+    let scale =
+        [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)].into_iter().find(|(name, _)| *name == unit).unwrap().1;
     number.parse::<f64>().unwrap() * scale / 1024.0 / 1024.0
 }
 

@@ -17,7 +17,8 @@ fn a_constant_is_a_number() {
     assert_eq!((constant.at(0), constant.at(99)), (8, 8));
     assert_eq!(loops(&["training.curriculum.loops={start=8, end=8}"]), constant);
     // What is written for the run directory reads back.
-    let written = folder.load("exp.toml", &["training.curriculum.loops=8"]).unwrap().experiment.to_toml().unwrap();
+    let written =
+        folder.load("exp.toml", &["training.curriculum.loops=8"]).unwrap().experiment.to_toml().unwrap();
     let again = Folder::with(&[("again.toml", &written)]).load("again.toml", &[]).unwrap().experiment;
     assert_eq!(again.training.curriculum.loops.at(50), 8);
 }
@@ -68,7 +69,9 @@ fn an_injector_that_keeps_every_token_is_told() {
     // Prompts have 5 points at first, 7 from step 10 and 9 from step 20 on.
     assert_eq!(
         n("14"),
-        ["model.injector.n: is 14, which keeps the state of all 10 tokens in the first prompts; it acts from step 20 on"]
+        [
+            "model.injector.n: is 14, which keeps the state of all 10 tokens in the first prompts; it acts from step 20 on"
+        ]
     );
 }
 
@@ -91,7 +94,8 @@ mod data {
     }
 
     fn folder() -> Folder {
-        let text = GOOD.replace("type = \"linear_regression\"", "type = \"dataset\"\npath = \"data.safetensors\"");
+        let text =
+            GOOD.replace("type = \"linear_regression\"", "type = \"dataset\"\npath = \"data.safetensors\"");
         Folder::with(&[("exp.toml", &text)])
     }
 
@@ -102,7 +106,8 @@ mod data {
         std::fs::write(&path, prompts(20, 9)).unwrap();
         let message = folder.error("exp.toml", &[]);
         assert!(
-            message.contains("task.path: 11 points a prompt are asked for, and ") && message.ends_with("has 9"),
+            message.contains("task.path: 11 points a prompt are asked for, and ")
+                && message.ends_with("has 9"),
             "{message}"
         );
         // The stages of the steps would do, but the evaluation asks for the ramp's end.
@@ -112,7 +117,9 @@ mod data {
         let notes = folder.load("exp.toml", &[]).unwrap().notes;
         assert_eq!(
             notes,
-            ["task: the dataset has no validation_path, so scores are of the prompts that the model is trained on"]
+            [
+                "task: the dataset has no validation_path, so scores are of the prompts that the model is trained on"
+            ]
         );
         std::fs::write(folder.path().join("few.safetensors"), prompts(20, 10)).unwrap();
         let message = folder.error("exp.toml", &["task.validation_path=\"few.safetensors\""]);
