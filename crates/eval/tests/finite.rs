@@ -43,7 +43,7 @@ fn no_prompt_is_scored_twice() {
     let task = Finite { prompts: 10 };
     let of = |prompts| {
         let plan = EvalPlan { prompts, ..EvalPlan::new(4, 3, 3, 2, 1) };
-        evaluate(&Constant(0.5), &task, &plan, &[]).unwrap()
+        evaluate(&Constant(0.5), &task, &plan, &[], &()).unwrap()
     };
     let (ten, many) = (of(10), of(1280));
     assert_eq!(many.prompts, 10);

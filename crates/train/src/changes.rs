@@ -15,12 +15,12 @@ impl RunDir {
     /// # Errors
     /// If `config.toml` can't be used or was edited, or an override would have changed the steps already done.
     pub fn experiment(&self, overrides: &[String]) -> Result<(Experiment, Vec<Difference>)> {
-        let there = looped_config::load(self.config(), &[])?.experiment;
+        let there = looped_config::load_run(self.config(), &[])?.experiment;
         let begun = Provenance::read(self.path())?.and_then(|provenance| provenance.experiment());
         if let Some(begun) = &begun {
             refuse_edited(self.path(), begun, &there)?;
         }
-        let wanted = looped_config::load(self.config(), overrides)?.experiment;
+        let wanted = looped_config::load_run(self.config(), overrides)?.experiment;
         refuse_another_training(&differences(&there, &wanted))?;
         let changed = differences(begun.as_ref().unwrap_or(&there), &wanted);
         Ok((wanted, changed))
