@@ -5,7 +5,7 @@ use looped_core::{Objective, Predictor, Prompts, Request, Rng, Split};
 
 use crate::Result;
 
-/// How many prompts the loss is taken on.
+/// How many prompts the loss is taken on, where the task has so many.
 const PROMPTS: usize = 512;
 
 /// What the prompts are drawn from: not the experiment's seed, so that all seeds are measured on the same ones.
@@ -35,8 +35,9 @@ impl Validation {
         let training = &experiment.training;
         let curriculum = &training.curriculum;
         let (dims, objective) = (curriculum.dims.end, experiment.task.objective());
+        let most = experiment.task.count(Split::HeldOut)?.unwrap_or(PROMPTS);
         let request = Request {
-            prompts: PROMPTS,
+            prompts: PROMPTS.min(most),
             points: curriculum.points.end,
             dims,
             n_dims: experiment.model.n_dims,
