@@ -6,12 +6,13 @@
 
 All processes of a setting are warmed up first (PyTorch compiles then). Then they are timed in turn, round by round, while
 the others wait. Each table is printed as soon as it's there, the most important first; every number goes to FOLDER/fast.json.
-PyTorch is timed by events on the GPU, its loss left there; ours by the clock, with the loss copied back every step.
+PyTorch and our kernels are timed by events on the GPU, `looped run` (on candle's operations) by its own clock.
 """
 
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -25,16 +26,16 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
 D256, D64 = "--width 256 --heads 8", "--width 64 --heads 4"
-ALL = "eager,compile,graph"
 # Name, options, PyTorch's own options and forms, precisions. What is on one line is warmed up at the same time.
 PHASES = [
-    [("D 256", D256, f"--forms {ALL}", "bf16 tf32 f32")],
+    [("D 256", D256, "--forms eager,compile,graph", "bf16 tf32 f32")],
     [
-        ("D 64", D64, f"--forms {ALL}", "bf16 tf32 f32"),
-        ("D 256, last 20 of 82 tokens", f"{D256} --last-n 20", f"--forms {ALL} --prefix-once", "bf16 tf32 f32"),
+        ("D 256, explicit attention", D256, "--forms graph --attention explicit", "bf16 tf32 f32"),
+        ("D 64", D64, "--forms eager,graph", "bf16 tf32 f32"),
+        ("D 256, last 20 of 82 tokens", f"{D256} --last-n 20", "--forms eager,graph --prefix-once", "bf16 tf32 f32"),
     ],
     [
-        ("12 blocks, 1 loop, D 256", f"{D256} --layers 12 --loops 1 --injector none", f"--forms {ALL}", "bf16 tf32"),
+        ("12 blocks, 1 loop, D 256", f"{D256} --layers 12 --loops 1 --injector none", "--forms eager,graph", "bf16 tf32"),
         ("D 256, LSTM", f"{D256} --block lstm", "--forms eager,graph", "bf16 tf32 f32"),
     ],
 ]
@@ -104,35 +105,31 @@ class Torch:
         return (self.process.ask(f"{form} {steps}") or {}).get("ms", [])
 
 
-class Ours:
-    """Our GPU engine's program, a step for each line it's sent."""
-
-    def __init__(self, program, name, options, precision, args):
-        self.precision = precision
-        command = [str(program), *options.split(), "--precision", precision, "--serve"]
-        self.process = Process(command, args.out / f"ours-{slug(name)}-{precision}.log")
-        self.forms, self.notes = {}, {}
-
-    def ready(self, seconds):
-        answer = self.process.answer(seconds)
-        self.forms, self.notes = ({"looped": None} if answer else {}), answer or {"failed": "not ready in time"}
-
-    def times(self, form, steps):
-        answers = [self.process.ask("") for _ in range(steps)]
-        return [1e3 * answer["seconds"] for answer in answers if answer]
+def ours(args, results):
+    """Our kernels' step at D 256, by the example `step` of crates/gpu: median milliseconds by precision."""
+    if not args.ours or args.device == "cpu":
+        return
+    try:
+        told = subprocess.run([args.ours, "bench"], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return print(f"  our kernels: {error}")
+    text = told.stdout + told.stderr
+    found = dict(re.findall(r"^(f32|tf32|bf16): .*?graph: ([0-9.]+) ms", text, re.MULTILINE | re.DOTALL))
+    print("our kernels, D 256, one CUDA graph: " + "   ".join(f"{p} {ms}" for p, ms in found.items()), flush=True)
+    results.setdefault("ours, D 256", []).append({"ms": found, "text": text})
 
 
 def candle(args):
     """Milliseconds a step of training as users run it: prompts drawn, loss copied back."""
-    looped = os.environ.get("LOOPED", "/tmp/looped-gpu/looped")
+    looped = os.environ.get("LOOPED", f"{HERE}/with_cuda.sh looped").split()
     few = "training.validate_every_steps=1000000 training.save_every_steps=1000000 evaluation.prompts=2 evaluation.baselines=[]"
     found = {}
     for name, experiment, settings, device, steps, every in CANDLE:
         run = args.out / "runs" / slug(name)
         device = "cpu" if args.device == "cpu" else device
         if args.tiny:
-            settings, steps, every = "", 12, 2
-        command = [looped, "run", f"experiments/{experiment}.toml", *settings.split(), *few.split(),
+            experiment, settings, steps, every = "quickstart", "", 12, 2
+        command = [*looped, "run", f"experiments/{experiment}.toml", *settings.split(), *few.split(),
                    f"training.train_steps={steps}", f"training.log_every_steps={every}", "--device", device, "--out", str(run)]
         try:
             told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=args.candle_seconds)
@@ -164,8 +161,6 @@ def measure(settings, args, left):
         options = TINY if args.tiny else options
         for precision in precisions.split():
             sides.append((name, Torch(name, options, own, precision, args)))
-            if args.ours.exists():
-                sides.append((name, Ours(args.ours, name, options, precision, args)))
     deadline = time.monotonic() + min(left, args.warm_up)
     for _, side in sides:
         side.ready(deadline - time.monotonic())
@@ -207,11 +202,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--out", type=Path, required=True, help="the folder for fast.json and the processes' logs")
-    add("--ours", type=Path, default=ROOT / "target/gpu-bin/gpu-bench", help="our program; left out where there's none")
+    add("--ours", help="the example `step` of crates/gpu, timed before and after D 256")
     add("--device", default="cuda")
     add("--tiny", action="store_true", help="toy sizes, to try this script")
     add("--phases", default="012", help="which groups of settings")
-    add("--candle", action="store_true", help="and `looped run` on the device, built with CUDA; LOOPED names the program")
+    add("--candle", action="store_true", help="and `looped run` of build.sh; LOOPED names another program")
     add("--candle-seconds", type=float, default=40, help="the most seconds for each of these")
     add("--rounds", type=int, default=3)
     add("--steps", type=int, default=20, help="steps timed in each round")
@@ -231,7 +226,11 @@ def main():
         if left < 30:
             print(f"no time left for {', '.join(setting[0] for setting in PHASES[phase])}")
             continue
+        if phase == 0:
+            ours(args, results)
         found = measure(PHASES[phase], args, left)
+        if phase == 0:
+            ours(args, results)
         for name, forms in found.items():
             show(name, forms)
         results |= found

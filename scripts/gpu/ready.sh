@@ -3,7 +3,7 @@
 # They are looked for where PyTorch's wheels put them; the driver's own library is found by the system.
 
 programs=/tmp/looped-gpu
-if [ ! -e "$programs/looped" ]; then
+if [ -e target/gpu-bin/programs.tar.xz ] && [ ! -e "$programs/looped" ]; then
   mkdir -p "$programs"
   tar -C "$programs" -xJf target/gpu-bin/programs.tar.xz
   # The tests look for their fixtures where they were built.

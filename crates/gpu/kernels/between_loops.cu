@@ -9,11 +9,11 @@ DEVICE float slope_of(float prediction, float target, float share) { return shar
 
 // z = norm(y) by `final`; predictions (sequences, points) of the x tokens; x = z + input, where the input holds embedding
 // and positions; n = norm(x) by `first`. Null y: z = 0 (before the first loop). Null predictions: none are read. Null x:
-// the last loop, after which only predictions are read.
+// the last loop, after which only predictions are read. Tokens before `kept_from` enter every loop with a state of 0.
 template <int WIDTH_, class T>
 DEVICE void enter_rows(const float* y, const float* final_weight, const float* final_bias, const float* read_weight,
                        const float* read_bias, float* predictions, const float* input, float* x, const float* first_weight,
-                       const float* first_bias, T* n, int rows, int tokens, float eps) {
+                       const float* first_bias, T* n, int rows, int tokens, float eps, int kept_from = 0) {
   int row = blockIdx.x * LOOP_WARPS + warp_id();
   if (row >= rows) return;
   size_t at = static_cast<size_t>(row) * WIDTH_;
@@ -29,6 +29,7 @@ DEVICE void enter_rows(const float* y, const float* final_weight, const float* f
     if (lane_id() == 0) predictions[row / tokens * points + token / 2] = prediction;
   }
   if (!x) return;
+  if (token < kept_from) z = Row<WIDTH_>::zero();
   z.add(Row<WIDTH_>::read(input + at));
   z.write(x + at);
   affine(normalised(z, statistics(z, 0, eps)), Row<WIDTH_>::read(first_weight), Row<WIDTH_>::read(first_bias)).write(n + at);
@@ -44,13 +45,14 @@ template <int WIDTH_, class T>
 DEVICE void leave_rows(const float* dn, const float* x, const float* first_weight, const float* residual, float* dinput,
                        int fresh, const float* y, const float* final_weight, const float* final_bias, const float* read_weight,
                        const float* predictions, const float* targets, float share, float* dy, T* low, float* partials,
-                       int rows, int tokens, float eps) {
+                       int rows, int tokens, float eps, int kept_from = 0) {
   SHARED(float, shared, LOOP_WARPS* WIDTH_);
   auto dfirst_weight = Row<WIDTH_>::zero(), dfirst_bias = Row<WIDTH_>::zero(), dfinal_weight = Row<WIDTH_>::zero(),
        dfinal_bias = Row<WIDTH_>::zero(), dread = Row<WIDTH_>::zero();
   int points = (tokens + 1) / 2;
   for (int row = blockIdx.x * LOOP_WARPS + warp_id(); row < rows; row += gridDim.x * LOOP_WARPS) {
     size_t at = static_cast<size_t>(row) * WIDTH_;
+    int token = row % tokens;
     auto d = Row<WIDTH_>::zero();
     if (dn) {
       auto value = Row<WIDTH_>::read(x + at);
@@ -65,13 +67,13 @@ DEVICE void leave_rows(const float* dn, const float* x, const float* first_weigh
       auto total = d;
       if (!fresh) total.add(Row<WIDTH_>::read(dinput + at));
       total.write(dinput + at);
+      if (token < kept_from) d = Row<WIDTH_>::zero();
     }
     if (!y) continue;
     auto value = Row<WIDTH_>::read(y + at);
     Statistics s = statistics(value, 0, eps);
     auto unit = normalised(value, s);
     auto weight = Row<WIDTH_>::read(final_weight);
-    int token = row % tokens;
     if (predictions && token % 2 == 0) {
       int point = row / tokens * points + token / 2;
       float slope = slope_of(predictions[point], targets[point], share);
@@ -143,18 +145,19 @@ DEVICE void place_backward_all(const float* dx, float* dpositions, int sequences
 KERNEL(LOOP_WARPS * 32)
 enter(const float* y, const float* final_weight, const float* final_bias, const float* read_weight, const float* read_bias,
       float* predictions, const float* input, float* x, const float* first_weight, const float* first_bias, STORE* n, int rows,
-      int tokens, float eps) {
+      int tokens, float eps, int kept_from) {
   wait_for_earlier();
   enter_rows<WIDTH>(y, final_weight, final_bias, read_weight, read_bias, predictions, input, x, first_weight, first_bias, n,
-                    rows, tokens, eps);
+                    rows, tokens, eps, kept_from);
 }
 KERNEL(LOOP_WARPS * 32)
 leave(const float* dn, const float* x, const float* first_weight, const float* residual, float* dinput, int fresh,
       const float* y, const float* final_weight, const float* final_bias, const float* read_weight, const float* predictions,
-      const float* targets, float share, float* dy, STORE* low, float* partials, int rows, int tokens, float eps) {
+      const float* targets, float share, float* dy, STORE* low, float* partials, int rows, int tokens, float eps,
+      int kept_from) {
   wait_for_earlier();
   leave_rows<WIDTH>(dn, x, first_weight, residual, dinput, fresh, y, final_weight, final_bias, read_weight, predictions,
-                    targets, share, dy, low, partials, rows, tokens, eps);
+                    targets, share, dy, low, partials, rows, tokens, eps, kept_from);
 }
 KERNEL(LOSS_WARPS * 32)
 squared_loss(const float* predictions, const float* targets, float* loss, float* slopes, int loops, int count) {

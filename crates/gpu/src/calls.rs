@@ -54,6 +54,8 @@ pub struct Ending {
 pub struct Enter {
     /// Rows of a sequence.
     pub tokens: usize,
+    /// The first of them that keeps its state from loop to loop; those before enter each with 0.
+    pub kept_from: usize,
     /// The blocks' output (rows, width); none before the first loop.
     pub y: Option<Span>,
     /// What it goes through.
@@ -86,6 +88,8 @@ pub struct Leave {
     pub rows: usize,
     /// Rows of a sequence.
     pub tokens: usize,
+    /// The first of them that keeps its state from loop to loop.
+    pub kept_from: usize,
     /// The loop that follows, if one does.
     pub after: Option<After>,
     /// The loop before, if gradient reaches it.
@@ -310,7 +314,7 @@ impl Calls {
     /// # Errors
     /// If a place doesn't fit.
     pub fn enter(&self, rows: usize, arguments: &Enter) -> Result<Operation> {
-        let Enter { tokens, y, ending, predictions, next } = *arguments;
+        let Enter { tokens, kept_from, y, ending, predictions, next } = *arguments;
         let (width, points) = (self.source.width, tokens.div_ceil(2));
         let all = rows * width;
         let call = self.call("enter").read_maybe(y, all).read(ending.weight, width).read(ending.bias, width);
@@ -328,7 +332,8 @@ impl Calls {
                 problem: format!("{rows} rows aren't sequences of {tokens} tokens"),
             });
         }
-        call.int(rows).int(tokens).float(EPS).launch(rows.div_ceil(constant("LOOP_WARPS") as usize))
+        let call = call.int(rows).int(tokens).float(EPS).int(kept_from);
+        call.launch(rows.div_ceil(constant("LOOP_WARPS") as usize))
     }
 
     /// Between two loops, backward.
@@ -336,7 +341,7 @@ impl Calls {
     /// # Errors
     /// If a place doesn't fit.
     pub fn leave(&self, arguments: &Leave) -> Result<Operation> {
-        let Leave { rows, tokens, after, before, partials } = *arguments;
+        let Leave { rows, tokens, kept_from, after, before, partials } = *arguments;
         let (width, points) = (self.source.width, tokens.div_ceil(2));
         let all = rows * width;
         let blocks = partials.len() / (5 * width);
@@ -362,7 +367,7 @@ impl Calls {
                 problem: format!("{rows} rows aren't sequences of {tokens} tokens"),
             });
         }
-        call.int(rows).int(tokens).float(EPS).launch(blocks)
+        call.int(rows).int(tokens).float(EPS).int(kept_from).launch(blocks)
     }
 
     /// The mean squared error of all predictions (loops, count), and the sum of its slopes: the derivative by the
@@ -699,9 +704,23 @@ mod tests {
             calls.norm_backward(a, b, line, Some(c), d, Some(low), partials, false),
             calls.enter(
                 rows,
-                &Enter { tokens, y: Some(a), ending, predictions: Some(points), next: Some(next) },
+                &Enter {
+                    tokens,
+                    kept_from: 2,
+                    y: Some(a),
+                    ending,
+                    predictions: Some(points),
+                    next: Some(next),
+                },
             ),
-            calls.leave(&Leave { rows, tokens, after: Some(after), before: Some(before), partials }),
+            calls.leave(&Leave {
+                rows,
+                tokens,
+                kept_from: 2,
+                after: Some(after),
+                before: Some(before),
+                partials,
+            }),
             calls.squared_loss(points, targets, one, two),
             calls.place(a, positions),
             calls.place_backward(a, positions),

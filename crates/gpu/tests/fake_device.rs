@@ -15,12 +15,21 @@ use std::process::{Command, Output};
 use std::sync::Mutex;
 
 use looped_gpu::calls::Cores;
-use looped_gpu::{Arena, Device, Math, Options, Program};
+use looped_gpu::{Arena, Device, Math, Options, Program, Source, Storage};
 use model::{Shape, Values};
 use operations::{Step, Ways};
 
-const TINY: Shape =
-    Shape { width: 64, heads: 4, dims: 4, batch: 2, tokens: 7, loops: 3, window: 2, positions: 11 };
+const TINY: Shape = Shape {
+    width: 64,
+    heads: 4,
+    dims: 4,
+    batch: 2,
+    tokens: 7,
+    loops: 3,
+    window: 2,
+    positions: 11,
+    kept_from: 0,
+};
 
 /// A folder with the fake libraries for kernels of one storage; `None`, with a word, where there is no compiler.
 fn fake(store: &str) -> Option<PathBuf> {
@@ -54,10 +63,15 @@ fn fake(store: &str) -> Option<PathBuf> {
 /// Runs one of this file's ignored tests in a process that finds the fake libraries.
 fn under(folder: &Path, test: &str, settings: &[(&str, &str)]) -> Output {
     let cache = tempfile::tempdir().expect("a folder");
+    under_cached(folder, cache.path(), test, settings)
+}
+
+/// The same, with a cache of compiled kernels.
+fn under_cached(folder: &Path, cache: &Path, test: &str, settings: &[(&str, &str)]) -> Output {
     Command::new(std::env::current_exe().expect("this program"))
         .args([test, "--exact", "--ignored", "--nocapture"])
         .env("LD_LIBRARY_PATH", folder)
-        .env("LOOPED_KERNELS", cache.path())
+        .env("LOOPED_KERNELS", cache)
         .envs(settings.iter().copied())
         .output()
         .expect("the test runs")
@@ -78,6 +92,11 @@ fn a_step_in_f32_is_the_model_s_and_a_graph_replays_it_to_the_bit() {
 #[test]
 fn a_step_in_tf32_is_near_the_model_s() {
     passes("float", "inner_step_in_tf32");
+}
+
+#[test]
+fn tokens_that_drop_their_state_do_so_forward_and_backward() {
+    passes("float", "inner_step_of_the_last_4_tokens");
 }
 
 #[test]
@@ -113,6 +132,32 @@ fn what_a_machine_lacks_is_told_in_one_line() {
 }
 
 #[test]
+fn kernels_are_compiled_once_and_a_failure_shows_the_compiler_s_words() {
+    let Some(folder) = fake("float") else { return };
+    let cache = tempfile::tempdir().expect("a folder");
+    let told = |settings: &[(&str, &str)]| {
+        let output = under_cached(&folder, cache.path(), "inner_compiling", settings);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let text = told(&[("FAKE_NVRTC_FAILS", "1")]);
+    assert!(text.contains("the kernels don't compile for sm_90:\nfake"), "{text}");
+    assert!(told(&[]).contains("compiled"));
+    assert!(told(&[("FAKE_NVRTC_FAILS", "1")]).contains("compiled"), "the cache isn't used");
+}
+
+#[test]
+#[ignore = "run by the test above, under the fake libraries"]
+fn inner_compiling() {
+    let device = Device::open(0).expect("a device");
+    let arena = Arena::new(&device, 256).expect("an arena");
+    let source = Source { width: 64, head: 16, storage: Storage::F32 };
+    match Program::new(&arena, source, &[], Options::default()) {
+        Ok(_) => println!("compiled"),
+        Err(error) => println!("{error}"),
+    }
+}
+
+#[test]
 #[ignore = "run by the tests above, under the fake libraries"]
 fn inner_opening() {
     let made = Device::open(0).and_then(|device| Arena::new(&device, 1 << 40).map(drop));
@@ -120,9 +165,9 @@ fn inner_opening() {
 }
 
 /// Loss, predictions and gradients, asked for one by one and then replayed by a graph.
-fn run(ways: Ways, values: &Values) -> (Step, Arena, [Vec<f32>; 3]) {
+fn run(shape: Shape, ways: Ways, values: &Values) -> (Step, Arena, [Vec<f32>; 3]) {
     let device = Device::open(0).expect("a device");
-    let step = Step::new(TINY, ways).expect("a step");
+    let step = Step::new(shape, ways).expect("a step");
     let arena = Arena::new(&device, step.bytes).expect("an arena");
     let program = Program::new(&arena, step.source, &step.operations, Options { overlap: true, tune: false })
         .expect("a program");
@@ -146,18 +191,18 @@ fn run(ways: Ways, values: &Values) -> (Step, Arena, [Vec<f32>; 3]) {
     (step, arena, replayed)
 }
 
-fn compare(ways: Ways, near: f64) {
-    let mut values = Values::random(TINY);
-    reference::shake(TINY, &mut values);
-    let (step, arena, [loss, predictions, _]) = run(ways, &values);
-    let model = reference::Model::new(TINY, &values);
+fn compare(shape: Shape, ways: Ways, near: f64) {
+    let mut values = Values::random(shape);
+    reference::shake(shape, &mut values);
+    let (step, arena, [loss, predictions, _]) = run(shape, ways, &values);
+    let model = reference::Model::new(shape, &values);
     let (want_loss, want_predictions) = model.run(&model.parameters);
     assert!((f64::from(loss[0]) - want_loss).abs() <= near * want_loss, "loss {} {want_loss}", loss[0]);
     let size = want_predictions.iter().map(|p| p * p).sum::<f64>().sqrt();
     let off: f64 = predictions.iter().zip(&want_predictions).map(|(p, w)| (f64::from(*p) - w).powi(2)).sum();
     assert!(off.sqrt() <= near * size, "predictions are off by {}", off.sqrt() / size);
     // Along each parameter's own gradient, and along a random direction, the loss changes as the gradient says.
-    for (index, (name, _)) in TINY.parameters().into_iter().enumerate() {
+    for (index, (name, _)) in shape.parameters().into_iter().enumerate() {
         let gradient: Vec<f64> = arena
             .read_floats(step.parts(step.gradients)[index])
             .expect("floats")
@@ -184,18 +229,28 @@ fn compare(ways: Ways, near: f64) {
 #[test]
 #[ignore = "run by the tests above, under the fake libraries"]
 fn inner_step_in_f32() {
-    compare(Ways { math: Math::F32, attention: Cores::Plain, gelu_in_product: false }, 2e-6);
+    compare(TINY, Ways { math: Math::F32, attention: Cores::Plain, gelu_in_product: false }, 2e-6);
 }
 
 #[test]
 #[ignore = "run by the tests above, under the fake libraries"]
 fn inner_step_in_tf32() {
     // The fake cuBLASLt doesn't round: what is off is attention.
-    compare(Ways { math: Math::Tf32, attention: Cores::Tensor, gelu_in_product: true }, 1e-3);
+    compare(TINY, Ways { math: Math::Tf32, attention: Cores::Tensor, gelu_in_product: true }, 1e-3);
+}
+
+#[test]
+#[ignore = "run by the tests above, under the fake libraries"]
+fn inner_step_of_the_last_4_tokens() {
+    compare(
+        Shape { kept_from: 3, ..TINY },
+        Ways { math: Math::F32, attention: Cores::Plain, gelu_in_product: false },
+        2e-6,
+    );
 }
 
 #[test]
 #[ignore = "run by the tests above, under the fake libraries"]
 fn inner_step_in_bf16() {
-    compare(Ways { math: Math::Bf16, attention: Cores::Tensor, gelu_in_product: true }, 1e-2);
+    compare(TINY, Ways { math: Math::Bf16, attention: Cores::Tensor, gelu_in_product: true }, 1e-2);
 }

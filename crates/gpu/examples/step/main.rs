@@ -16,14 +16,15 @@
 mod model;
 mod operations;
 mod tensors;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use looped_gpu::calls::Cores;
-use looped_gpu::{Arena, Device, Graph, Math, Options, Program};
+use looped_gpu::{Arena, Device, Graph, Options, Program};
 use model::{Shape, Values};
-use operations::{Step, Ways};
+use operations::Step;
+use ways::ways;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -60,29 +61,6 @@ const WAYS: [&str; 10] = [
     "bf16+gelu+overlap",
     "bf16+gelu+overlap+tuned",
 ];
-
-fn ways(way: &str) -> Result<(Ways, Options)> {
-    let mut words = way.split('+');
-    let math = match words.next() {
-        Some("f32") => Math::F32,
-        Some("tf32") => Math::Tf32,
-        Some("bf16") => Math::Bf16,
-        _ => return Err(format!("{way} starts with none of f32, tf32, bf16").into()),
-    };
-    let attention = if math == Math::F32 { Cores::Plain } else { Cores::Tensor };
-    let mut ways = Ways { math, attention, gelu_in_product: false };
-    let mut options = Options::default();
-    for word in words {
-        match word {
-            "plain" => ways.attention = Cores::Plain,
-            "gelu" => ways.gelu_in_product = true,
-            "overlap" => options.overlap = true,
-            "tuned" => options.tune = true,
-            other => return Err(format!("{other} is none of plain, gelu, overlap, tuned").into()),
-        }
-    }
-    Ok((ways, options))
-}
 
 fn plan() -> Result<()> {
     for precision in ["f32", "bf16", "bf16+gelu"] {

@@ -13,11 +13,22 @@ pub(crate) struct Shape {
     pub(crate) window: usize,
     /// Rows of the table of positions.
     pub(crate) positions: usize,
+    /// The first token that keeps its state from loop to loop.
+    pub(crate) kept_from: usize,
 }
 
 impl Shape {
-    pub(crate) const STUDY: Self =
-        Self { width: 256, heads: 8, dims: 20, batch: 64, tokens: 81, loops: 30, window: 20, positions: 203 };
+    pub(crate) const STUDY: Self = Self {
+        width: 256,
+        heads: 8,
+        dims: 20,
+        batch: 64,
+        tokens: 81,
+        loops: 30,
+        window: 20,
+        positions: 203,
+        kept_from: 0,
+    };
 
     pub(crate) const fn rows(&self) -> usize {
         self.batch * self.tokens

@@ -63,12 +63,12 @@ pub(crate) struct Step {
     pub(crate) loss: Span,
     pub(crate) predictions: Span,
     pub(crate) gradients: Span,
-    parameters: Span,
+    pub(crate) parameters: Span,
     moments: [Span; 2],
     tokens: Span,
     targets: Span,
     settings: Span,
-    decision: Span,
+    pub(crate) decision: Span,
 }
 
 /// The parts of a flat buffer, one for each parameter: each starts at a multiple of 64 elements.
@@ -96,7 +96,7 @@ impl Step {
     #[allow(clippy::too_many_lines, reason = "a bench: one step, told from start to end")]
     pub(crate) fn new(shape: Shape, ways: Ways) -> Result<Self> {
         let Ways { math, attention, gelu_in_product } = ways;
-        let Shape { width, heads, dims, batch, tokens, loops, window, .. } = shape;
+        let Shape { width, heads, dims, batch, tokens, loops, window, kept_from, .. } = shape;
         let (rows, free) = (shape.rows(), loops - window);
         let storage = if math == Math::Bf16 { Storage::Bf16 } else { Storage::F32 };
         let source = Source { width, head: width / heads, storage };
@@ -107,12 +107,13 @@ impl Step {
         let flat = flat_len(shape);
         let [parameters, gradients, first, second] = [0; 4].map(|_| layout.floats(flat));
         let low = if narrow { layout.place(stored, flat) } else { parameters };
+        // What goes on from step to step lies first: in the same places for every number of tokens and loops.
+        let settings = layout.place(Element::F64, SETTINGS);
+        let decision = layout.floats(DECISION);
+        let loss = layout.floats(1);
         let prompt_tokens = layout.floats(rows * dims);
         let targets = layout.floats(batch * shape.points());
         let predictions = layout.floats(window * batch * shape.points());
-        let loss = layout.floats(1);
-        let settings = layout.place(Element::F64, SETTINGS);
-        let decision = layout.floats(DECISION);
 
         // What each loop of the window keeps, every kind of it in one piece: the weights' gradients take it whole.
         let all = rows * width;
@@ -211,7 +212,7 @@ impl Step {
             let before = (index > 0).then(|| slot((index - 1).saturating_sub(free)).y);
             let read = (index > free).then(|| predictions.slot(index - 1 - free, counted));
             let next = Next { input, x: own.x, weight: p[0], bias: p[1], normed: own.normed_1 };
-            let enter = Enter { tokens, y: before, ending, predictions: read, next: Some(next) };
+            let enter = Enter { tokens, kept_from, y: before, ending, predictions: read, next: Some(next) };
             to.push(calls.enter(rows, &enter)?);
             to.push(forward(c_attn, own.normed_1, None, own.qkv));
             to.push(calls.attention(attention, own.qkv, own.mixed, own.log_sums, tokens)?);
@@ -228,7 +229,8 @@ impl Step {
             to.push(forward(c_proj, own.active, Some(own.middle), own.y));
         }
         let read = Some(predictions.slot(window - 1, counted));
-        let last = Enter { tokens, y: Some(slot(window - 1).y), ending, predictions: read, next: None };
+        let last =
+            Enter { tokens, kept_from, y: Some(slot(window - 1).y), ending, predictions: read, next: None };
         to.push(calls.enter(rows, &last)?);
         to.push(calls.squared_loss(predictions, targets, loss, g[18])?);
 
@@ -247,7 +249,14 @@ impl Step {
             let before = Before { y: own.y, ending, errors, dy: own.dy, low: low_if(own.low_dy) };
             let after = (index + 1 < window).then(|| after(index + 1));
             let sums = leave_partials.slot(index, NORM_BLOCKS * 5 * width);
-            to.push(calls.leave(&Leave { rows, tokens, after, before: Some(before), partials: sums })?);
+            to.push(calls.leave(&Leave {
+                rows,
+                tokens,
+                kept_from,
+                after,
+                before: Some(before),
+                partials: sums,
+            })?);
             if gelu_in_product {
                 let product = product(Form::Input, c_proj, own.low_dy, c_proj.weight, own.dhidden);
                 let then = Then::GeluBackward { of: own.hidden };
@@ -273,7 +282,14 @@ impl Step {
             to.push(by_input(c_attn, own.qkv, dn));
         }
         let sums = leave_partials.slot(window, NORM_BLOCKS * 5 * width);
-        to.push(calls.leave(&Leave { rows, tokens, after: Some(after(0)), before: None, partials: sums })?);
+        to.push(calls.leave(&Leave {
+            rows,
+            tokens,
+            kept_from,
+            after: Some(after(0)),
+            before: None,
+            partials: sums,
+        })?);
 
         // All loops of the window at once.
         for (weight, layer, dy, x) in [
@@ -320,11 +336,17 @@ impl Step {
         })
     }
 
-    /// Puts a step's values in place. What pads the gradients stays 0.
-    pub(crate) fn fill(&self, arena: &Arena, values: &Values) -> Result<()> {
+    /// Puts parameters in place, with Adam's moments at 0. What pads the gradients, or belongs to positions past the last
+    /// token, stays 0.
+    pub(crate) fn begin(
+        &self,
+        arena: &Arena,
+        parameters: &[Vec<f32>],
+        settings: &[f64; SETTINGS],
+    ) -> Result<()> {
         let mut flat = vec![0.0; self.parameters.len()];
         let mut start = 0;
-        for own in &values.parameters {
+        for own in parameters {
             flat[start..start + own.len()].copy_from_slice(own);
             start += own.len().next_multiple_of(64);
         }
@@ -334,8 +356,18 @@ impl Step {
             arena.write_floats(span, &zeros)?;
         }
         arena.write_floats(self.decision, &[0.0; DECISION])?;
-        arena.write_doubles(self.settings, &[1e-4, 0.0, 0.9, 0.999, 1e-8, 0.0])?;
-        arena.write_floats(self.tokens, &values.tokens)?;
-        arena.write_floats(self.targets, &values.targets)
+        arena.write_doubles(self.settings, settings)
+    }
+
+    /// Puts a batch in place.
+    pub(crate) fn feed(&self, arena: &Arena, tokens: &[f32], targets: &[f32]) -> Result<()> {
+        arena.write_floats(self.tokens, tokens)?;
+        arena.write_floats(self.targets, targets)
+    }
+
+    /// Puts all that a step starts from in place.
+    pub(crate) fn fill(&self, arena: &Arena, values: &Values) -> Result<()> {
+        self.begin(arena, &values.parameters, &[1e-4, 0.0, 0.9, 0.999, 1e-8, 0.0])?;
+        self.feed(arena, &values.tokens, &values.targets)
     }
 }

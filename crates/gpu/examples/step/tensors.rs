@@ -33,6 +33,7 @@ pub(crate) fn read(path: &str) -> Result<(Shape, Values)> {
         loops: number("loops")?,
         window: number("window")?,
         positions: positions.shape()[0],
+        kept_from: 0,
     };
     let parameters = shape.parameters().into_iter().map(|(name, sides)| {
         let tensor = file.tensor(name)?;

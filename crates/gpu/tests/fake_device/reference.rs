@@ -91,7 +91,9 @@ impl Model {
 
     fn once(&self, p: &Parameters, input: &[f64], state: &[f64]) -> Vec<f64> {
         let layer = |x: &[f64], [weight, bias]: [usize; 2]| linear(x, &p[weight], &p[bias]);
-        let x = add(state, input);
+        let Shape { width, tokens, kept_from, .. } = self.shape;
+        let kept = |at: usize| if at / width % tokens < kept_from { 0.0 } else { state[at] };
+        let x = add(&(0..state.len()).map(kept).collect::<Vec<_>>(), input);
         let qkv = layer(&norm(&x, &p[LN_1], &p[LN_1 + 1]), C_ATTN);
         let middle = add(&x, &layer(&self.attention(&qkv), ATTN_PROJ));
         let hidden = layer(&norm(&middle, &p[LN_2], &p[LN_2 + 1]), C_FC);

@@ -2,7 +2,8 @@
 // stream is queued and runs late, when somebody waits: a missing wait shows. Memory is NaN until written. Kernels are the
 // very sources, compiled for the CPU for one WIDTH, HEAD and STORE, in a thread order drawn anew for each launch; their
 // arguments are unpacked by their own C++ signatures. Products are three loops. What a machine has can be set by
-// FAKE_CUDA_VERSION, FAKE_CUDA_DEVICES and FAKE_CUDA_MEMORY.
+// FAKE_CUDA_VERSION, FAKE_CUDA_DEVICES and FAKE_CUDA_MEMORY; with
+// FAKE_NVRTC_FAILS nothing compiles.
 #include <memory>
 #include <string>
 
@@ -162,6 +163,7 @@ API nvrtcCreateProgram(void** program, const char* source, const char*, int, con
 API nvrtcCompileProgram(void*, int count, const char* const* options) {
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
+  if (setting("FAKE_NVRTC_FAILS", 0)) return 6;
   std::vector<std::string> given(options, options + count);
   for (const std::string& option : given) {
     if (option != "-default-device" && option.rfind("--std=", 0) && option.rfind("-D", 0) && option.rfind("--gpu-", 0)) return 5;
