@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// The files, in the order in which they become one source.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     include_str!("../kernels/common.cu"),
     include_str!("../kernels/norm.cu"),
     include_str!("../kernels/between_loops.cu"),
@@ -13,6 +13,7 @@ const FILES: [&str; 8] = [
     include_str!("../kernels/adam.cu"),
     include_str!("../kernels/attention.cu"),
     include_str!("../kernels/attention_mma.cu"),
+    include_str!("../kernels/scan.cu"),
 ];
 
 /// How values that only products read are kept.
@@ -145,7 +146,7 @@ mod tests {
         assert_eq!(norm.takes, [Read, Read, Read, Read, Write, Write, Int, Int, Float]);
         assert_eq!(SIGNATURES["squared_loss"].threads, 1024);
         assert_eq!(SIGNATURES["narrow"], Signature { threads: 256, takes: vec![Read, Write, Int] });
-        assert_eq!(SIGNATURES.len(), 20);
+        assert_eq!(SIGNATURES.len(), 22);
     }
 
     #[test]

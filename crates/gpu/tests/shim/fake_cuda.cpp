@@ -16,6 +16,7 @@
 #include "../../kernels/column_sums.cu"
 #include "../../kernels/gelu.cu"
 #include "../../kernels/norm.cu"
+#include "../../kernels/scan.cu"
 
 #define API extern "C" __attribute__((visibility("default"))) int
 
@@ -69,7 +70,7 @@ std::map<std::string, Kernel> kernels = {
     NAMED(place),        NAMED(place_backward), NAMED(gelu),           NAMED(gelu_backward), NAMED(column_sums),
     NAMED(column_sums_f32), NAMED(column_totals), NAMED(square_sums),  NAMED(decide),        NAMED(adam),
     NAMED(narrow),       NAMED(attention),     NAMED(attention_backward),
-    NAMED(attention_mma), NAMED(attention_mma_backward)};
+    NAMED(attention_mma), NAMED(attention_mma_backward), NAMED(scan), NAMED(scan_backward)};
 }  // namespace
 
 // The driver.

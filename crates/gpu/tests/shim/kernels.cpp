@@ -10,6 +10,7 @@
 #include "../../kernels/adam.cu"
 #include "../../kernels/attention.cu"
 #include "../../kernels/attention_mma.cu"
+#include "../../kernels/scan.cu"
 
 constexpr float EPS = 1e-5f;
 
@@ -305,6 +306,49 @@ void check_attention_mma(int sequences, int tokens, int heads) {
   compare(name + " backward, in place", dqkv, want.dqkv, allowed);
 }
 
+template <class T>
+void check_scan(int sequences, int tokens, int width, int states) {
+  std::string name = named<T>("scan of " + std::to_string(states) + " states");
+  size_t all = size_t(sequences) * tokens * width;
+  auto x = Buffer<T>::random(all), dy = Buffer<T>::random(all);
+  auto gain = Buffer<float>::random(states * width), read = Buffer<float>::random(states * width);
+  auto skip = Buffer<float>::random(width), decay = Buffer<float>::random(states * width, 0.1, 0.7);
+  Buffer<T> y(all), dx(all);
+  Buffer<float> kept(all * SCAN_STATES), partials(sequences * (3 * states + 1) * width);
+  Launch over{{unsigned(sequences * width + SCAN_THREADS - 1) / SCAN_THREADS}, SCAN_THREADS};
+  in_all_orders(name, over, [&] {
+    scan_all(x.at, decay.at, gain.at, read.at, skip.at, y.at, sequences, tokens, width, states);
+  }, {}, y);
+  in_all_orders(name + " backward", over, [&] {
+    scan_backward_all(x.at, dy.at, decay.at, gain.at, read.at, skip.at, dx.at, kept.at, partials.at, sequences, tokens, width,
+                      states);
+  }, {}, dx, partials);
+  Doubles want_y(all), want_dx(all), want_sums(partials.count);
+  for (int s = 0; s < sequences; s++) {
+    for (int c = 0; c < width; c++) {
+      auto at = [&](int t) { return (size_t(s) * tokens + t) * width + c; };
+      auto sum = [&](int row) -> double& { return want_sums[(size_t(s) * (3 * states + 1) + row) * width + c]; };
+      for (int t = 0; t < tokens; t++) {
+        want_y[at(t)] = skip[c] * x[at(t)], want_dx[at(t)] = skip[c] * dy[at(t)];
+        sum(3 * states) += dy[at(t)] * x[at(t)];
+      }
+      for (int n = 0; n < states; n++) {
+        double a = decay[n * width + c], b = gain[n * width + c], r = read[n * width + c], carried = 0;
+        Doubles h(tokens + 1);
+        for (int t = 0; t < tokens; t++) h[t + 1] = a * h[t] + b * x[at(t)], want_y[at(t)] += r * h[t + 1];
+        for (int t = tokens - 1; t >= 0; t--) {
+          double dh = r * dy[at(t)] + carried;
+          sum(n) += dh * h[t], sum(states + n) += dh * x[at(t)], sum(2 * states + n) += dy[at(t)] * h[t + 1];
+          want_dx[at(t)] += b * dh, carried = a * dh;
+        }
+      }
+    }
+  }
+  compare(name, y, want_y, tolerance<T>(1e-6));
+  compare(name + " backward", dx, want_dx, tolerance<T>(1e-6));
+  compare(name + " backward: parameters", partials, want_sums, 1e-6);
+}
+
 // A block sum with its second barrier left out: some order must give a wrong sum.
 template <bool BARRIER>
 void planted_sum(const float* x, float* out, int count) {
@@ -383,6 +427,8 @@ int main(int arguments, char** argument) {
   check_attention_mma<64, bf16>(1, 49, 2);
   check_attention_mma<32, float>(2, 37, 2);
   check_attention_mma<64, float>(1, 16, 1);
+  check_scan<float>(3, 9, 50, 11);
+  check_scan<bf16>(2, 7, 64, 8);
   std::printf("%d failures\n", failures);
   return failures != 0;
 }
