@@ -1,0 +1,21 @@
+//! How many seeds show a difference: the table of `docs/statistics.md`.
+//!
+//! ```sh
+//! cargo run -p cli -p looped-study --example power
+//! ```
+
+use looped_study::statistics::{Spread, seeds_to_show};
+
+fn main() {
+    println!("| spread of a run | variants | ratio 1.1 | 1.25 | 1.5 |\n| --- | --- | --- | --- | --- |");
+    for spread in [0.05f64, 0.1, 0.18, 0.3] {
+        for variants in [2, 9] {
+            let spread_of = Spread { of_runs: spread.powi(2), of_prompts: 0.0, variants };
+            let seeds = [1.1, 1.25, 1.5].map(|ratio| {
+                seeds_to_show(ratio, spread_of)
+                    .map_or_else(|| "over 1000".to_owned(), |seeds| seeds.to_string())
+            });
+            println!("| {:.0} % | {variants} | {} |", 100.0 * spread, seeds.join(" | "));
+        }
+    }
+}
