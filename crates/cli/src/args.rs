@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use looped_core::Kind;
 
 /// What scripts go by.
 const EXIT_CODES: &str = "Exit codes:
@@ -18,6 +20,19 @@ const EXIT_CODES: &str = "Exit codes:
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) messages: MessageArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Messages")]
+pub(crate) struct MessageArgs {
+    /// Print no progress and no notes: only results, warnings and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    pub(crate) color: ColorChoice,
 }
 
 #[derive(Debug, Subcommand)]
@@ -36,9 +51,15 @@ pub(crate) enum Command {
     #[command(
         after_help = "Examples:\n  looped check experiments/paper/linear_looped.toml model.n_layer=12\n  looped check experiments/study/a_last_n.toml"
     )]
-    Check(ExperimentArgs),
+    Check(CheckArgs),
+    /// List the runs and sweeps below a folder: state, steps, last losses, error, age
+    #[command(after_help = "Examples:\n  looped ls\n  looped ls runs/study --json")]
+    Ls(LsArgs),
+    /// Draw a run's plots and report again from what its directory holds
+    #[command(after_help = "Example:\n  looped report runs/quickstart")]
+    Report(ReportArgs),
     /// List the blocks, injectors, tasks and baselines that a config can name
-    #[command(after_help = "Example:\n  looped list tasks")]
+    #[command(after_help = "Examples:\n  looped list tasks\n  looped list injectors last_n")]
     List(ListArgs),
     /// Print the JSON Schema of experiment or sweep files, for editors
     #[command(
@@ -81,11 +102,20 @@ pub(crate) enum Command {
     /// Write a crate with a block, injector, task or baseline of your own, its tests, and a `looped` that knows it
     #[command(after_help = "Example:\n  looped new block moving_mean --out ../moving_mean")]
     New(NewArgs),
+    /// Print a script that makes a shell complete commands and options
+    #[command(
+        after_help = "Example:\n  looped completions bash > ~/.local/share/bash-completion/completions/looped"
+    )]
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    #[command(after_help = "Examples:\n  looped man | man -l -\n  looped man --out ~/.local/share/man/man1")]
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ExperimentArgs {
     /// The experiment: a TOML, YAML or JSON file
+    #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) experiment: PathBuf,
     /// Settings that win over the file's, as in model.n_layer=2
     #[arg(value_name = "KEY=VALUE")]
@@ -95,7 +125,7 @@ pub(crate) struct ExperimentArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
     /// Where to compute: auto, cpu, cuda:N
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "auto", env = "LOOPED_DEVICE", help_heading = "Computation")]
     pub(crate) device: String,
 }
 
@@ -103,29 +133,103 @@ pub(crate) struct DeviceArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) experiment: ExperimentArgs,
-    /// The run directory [default: runs/NAME, or the first free runs/NAME-2, -3, ...]
-    #[arg(long)]
+    /// The run directory [default: NAME in --runs, or the first free of NAME-2, NAME-3, ...]
+    #[arg(short, long, value_hint = ValueHint::AnyPath)]
     pub(crate) out: Option<PathBuf>,
+    /// The folder of runs that --out names no place for
+    #[arg(long, value_name = "DIR", default_value = "runs", env = "LOOPED_RUNS", value_hint = ValueHint::DirPath)]
+    pub(crate) runs: PathBuf,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
     /// The run directory
+    #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) run: PathBuf,
     /// Settings to change, as in training.train_steps=20000 to train longer
     #[arg(value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// An experiment or a sweep (a TOML, YAML or JSON file), or the directory of a run
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub(crate) experiment: PathBuf,
+    /// Settings that win over the file's, as in model.n_layer=2
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// The folder to look through
+    #[arg(value_name = "DIR", default_value = "runs", env = "LOOPED_RUNS", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The run directory
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) run: PathBuf,
+    /// Print JSON instead of the report's path
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// One kind only
-    #[arg(value_parser = ["blocks", "injectors", "tasks", "baselines"])]
-    pub(crate) kind: Option<String>,
+    pub(crate) kind: Option<PartKinds>,
+    /// One part only, with its keys
+    #[arg(value_name = "TYPE")]
+    pub(crate) name: Option<String>,
+    /// Print JSON instead of text, keys included
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The kinds of parts, many of each.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum PartKinds {
+    #[value(alias = "block")]
+    Blocks,
+    #[value(alias = "injector")]
+    Injectors,
+    #[value(alias = "task")]
+    Tasks,
+    #[value(alias = "baseline")]
+    Baselines,
+}
+
+impl From<PartKinds> for Kind {
+    fn from(kinds: PartKinds) -> Self {
+        match kinds {
+            PartKinds::Blocks => Self::Block,
+            PartKinds::Injectors => Self::Injector,
+            PartKinds::Tasks => Self::Task,
+            PartKinds::Baselines => Self::Baseline,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -145,34 +249,43 @@ pub(crate) enum SchemaOf {
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
     /// The weights: a .pt or .safetensors file
+    #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) weights: PathBuf,
     #[command(flatten)]
     pub(crate) experiment: ExperimentArgs,
     /// The run directory to make
-    #[arg(long)]
+    #[arg(short, long, value_hint = ValueHint::AnyPath)]
     pub(crate) out: PathBuf,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
     /// The run directory
+    #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) run: PathBuf,
     /// The prompts: a safetensors file with xs (B, n, d) and ys (B, n), f32
-    #[arg(long)]
+    #[arg(long, value_hint = ValueHint::FilePath)]
     pub(crate) data: PathBuf,
-    /// How often to loop
+    /// How often to loop [default: the experiment's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(crate) loops: u32,
+    pub(crate) loops: Option<u32>,
     /// The file to write: preds (loops, B, n), f32
-    #[arg(long)]
+    #[arg(short, long, value_hint = ValueHint::AnyPath)]
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
     /// The run directory
+    #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) run: PathBuf,
     /// How often to loop [default: the experiment's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -183,7 +296,7 @@ pub(crate) struct EvalArgs {
     /// The seed of the prompts [default: the experiment's]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// A baseline, by its type or as a table like {type = "knn", k = 5}; may be given often [default: the experiment's, and all that plugins add]
+    /// A baseline, by its type or as a table like {type = "knn", k = 5}; can be repeated [default: the experiment's, and all that plugins add]
     #[arg(long = "baseline", value_name = "TYPE")]
     pub(crate) baselines: Vec<String>,
     /// Score on shifted prompts too: ood, those of arXiv 2208.01066
@@ -202,6 +315,7 @@ pub(crate) struct EvalArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ProbeArgs {
     /// The run directory
+    #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) run: PathBuf,
     /// How often to loop [default: the experiment's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -212,7 +326,7 @@ pub(crate) struct ProbeArgs {
     /// The seed of prompts and probes [default: the experiment's]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// Leave the results in the run directory, with plots and in its report
+    /// Save the results in the run directory, with plots and in its report
     #[arg(long)]
     pub(crate) save: bool,
     /// Print the results as JSON instead of a table
@@ -225,23 +339,26 @@ pub(crate) struct ProbeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct BaselinesArgs {
     /// The prompts: a safetensors file with xs (B, n, d) and ys (B, n), f32
-    #[arg(long)]
+    #[arg(long, value_hint = ValueHint::FilePath)]
     pub(crate) data: PathBuf,
-    /// A baseline, by its type or as a table like {type = "knn", k = 5}; may be given often [default: those that take seconds, and all that plugins add]
+    /// A baseline, by its type or as a table like {type = "knn", k = 5}; can be repeated [default: those that take seconds, and all that plugins add]
     #[arg(long = "baseline", value_name = "TYPE")]
     pub(crate) baselines: Vec<String>,
     /// The file to write: (B, n) under each baseline's name, f32
-    #[arg(long)]
+    #[arg(short, long, value_hint = ValueHint::AnyPath)]
     pub(crate) out: PathBuf,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
     /// The run directories; runs that differ in their seed alone are averaged
-    #[arg(required = true, value_name = "RUN")]
+    #[arg(required = true, value_name = "RUN", value_hint = ValueHint::DirPath)]
     pub(crate) runs: Vec<PathBuf>,
     /// The folder to make
-    #[arg(long)]
+    #[arg(short, long, value_hint = ValueHint::AnyPath)]
     pub(crate) out: PathBuf,
     /// The variant that the others' errors are divided by [default: the first]
     #[arg(long, value_name = "NAME")]
@@ -255,36 +372,78 @@ pub(crate) struct CompareArgs {
     /// Compare the evaluations saved under this name by `looped eval RUN --save NAME` [default: those that the runs ended with]
     #[arg(long, value_name = "NAME")]
     pub(crate) eval: Option<String>,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct SweepArgs {
     /// The sweep: a TOML, YAML or JSON file with a base experiment, seeds, and variants or axes
+    #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) sweep: PathBuf,
     /// Settings of every run, as in training.train_steps=2000
     #[arg(value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
     /// The folder of the sweep: new, or that of a sweep to be resumed
-    #[arg(long)]
+    #[arg(short, long, value_hint = ValueHint::AnyPath)]
     pub(crate) out: PathBuf,
     /// Most runs at a time; each takes all CPU threads unless training.threads says otherwise
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "Computation")]
     pub(crate) jobs: u32,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct NewArgs {
-    /// What to write: block, injector, task or baseline
-    #[arg(value_parser = ["block", "injector", "task", "baseline"], hide_possible_values = true)]
-    pub(crate) kind: String,
+    /// What to write
+    pub(crate) kind: PartKind,
     /// Its name in `type = "..."`, as in moving_mean; also the crate's
     pub(crate) name: String,
     /// The folder to make [default: NAME]
-    #[arg(long)]
+    #[arg(short, long, value_hint = ValueHint::AnyPath)]
     pub(crate) out: Option<PathBuf>,
     /// A checkout of looped, that the crate will depend on by path [default: the one this program was built from]
     #[arg(long, value_name = "PATH")]
     pub(crate) looped: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// One part of a kind.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum PartKind {
+    Block,
+    Injector,
+    Task,
+    Baseline,
+}
+
+impl From<PartKind> for Kind {
+    fn from(kind: PartKind) -> Self {
+        match kind {
+            PartKind::Block => Self::Block,
+            PartKind::Injector => Self::Injector,
+            PartKind::Task => Self::Task,
+            PartKind::Baseline => Self::Baseline,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The folder to write a page for each command to [default: print the first page]
+    #[arg(short, long, value_hint = ValueHint::DirPath)]
+    pub(crate) out: Option<PathBuf>,
 }

@@ -7,22 +7,27 @@ use crate::failure::{Failure, Outcome};
 
 /// Those given as `--baseline`, or `usual` and the ones that plugins have registered where none is.
 pub(crate) fn chosen(given: &[String], usual: Vec<Box<dyn Baseline>>) -> Outcome<Vec<Box<dyn Baseline>>> {
-    let mut baselines: Vec<Box<dyn Baseline>> = Vec::new();
+    let holds = |chosen: &[Box<dyn Baseline>], name: &str| chosen.iter().any(|one| one.name() == name);
     if given.is_empty() {
-        baselines = usual;
-        baselines.extend(plugin_baselines());
-    } else {
-        for text in given {
-            baselines.push(read(text).map_err(|why| Failure::usage(format!("--baseline {text}: {why}")))?);
-        }
+        let mut baselines = usual;
+        // Equal names are equal settings: the experiment has chosen that of a plugin itself.
+        let more: Vec<_> =
+            plugin_baselines().into_iter().filter(|one| !holds(&baselines, &one.name())).collect();
+        baselines.extend(more);
+        return Ok(baselines);
     }
-    // One name, one curve.
-    let mut names = Vec::new();
-    baselines.retain(|baseline| {
-        let new = !names.contains(&baseline.name());
-        names.push(baseline.name());
-        new
-    });
+    let mut baselines: Vec<Box<dyn Baseline>> = Vec::new();
+    for text in given {
+        let refused = |why: String| Failure::usage(format!("--baseline {text}: {why}"));
+        let baseline = read(text).map_err(refused)?;
+        if holds(&baselines, &baseline.name()) {
+            return Err(refused(format!(
+                "is called {}, as another one is; leave one of them out",
+                baseline.name()
+            )));
+        }
+        baselines.push(baseline);
+    }
     Ok(baselines)
 }
 

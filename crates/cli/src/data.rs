@@ -5,42 +5,14 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use looped_core::{ModelConfig, Prompts};
-use looped_train::{decode, encode, replace_file};
+use looped_train::{encode, replace_file};
 
 use crate::failure::{Failure, Outcome};
 
 /// Reads `xs` (B, n, d) and `ys` (B, n).
 pub(crate) fn read_prompts(path: &Path) -> Outcome<Prompts> {
-    let bad = |message: String| Failure::usage(format!("--data {}: {message}", path.display()));
-    let contents = std::fs::read(path).map_err(|error| bad(format!("cannot read: {error}")))?;
-    let tensors = decode(&contents, path).map_err(Failure::usage)?;
-    let get = |name: &str| {
-        tensors
-            .get(name)
-            .ok_or_else(|| bad(format!("has no tensor `{name}`; it needs xs (B, n, d) and ys (B, n)")))
-    };
-    let (xs, ys) = (get("xs")?, get("ys")?);
-    let &[prompts, points, n_dims] = xs.dims() else {
-        return Err(bad(format!("xs has shape {:?}, expected (B, n, d)", xs.dims())));
-    };
-    if ys.dims() != [prompts, points] {
-        return Err(bad(format!("ys has shape {:?}, xs asks for [{prompts}, {points}]", ys.dims())));
-    }
-    if xs.elem_count() == 0 {
-        return Err(bad(format!("is empty: xs has shape {:?}", xs.dims())));
-    }
-    let values =
-        |tensor: &Tensor| tensor.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(Failure::failed);
-    let prompts = Prompts { xs: values(xs)?, ys: values(ys)?, prompts, points, n_dims };
-    for (name, values) in [("xs", &prompts.xs), ("ys", &prompts.ys)] {
-        if let Some(index) = values.iter().position(|v| !v.is_finite()) {
-            return Err(bad(format!(
-                "{name} holds {} at flat index {index}; every value must be finite",
-                values[index]
-            )));
-        }
-    }
-    Ok(prompts)
+    looped_tasks::read_prompts(path)
+        .map_err(|why| Failure::usage(format!("--data {}: {why}", path.display())))
 }
 
 /// Refuses prompts that don't fit a model.

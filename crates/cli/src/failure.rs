@@ -2,13 +2,17 @@
 
 use std::fmt::Display;
 
-use crate::stop;
+use looped_config::ConfigError;
+
+use crate::{stop, terminal};
 
 /// Why a command ended early.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// A bad config or argument: exit code 2.
     Usage(String),
+    /// A config with mistakes: exit code 2.
+    Config(Box<ConfigError>),
     /// A run that went wrong: exit code 1.
     Failed(String),
     /// Stopped by a signal, after saving: exit code 128 and the signal's number, as in 130 for Ctrl-C.
@@ -30,15 +34,17 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Failed(_) => 1,
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Config(_) => 2,
             Self::Stopped => stop::exit_code(),
         }
     }
 
     /// Tells the user, unless the command has done so.
     pub(crate) fn tell(&self) {
-        if let Self::Usage(message) | Self::Failed(message) = self {
-            eprintln!("error: {}", shortened(message));
+        match self {
+            Self::Usage(message) | Self::Failed(message) => eprintln!("error: {}", shortened(message)),
+            Self::Config(error) => terminal::say_config_error(error),
+            Self::Stopped => {}
         }
     }
 }
@@ -67,11 +73,18 @@ fn shortened(text: &str) -> String {
 /// What commands return.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(Box::new(error))
+    }
+}
+
 impl From<looped_train::TrainError> for Failure {
     fn from(error: looped_train::TrainError) -> Self {
         match error {
             looped_train::TrainError::Core(error) => error.into(),
-            looped_train::TrainError::Refused(_) | looped_train::TrainError::Config(_) => Self::usage(error),
+            looped_train::TrainError::Config(error) => error.into(),
+            looped_train::TrainError::Refused(_) => Self::usage(error),
             _ => Self::failed(error),
         }
     }
@@ -82,7 +95,8 @@ impl From<looped_study::StudyError> for Failure {
         use looped_study::StudyError;
         match error {
             StudyError::Train(error) => error.into(),
-            StudyError::Refused(_) | StudyError::Config(_) | StudyError::Content { .. } => Self::usage(error),
+            StudyError::Config(error) => error.into(),
+            StudyError::Refused(_) | StudyError::Content { .. } => Self::usage(error),
             _ => Self::failed(error),
         }
     }

@@ -17,6 +17,7 @@ mod commands;
 mod data;
 mod environment;
 mod failure;
+mod listing;
 #[cfg(test)]
 mod never_panics;
 mod plugins;
@@ -25,6 +26,7 @@ mod scaffold;
 mod shell;
 mod stop;
 mod suites;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
             }
         }
     };
+    terminal::set(cli.messages.color, cli.messages.quiet);
     environment::prepare(&cli.command);
     match dispatch(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,6 +69,8 @@ fn dispatch(command: Command) -> Outcome {
         Command::Run(args) => commands::run::run(&args),
         Command::Resume(args) => commands::resume::resume(&args),
         Command::Check(args) => commands::check::check(&args),
+        Command::Ls(args) => commands::ls::ls(&args),
+        Command::Report(args) => commands::report::report(&args),
         Command::List(args) => commands::list::list(&args),
         Command::Schema(args) => commands::schema::schema(&args),
         Command::Import(args) => commands::import::import(&args),
@@ -76,6 +81,8 @@ fn dispatch(command: Command) -> Outcome {
         Command::Compare(args) => commands::compare::compare(&args),
         Command::Sweep(args) => commands::sweep::sweep(&args),
         Command::New(args) => commands::new::new(&args),
+        Command::Completions(args) => commands::completions::completions(&args),
+        Command::Man(args) => commands::man::man(&args),
     }
 }
 

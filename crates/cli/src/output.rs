@@ -6,8 +6,10 @@
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
-use crate::failure::escaped;
+use crate::failure::{Failure, Outcome};
+use crate::terminal;
 
 /// Prints a line of a result.
 macro_rules! println {
@@ -23,6 +25,21 @@ macro_rules! print {
 /// Prints a line of progress, advice or warning.
 macro_rules! eprintln {
     ($($part:tt)*) => { $crate::output::note(format_args!($($part)*)) };
+}
+
+/// A path in JSON, which has no place for names that aren't UTF-8.
+pub(crate) fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Prints a result in the form that was asked for.
+pub(crate) fn answer(as_json: bool, json: &serde_json::Value, text: impl FnOnce() -> String) -> Outcome {
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(json).map_err(Failure::failed)?);
+    } else {
+        println!("{}", text());
+    }
+    Ok(())
 }
 
 /// Writes to stdout. If nobody reads it any more the program ends as the system means it; if it can't be written, with a
@@ -46,8 +63,7 @@ pub(crate) fn unprinted(error: &std::io::Error) -> ! {
     std::process::exit(1)
 }
 
-/// Writes a line to stderr, as far as that is possible. What a file's name may hold to steer a terminal is shown instead.
+/// Writes a line to stderr, as far as that is possible.
 pub(crate) fn note(text: Arguments<'_>) {
-    let line = escaped(&text.to_string()) + "\n";
-    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    terminal::say(&text.to_string());
 }

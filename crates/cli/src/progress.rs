@@ -11,6 +11,7 @@ use looped_report::tensorboard::{EventWriter, newest, truncate_after};
 use looped_train::{Observer, Record, RunDir, TrainError};
 
 use crate::stop::Stop;
+use crate::terminal;
 
 /// Off a terminal, at most one line in this time.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -27,7 +28,7 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new(run: &RunDir, steps_done: usize, total: usize, stop: Stop) -> Result<Self, TrainError> {
         let events = open_events(run.path(), steps_done).map_err(events_failed)?;
-        let bar = std::io::stderr().is_terminal().then(|| training_bar(steps_done, total));
+        let bar = is_shown().then(|| training_bar(steps_done, total));
         Ok(Self { stop, bar, last_line: None, total, events })
     }
 
@@ -54,6 +55,11 @@ impl Progress {
             );
         }
     }
+}
+
+/// Whether bars are for somebody.
+fn is_shown() -> bool {
+    std::io::stderr().is_terminal() && !terminal::is_quiet()
 }
 
 impl Observer for Progress {
@@ -107,7 +113,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(doing: &'static str, unit: &'static str) -> crate::failure::Outcome<Self> {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = is_shown().then(|| {
             let bar = ProgressBar::new(0).with_message(format!("{unit}, {doing}"));
             styled(&bar, "{wide_bar} {pos}/{len} {msg}, {eta} left");
             bar

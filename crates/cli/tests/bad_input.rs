@@ -30,7 +30,7 @@ fn configs() {
         ("training.curriculum.points.end=9", &["points", "9", "n_positions", "5"]),
         ("training.curriculum.dims.end=9", &["dims", "9", "n_dims", "2"]),
         ("training.engine=turbo", &["training.engine", "turbo", "auto", "candle", "fused"]),
-        ("no_equals_sign", &["no_equals_sign", "key=value"]),
+        ("no_equals_sign", &["no_equals_sign", "KEY=VALUE"]),
     ];
     for (overrides, parts) in cases {
         let arguments: Vec<&str> = ["run", "tiny.toml"].into_iter().chain(overrides.split(' ')).collect();
@@ -54,7 +54,7 @@ fn files() {
     let place = Place::new();
     place.looped(&["run", "nothing.toml"]).fails(2, &["nothing.toml"]);
     fs::write(place.path("broken.toml"), "name = \"x\nseed = 1").unwrap();
-    place.looped(&["run", "broken.toml"]).fails(2, &["broken.toml", "line 1"]);
+    place.looped(&["run", "broken.toml"]).fails(2, &["broken.toml:1:"]);
     fs::write(place.path("child.toml"), "extends = \"parent.toml\"").unwrap();
     place.looped(&["run", "child.toml"]).fails(2, &["child.toml", "parent.toml"]);
     fs::write(place.path("a.toml"), "extends = \"b.toml\"").unwrap();
@@ -174,6 +174,11 @@ fn datasets_and_prompts() {
     place
         .looped(&["run", "tiny.toml", "task={type=\"dataset\",path=\"gone.safetensors\"}"])
         .fails(2, &["gone.safetensors"]);
+    // A file without an end is not read to it.
+    #[cfg(unix)]
+    place
+        .looped(&["predict", "run", "--data", "/dev/zero", "--loops", "2", "--out", "p"])
+        .fails(2, &["--data /dev/zero: is not a safetensors file"]);
     fs::write(place.path("text.safetensors"), "not tensors").unwrap();
     place
         .looped(&["predict", "run", "--data", "text.safetensors", "--loops", "2", "--out", "p"])

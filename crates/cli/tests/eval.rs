@@ -62,7 +62,7 @@ fn the_suite_has_a_curve_for_each_shift_beside_least_squares() {
 fn what_a_task_does_not_allow_is_said() {
     let place = finished(&["task={type=\"linear_classification\"}"]);
     let table = place.looped(&["eval", "run", "--suite", "ood"]).ok().stdout;
-    assert!(table.contains("makes no sense for this task: scaled_outputs_0.333"), "{table}");
+    assert!(table.contains("not applicable to this task: scaled_outputs_0.333"), "{table}");
     place.looped(&["eval", "run", "--suite", "odd"]).fails(2, &["odd", "possible values: ood"]);
     place.looped(&["eval", "run", "--save"]).fails(2, &["--suite"]);
 }

@@ -229,7 +229,7 @@ fn slips_of_the_pen_are_told_before_anything_runs() {
         ("seeds = [0, 1]", "seed = [0]", &["seed: is unknown; did you mean seeds?", "seeds: is missing"]),
         ("base = \"tiny.toml\"", "", &["base: is missing"]),
         ("base = \"tiny.toml\"", "base = \"gone.toml\"", &["gone.toml"]),
-        ("base = \"tiny.toml\"", "base = \"tiny.toml", &["sweep.toml: line 2"]),
+        ("base = \"tiny.toml\"", "base = \"tiny.toml", &["sweep.toml:2:"]),
         ("\"last 4\"", "\"all tokens\"", &["variant.1.name: \"all tokens\" is another variant's already"]),
         ("\"last 4\"", "\"all-tokens\"", &["would share the folder all-tokens-seed0"]),
         ("\"last 4\"", "\"a/b\"", &["variant \"a/b\"", "names the run's folder"]),

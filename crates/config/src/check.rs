@@ -7,19 +7,23 @@ use figment::value::{Dict, Value};
 use looped_core::{Kind, Part, Problems};
 use serde_json::{Map, Value as Schema};
 
+use crate::limits::Limits;
+use crate::suggest::{all_keys, meant_key};
 use crate::wording::{
-    Limits, alternatives, article, choices, expected, integer, key, part_kind, quoted, resolve, shown,
+    advise, alternatives, article, choices, expected, integer, key, part_kind, quoted, resolve, shown,
     suggest, tags, types,
 };
 
 /// Reports everything in which `value` differs from `schema`.
 pub(crate) fn check(value: &Value, schema: &Schema, problems: &mut Problems) {
-    Checker { root: schema, problems }.value(value, schema);
+    Checker { root: schema, whole: (value, schema), problems }.value(value, schema);
 }
 
 struct Checker<'a> {
     /// Where `$ref` looks.
     root: &'a Schema,
+    /// All that is checked: a key may be one of another table.
+    whole: (&'a Value, &'a Schema),
     problems: &'a mut Problems,
 }
 
@@ -48,7 +52,8 @@ impl Checker<'_> {
         match value {
             Value::Dict(_, table) if allowed("object") => self.table(table, schema, None),
             Value::Array(_, items) if allowed("array") => self.list(items, schema),
-            Value::String(..) | Value::Char(..) if allowed("string") => {}
+            Value::String(_, text) if allowed("string") => self.text(text, schema),
+            Value::Char(_, c) if allowed("string") => self.text(&c.to_string(), schema),
             Value::Bool(..) if allowed("boolean") => {}
             Value::Num(_, number) => match (integer(*number), number.to_f64()) {
                 (Some(n), _) if allowed("integer") || allowed("number") => self.integer(n, schema),
@@ -92,6 +97,24 @@ impl Checker<'_> {
         self.problems.report("", format!("is {number}; allowed: {words}"));
     }
 
+    fn text(&mut self, text: &str, schema: &Schema) {
+        let size = |key: &str| schema.get(key).and_then(Schema::as_u64);
+        let length = text.chars().count() as u64;
+        if let Some(least) = size("minLength").filter(|&least| length < least) {
+            self.problems.report("", format!("is {}; needed: at least {least} characters", quoted(text)));
+        }
+        if let Some(most) = size("maxLength").filter(|&most| length > most) {
+            self.problems.report("", format!("is {}; allowed: at most {most} characters", quoted(text)));
+        }
+        // A pattern that is none was its author's mistake, and says nothing about the text.
+        let pattern =
+            schema.get("pattern").and_then(Schema::as_str).and_then(|p| regex_lite::Regex::new(p).ok());
+        if let Some(pattern) = pattern.filter(|pattern| !pattern.is_match(text)) {
+            self.problems
+                .report("", format!("is {}; allowed: text that matches {}", quoted(text), pattern.as_str()));
+        }
+    }
+
     fn word(&mut self, value: &Value, words: &[&str], schema: &Schema) {
         match value {
             Value::String(_, word) if words.contains(&word.as_str()) => {}
@@ -110,6 +133,11 @@ impl Checker<'_> {
         }
         if items.len() as u64 > most {
             self.problems.report("", format!("has {} items; allowed: at most {most}", items.len()));
+        }
+        if schema.get("uniqueItems") == Some(&Schema::Bool(true)) {
+            for (i, item) in items.iter().enumerate().filter(|(i, item)| items[..*i].contains(item)) {
+                self.problems.report(&i.to_string(), format!("is {} again; allowed: each once", shown(item)));
+            }
         }
         for (i, item) in items.iter().enumerate() {
             let own = schema.get("prefixItems").and_then(|list| list.get(i));
@@ -139,7 +167,7 @@ impl Checker<'_> {
             return self.problems.report("type", message);
         };
         let schema = (part.schema)().to_value();
-        let mut inside = Checker { root: &schema, problems: self.problems };
+        let mut inside = Checker { root: &schema, whole: self.whole, problems: self.problems };
         inside.table(table, &schema, Some("type"));
     }
 
@@ -155,17 +183,13 @@ impl Checker<'_> {
         }
         let trials = alternatives.iter().map(|alternative| {
             let mut problems = Problems::new();
-            Checker { root: self.root, problems: &mut problems }.value(value, alternative);
+            Checker { root: self.root, whole: self.whole, problems: &mut problems }.value(value, alternative);
             problems
         });
         match trials.min_by_key(|problems| problems.found().len()) {
             Some(best) if best.is_empty() => {}
             Some(_) if alternatives.len() > 1 => self.wrong(value, schema),
-            Some(best) => {
-                for problem in best.found() {
-                    self.problems.report(&problem.path, problem.message.clone());
-                }
-            }
+            Some(best) => self.problems.adopt(best),
             None => {}
         }
     }
@@ -211,6 +235,8 @@ impl Checker<'_> {
             return;
         }
         let others = schema.get("additionalProperties").filter(|schema| **schema != Schema::Bool(false));
+        let allowed: Vec<&str> = tag.into_iter().chain(known.keys().map(String::as_str)).collect();
+        let mut elsewhere = None;
         for (name, value) in
             table.iter().filter(|(name, _)| !known.contains_key(*name) && Some(name.as_str()) != tag)
         {
@@ -218,17 +244,25 @@ impl Checker<'_> {
                 Some(Schema::Bool(_)) => {}
                 Some(of_value) => self.within(&key(name), |this| this.value(value, of_value)),
                 None => {
-                    let allowed: Vec<&str> =
-                        tag.into_iter().chain(known.keys().map(String::as_str)).collect();
-                    self.problems.report(&key(name), format!("is unknown{}", suggest(name, &allowed)));
+                    // What is allowed is told once for each table.
+                    let told = elsewhere.is_some();
+                    let (whole, schema) = self.whole;
+                    let elsewhere = elsewhere.get_or_insert_with(|| all_keys(Some(whole), schema));
+                    let meant = meant_key(name, &allowed, self.problems.path(), elsewhere);
+                    let advice = match (told, meant.as_deref()) {
+                        (false, meant) => advise(meant, &allowed),
+                        (true, Some(meant)) => format!("; did you mean {meant}?"),
+                        (true, None) => String::new(),
+                    };
+                    self.problems.report_key(&key(name), format!("is unknown{advice}"));
                 }
             }
         }
     }
 
     fn within(&mut self, key: &str, check: impl FnOnce(&mut Checker<'_>)) {
-        let root = self.root;
-        self.problems.within(key, |problems| check(&mut Checker { root, problems }));
+        let (root, whole) = (self.root, self.whole);
+        self.problems.within(key, |problems| check(&mut Checker { root, whole, problems }));
     }
 }
 
@@ -268,3 +302,6 @@ fn common_constant<'a>(alternatives: &[&'a Schema]) -> Option<&'a str> {
 fn constant<'a>(form: &'a Schema, key: &str) -> Option<&'a str> {
     form.get("properties")?.get(key)?.get("const")?.as_str()
 }
+
+#[cfg(test)]
+mod tests;

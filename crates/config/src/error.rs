@@ -1,17 +1,22 @@
-//! What is wrong with an experiment file, in words that say how to mend it.
+//! What is wrong with an experiment file, in words that say how to fix it.
 
 use std::fmt;
+
+use crate::place::Place;
+use crate::read::Malformed;
 
 /// Why an experiment could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file can't be read, or isn't in its format.
-    #[error("{file}: {message}")]
+    #[error("{file}{}: {message}", numbers(.place.as_ref()))]
     File {
         /// The file.
         file: String,
         /// What is wrong with it.
         message: String,
+        /// Where, as far as the parser says.
+        place: Option<Place>,
     },
     /// A `key=value` can't be understood.
     #[error("command line: {0}")]
@@ -23,7 +28,11 @@ pub enum ConfigError {
 
 impl ConfigError {
     pub(crate) fn file(file: impl fmt::Display, message: impl Into<String>) -> Self {
-        Self::File { file: file.to_string(), message: message.into() }
+        Self::File { file: file.to_string(), message: message.into(), place: None }
+    }
+
+    pub(crate) fn malformed(file: impl fmt::Display, Malformed { message, place }: Malformed) -> Self {
+        Self::File { file: file.to_string(), message, place }
     }
 }
 
@@ -36,17 +45,22 @@ pub struct Finding {
     pub path: String,
     /// What is wrong, and what is allowed.
     pub message: String,
+    /// Where in the source it is; not known of what no file holds, and of values that were translated.
+    pub place: Option<Place>,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { source, path, message } = self;
-        if path.is_empty() {
-            write!(f, "{source}: {message}")
-        } else {
-            write!(f, "{source}: {path}: {message}")
-        }
+        let Self { source, path, message, place } = self;
+        write!(f, "{source}{}: ", numbers(place.as_ref()))?;
+        if path.is_empty() { write!(f, "{message}") } else { write!(f, "{path}: {message}") }
     }
+}
+
+/// `:line:column`, as editors and terminals take it for a link; nothing for a place without a line.
+fn numbers(place: Option<&Place>) -> String {
+    let place = place.filter(|place| place.line > 0);
+    place.map_or_else(String::new, |place| format!(":{}:{}", place.line, place.column))
 }
 
 fn lines(findings: &[Finding]) -> String {

@@ -1,9 +1,10 @@
-//! Trees of values laid over each other, each value knowing where it came from.
+//! Trees of values merged into one, each value knowing where it came from.
 
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use looped_core::Problems;
 
+use crate::place::{Text, after};
 use crate::wording::key;
 use crate::{ConfigError, Finding};
 
@@ -13,6 +14,7 @@ pub(crate) struct Layer {
     /// The file, or `command line`.
     pub(crate) source: String,
     pub(crate) values: Dict,
+    pub(crate) text: Text,
 }
 
 impl Provider for Layer {
@@ -76,9 +78,10 @@ impl Layers {
 
     /// All layers as one tree; `name` is the file that was asked for.
     pub(crate) fn merge(self, name: &str) -> Result<Tree, ConfigError> {
+        let texts = self.0.iter().map(|layer| (layer.source.clone(), layer.text.clone())).collect();
         let figment = self.0.into_iter().fold(Figment::new(), Figment::merge);
         let value = figment.find_value("").map_err(|error| ConfigError::file(name, error.to_string()))?;
-        Ok(Tree { figment, value, name: name.to_owned() })
+        Ok(Tree { figment, value, name: name.to_owned(), texts })
     }
 }
 
@@ -89,17 +92,19 @@ pub(crate) struct Tree {
     pub(crate) value: Value,
     /// The file that was asked for: what nobody set is missing there.
     name: String,
+    /// The text of each source.
+    texts: Map<String, Text>,
 }
 
 impl Tree {
-    /// Adds to each problem the source that it has to be mended in.
+    /// Adds to each problem the source that it has to be fixed in, and where it is there.
     pub(crate) fn locate(&self, problems: &Problems) -> Vec<Finding> {
         let found = problems.found().iter();
         found
-            .map(|problem| Finding {
-                source: self.source(&problem.path),
-                path: problem.path.clone(),
-                message: problem.message.clone(),
+            .map(|problem| {
+                let source = self.source(&problem.path);
+                let place = self.texts.get(&source).and_then(|text| text.place(problem));
+                Finding { source, place, path: problem.path.clone(), message: problem.message.clone() }
             })
             .collect()
     }
@@ -136,14 +141,12 @@ impl Tree {
 
 /// The value at the first key of `path`, and the path from there.
 fn step<'a, 'p>(value: &'a Value, path: &'p str) -> Option<(&'a Value, &'p str)> {
-    let after = |name: &str| {
-        let rest = path.strip_prefix(name)?;
-        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
-    };
     match value {
-        Value::Dict(_, table) => table.iter().find_map(|(name, inner)| Some((inner, after(&key(name))?))),
+        Value::Dict(_, table) => {
+            table.iter().find_map(|(name, inner)| Some((inner, after(path, &key(name))?)))
+        }
         Value::Array(_, items) => {
-            items.iter().enumerate().find_map(|(i, item)| Some((item, after(&i.to_string())?)))
+            items.iter().enumerate().find_map(|(i, item)| Some((item, after(path, &i.to_string())?)))
         }
         _ => None,
     }

@@ -18,25 +18,32 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod check;
+mod describe;
 mod difference;
 mod error;
 mod experiment;
 mod layers;
+mod limits;
 mod load;
 mod notes;
 mod overrides;
 mod paths;
+mod place;
 mod read;
 mod resolved;
 mod schema;
 mod semantics;
+mod suggest;
 pub mod sweep;
 mod trail;
 mod translate;
 mod wording;
+mod yaml;
 
+pub use describe::{KeyHelp, part_keys};
 pub use difference::{Difference, differences};
 pub use error::{ConfigError, Finding};
 pub use experiment::{Engine, EvaluationConfig, Experiment, Precision, Training};
 pub use load::{Loaded, load, load_run};
+pub use place::Place;
 pub use schema::json_schema;

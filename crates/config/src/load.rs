@@ -9,6 +9,8 @@ use schemars::schema_for;
 use crate::check::check;
 use crate::layers::{Layer, Layers, Tree};
 use crate::paths::make_absolute;
+use crate::place::Text;
+use crate::read::Read;
 use crate::trail::{Trail, beside, folder};
 use crate::wording::shown;
 use crate::{ConfigError, Experiment, overrides, read, translate};
@@ -39,7 +41,8 @@ pub fn load_run(path: impl AsRef<Path>, overrides: &[String]) -> Result<Loaded, 
 }
 
 fn load_with(path: &Path, overrides: &[String], with_data: bool) -> Result<Loaded, ConfigError> {
-    let overrides = overrides::parse(overrides)?;
+    let arguments = overrides;
+    let overrides = overrides::parse(arguments)?;
     let mut notes = Vec::new();
     let mut layers = Layers::default();
     for layer in chain(path, &mut notes)? {
@@ -51,7 +54,9 @@ fn load_with(path: &Path, overrides: &[String], with_data: bool) -> Result<Loade
     }
     let mut values = overrides::tree(&overrides);
     make_absolute(&mut values, Path::new(""));
-    layers.push(Layer { source: "command line".to_owned(), values });
+    let paths = overrides.into_iter().map(|set| set.path);
+    let text = Text::Arguments(paths.zip(arguments.iter().cloned()).collect());
+    layers.push(Layer { source: "command line".to_owned(), values, text });
     let experiment = extract(&layers.merge(&path.display().to_string())?, with_data)?;
     notes.extend(experiment.notes());
     Ok(Loaded { experiment, notes })
@@ -64,10 +69,12 @@ impl Experiment {
     /// If the text can't be used, as in [`load`].
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
         const NAME: &str = "experiment";
-        let mut values = read::parse_toml(text).map_err(|message| ConfigError::file(NAME, message))?;
+        let mut values =
+            read::parse_toml(text).map_err(|malformed| ConfigError::malformed(NAME, malformed))?;
+        let text = Text::Toml(text.to_owned());
         make_absolute(&mut values, Path::new(""));
         let mut layers = Layers::default();
-        layers.push(Layer { source: NAME.to_owned(), values });
+        layers.push(Layer { source: NAME.to_owned(), values, text });
         extract(&layers.merge(NAME)?, true)
     }
 }
@@ -78,17 +85,33 @@ fn chain(path: &Path, notes: &mut Vec<String>) -> Result<Vec<Layer>, ConfigError
     let mut trail = Trail::default();
     let mut next = Some(path.to_owned());
     while let Some(path) = next.take() {
-        let mut values = trail.enter(&path, "extends")?;
+        let Read { mut values, text } = trail.enter(&path, "extends")?;
+        if is_sweep(&values) {
+            return Err(ConfigError::file(path.display(), sweep_advice(&path)));
+        }
         if translate::is_published(&values) {
-            values = translate::translate(values, &path, &mut trail, notes)?;
+            values = translate::translate(values, text.clone(), &path, &mut trail, notes)?;
         } else {
             make_absolute(&mut values, folder(&path));
             next = base(&mut values, &path)?;
         }
-        layers.push(Layer { source: path.display().to_string(), values });
+        layers.push(Layer { source: path.display().to_string(), values, text });
     }
     layers.reverse();
     Ok(layers)
+}
+
+/// Whether a file's values are those of a sweep: it has keys of one, and none of an experiment's own tables.
+fn is_sweep(values: &Dict) -> bool {
+    let has = |keys: &[&str]| keys.iter().any(|key| values.contains_key(*key));
+    has(&["base", "seeds", "variant", "axes"]) && !has(&["task", "model", "training", "evaluation"])
+}
+
+fn sweep_advice(path: &Path) -> String {
+    format!(
+        "is a sweep file, not an experiment; run it by `looped sweep {} --out DIR`, or check its runs by `looped check`",
+        path.display()
+    )
 }
 
 /// The file that a file extends.

@@ -25,7 +25,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Vec<Override>, ConfigError> 
 fn parse_one(argument: &str) -> Result<Override, ConfigError> {
     let fail = |message: &str| ConfigError::Override(format!("{}: {message}", quoted(argument)));
     let Some((path, value)) = argument.split_once('=') else {
-        return Err(fail("is no key=value; write training.batch_size=32, say"));
+        return Err(fail("expected KEY=VALUE, as in training.batch_size=32"));
     };
     let path: Vec<String> = path.split('.').map(|key| key.trim().to_owned()).collect();
     let bare = |key: &String| {
@@ -47,7 +47,7 @@ fn parse_value(text: &str) -> Result<Value, String> {
         Ok(value) => Ok(value),
         // What starts as a list, a table or quoted text was meant as one.
         Err(error) if text.starts_with(['[', '{', '"', '\'']) => {
-            Err(format!("is no TOML value: {}", error.message().trim().replace('\n', "; ")))
+            Err(format!("is not a TOML value: {}", error.message().trim().replace('\n', "; ")))
         }
         Err(_) if text.starts_with(|c: char| c.is_ascii_digit() || ".+-".contains(c)) => {
             Ok(text.parse::<f64>().map_or_else(|_| Value::from(text), Value::from))
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn what_is_no_override_is_refused_with_advice() {
         for (argument, message) in [
-            ("quick", "command line: \"quick\": is no key=value; write training.batch_size=32, say"),
+            ("quick", "command line: \"quick\": expected KEY=VALUE, as in training.batch_size=32"),
             (
                 "a..b=1",
                 "command line: \"a..b=1\": has no valid key before the =; write a dotted path, as in model.block.n_head=4",
@@ -125,6 +125,6 @@ mod tests {
             assert_eq!(parse(&[argument.to_owned()]).unwrap_err().to_string(), message);
         }
         let broken = parse(&["a=[1, ".to_owned()]).unwrap_err().to_string();
-        assert!(broken.starts_with("command line: \"a=[1, \": is no TOML value: "), "{broken}");
+        assert!(broken.starts_with("command line: \"a=[1, \": is not a TOML value: "), "{broken}");
     }
 }

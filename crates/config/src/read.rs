@@ -1,62 +1,83 @@
 //! One file: its bytes, its format, its tree of values.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::Read as _;
 use std::path::Path;
 
-use figment::providers::{Format as _, Yaml};
 use figment::value::{Dict, Value};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use crate::ConfigError;
+use crate::place::{Place, Text};
+use crate::{ConfigError, yaml};
 
 /// More than any experiment file needs; a file of another kind is refused before it fills the memory.
 const LARGEST: u64 = 1 << 20;
 
-/// How a file is written, by its extension.
-enum Format {
-    Toml,
-    Yaml,
-    Json,
+/// A file's keys and values, and the text they stand in.
+#[derive(Debug)]
+pub(crate) struct Read<T = Dict> {
+    pub(crate) values: T,
+    pub(crate) text: Text,
+}
+
+/// A mistake in a file's format, and where it is if the parser says so.
+#[derive(Debug)]
+pub(crate) struct Malformed {
+    pub(crate) message: String,
+    pub(crate) place: Option<Place>,
+}
+
+impl From<String> for Malformed {
+    fn from(message: String) -> Self {
+        Self { message, place: None }
+    }
 }
 
 /// The keys and values of a TOML, YAML or JSON file.
-pub(crate) fn read(path: &Path) -> Result<Dict, ConfigError> {
-    let (format, text) = open(path)?;
-    let parsed = match format {
-        Format::Toml => parse_toml(&text),
-        Format::Yaml => parse_yaml(&text).and_then(table),
-        Format::Json => parse_json(&text).and_then(table),
+pub(crate) fn read(path: &Path) -> Result<Read, ConfigError> {
+    let text = open(path)?;
+    let values = match &text {
+        Text::Toml(text) => parse_toml(text),
+        Text::Json(text) => parse_json(text).and_then(table),
+        Text::Yaml(text) => yaml::parse(text).and_then(|(tree, _)| table(tree)),
+        Text::Arguments(_) => Ok(Dict::new()),
     };
-    parsed.map_err(|message| ConfigError::file(path.display(), message))
+    match values {
+        Ok(values) => Ok(Read { values, text }),
+        Err(malformed) => Err(ConfigError::malformed(path.display(), malformed)),
+    }
 }
 
-/// The same with the keys in the file's order, and the file's text.
-pub(crate) fn read_in_order(path: &Path) -> Result<(toml::Table, String), ConfigError> {
-    let (format, text) = open(path)?;
-    let parsed = match format {
-        Format::Toml => parse_toml(&text),
-        Format::Yaml => parse_yaml(&text).and_then(ordered_table),
-        Format::Json => parse_json(&text).and_then(ordered_table),
+/// The same with the keys in the file's order.
+pub(crate) fn read_in_order(path: &Path) -> Result<Read<toml::Table>, ConfigError> {
+    let text = open(path)?;
+    let values = match &text {
+        Text::Toml(text) => parse_toml(text),
+        Text::Json(text) => parse_json(text).and_then(ordered_table),
+        Text::Yaml(text) => yaml::parse(text).and_then(|(tree, _)| ordered_table(tree)),
+        Text::Arguments(_) => Ok(toml::Table::new()),
     };
-    let table = parsed.map_err(|message| ConfigError::file(path.display(), message))?;
-    Ok((table, text))
+    match values {
+        Ok(values) => Ok(Read { values, text }),
+        Err(malformed) => Err(ConfigError::malformed(path.display(), malformed)),
+    }
 }
 
-fn open(path: &Path) -> Result<(Format, String), ConfigError> {
+/// The text of a file, of the format that its extension names.
+fn open(path: &Path) -> Result<Text, ConfigError> {
     let fail = |message: String| ConfigError::file(path.display(), message);
-    let format = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("toml") => Format::Toml,
-        Some("yaml" | "yml") => Format::Yaml,
-        Some("json") => Format::Json,
+    let of_format = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => Text::Toml,
+        Some("yaml" | "yml") => Text::Yaml,
+        Some("json") => Text::Json,
         Some(other) => {
             return Err(fail(format!("has the extension .{other}; expected .toml, .yaml, .yml or .json")));
         }
         None => return Err(fail("has no extension; expected .toml, .yaml, .yml or .json".to_owned())),
     };
     let text = text(path).map_err(fail)?;
-    Ok((format, text.trim_start_matches('\u{feff}').to_owned()))
+    Ok(of_format(text.trim_start_matches('\u{feff}').to_owned()))
 }
 
 fn text(path: &Path) -> Result<String, String> {
@@ -71,43 +92,39 @@ fn text(path: &Path) -> Result<String, String> {
         .map_err(|error| format!("is not UTF-8 text: bad byte at {}", error.utf8_error().valid_up_to()))
 }
 
-/// Parses TOML; an error names line and column.
-pub(crate) fn parse_toml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    toml::from_str(text).map_err(|error| {
-        let place = error.span().and_then(|span| text.get(..span.start)).map(|before| {
-            let line = before.matches('\n').count() + 1;
-            let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-            format!("line {line}, column {column}: ")
-        });
-        format!("{}{}", place.unwrap_or_default(), error.message().trim().replace('\n', "; "))
+pub(crate) fn parse_toml<T: DeserializeOwned>(text: &str) -> Result<T, Malformed> {
+    toml::from_str(text).map_err(|error| Malformed {
+        message: error.message().trim().replace('\n', "; "),
+        place: error.span().map(|span| Place::of(text, span)),
     })
 }
 
-fn parse_yaml(text: &str) -> Result<Json, String> {
-    Yaml::from_str(text).map_err(|error| error.to_string())
+fn parse_json(text: &str) -> Result<Json, Malformed> {
+    serde_json::from_str(text).map_err(|error| {
+        let lines = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+        let at = lines.map(str::len).sum::<usize>() + error.column().saturating_sub(1);
+        let full = error.to_string();
+        let message = full.split(" at line ").next().unwrap_or_default().to_owned();
+        Malformed { message, place: Some(Place::of(text, at..at)) }
+    })
 }
 
-fn parse_json(text: &str) -> Result<Json, String> {
-    serde_json::from_str(text).map_err(|error| error.to_string())
-}
-
-/// YAML goes by way of JSON, whose trees hold nothing but what an experiment may: no tags, no keys but text.
-fn table(tree: Json) -> Result<Dict, String> {
+fn table(tree: Json) -> Result<Dict, Malformed> {
     match tree {
         Json::Null => Ok(Dict::new()),
         Json::Object(_) => {
             let value = Value::serialize(tree).map_err(|error| error.to_string())?;
             Ok(value.into_dict().unwrap_or_default())
         }
-        _ => Err("holds no keys; expected name, task, model, training, ...".to_owned()),
+        _ => Err("holds no keys; expected name, task, model, training, ...".to_owned().into()),
     }
 }
 
 /// The same for a tree whose order counts; no value may be empty.
-fn ordered_table(tree: Json) -> Result<toml::Table, String> {
+fn ordered_table(tree: Json) -> Result<toml::Table, Malformed> {
     match tree {
         Json::Null => Ok(toml::Table::new()),
-        Json::Object(_) => serde_json::from_value(tree).map_err(|error| error.to_string()),
-        _ => Err("holds no keys; expected base, seeds, ...".to_owned()),
+        Json::Object(_) => Ok(serde_json::from_value(tree).map_err(|error| error.to_string())?),
+        _ => Err("holds no keys; expected base, seeds, ...".to_owned().into()),
     }
 }

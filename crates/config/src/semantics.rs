@@ -6,6 +6,9 @@ use looped_curriculum::{Curriculum, Ramp, Stage};
 use crate::wording::quoted;
 use crate::{Engine, Experiment, Precision, Training};
 
+/// Nobody loops so often; every stage of a curriculum up to here can be counted.
+const MOST_LOOPS: usize = 1_000_000;
+
 impl Experiment {
     /// Reports settings that don't fit each other, and those that the task, the model's parts or a baseline refuse.
     pub fn validate(&self, problems: &mut Problems) {
@@ -67,10 +70,10 @@ impl Experiment {
     fn validate_training(&self, problems: &mut Problems) {
         let Training { curriculum, n_loop_window, n_loss_loops, .. } = &self.training;
         problems.within("curriculum", |problems| {
-            let (model, most) = (&self.model, usize::MAX);
-            ramp("dims", &curriculum.dims, "model.n_dims", model.n_dims, problems);
-            ramp("points", &curriculum.points, "model.n_positions", model.n_positions, problems);
-            ramp("loops", &curriculum.loops, "", most, problems);
+            let model = &self.model;
+            ramp("dims", &curriculum.dims, "model.n_dims, ", model.n_dims, problems);
+            ramp("points", &curriculum.points, "model.n_positions, ", model.n_positions, problems);
+            ramp("loops", &curriculum.loops, "", MOST_LOOPS, problems);
         });
         let loops = curriculum.loops.end;
         problems.require(*n_loop_window <= loops, "n_loop_window", || {
@@ -128,7 +131,7 @@ fn ramp(key: &str, ramp: &Ramp, limit_key: &str, limit: usize, problems: &mut Pr
     let Ramp { start, end, .. } = *ramp;
     problems.within(key, |problems| {
         problems.require(start <= end, "start", || format!("is {start}, more than end, {end}"));
-        problems.require(end <= limit, "end", || format!("is {end}; allowed: 1 to {limit_key}, {limit}"));
+        problems.require(end <= limit, "end", || format!("is {end}; allowed: 1 to {limit_key}{limit}"));
     });
 }
 

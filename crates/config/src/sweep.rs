@@ -18,6 +18,7 @@ pub use setting::{Setting, overlap};
 pub use variants::Variant;
 
 use crate::check::check;
+use crate::read::Read;
 use crate::{ConfigError, Finding, read};
 
 /// A sweep, ready to be planned.
@@ -70,7 +71,7 @@ impl Sweep {
     #[must_use]
     pub fn is_at(path: &Path) -> bool {
         let read = read::read_in_order(path);
-        read.is_ok_and(|(table, _)| table.contains_key("base") || table.contains_key("seeds"))
+        read.is_ok_and(|read| read.values.contains_key("base") || read.values.contains_key("seeds"))
     }
 
     /// Reads a sweep file.
@@ -78,9 +79,9 @@ impl Sweep {
     /// # Errors
     /// If it can't be read, or anything in it can't be used: one message with everything that was found.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let (table, text) = read::read_in_order(path)?;
+        let Read { values, text } = read::read_in_order(path)?;
         let mut problems = Problems::new();
-        let found = Self::of(table, path, text, &mut problems);
+        let found = Self::of(values, path, text.as_str().to_owned(), &mut problems);
         match found {
             Some(sweep) if problems.is_empty() => Ok(sweep),
             _ => {
@@ -89,6 +90,7 @@ impl Sweep {
                     source: source.clone(),
                     path: problem.path.clone(),
                     message: problem.message.clone(),
+                    place: text.place(problem),
                 });
                 Err(ConfigError::Invalid(findings.collect()))
             }

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use figment::value::Dict;
-
+use crate::read::Read;
 use crate::{ConfigError, read};
 
 /// More than any experiment is made of; a list of files that name each other twice over would double at every level.
@@ -18,7 +17,7 @@ pub(crate) struct Trail {
 
 impl Trail {
     /// Reads `path`, to which the last file of the trail led by `key`, and sets it at the trail's end.
-    pub(crate) fn enter(&mut self, path: &Path, key: &str) -> Result<Dict, ConfigError> {
+    pub(crate) fn enter(&mut self, path: &Path, key: &str) -> Result<Read, ConfigError> {
         let led = |message: String| match self.files.last() {
             Some(file) => ConfigError::file(file.display(), format!("{key}: {message}")),
             None => ConfigError::file(path.display(), message),
@@ -27,18 +26,18 @@ impl Trail {
         if self.files.iter().any(|file| known(file) == known(path)) {
             let ring = self.files.iter().map(PathBuf::as_path).chain([path]);
             let ring: Vec<String> = ring.map(|file| file.display().to_string()).collect();
-            return Err(led(format!("goes round in a ring: {}", ring.join(" -> "))));
+            return Err(led(format!("is circular: {}", ring.join(" -> "))));
         }
         self.read += 1;
         if self.read > MOST {
             return Err(led(format!("leads to more than {MOST} files")));
         }
-        let values = read::read(path).map_err(|error| match (error, self.files.last()) {
-            (ConfigError::File { file, message }, Some(_)) => led(format!("{file} {message}")),
+        let read = read::read(path).map_err(|error| match (error, self.files.last()) {
+            (ConfigError::File { file, message, place: None }, Some(_)) => led(format!("{file} {message}")),
             (error, _) => error,
         })?;
         self.files.push(path.to_owned());
-        Ok(values)
+        Ok(read)
     }
 
     /// Takes the last file off the trail.

@@ -16,6 +16,8 @@ use crate::ConfigError;
 use crate::check::check;
 use crate::layers::{Layer, Layers};
 use crate::paths::make_absolute;
+use crate::place::Text;
+use crate::read::Read;
 use crate::trail::{Trail, beside, folder};
 use crate::wording::shown;
 use published::Published;
@@ -28,18 +30,24 @@ pub(crate) fn is_published(values: &Dict) -> bool {
     values.contains_key("inherit") || has("model", "family") || has("training", "task_name")
 }
 
+/// What the published form is checked against.
+pub(crate) fn schema() -> serde_json::Value {
+    schema_for!(Published).to_value()
+}
+
 /// Our form of the published values of the file `path` and of those it inherits.
 pub(crate) fn translate(
     values: Dict,
+    text: Text,
     path: &Path,
     trail: &mut Trail,
     notes: &mut Vec<String>,
 ) -> Result<Dict, ConfigError> {
     let mut layers = Layers::default();
-    inherit(values, path, trail, &mut layers)?;
+    inherit(Read { values, text }, path, trail, &mut layers)?;
     let tree = layers.merge(&path.display().to_string())?;
     let mut problems = Problems::new();
-    check(&tree.value, schema_for!(Published).as_value(), &mut problems);
+    check(&tree.value, &schema(), &mut problems);
     if !problems.is_empty() {
         return Err(ConfigError::Invalid(tree.locate(&problems)));
     }
@@ -55,7 +63,8 @@ pub(crate) fn translate(
 }
 
 /// Lays a file over those it inherits, in their order.
-fn inherit(mut values: Dict, path: &Path, trail: &mut Trail, layers: &mut Layers) -> Result<(), ConfigError> {
+fn inherit(read: Read, path: &Path, trail: &mut Trail, layers: &mut Layers) -> Result<(), ConfigError> {
+    let Read { mut values, text } = read;
     let parents = match values.remove("inherit") {
         None => Vec::new(),
         Some(Value::Array(_, parents)) => parents,
@@ -73,7 +82,7 @@ fn inherit(mut values: Dict, path: &Path, trail: &mut Trail, layers: &mut Layers
     }
     make_absolute(&mut values, folder(path));
     read_numbers(&mut values);
-    layers.push(Layer { source: path.display().to_string(), values });
+    layers.push(Layer { source: path.display().to_string(), values, text });
     Ok(())
 }
 

@@ -5,6 +5,8 @@ use looped_core::parts::PART_KEY;
 use looped_core::{Kind, Part, nearest};
 use serde_json::Value as Schema;
 
+use crate::limits::Limits;
+
 /// Longest text that a message repeats in full.
 const LONGEST: usize = 60;
 
@@ -58,60 +60,6 @@ pub(crate) fn float(x: f64) -> String {
     format!("{x:?}")
 }
 
-/// The smallest and largest number that a schema allows.
-#[derive(Clone, Copy)]
-pub(crate) struct Limits {
-    min: f64,
-    max: f64,
-    /// Whether `min` itself is too small.
-    above: bool,
-}
-
-impl Limits {
-    pub(crate) fn of(schema: &Schema) -> Self {
-        let number = |key: &str| schema.get(key).and_then(Schema::as_f64);
-        let (smallest, largest) = match schema.get("format").and_then(Schema::as_str) {
-            Some("uint8") => (0.0, 255.0),
-            Some("uint16") => (0.0, 65_535.0),
-            Some("uint32") => (0.0, 4_294_967_295.0),
-            Some("int8") => (-128.0, 127.0),
-            Some("int16") => (-32_768.0, 32_767.0),
-            Some("int32") => (-2_147_483_648.0, 2_147_483_647.0),
-            Some(format) if format.starts_with("uint") => (0.0, f64::INFINITY),
-            _ => (f64::NEG_INFINITY, f64::INFINITY),
-        };
-        let above = number("exclusiveMinimum");
-        let min = above.or_else(|| number("minimum")).map_or(smallest, |min| min.max(smallest));
-        let max = number("maximum").map_or(largest, |max| max.min(largest));
-        Self { min, max, above: above.is_some() }
-    }
-
-    pub(crate) fn allow(self, x: f64) -> bool {
-        x <= self.max && if self.above { x > self.min } else { x >= self.min }
-    }
-
-    /// As in `1 to 1000`, `at least 0`, `above 0, at most 10`.
-    pub(crate) fn words(self) -> Option<String> {
-        let low = match (self.min.is_finite(), self.above) {
-            (false, _) => None,
-            (true, true) => Some(format!("above {}", plain(self.min))),
-            (true, false) => Some(format!("at least {}", plain(self.min))),
-        };
-        let high = self.max.is_finite().then(|| plain(self.max));
-        match (low, high) {
-            (Some(_), Some(high)) if !self.above => Some(format!("{} to {high}", plain(self.min))),
-            (Some(low), Some(high)) => Some(format!("{low}, at most {high}")),
-            (None, Some(high)) => Some(format!("at most {high}")),
-            (low, None) => low,
-        }
-    }
-}
-
-/// A limit, without `.0`, and with an exponent where it would be long.
-fn plain(x: f64) -> String {
-    if x != 0.0 && !(1e-4..1e15).contains(&x.abs()) { format!("{x:e}") } else { x.to_string() }
-}
-
 /// What a schema asks for: `an integer, 1 to 1000`; `"add" or "multiply"`; `a table that names a block by its type`.
 pub(crate) fn expected(schema: &Schema, root: &Schema) -> String {
     let schema = resolve(schema, root);
@@ -128,12 +76,24 @@ pub(crate) fn expected(schema: &Schema, root: &Schema) -> String {
         Some("string") => "text".to_owned(),
         Some("boolean") => "true or false".to_owned(),
         Some("array") => "a list".to_owned(),
-        Some("object") => "a table".to_owned(),
+        Some("object") => table_of(schema),
         _ => {
             let of_each = |alternative| expected(alternative, root);
             let each: Vec<String> = alternatives(schema).into_iter().map(of_each).collect();
             if each.is_empty() { "a value".to_owned() } else { each.join(", or ") }
         }
+    }
+}
+
+/// `a table with start, end, inc, interval`: the keys that must be given, or all if none must.
+fn table_of(schema: &Schema) -> String {
+    let required = schema.get("required").and_then(Schema::as_array);
+    let required: Vec<&str> = required.into_iter().flatten().filter_map(Schema::as_str).collect();
+    let all = schema.get("properties").and_then(Schema::as_object);
+    let all: Vec<&str> = all.into_iter().flat_map(|keys| keys.keys().map(String::as_str)).collect();
+    match if required.is_empty() { all } else { required } {
+        keys if keys.is_empty() => "a table".to_owned(),
+        keys => format!("a table with {}", keys.join(", ")),
     }
 }
 
@@ -202,8 +162,13 @@ pub(crate) fn article(kind: Kind) -> String {
 
 /// `; did you mean X? Allowed: ...`, or without the question where nothing is near.
 pub(crate) fn suggest(unknown: &str, allowed: &[&str]) -> String {
+    advise(nearest(unknown, allowed.iter().copied()), allowed)
+}
+
+/// The same where it is known what is meant.
+pub(crate) fn advise(meant: Option<&str>, allowed: &[&str]) -> String {
     let all = allowed.join(", ");
-    match nearest(unknown, allowed.iter().copied()) {
+    match meant {
         Some(name) => format!("; did you mean {name}? Allowed: {all}"),
         None => format!("; allowed: {all}"),
     }

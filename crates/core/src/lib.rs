@@ -40,7 +40,7 @@ pub use objective::Objective;
 pub use params::{Init, ParamStore, Params};
 pub use parts::{Kind, Part};
 pub use predictor::{CandlePredictor, Predictions, Predictor};
-pub use problems::{Problem, Problems, nearest};
+pub use problems::{Problem, Problems, Subject, nearest};
 pub use rng::Rng;
 pub use task::{Prompts, Request, Split, Task};
 pub use watch::{Stretch, Watch};

@@ -9,6 +9,17 @@ pub struct Problem {
     pub path: String,
     /// What is wrong, and which values are allowed.
     pub message: String,
+    /// Which half of `key = value` is wrong.
+    pub subject: Subject,
+}
+
+/// Which half of `key = value` a [`Problem`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The key, as one that nobody knows.
+    Key,
+    /// The value; or the key is missing.
+    Value,
 }
 
 /// The problems found so far, and the path at which the next one will be reported.
@@ -33,13 +44,33 @@ impl Problems {
         result
     }
 
-    /// Reports a problem with `key` (empty: with the table itself) at the present path.
+    /// Reports a problem with the value of `key` (empty: with the table itself) at the present path.
     pub fn report(&mut self, key: &str, message: impl Into<String>) {
-        let mut path = self.path.clone();
-        if !key.is_empty() {
-            path.push(key.to_owned());
+        self.push(key, message.into(), Subject::Value);
+    }
+
+    /// Reports a problem with `key` itself, whatever its value is.
+    pub fn report_key(&mut self, key: &str, message: impl Into<String>) {
+        self.push(key, message.into(), Subject::Key);
+    }
+
+    /// Takes over what was found by itself in the table at the present path.
+    pub fn adopt(&mut self, others: Self) {
+        for Problem { path, message, subject } in others.found {
+            self.push(&path, message, subject);
         }
-        self.found.push(Problem { path: path.join("."), message: message.into() });
+    }
+
+    fn push(&mut self, key: &str, message: String, subject: Subject) {
+        let here = self.path.iter().map(String::as_str);
+        let path: Vec<&str> = here.chain([key]).filter(|part| !part.is_empty()).collect();
+        self.found.push(Problem { path: path.join("."), message, subject });
+    }
+
+    /// The keys that lead to the table being checked.
+    #[must_use]
+    pub fn path(&self) -> &[String] {
+        &self.path
     }
 
     /// Reports a problem unless `holds`.
@@ -77,15 +108,27 @@ impl fmt::Display for Problems {
     }
 }
 
-/// The known name nearest to `unknown`, if one is near enough to be meant.
+/// The known name that `unknown` most likely stands for: one that differs in a letter or two, else the shortest that it
+/// begins or that holds all its words, as `noisy_linear_regression` holds those of `noisy_linear`.
 #[must_use]
 pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|&(distance, name)| distance <= 1 + name.len().min(unknown.len()) / 3)
-        .min()
-        .map(|(_, name)| name)
+    let known: Vec<&str> = known.into_iter().collect();
+    let unknown = unknown.to_lowercase().replace(['-', ' '], "_");
+    let slips = known.iter().filter_map(|&name| {
+        let distance = strsim::damerau_levenshtein(&unknown, &name.to_lowercase());
+        (distance <= 1.max(name.len().min(unknown.len()) / 3)).then_some((distance, name))
+    });
+    slips.min().map(|(_, name)| name).or_else(|| {
+        let meant = |name: &&&str| is_short_for(&unknown, &name.to_lowercase());
+        known.iter().filter(meant).min_by_key(|name| name.len()).copied()
+    })
+}
+
+/// Whether each word of `short` begins a word of `long`, in order.
+fn is_short_for(short: &str, long: &str) -> bool {
+    let mut words = long.split('_');
+    short.len() >= 3
+        && short.split('_').all(|wanted| !wanted.is_empty() && words.any(|word| word.starts_with(wanted)))
 }
 
 #[cfg(test)]
@@ -107,5 +150,25 @@ mod tests {
         assert_eq!(nearest("n_emb", ["n_layer", "n_embd"]), Some("n_embd"));
         assert_eq!(nearest("Transfomer", ["lstm", "transformer"]), Some("transformer"));
         assert_eq!(nearest("banana", ["lstm", "transformer"]), None);
+        assert_eq!(nearest("base", ["name", "seed", "task"]), None);
+    }
+
+    #[test]
+    fn a_name_cut_short_finds_the_whole() {
+        let tasks = ["linear_regression", "noisy_linear_regression", "sparse_linear_regression"];
+        assert_eq!(nearest("noisy_linear", tasks), Some("noisy_linear_regression"));
+        assert_eq!(nearest("linear", tasks), Some("linear_regression"));
+        assert_eq!(nearest("sparse-lin", tasks), Some("sparse_linear_regression"));
+        assert_eq!(nearest("lr", tasks), None);
+    }
+
+    #[test]
+    fn what_was_found_apart_gets_the_path_it_is_adopted_at() {
+        let mut apart = Problems::new();
+        apart.report_key("n_hed", "is unknown");
+        let mut problems = Problems::new();
+        problems.within("model", |p| p.adopt(apart));
+        assert_eq!(problems.to_string(), "model.n_hed: is unknown");
+        assert_eq!(problems.found()[0].subject, Subject::Key);
     }
 }

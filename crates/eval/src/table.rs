@@ -143,7 +143,7 @@ impl SuiteEvaluation {
             joined(&columns)
         );
         if !self.left_out.is_empty() {
-            text.push_str(&format!("\nmakes no sense for this task: {}\n", self.left_out.join(", ")));
+            text.push_str(&format!("\nnot applicable to this task: {}\n", self.left_out.join(", ")));
         }
         text
     }

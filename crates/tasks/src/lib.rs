@@ -49,6 +49,7 @@ pub use function_class::{Function, FunctionClass, sample};
 pub use linear_classification::LinearClassification;
 pub use linear_regression::LinearRegression;
 pub use noisy_linear_regression::NoisyLinearRegression;
+pub use prompt_file::read as read_prompts;
 pub use quadratic_regression::QuadraticRegression;
 pub use relu_2nn_regression::Relu2nnRegression;
 pub use shifted::Shifted;

@@ -1,11 +1,16 @@
 //! Prompts in a safetensors file: `xs` (N, n, d) and `ys` (N, n), f32.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use looped_core::Prompts;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
+
+/// Longer headers than any file of prompts has.
+const LONGEST_HEADER: u64 = 100_000_000;
 
 /// A file's prompts, and what tells it from other files.
 #[derive(Debug)]
@@ -18,14 +23,23 @@ pub(crate) struct PromptFile {
 impl PromptFile {
     /// Reads every prompt of a file. The message of a failure says what is wrong, not with which file.
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
-        let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+        let bytes = bytes(path)?;
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { prompts: prompts(&bytes)?, sha256 })
     }
 }
 
+/// Reads every prompt of a safetensors file: `xs` (N, n, d) and `ys` (N, n), f32 and finite.
+///
+/// # Errors
+/// If it can't be read or holds something else; the message says what is wrong, not with which file.
+pub fn read(path: &Path) -> Result<Prompts, String> {
+    prompts(&bytes(path)?)
+}
+
 fn prompts(bytes: &[u8]) -> Result<Prompts, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|error| format!("is no safetensors file: {error}"))?;
+    let file =
+        SafeTensors::deserialize(bytes).map_err(|error| format!("is not a safetensors file: {error}"))?;
     let (xs, ys) = (tensor(&file, "xs", 3)?, tensor(&file, "ys", 2)?);
     let &[prompts, points, n_dims] = xs.shape() else { return Err(rank("xs", 3, xs.shape())) };
     if ys.shape() != [prompts, points] {
@@ -40,6 +54,20 @@ fn prompts(bytes: &[u8]) -> Result<Prompts, String> {
         return Err(format!("is empty: xs has shape {:?}", xs.shape()));
     }
     Ok(Prompts { xs: finite("xs", &xs)?, ys: finite("ys", &ys)?, prompts, points, n_dims })
+}
+
+/// The whole file. What doesn't begin as a safetensors file, and may have no end, is read no further.
+fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let cannot = |error| format!("cannot be read: {error}");
+    let mut file = File::open(path).map_err(cannot)?;
+    let mut bytes = Vec::new();
+    file.by_ref().take(8).read_to_end(&mut bytes).map_err(cannot)?;
+    let header = <[u8; 8]>::try_from(&bytes[..]).map_or(0, u64::from_le_bytes);
+    if !(2..=LONGEST_HEADER).contains(&header) {
+        return Err("is not a safetensors file".to_owned());
+    }
+    file.read_to_end(&mut bytes).map_err(cannot)?;
+    Ok(bytes)
 }
 
 fn tensor<'a>(file: &SafeTensors<'a>, name: &str, expected_rank: usize) -> Result<TensorView<'a>, String> {

@@ -2,11 +2,13 @@
 
 use looped_eval::baselines::Tree;
 use looped_eval::{baseline_predictions, linear_baselines};
+use serde_json::json;
 
 use crate::args::BaselinesArgs;
 use crate::chosen_baselines::chosen;
 use crate::data::{read_prompts, refuse_output, write_tensors};
 use crate::failure::Outcome;
+use crate::output::{answer, shown};
 
 pub(crate) fn baselines(args: &BaselinesArgs) -> Outcome {
     refuse_output(&args.out, &args.data)?;
@@ -16,11 +18,13 @@ pub(crate) fn baselines(args: &BaselinesArgs) -> Outcome {
     usual.push(Box::new(Tree { max_depth: 4 }));
     let baselines = chosen(&args.baselines, usual)?;
     let predictions = baseline_predictions(&prompts, &baselines)?;
+    let names: Vec<String> = predictions.iter().map(|(name, _)| name.clone()).collect();
     let shape = [prompts.prompts, prompts.points].to_vec();
     write_tensors(
         &args.out,
         predictions.into_iter().map(|(name, values)| (name, shape.clone(), values)).collect(),
     )?;
-    println!("{}", args.out.display());
-    Ok(())
+    answer(args.json, &json!({ "predictions": shown(&args.out), "baselines": names }), || {
+        args.out.display().to_string()
+    })
 }

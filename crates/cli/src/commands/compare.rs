@@ -1,19 +1,21 @@
 //! `looped compare`: finished runs side by side.
 
+use std::path::Path;
+
 use looped_study::comparison::refuse_unless_free;
 use looped_study::{CompareOptions, Comparison, ReportContext};
+use serde_json::{Value, json};
 
 use crate::args::CompareArgs;
 use crate::failure::Outcome;
+use crate::output::{answer, shown};
 use crate::shell::command_line;
 
 pub(crate) fn compare(args: &CompareArgs) -> Outcome {
     refuse_unless_free(&args.out)?;
     let comparison = Comparison::with(&args.runs, &options(args))?;
     comparison.publish(&args.out, &context(args))?;
-    println!("{}", args.out.join("report.html").display());
-    print!("{}", comparison.tables());
-    Ok(())
+    print_comparison(&args.out, &comparison.tables(), args.json)
 }
 
 fn options(args: &CompareArgs) -> CompareOptions {
@@ -37,4 +39,14 @@ fn context(args: &CompareArgs) -> ReportContext {
     last.extend(["--out", "again/comparison"].map(str::to_owned));
     repeat.push(command_line(&last));
     ReportContext { title: "Runs compared".to_owned(), notes: Vec::new(), repeat }
+}
+
+/// Prints where a comparison is, and its tables; or all of it.
+pub(crate) fn print_comparison(folder: &Path, tables: &str, as_json: bool) -> Outcome {
+    let report = folder.join("report.html");
+    let written = std::fs::read(folder.join("comparison.json"));
+    let comparison: Value =
+        written.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let found = json!({ "report": shown(&report), "comparison": comparison });
+    answer(as_json, &found, || format!("{}\n{}", report.display(), tables.trim_end()))
 }

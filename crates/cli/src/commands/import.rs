@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use candle_core::Device;
 use looped_train::{Provenance, RunDir, Session, Trainer, resolve};
+use serde_json::json;
 
 use crate::args::ImportArgs;
 use crate::build::build;
 use crate::commands::run::load;
 use crate::failure::{Failure, Outcome};
+use crate::output::{answer, shown};
 
 pub(crate) fn import(args: &ImportArgs) -> Outcome {
     let mut experiment = load(&args.experiment)?;
@@ -21,6 +23,5 @@ pub(crate) fn import(args: &ImportArgs) -> Outcome {
         checkpoints.save(&trainer.checkpoint()?, every, false)
     })?;
     Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build(), why_not_fused))?;
-    println!("{}", run.path().display());
-    Ok(())
+    answer(args.json, &json!({ "run": shown(run.path()) }), || run.path().display().to_string())
 }

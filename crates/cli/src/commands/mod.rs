@@ -3,12 +3,16 @@
 pub(crate) mod baselines;
 pub(crate) mod check;
 pub(crate) mod compare;
+pub(crate) mod completions;
 pub(crate) mod eval;
 pub(crate) mod import;
 pub(crate) mod list;
+pub(crate) mod ls;
+pub(crate) mod man;
 pub(crate) mod new;
 pub(crate) mod predict;
 pub(crate) mod probe;
+pub(crate) mod report;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod schema;

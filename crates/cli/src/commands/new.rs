@@ -5,14 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use looped_core::Kind;
+use serde_json::json;
 
 use crate::args::NewArgs;
 use crate::failure::{Failure, Outcome};
+use crate::output::{answer, shown};
 use crate::scaffold::{Home, Name, files};
 use crate::shell::command_line;
 
 pub(crate) fn new(args: &NewArgs) -> Outcome {
-    let kind = Kind::from_name(&args.kind).ok_or_else(|| Failure::usage("unknown kind"))?;
+    let kind = Kind::from(args.kind);
     let home = Home::find(args.looped.as_deref())?;
     let name = Name::new(&args.name, kind, &home.packages())?;
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from(name.tag()));
@@ -26,8 +28,7 @@ pub(crate) fn new(args: &NewArgs) -> Outcome {
     eprintln!("  {}", command_line(&["cd", &folder.display().to_string()]));
     eprintln!("  cargo test");
     eprintln!("  cargo run -- run experiments/{}.toml", name.tag());
-    println!("{}", folder.display());
-    Ok(())
+    answer(args.json, &json!({ "folder": shown(&folder) }), || folder.display().to_string())
 }
 
 /// Makes the crate's folder, which must be new.

@@ -1,11 +1,13 @@
 //! `looped predict`: the prediction of every y after each loop.
 
 use looped_core::Predictor;
+use serde_json::json;
 
 use crate::args::PredictArgs;
 use crate::commands::resume::open_trained;
 use crate::data::{fit, read_prompts, refuse_output, write_tensors};
 use crate::failure::Outcome;
+use crate::output::{answer, shown};
 
 /// Prompts given to the model at once: bounds memory, and changes no number.
 const CHUNK: usize = 64;
@@ -15,7 +17,9 @@ pub(crate) fn predict(args: &PredictArgs) -> Outcome {
     let trainer = open_trained(&args.run, &args.device.device)?;
     let prompts = read_prompts(&args.data)?;
     fit(&prompts, &trainer.experiment().model, &args.data)?;
-    let loops = args.loops as usize;
+    let curriculum = &trainer.experiment().training.curriculum;
+    let usual = trainer.experiment().evaluation.loops.unwrap_or(curriculum.loops.end);
+    let loops = args.loops.map_or(usual, |n| n as usize);
     let (count, points) = (prompts.prompts, prompts.points);
     let mut values = vec![0.0; loops * count * points];
     for first in (0..count).step_by(CHUNK) {
@@ -28,6 +32,9 @@ pub(crate) fn predict(args: &PredictArgs) -> Outcome {
         }
     }
     write_tensors(&args.out, vec![("preds".to_owned(), vec![loops, count, points], values)])?;
-    println!("{}", args.out.display());
-    Ok(())
+    answer(
+        args.json,
+        &json!({ "predictions": shown(&args.out), "loops": loops, "prompts": count, "points": points }),
+        || args.out.display().to_string(),
+    )
 }

@@ -12,6 +12,7 @@ use crate::args::ResumeArgs;
 use crate::build::build;
 use crate::commands::run::{finish_or_stop, train_to_the_end};
 use crate::failure::{Failure, Outcome};
+use crate::output::{answer, shown};
 
 pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
     let run = RunDir::open(&args.run)?;
@@ -24,15 +25,17 @@ pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
     let again = changed.iter().any(|change| change.key.starts_with("evaluation."));
     if trainer.is_done() && !again && is_evaluated(&run) {
         eprintln!("all {} steps of this run are done, and evaluated", trainer.steps_done());
-        println!("{}", run.path().display());
-        return Ok(());
+        let evaluation: Option<serde_json::Value> =
+            std::fs::read(run.evaluation()).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let found = serde_json::json!({ "run": shown(run.path()), "evaluation": evaluation });
+        return answer(args.json, &found, || run.path().display().to_string());
     }
     take_up(&run, &trainer, changed)?;
     if trainer.is_done() {
-        return finish_or_stop(&trainer, &run);
+        return finish_or_stop(&trainer, &run, args.json);
     }
     set_evaluation_aside(&run)?;
-    train_to_the_end(trainer, &run)
+    train_to_the_end(trainer, &run, args.json)
 }
 
 /// The model of a run at its newest good checkpoint, only to be looked at.

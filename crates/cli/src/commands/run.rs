@@ -9,10 +9,12 @@ use looped_train::{
     Cost, How, Outcome as Ended, Provenance, RunDir, Session, TrainError, Trainer, available_memory, device,
     resolve, train,
 };
+use serde_json::json;
 
 use crate::args::{ExperimentArgs, RunArgs};
 use crate::build::build;
 use crate::failure::{Failure, Outcome};
+use crate::output::{answer, shown};
 use crate::progress::{Meter, Progress};
 use crate::shell::{command_line, resume_by};
 use crate::stop::Stop;
@@ -25,16 +27,24 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
     let trainer = Trainer::new(Arc::new(experiment), &device)?;
     let run = match &args.out {
         Some(folder) => create(folder, trainer.experiment())?,
-        None => create_by_name(trainer.experiment())?,
+        None => create_by_name(&args.runs, trainer.experiment())?,
     };
+    tell_engine(trainer.model().engine(), why_not_fused.as_deref());
     Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build(), why_not_fused))?;
-    train_to_the_end(trainer, &run)
+    train_to_the_end(trainer, &run, args.json)
+}
+
+/// Which engine computes a run: the fused one is several times faster.
+fn tell_engine(engine: &str, why_not_fused: Option<&str>) {
+    match why_not_fused {
+        None => eprintln!("engine: {engine}"),
+        Some(why) => eprintln!("engine: {engine} (not fused: {why})"),
+    }
 }
 
 /// Loads and validates, and tells what was translated.
 pub(crate) fn load(args: &ExperimentArgs) -> Outcome<Experiment> {
-    let Loaded { experiment, notes } =
-        looped_config::load(&args.experiment, &args.overrides).map_err(Failure::usage)?;
+    let Loaded { experiment, notes } = looped_config::load(&args.experiment, &args.overrides)?;
     notes.iter().for_each(|note| eprintln!("note: {note}"));
     Ok(experiment)
 }
@@ -45,9 +55,9 @@ pub(crate) fn create(folder: &Path, experiment: &Experiment) -> Outcome<RunDir> 
     Ok(RunDir::create(folder, &config)?)
 }
 
-/// Makes `runs/NAME`, or the first of `runs/NAME-2`, `runs/NAME-3`, ... that is free.
-fn create_by_name(experiment: &Experiment) -> Outcome<RunDir> {
-    let folder = |suffix: String| Path::new("runs").join(format!("{}{suffix}", experiment.name));
+/// Makes `NAME` in the folder of runs, or the first of `NAME-2`, `NAME-3`, ... that is free.
+fn create_by_name(runs: &Path, experiment: &Experiment) -> Outcome<RunDir> {
+    let folder = |suffix: String| runs.join(format!("{}{suffix}", experiment.name));
     let suffixes = std::iter::once(String::new()).chain((2..).map(|n| format!("-{n}")));
     for folder in suffixes.map(folder).filter(|folder| folder.symlink_metadata().is_err()) {
         match create(&folder, experiment) {
@@ -56,18 +66,18 @@ fn create_by_name(experiment: &Experiment) -> Outcome<RunDir> {
             made => return made,
         }
     }
-    Err(Failure::usage("runs: is full"))
+    Err(Failure::usage(format!("{}: is full", runs.display())))
 }
 
 /// Trains, shows progress, and evaluates at the end.
-pub(crate) fn train_to_the_end(mut trainer: Trainer, run: &RunDir) -> Outcome {
+pub(crate) fn train_to_the_end(mut trainer: Trainer, run: &RunDir, as_json: bool) -> Outcome {
     let stop = Stop::listen()?;
     let total = trainer.experiment().training.train_steps;
     let mut progress = Progress::new(run, trainer.steps_done(), total, stop)?;
     let ended = train(&mut trainer, run, &mut progress);
     drop(progress);
     match ended {
-        Ok(Ended::Finished) => finish_or_stop(&trainer, run),
+        Ok(Ended::Finished) => finish_or_stop(&trainer, run, as_json),
         Ok(Ended::Stopped) => {
             eprintln!(
                 "stopped after {} steps and saved; resume by `{}`",
@@ -95,8 +105,8 @@ fn another_try(run: &RunDir) -> String {
 }
 
 /// Evaluates; a stop there loses nothing, since `resume` evaluates again.
-pub(crate) fn finish_or_stop(trainer: &Trainer, run: &RunDir) -> Outcome {
-    let finished = finish(trainer, run);
+pub(crate) fn finish_or_stop(trainer: &Trainer, run: &RunDir, as_json: bool) -> Outcome {
+    let finished = finish(trainer, run, as_json);
     match &finished {
         Ok(()) => ended_by(run, trainer, How::Finished, None),
         Err(Failure::Stopped) => {
@@ -107,6 +117,7 @@ pub(crate) fn finish_or_stop(trainer: &Trainer, run: &RunDir) -> Outcome {
         Err(Failure::Usage(message) | Failure::Failed(message)) => {
             ended_by(run, trainer, How::Failed, Some(message.clone()));
         }
+        Err(Failure::Config(error)) => ended_by(run, trainer, How::Failed, Some(error.to_string())),
     }
     finished
 }
@@ -119,13 +130,12 @@ fn ended_by(run: &RunDir, trainer: &Trainer, how: How, error: Option<String>) {
 }
 
 /// Evaluates a finished training, and prints its directory and the table.
-pub(crate) fn finish(trainer: &Trainer, run: &RunDir) -> Outcome {
+pub(crate) fn finish(trainer: &Trainer, run: &RunDir, as_json: bool) -> Outcome {
     let watch = Meter::new("evaluating", "prompts")?;
     let evaluation = looped_study::finish(trainer, run, &watch)?;
     drop(watch);
-    println!("{}", run.path().display());
-    println!("{}", evaluation.table());
-    Ok(())
+    let found = json!({ "run": shown(run.path()), "evaluation": evaluation });
+    answer(as_json, &found, || format!("{}\n{}", run.path().display(), evaluation.table()))
 }
 
 /// Stops a run that would be killed for its memory later, when hours are lost.

@@ -10,12 +10,13 @@ use looped_study::sweep::{
 use looped_study::{Comparison, ReportContext};
 
 use crate::args::SweepArgs;
+use crate::commands::compare::print_comparison;
 use crate::failure::{Failure, Outcome};
 use crate::shell::command_line;
 use crate::stop::Stop;
 
 pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
-    let sweep = Sweep::read(&args.sweep).map_err(Failure::usage)?;
+    let sweep = Sweep::read(&args.sweep)?;
     let plan = Plan::new(&sweep, &args.overrides, &args.out)?;
     plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
     let mut watch = Watch { stop: Stop::listen()? };
@@ -34,8 +35,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
         let comparison = Comparison::of(&finished)?;
         let report = folder.report();
         comparison.publish(&report, &context(args, &plan, &failed))?;
-        println!("{}", report.join("report.html").display());
-        print!("{}", comparison.tables());
+        print_comparison(&report, &comparison.tables(), args.json)?;
     }
     if failed.is_empty() { Ok(()) } else { Err(failure(args, &failed, plan.runs.len())) }
 }

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use crate::sweep::setting::{overlap, settings};
 use crate::sweep::variants::{Variant, check_settings};
 
-/// More combinations than anybody runs; a slip of the pen can ask for billions.
+/// More combinations than anybody runs; a typo can ask for billions.
 const MOST: usize = 10_000;
 
 /// Longest name that a run may have, in bytes.

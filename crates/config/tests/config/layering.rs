@@ -89,7 +89,7 @@ fn a_path_means_the_folder_of_the_file_that_set_it() {
     assert_eq!(path(&["model.pretrained_path=some/where.pt"]), here.join("some/where.pt").to_str().unwrap());
     // The task opens its file, and names it from the root on: no working directory changes what it means.
     let message = folder.error("data.toml", &[]);
-    assert!(message.starts_with("data.toml: task.path: "), "{message}");
+    assert!(message.starts_with("data.toml:4:8: task.path: "), "{message}");
     assert!(message.contains("../prompts.safetensors"), "{message}");
 }
 
@@ -98,7 +98,7 @@ fn an_experiment_from_text() {
     assert_eq!(Experiment::from_toml(GOOD).unwrap().name, "good");
     let error = Experiment::from_toml("name = 3").unwrap_err().to_string();
     assert!(
-        error.starts_with("experiment: name: is 3, expected text\nexperiment: task: is missing"),
+        error.starts_with("experiment:1:8: name: is 3, expected text\nexperiment:1:1: task: is missing"),
         "{error}"
     );
 }

@@ -1,5 +1,6 @@
-//! Every bad input has its message, word for word.
+//! Every bad input has its message, word for word, and its place.
 
+use looped_config::ConfigError;
 use looped_core::{Kind, Part};
 
 use crate::support::{Folder, GOOD, error_of, error_with};
@@ -30,9 +31,59 @@ fn keys() {
     let text = GOOD.replace("batch_size = 8", "").replace("n_head = 2", "\"bad key\" = 1");
     assert_eq!(
         Folder::with(&[("exp.toml", &text)]).error("exp.toml", &[]),
-        "exp.toml: model.block.n_head: is missing; expected an integer, at least 1\n\
-         exp.toml: model.block.\"bad key\": is unknown; allowed: type, n_head\n\
-         exp.toml: training.batch_size: is missing; expected an integer, 1 to 1000000"
+        "exp.toml:14:8: model.block.n_head: is missing; expected an integer, at least 1\n\
+         exp.toml:16:1: model.block.\"bad key\": is unknown; allowed: type, n_head\n\
+         exp.toml:23:2: training.batch_size: is missing; expected an integer, 1 to 1000000"
+    );
+}
+
+/// The names of other programs, names cut short, and keys of another table.
+#[test]
+fn keys_and_names_that_people_miss() {
+    for (argument, meant) in [
+        ("training.lr=1", "learning_rate"),
+        ("training.steps=1", "train_steps"),
+        ("training.batch=1", "batch_size"),
+        ("training.learn_rate=1", "learning_rate"),
+        ("training.grad_clip=1", "gradient_clip"),
+        ("training.window=1", "n_loop_window"),
+        ("training.log_every=1", "log_every_steps"),
+        ("training.loops=1", "training.curriculum.loops"),
+        ("model.n_heads=1", "model.block.n_head"),
+        ("model.n_head=1", "model.block.n_head"),
+        ("model.width=1", "n_embd"),
+        ("model.operation=add", "model.injector.operation"),
+        ("model.batch_size=1", "training.batch_size"),
+        ("learning_rate=1", "training.learning_rate"),
+        ("evaluation.n_prompts=1", "prompts"),
+        ("task.type=noisy_linear", "noisy_linear_regression"),
+        ("model.injector.type=last", "last_n"),
+    ] {
+        let message = error_of(&[argument]);
+        assert!(message.contains(&format!("; did you mean {meant}? Allowed: ")), "{argument}: {message}");
+    }
+}
+
+/// The list of allowed keys is long: it is told once.
+#[test]
+fn what_a_table_may_hold_is_told_once() {
+    let message =
+        error_of(&["training.lr=1", "training.optimizer=adam", "training.warmup=3", "training.steps=1"]);
+    assert_eq!(message.matches("llowed: ").count(), 1, "{message}");
+    assert_eq!(message.matches("did you mean").count(), 2, "{message}");
+    assert_eq!(message.matches("is unknown").count(), 4, "{message}");
+}
+
+#[test]
+fn a_sweep_file_is_no_experiment() {
+    let folder = Folder::with(&[("sweep.toml", "base = \"a.toml\"\nseeds = [0, 1]\n")]);
+    let path = folder.path().join("sweep.toml");
+    assert_eq!(
+        looped_config::load(&path, &[]).unwrap_err().to_string(),
+        format!(
+            "{0}: is a sweep file, not an experiment; run it by `looped sweep {0} --out DIR`, or check its runs by `looped check`",
+            path.display()
+        )
     );
 }
 
@@ -58,14 +109,24 @@ fn types_and_ranges() {
             "model.injector.operation: is \"ad\"; did you mean add? Allowed: add, multiply",
         ),
         ("operation = 1", "model.injector.operation: is 1, expected \"add\" or \"multiply\""),
-        ("loops = 3", "training.curriculum.loops: is 3, expected a table"),
+        (
+            "loops = true",
+            "training.curriculum.loops: is true, expected an integer, at least 1, or a table with start, end",
+        ),
+        ("loops = 0", "training.curriculum.loops: is 0; allowed: at least 1"),
         (
             "loops = { start = 1, end = 2, inc = 1 }",
-            "training.curriculum.loops.interval: is missing; expected an integer, at least 1",
+            "training.curriculum.loops: interval is missing: from 1 to 2 it must be said by how much the value rises (inc), \
+             and every how many steps (interval)",
         ),
     ];
     for (line, message) in cases {
-        assert_eq!(error_with(line), format!("exp.toml: {message}"), "{line}");
+        let told = error_with(line);
+        let (place, told) = told.split_once(": ").unwrap();
+        assert_eq!(told, message, "{line}");
+        // The value is what is wrong, but where a key is missing.
+        let at = if message.contains("is missing; expected") { 1 } else { line.find("= ").unwrap() + 3 };
+        assert!(place.starts_with("exp.toml:") && place.ends_with(&format!(":{at}")), "{line}: {place}");
     }
 }
 
@@ -143,7 +204,7 @@ fn keys_of_a_plugin() {
         ("width=1,high=2", "high: is unknown; allowed: type, width, mode, inner, pair, weights"),
         ("width=256", "width: is 256; allowed: 0 to 255"),
         ("width=1,mode=\"slw\"", "mode: is \"slw\"; did you mean slow? Allowed: fast, slow"),
-        ("width=1,inner=1", "inner: is 1, expected a table"),
+        ("width=1,inner=1", "inner: is 1, expected a table with rate"),
         ("width=1,inner={rat=0.5}", "inner.rat: is unknown; did you mean rate? Allowed: rate"),
         ("width=1,pair=[1]", "pair: has 1 items; needed: at least 2"),
         ("width=1,pair=[1,true]", "pair.1: is true, expected a number"),
@@ -184,7 +245,7 @@ fn tagged_tables_inside_a_part() {
 
 #[test]
 fn what_keys_mean_together() {
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 11] = [
         (
             &["model.block.n_head=3"],
             "model.block.n_head: is 3, which does not divide n_embd = 16; allowed: 1, 2, 4, 8, 16",
@@ -196,6 +257,10 @@ fn what_keys_mean_together() {
         (
             &["training.curriculum.dims.end=5"],
             "training.curriculum.dims.end: is 5; allowed: 1 to model.n_dims, 4",
+        ),
+        (
+            &["training.curriculum.loops.end=1000000000000"],
+            "training.curriculum.loops.end: is 1000000000000; allowed: 1 to 1000000",
         ),
         (&["training.curriculum.loops.start=7"], "training.curriculum.loops.start: is 7, more than end, 6"),
         (
@@ -238,9 +303,9 @@ fn problems_are_told_together_and_where_they_are() {
     assert_eq!(
         folder.error("exp.toml", &["seed=x"]),
         "command line: seed: is \"x\", expected an integer, at least 0\n\
-         base.toml: model.n_layer: is 0; allowed: 1 to 10000\n\
-         exp.toml: training.batch_size: is \"many\", expected an integer, 1 to 1000000\n\
-         exp.toml: evaluation.prompt: is unknown; did you mean prompts? Allowed: prompts, loops, seed, baselines"
+         base.toml:12:11: model.n_layer: is 0; allowed: 1 to 10000\n\
+         exp.toml:4:14: training.batch_size: is \"many\", expected an integer, 1 to 1000000\n\
+         exp.toml:6:1: evaluation.prompt: is unknown; did you mean prompts? Allowed: prompts, loops, seed, baselines"
     );
 }
 
@@ -265,23 +330,96 @@ fn files() {
         ("none.toml", "none.toml: cannot be read: No such file or directory (os error 2)"),
         ("notes.txt", "notes.txt: has the extension .txt; expected .toml, .yaml, .yml or .json"),
         ("bare", "bare: has no extension; expected .toml, .yaml, .yml or .json"),
-        ("syntax.json", "syntax.json: expected value at line 1 column 10"),
+        ("syntax.json", "syntax.json:1:10: expected value"),
         ("list.yaml", "list.yaml: holds no keys; expected name, task, model, training, ..."),
         (
             "lost.toml",
             "lost.toml: extends: nowhere.toml cannot be read: No such file or directory (os error 2)",
         ),
         ("odd.toml", "odd.toml: extends: is 3, expected the path of a file"),
-        ("a.toml", "b.toml: extends: goes round in a ring: a.toml -> b.toml -> ./a.toml"),
+        ("a.toml", "b.toml: extends: is circular: a.toml -> b.toml -> ./a.toml"),
         ("latin.toml", "latin.toml: is not UTF-8 text: bad byte at 8"),
         ("huge.toml", "huge.toml: is larger than 1024 KiB, which no experiment file is"),
     ];
     for (file, message) in cases {
         assert_eq!(folder.error(file, &[]), message);
     }
-    assert!(folder.error("syntax.toml", &[]).starts_with("syntax.toml: line 2, column 7: "));
-    assert!(folder.error("twice.toml", &[]).starts_with("twice.toml: line 3, column 2: "));
-    assert!(folder.error("syntax.yaml", &[]).contains("at line 2 column 2"));
+    assert!(folder.error("syntax.toml", &[]).starts_with("syntax.toml:2:7: "));
+    assert!(folder.error("twice.toml", &[]).starts_with("twice.toml:3:2: "));
+    assert!(folder.error("syntax.yaml", &[]).starts_with("syntax.yaml:2:"));
+}
+
+/// A finding with its place, as an editor or a terminal shows it.
+fn places(name: &str, text: &str, overrides: &[&str]) -> Vec<(String, usize, usize, String)> {
+    let folder = Folder::with(&[(name, text)]);
+    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+    let error = looped_config::load(folder.path().join(name), &overrides).unwrap_err();
+    let ConfigError::Invalid(findings) = error else { panic!("{error}") };
+    let place = |finding: looped_config::Finding| {
+        let place = finding.place.unwrap_or_else(|| panic!("{} has no place", finding.path));
+        let from = place.text.chars().skip(place.column - 1);
+        (finding.path, place.line, place.column, from.take(place.length).collect())
+    };
+    findings.into_iter().map(place).collect()
+}
+
+/// Keys, values, missing keys, items of lists, headers and dotted keys, inline tables: what is meant is marked.
+#[test]
+fn a_finding_points_at_what_is_meant() {
+    let text = GOOD
+        .replace("n_embd = 16", "n_emb = 16")
+        .replace("n_head = 2", "n_head = [\n 1,\n]")
+        .replace("start = 2, end = 4,", "start = 2, end = true,")
+        .replace("batch_size = 8\n", "")
+        + "\n[evaluation]\nbaselines = [\n  { type = \"knn\", k = 3 },\n  { type = \"knn\", k = 0 },\n]\n";
+    let expected = [
+        ("model.n_embd", 8, 2, "model"),
+        ("model.n_emb", 11, 1, "n_emb"),
+        ("model.block.n_head", 16, 10, "["),
+        ("training.batch_size", 25, 2, "training"),
+        ("training.curriculum.dims.end", 31, 27, "true"),
+        ("evaluation.baselines.1.k", 38, 23, "0"),
+    ];
+    let mut found = places("exp.toml", &text, &[]);
+    found.sort_by_key(|(_, line, ..)| *line);
+    let found: Vec<_> = found
+        .iter()
+        .map(|(path, line, column, part)| (path.as_str(), *line, *column, part.as_str()))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_finding_in_yaml_or_json_has_its_place_too() {
+    let yaml = "name: 'ä'\nseed: many\nmodel:\n  n_embd: 0\n  n_heads: 2\n";
+    let of = |found: &[(String, usize, usize, String)], path: &str| {
+        let (_, line, column, part) = found.iter().find(|(key, ..)| key == path).unwrap().clone();
+        (line, column, part)
+    };
+    let found = places("exp.yaml", yaml, &[]);
+    assert_eq!(of(&found, "seed"), (2, 7, "many".to_owned()));
+    assert_eq!(of(&found, "model.n_embd"), (4, 11, "0".to_owned()));
+    assert_eq!(of(&found, "model.n_heads"), (5, 3, "n_heads".to_owned()));
+    assert_eq!(of(&found, "model.n_layer"), (3, 1, "model".to_owned()));
+    let json = "{\n\t\"name\": \"ä\", \"seed\": -1,\n\t\"model\": { \"n_embd\": 0 }\n}";
+    let found = places("exp.json", json, &[]);
+    assert_eq!(of(&found, "seed"), (2, 23, "-1".to_owned()));
+    assert_eq!(of(&found, "model.n_embd"), (3, 23, "0".to_owned()));
+}
+
+#[test]
+fn a_finding_of_an_override_shows_the_argument() {
+    let found = places("exp.toml", GOOD, &["model.n_emb=3", "seed=x", "model.injector={type=\"last_n\"}"]);
+    let expected =
+        [("seed", 6, "x"), ("model.injector.n", 16, "{type=\"last_n\"}"), ("model.n_emb", 1, "model.n_emb")];
+    let found: Vec<_> = found
+        .iter()
+        .map(|(path, line, column, part)| {
+            assert_eq!(*line, 0);
+            (path.as_str(), *column, part.as_str())
+        })
+        .collect();
+    assert_eq!(found, expected);
 }
 
 #[test]
@@ -289,12 +427,16 @@ fn an_empty_file_names_what_it_lacks() {
     let folder = Folder::with(&[("exp.toml", "")]);
     let message = folder.error("exp.toml", &[]);
     let lines: Vec<&str> = message.lines().collect();
-    assert_eq!(lines[0], "exp.toml: name: is missing; expected text");
+    assert_eq!(lines[0], "exp.toml:1:1: name: is missing; expected text");
     assert!(lines[1].starts_with(
-        "exp.toml: task: is missing; expected a table that names a task by its type: dataset, "
+        "exp.toml:1:1: task: is missing; expected a table that names a task by its type: dataset, "
     ));
     assert_eq!(
         lines[2..],
-        ["exp.toml: model: is missing; expected a table", "exp.toml: training: is missing; expected a table"]
+        [
+            "exp.toml:1:1: model: is missing; expected a table with n_dims, n_positions, n_embd, n_layer, block, injector",
+            "exp.toml:1:1: training: is missing; expected a table with batch_size, learning_rate, train_steps, n_loop_window, \
+             curriculum",
+        ]
     );
 }

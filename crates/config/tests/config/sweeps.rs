@@ -60,19 +60,19 @@ fn toml_yaml_and_json_give_the_same_sweep_in_the_files_order() {
 fn all_mistakes_are_told_at_once_each_with_its_key() {
     assert_eq!(
         error_of("bases = \"base.toml\"\nseeds = [0, -1]\n[[variant]]\nname = 3\nsets = {}\n"),
-        "sweep.toml: base: is missing; expected text\n\
-         sweep.toml: seeds.1: is -1; allowed: at least 0\n\
-         sweep.toml: variant.0.name: is 3, expected text\n\
-         sweep.toml: variant.0.sets: is unknown; did you mean set? Allowed: name, set\n\
-         sweep.toml: bases: is unknown; did you mean base? Allowed: base, seeds, variant, axes"
+        "sweep.toml:1:1: base: is missing; expected text\n\
+         sweep.toml:2:13: seeds.1: is -1; allowed: at least 0\n\
+         sweep.toml:4:8: variant.0.name: is 3, expected text\n\
+         sweep.toml:5:1: variant.0.sets: is unknown; did you mean set? Allowed: name, set\n\
+         sweep.toml:1:1: bases: is unknown; did you mean base? Allowed: base, seeds, variant, axes"
     );
     assert_eq!(
         error_of(
             "base = \"b.toml\"\nseeds = [1, 1]\n[[variant]]\nname = \"a\"\nset = { seed = 3, model = { n = 1 }, \"model.n\" = 2 }\n"
         ),
-        "sweep.toml: seeds: lists 1 twice (entry 2)\n\
-         sweep.toml: variant.0.set.seed: is the sweep's to set; list them as seeds = [0, 1, 2]\n\
-         sweep.toml: variant.0.set.model.n: is set twice: by model.n and by model.n"
+        "sweep.toml:2:9: seeds: lists 1 twice (entry 2)\n\
+         sweep.toml:5:16: variant.0.set.seed: is the sweep's to set; list them as seeds = [0, 1, 2]\n\
+         sweep.toml:5:33: variant.0.set.model.n: is set twice: by model.n and by model.n"
     );
 }
 

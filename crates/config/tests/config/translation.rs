@@ -172,25 +172,22 @@ fn bad_keys_and_values_are_told_in_the_files_own_words() {
     ]);
     assert_eq!(
         folder.error("exp.yaml", &[]),
-        "base.yaml: model.family: is \"gpt3\"; did you mean gpt2? Allowed: gpt2, gpt2_tying, gpt2_loop\n\
-         base.yaml: model.n_embd: is missing; expected an integer, at least 0\n\
-         base.yaml: model.n_emb: is unknown; did you mean n_embd? Allowed: family, n_embd, n_layer, n_head, n_dims, n_positions, \
+        "base.yaml:3:13: model.family: is \"gpt3\"; did you mean gpt2? Allowed: gpt2, gpt2_tying, gpt2_loop\n\
+         base.yaml:2:1: model.n_embd: is missing; expected an integer, at least 0\n\
+         base.yaml:4:5: model.n_emb: is unknown; did you mean n_embd? Allowed: family, n_embd, n_layer, n_head, n_dims, n_positions, \
          loop_func, n_last_tokens, use_lstm_layer, pretrained_path, pred_type\n\
-         exp.yaml: training.weight_decay: is \"none\", expected a number"
+         exp.yaml:3:19: training.weight_decay: is \"none\", expected a number"
     );
     assert_eq!(
         folder.error("task.yaml", &[]),
         format!(
-            "task.yaml: training.task_name: is \"linear_regresion\", no known task; did you mean linear_regression? Allowed: {}\n\
-             task.yaml: training.use_ctx: is true, which can't be translated; allowed: false",
+            "task.yaml:14:16: training.task_name: is \"linear_regresion\", no known task; did you mean linear_regression? Allowed: {}\n\
+             task.yaml:15:14: training.use_ctx: is true, which can't be translated; allowed: false",
             Part::of(Kind::Task).iter().map(|part| part.tag).collect::<Vec<_>>().join(", ")
         )
     );
-    assert_eq!(folder.error("size.yaml", &[]), "size.yaml: model.n_embd: is 0; allowed: 1 to 1000000");
-    assert_eq!(
-        folder.error("ring.yaml", &[]),
-        "ring.yaml: inherit: goes round in a ring: ring.yaml -> ring.yaml"
-    );
+    assert_eq!(folder.error("size.yaml", &[]), "size.yaml:4:13: model.n_embd: is 0; allowed: 1 to 1000000");
+    assert_eq!(folder.error("ring.yaml", &[]), "ring.yaml: inherit: is circular: ring.yaml -> ring.yaml");
     assert_eq!(
         folder.error("lost.yaml", &[]),
         "lost.yaml: inherit: nowhere.yaml cannot be read: No such file or directory (os error 2)"

@@ -19,7 +19,7 @@ pub struct Boosting {
     pub trees: usize,
     /// What part of each tree's prediction is added (above 0).
     #[serde(default = "three_tenths")]
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
     pub learning_rate: f64,
 }
 

@@ -16,7 +16,7 @@ use crate::cholesky;
 pub struct Lasso {
     /// The penalty's strength (above 0).
     #[serde(default = "hundredth")]
-    #[schemars(range(min = 0.0, max = 1e30))]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1e30))]
     pub alpha: f64,
 }
 

@@ -20,7 +20,7 @@ pub struct Net {
     pub steps: usize,
     /// Adam's learning rate (above 0).
     #[serde(default = "five_thousandths")]
-    #[schemars(range(min = 0.0, max = 1e3))]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1000))]
     pub learning_rate: f32,
     /// What the initial weights are drawn from.
     #[serde(default)]

@@ -15,7 +15,7 @@ use crate::triangle::Triangle;
 pub struct Ridge {
     /// The penalty's strength (above 0).
     #[serde(default = "tenth")]
-    #[schemars(range(min = 0.0, max = 1e30))]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1e30))]
     pub alpha: f64,
 }
 

@@ -141,12 +141,12 @@ fn unfit_files_are_reported() {
     finds(dir.path().join("absent"), "FILE cannot be read: No such file");
     finds(dir.path().to_owned(), "FILE cannot be read: ");
     std::fs::write(dir.path().join("text"), "x,y\n1,2\n").unwrap();
-    finds(dir.path().join("text"), "FILE is no safetensors file: ");
+    finds(dir.path().join("text"), "FILE is not a safetensors file");
     std::fs::write(dir.path().join("nothing"), "").unwrap();
-    finds(dir.path().join("nothing"), "FILE is no safetensors file: ");
+    finds(dir.path().join("nothing"), "FILE is not a safetensors file");
     let whole = std::fs::read(numbered(&dir, "whole", 3, 0.0)).unwrap();
     std::fs::write(dir.path().join("cut"), &whole[..whole.len() - 8]).unwrap();
-    finds(dir.path().join("cut"), "FILE is no safetensors file: ");
+    finds(dir.path().join("cut"), "FILE is not a safetensors file");
 
     finds(
         tensors(&[("x", &[1, 1, 8], &[0.0; 8]), ("ys", &[1, 1], &[0.0])]),
