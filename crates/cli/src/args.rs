@@ -96,7 +96,7 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Run every variant of a sweep file with every seed, and compare them; resumes where it stopped
     #[command(
-        after_help = "Example:\n  looped sweep experiments/study/a_last_n.toml training.threads=1 --out runs/last_n --jobs 2"
+        after_help = "Examples:\n  looped sweep experiments/study/a_last_n.toml --out runs/last_n --jobs 2\n  looped sweep experiments/quickstart.toml 'model.n_layer=[1, 2]' --seeds 0..2 --out runs/layers --dry-run"
     )]
     Sweep(SweepArgs),
     /// Write a crate with a block, injector, task or baseline of your own, its tests, and a `looped` that knows it
@@ -379,16 +379,23 @@ pub(crate) struct CompareArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SweepArgs {
-    /// The sweep: a TOML, YAML or JSON file with a base experiment, seeds, and variants or axes
+    /// The sweep: a file with a base experiment, seeds, and variants or axes; or an experiment, with lists among the settings
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) sweep: PathBuf,
-    /// Settings of every run, as in training.train_steps=2000
+    /// Settings of every run, as in training.train_steps=2000; of an experiment, lists too, as in 'model.n_layer=[1, 2]':
+    /// every combination is a variant
     #[arg(value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
     /// The folder of the sweep: new, or that of a sweep to be resumed
     #[arg(short, long, value_hint = ValueHint::AnyPath)]
     pub(crate) out: PathBuf,
-    /// Most runs at a time; each takes all CPU threads unless training.threads says otherwise
+    /// The seeds where SWEEP is an experiment: 0..9 are the ten from 0 to 9, 0,3,5 these three [default: the experiment's]
+    #[arg(long, value_parser = seeds)]
+    pub(crate) seeds: Option<Seeds>,
+    /// Print the runs and what they will cost, and start none
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Most runs at a time; they share the CPU's threads unless training.threads says how many each takes
     #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "Computation")]
     pub(crate) jobs: u32,
     #[command(flatten)]
@@ -396,6 +403,31 @@ pub(crate) struct SweepArgs {
     /// Print JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The seeds of a sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Seeds(pub(crate) Vec<u64>);
+
+/// `0..9`, or `0,3,5`.
+fn seeds(text: &str) -> Result<Seeds, String> {
+    const MOST: u64 = 10_000;
+    let advice = "expected seeds as 0..9 or 0,3,5";
+    let number = |text: &str| text.trim().parse::<u64>().map_err(|_| advice.to_owned());
+    let all: Vec<u64> = match text.split_once("..") {
+        Some((first, last)) => {
+            let (first, last) = (number(first)?, number(last)?);
+            if first > last || last - first >= MOST {
+                return Err(format!("{advice}, at most {MOST} of them"));
+            }
+            (first..=last).collect()
+        }
+        None => text.split(',').map(number).collect::<Result<_, _>>()?,
+    };
+    match all.iter().enumerate().find(|(i, seed)| all[..*i].contains(seed)) {
+        Some((_, twice)) => Err(format!("lists {twice} twice")),
+        None => Ok(Seeds(all)),
+    }
 }
 
 #[derive(Debug, Args)]

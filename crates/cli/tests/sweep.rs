@@ -168,10 +168,15 @@ fn a_failed_run_stops_no_other_and_is_told_at_the_end() {
     assert!(swept.stdout.starts_with("out/report/report.html\n"), "{} {}", swept.stdout, swept.stderr);
     let parts =
         ["2 of 4 runs failed", "last 4, seed 0: exit status: 2", "gone.pt", "out/logs/last-4-seed1.log"];
-    swept.fails(1, &parts);
     assert_eq!(names(&comparison(&place, "out")), ["all tokens"]);
+    assert_eq!(
+        comparison(&place, "out")["missing"][1],
+        serde_json::json!({ "variant": "last 4", "seed": 1, "why": "failed" })
+    );
+    assert!(swept.stdout.contains("0 of 2; 2 failed"), "a row for the variant: {}", swept.stdout);
     let html = place.read("out/report/report.html");
-    assert!(html.contains("Runs that failed are missing here: last 4, seed 0; last 4, seed 1."));
+    assert!(html.contains("These runs are missing here: last 4, seed 0 (failed); last 4, seed 1 (failed)."));
+    swept.fails(1, &parts);
 }
 
 #[cfg(unix)]
@@ -199,7 +204,7 @@ fn a_stop_lets_the_runs_save_and_the_sweep_goes_on_from_there() {
 
 #[cfg(unix)]
 #[test]
-fn a_run_that_a_killed_sweep_left_at_work_is_waited_for() {
+fn a_sweep_that_was_killed_resumes_to_the_same_runs() {
     let place = place(VARIANTS);
     let long = ["training.train_steps=1500", "training.save_every_steps=100", "training.keep_every_steps=0"];
     let sweep = |out| [&["sweep", "sweep.toml", "--out", out][..], &long].concat();
@@ -212,10 +217,8 @@ fn a_run_that_a_killed_sweep_left_at_work_is_waited_for() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    let again = place.looped(&sweep("out")).ok();
-    for line in ["all tokens, seed 0: is still running", "[1/4] all tokens, seed 0: finished"] {
-        assert!(again.stderr.contains(line), "{line} in {}", again.stderr);
-    }
+    // Its run is saving, or has ended; both come to the same.
+    place.looped(&sweep("out")).ok();
     assert_same_runs(&place, "whole", "out");
 }
 
@@ -284,6 +287,58 @@ fn arguments_that_do_not_fit_the_sweep_are_refused() {
     );
     for command in ["sweep", "compare"] {
         let help = place.looped(&[command, "--help"]).ok();
-        assert!(help.stdout.contains("Example:\n  looped "), "{}", help.stdout);
+        assert!(help.stdout.contains("\n  looped "), "an example: {}", help.stdout);
     }
+}
+
+#[test]
+fn a_grid_from_the_command_line_is_planned_and_run() {
+    let place = Place::new();
+    let sweep = [
+        "sweep",
+        "tiny.toml",
+        "model.n_layer=[1, 2]",
+        "training.train_steps=2",
+        "--seeds",
+        "0..1",
+        "--out",
+        "out",
+    ];
+    let planned = place.looped(&[&sweep[..], &["--dry-run"]].concat()).ok();
+    for part in ["n_layer=1", "n_layer=2", "# runs: 4, each variant with 2 seeds", "# FLOPs of all runs"] {
+        assert!(planned.stdout.contains(part), "{part} in {}", planned.stdout);
+    }
+    assert!(!place.path("out").exists());
+    place.looped(&sweep).ok();
+    let comparison = comparison(&place, "out");
+    assert_eq!(names(&comparison), ["n_layer=1", "n_layer=2"]);
+    assert_eq!(comparison["variants"][0]["seeds"], serde_json::json!([0, 1]));
+    let command =
+        "looped sweep tiny.toml 'model.n_layer=[1, 2]' training.train_steps=2 --seeds 0,1 --out out";
+    assert!(place.read("out/report/report.md").contains(command));
+    // The file that the folder keeps says the same, and may be given again.
+    let again = place.looped(&["sweep", "out/sweep.toml", "training.train_steps=2", "--out", "out"]).ok();
+    assert!(again.stderr.contains("4 of 4 runs are finished already"), "{}", again.stderr);
+    let planned = place.looped(&[&sweep[..], &["--dry-run"]].concat()).ok();
+    assert!(planned.stdout.contains("# of these finished: 4, begun: 0"), "{}", planned.stdout);
+
+    place
+        .looped(&["sweep", "tiny.toml", "--out", "new"])
+        .fails(2, &["tiny.toml: is an experiment, not a sweep"]);
+    place
+        .looped(&["sweep", "tiny.toml", "model.n_layers=[1]", "--out", "new"])
+        .fails(2, &["command line: axes: model.n_layers: is unknown; did you mean n_layer?"]);
+    place.looped(&["sweep", "tiny.toml", "--seeds", "9..0", "--out", "new"]).fails(2, &["--seeds", "0..9"]);
+    place.looped(&["sweep", "out/sweep.toml", "--seeds", "1", "--out", "new"]).fails(2, &["lists its seeds"]);
+    assert!(!place.path("new").exists());
+}
+
+#[test]
+fn more_runs_at_a_time_than_there_is_memory_for_are_refused() {
+    let place = place("base = \"tiny.toml\"\nseeds = [0]\n[axes]\n\"model.n_layer\" = [1, 2, 3, 4]\n");
+    let huge = ["model.n_embd=8192", "training.engine=candle", "training.batch_size=100"];
+    place
+        .looped(&[&["sweep", "sweep.toml", "--out", "out", "--jobs", "4"], &huge[..]].concat())
+        .fails(2, &["--jobs 4: so many runs at a time need about", "lower --jobs"]);
+    assert!(!place.path("out").exists());
 }

@@ -3,6 +3,7 @@
 //! [`Sweep::read`] reads TOML, YAML and JSON as [`load`](crate::load()) does, and tells everything that is wrong with a
 //! file at once. What comes of it are [`Variant`]s: each a list of `key=value` settings that go on top of the base.
 
+mod arguments;
 mod grid;
 mod setting;
 mod variants;
@@ -24,9 +25,9 @@ use crate::{ConfigError, Finding, read};
 /// A sweep, ready to be planned.
 #[derive(Clone, Debug)]
 pub struct Sweep {
-    /// The file that it was read from.
+    /// The file that it was read from; `command line` for one that was given there.
     pub path: PathBuf,
-    /// The file's contents.
+    /// The file's contents, or those of one that would say the same.
     pub text: String,
     /// The experiment that the variants change.
     pub base: PathBuf,

@@ -22,6 +22,8 @@
 //! | Each step draws prompts, takes loss and gradients, updates | [`train::Trainer::step`], [`curriculum`] |
 //! | A run directory holds config, metrics and checkpoints | [`train::train`], [`train::RunDir`], [`train::Checkpoint`] |
 //! | The model is scored on fresh prompts beside classical estimators | [`eval::evaluate`], [`eval::baselines`] |
+//! | All of this at once, as the experiment says | [`study::run()`], [`study::resume()`] |
+//! | Runs are compared, and sweeps planned and run | [`study::Comparison`], [`study::sweep`] |
 //! | It goes to PyTorch and comes from it under the published names | [`train::encode`], [`weights`] |
 //!
 //! Everything random comes from named streams of a seed ([`Rng`]), so what was done once can be done again to the same
@@ -34,6 +36,18 @@
 //! # Build, train, evaluate, predict
 //!
 #![doc = concat!("```\n", include_str!("../examples/first.rs"), "```")]
+//!
+//! # A whole run
+//!
+#![doc = concat!("```\n", include_str!("../examples/run.rs"), "```")]
+//!
+//! # Runs compared
+//!
+#![doc = concat!("```\n", include_str!("../examples/compare.rs"), "```")]
+//!
+//! # A sweep
+//!
+#![doc = concat!("```\n", include_str!("../examples/sweep.rs"), "```")]
 //!
 //! # A training loop of one's own
 //!

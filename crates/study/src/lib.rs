@@ -2,6 +2,7 @@
 //!
 //! | step | here |
 //! | --- | --- |
+//! | An experiment is trained in a directory, and evaluated | [`run()`], [`resume()`] |
 //! | A finished training is scored as its experiment says, and leaves `eval.json`, the score of each prompt, plots and a report | [`finish()`], [`run_report`] |
 //! | Finished runs are set side by side, grouped into variants and averaged over seeds, and compared by their ratios | [`Comparison`], [`statistics`] |
 //! | A sweep file becomes a plan, the plan becomes runs, and the runs a comparison | [`sweep`] |
@@ -15,6 +16,7 @@ mod finish;
 mod floor;
 #[cfg(test)]
 mod never_panics;
+mod run;
 pub mod run_report;
 mod shell;
 pub mod statistics;
@@ -23,6 +25,7 @@ pub mod sweep;
 pub use comparison::{CompareOptions, Comparison, ReportContext};
 pub use error::{Result, StudyError};
 pub use finish::{finish, plan_of, save_evaluation, score};
+pub use run::{RunEnd, resume, run};
 pub use shell::command_line;
 
 /// The built-in parts, for the tests.

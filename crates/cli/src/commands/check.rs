@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use looped_config::Engine;
 use looped_config::sweep::Sweep;
-use looped_report::table::{Column, Table};
 use looped_study::sweep::Plan;
 use looped_train::{Cost, available_memory, device, resolve};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::{CheckArgs, ExperimentArgs};
+use crate::commands::plan::{print_json, print_plan, short};
 use crate::commands::run::load;
 use crate::failure::{Failure, Outcome};
 
@@ -28,46 +28,10 @@ fn file_of(args: &CheckArgs) -> PathBuf {
     if config.is_file() { config } else { args.experiment.clone() }
 }
 
-/// A row for each variant.
 fn check_sweep(path: &std::path::Path, args: &CheckArgs) -> Outcome {
     let sweep = Sweep::read(path)?;
     // The runs are planned for a folder that isn't there: each is new.
-    let plan = Plan::new(&sweep, &args.overrides, &path.join("nowhere"))?;
-    plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
-    let mut table = Table::new([
-        Column::left("variant"),
-        Column::right("parameters"),
-        Column::right("FLOPs a run"),
-        Column::right("memory a run"),
-    ]);
-    let mut variants: Vec<Value> = Vec::new();
-    let mut flops = 0.0;
-    for variant in &plan.variants {
-        let cost = Cost::of(&variant.experiment)?;
-        flops += cost.flops * variant.seeds as f64;
-        table.push([
-            variant.experiment.name.clone(),
-            cost.parameters.to_string(),
-            format!("{:.3e}", cost.flops),
-            format!("{}B", short(cost.memory)),
-        ]);
-        variants.push(json!({
-            "name": variant.experiment.name,
-            "seeds": variant.seeds,
-            "parameters": cost.parameters,
-            "flops": cost.flops,
-            "memory_bytes": cost.memory,
-        }));
-    }
-    let (runs, seeds) = (plan.runs.len(), sweep.seeds.len());
-    if args.json {
-        return print_json(&json!({ "runs": runs, "flops": flops, "variants": variants }));
-    }
-    print!("{}", table.text());
-    println!();
-    println!("# runs: {runs}, each variant with {seeds} seed{}", if seeds == 1 { "" } else { "s" });
-    println!("# FLOPs of all runs: {flops:.3e}");
-    Ok(())
+    print_plan(&Plan::new(&sweep, &args.overrides, &path.join("nowhere"))?, args.json)
 }
 
 fn check_experiment(args: &ExperimentArgs, device_name: &str, as_json: bool) -> Outcome {
@@ -112,18 +76,4 @@ fn check_experiment(args: &ExperimentArgs, device_name: &str, as_json: bool) -> 
         );
     }
     Ok(())
-}
-
-fn print_json(value: &Value) -> Outcome {
-    println!("{}", serde_json::to_string_pretty(value).map_err(Failure::failed)?);
-    Ok(())
-}
-
-/// Three digits and a decimal prefix.
-fn short(value: f64) -> String {
-    let scale = [(1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")];
-    match scale.into_iter().find(|&(size, _)| value >= size) {
-        Some((size, prefix)) => format!("{:.2}{prefix}", value / size),
-        None => format!("{value:.0} "),
-    }
 }

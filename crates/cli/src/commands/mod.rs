@@ -10,6 +10,7 @@ pub(crate) mod list;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod new;
+pub(crate) mod plan;
 pub(crate) mod predict;
 pub(crate) mod probe;
 pub(crate) mod report;

@@ -3,26 +3,34 @@
 use std::path::PathBuf;
 
 use looped_config::sweep::Sweep;
-use looped_study::comparison::clock;
+use looped_study::comparison::{MissingRun, clock};
 use looped_study::sweep::{
     Ending, FailedRun, LocalProcesses, Plan, SweepEvent, SweepFolder, SweepObserver, SweepOutcome, carry_out,
 };
 use looped_study::{Comparison, ReportContext};
 
+use looped_train::{available_memory, device};
+
 use crate::args::SweepArgs;
 use crate::commands::compare::print_comparison;
+use crate::commands::plan::print_plan;
 use crate::failure::{Failure, Outcome};
 use crate::shell::command_line;
 use crate::stop::Stop;
 
 pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
-    let sweep = Sweep::read(&args.sweep)?;
-    let plan = Plan::new(&sweep, &args.overrides, &args.out)?;
+    let (sweep, settings) = read(args)?;
+    let mut plan = Plan::new(&sweep, &settings, &args.out)?;
+    plan.share_cores(args.jobs as usize)?;
+    if args.dry_run {
+        return print_plan(&plan, args.json);
+    }
     plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    refuse_what_does_not_fit(args, &plan)?;
     let mut watch = Watch { stop: Stop::listen()? };
     let folder = SweepFolder::take(&plan, &sweep)?;
     let executor = LocalProcesses::of_this_program(args.jobs as usize, &args.device.device);
-    let failed = match carry_out(&plan, &executor, &mut watch)? {
+    let failed = match carry_out(&plan, &executor, &mut watch) {
         SweepOutcome::Done(failed) => failed,
         SweepOutcome::Stopped => {
             eprintln!("stopped; resume with `{}`", again(args));
@@ -32,12 +40,56 @@ pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
     let good = |folder: &PathBuf| failed.iter().all(|failed| failed.folder != *folder);
     let finished: Vec<PathBuf> = plan.runs.iter().map(|run| run.folder.clone()).filter(good).collect();
     if !finished.is_empty() {
-        let comparison = Comparison::of(&finished)?;
+        let comparison = Comparison::of(&finished)?.with_missing(missing(&failed));
         let report = folder.report();
         comparison.publish(&report, &context(args, &plan, &failed))?;
         print_comparison(&report, &comparison.tables(), args.json)?;
     }
     if failed.is_empty() { Ok(()) } else { Err(failure(args, &failed, plan.runs.len())) }
+}
+
+/// The sweep of a file, or of an experiment and the lists among the arguments; and the settings of every run.
+fn read(args: &SweepArgs) -> Outcome<(Sweep, Vec<String>)> {
+    let has_axes = args.overrides.iter().any(|setting| setting.contains("=["));
+    if (args.seeds.is_some() || has_axes) && !Sweep::is_at(&args.sweep) {
+        let seeds = match &args.seeds {
+            Some(seeds) => seeds.0.clone(),
+            None => vec![looped_config::load(&args.sweep, &[])?.experiment.seed],
+        };
+        return Ok(Sweep::from_arguments(&args.sweep, &args.overrides, seeds)?);
+    }
+    let sweep = Sweep::read(&args.sweep)?;
+    if args.seeds.is_some() {
+        let file = args.sweep.display();
+        return Err(Failure::usage(format!("--seeds: {file} lists its seeds; change them there")));
+    }
+    Ok((sweep, args.overrides.clone()))
+}
+
+/// Refuses more runs at a time than there is memory for: each alone would find enough when it starts.
+fn refuse_what_does_not_fit(args: &SweepArgs, plan: &Plan) -> Outcome {
+    let known = if device(&args.device.device)?.is_cpu() { available_memory() } else { None };
+    let available = known.map_or(f64::INFINITY, |bytes| bytes as f64);
+    let needed = plan.peak_memory(args.jobs as usize)?;
+    if needed > available {
+        return Err(Failure::usage(format!(
+            "--jobs {}: so many runs at a time need about {:.1} GB of memory, and the machine has {:.1} GB free; \
+             lower --jobs, training.batch_size, training.n_loop_window or model.n_embd",
+            args.jobs,
+            needed / 1e9,
+            available / 1e9
+        )));
+    }
+    Ok(())
+}
+
+fn missing(failed: &[FailedRun]) -> Vec<MissingRun> {
+    let missing = |run: &FailedRun| MissingRun {
+        variant: run.variant.clone(),
+        seed: run.seed,
+        why: run.why.to_owned(),
+    };
+    failed.iter().map(missing).collect()
 }
 
 /// Tells on stderr what happens, and passes on a wish to stop.
@@ -56,11 +108,13 @@ impl SweepObserver for Watch {
             }
             SweepEvent::Starts(run) => eprintln!("{}: starts", run.label),
             SweepEvent::Resumes(run) => eprintln!("{}: resumes", run.label),
+            SweepEvent::EvaluatesAgain(run) => eprintln!("{}: evaluates again", run.label),
             SweepEvent::Says(run, words) => eprintln!("{}: {words}", run.label),
             SweepEvent::Ended { run, ending, seconds, ended, total } => {
                 let how = match ending {
                     Ending::Finished => "finished",
                     Ending::Stopped(_) => "stopped",
+                    Ending::Diverged(_) => "DIVERGED",
                     Ending::Failed(_) => "FAILED",
                 };
                 let time = seconds.map_or_else(String::new, |seconds| format!(" after {}", clock(seconds)));
@@ -77,10 +131,11 @@ impl SweepObserver for Watch {
 
 fn context(args: &SweepArgs, plan: &Plan, failed: &[FailedRun]) -> ReportContext {
     let title = format!("Sweep {}", args.sweep.file_stem().unwrap_or_default().to_string_lossy());
-    let missing: Vec<&str> = failed.iter().map(|failed| failed.label.as_str()).collect();
+    let missing: Vec<String> =
+        failed.iter().map(|failed| format!("{} ({})", failed.label, failed.why)).collect();
     let mut notes = Vec::new();
     if !missing.is_empty() {
-        notes.push(format!("Runs that failed are missing here: {}.", missing.join("; ")));
+        notes.push(format!("These runs are missing here: {}.", missing.join("; ")));
     }
     let mut repeat = vec!["# All".to_owned(), again(args), String::new(), "# One by one".to_owned()];
     for run in &plan.runs {
@@ -93,6 +148,10 @@ fn context(args: &SweepArgs, plan: &Plan, failed: &[FailedRun]) -> ReportContext
 fn again(args: &SweepArgs) -> String {
     let mut words = vec!["looped".to_owned(), "sweep".to_owned(), args.sweep.display().to_string()];
     words.extend(args.overrides.iter().cloned());
+    if let Some(seeds) = &args.seeds {
+        let seeds: Vec<String> = seeds.0.iter().map(u64::to_string).collect();
+        words.extend(["--seeds".to_owned(), seeds.join(",")]);
+    }
     words.extend(["--out".to_owned(), args.out.display().to_string()]);
     if args.jobs != 1 {
         words.extend(["--jobs".to_owned(), args.jobs.to_string()]);

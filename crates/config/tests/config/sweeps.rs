@@ -89,3 +89,27 @@ fn what_is_no_sweep_is_refused_with_a_word_on_what_it_is() {
     assert!(Sweep::read(&folder.path().join("sweep.json")).is_err());
     assert!(!Sweep::is_at(&folder.path().join("gone.toml")));
 }
+
+#[test]
+fn lists_among_the_arguments_are_the_axes_of_a_grid() {
+    let folder = Folder::with(&[("base.toml", crate::support::GOOD)]);
+    let base = folder.path().join("base.toml");
+    let arguments =
+        ["model.n_layer=[1, 2]", "training.train_steps=5", "model.n_embd = [8]"].map(str::to_owned);
+    let (sweep, settings) = Sweep::from_arguments(&base, &arguments, vec![0, 1, 2]).unwrap();
+    assert_eq!(settings, ["training.train_steps=5"]);
+    let names: Vec<&str> = sweep.variants.iter().filter_map(|variant| variant.name.as_deref()).collect();
+    assert_eq!(names, ["n_layer=1, n_embd=8", "n_layer=2, n_embd=8"]);
+    // The file that says the same is a sweep file.
+    std::fs::write(folder.path().join("sweep.toml"), &sweep.text).unwrap();
+    let read = Sweep::read(&folder.path().join("sweep.toml")).unwrap();
+    assert_eq!((read.base, read.seeds, read.variants), (sweep.base, sweep.seeds, sweep.variants));
+
+    let error = |arguments: &[&str]| {
+        let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+        Sweep::from_arguments(&base, &arguments, vec![0]).unwrap_err().to_string()
+    };
+    assert_eq!(error(&["a=[1, "]), "command line: \"a=[1, \": is no TOML list");
+    assert_eq!(error(&["a=[1]", "a=[2]"]), "command line: \"a=[2]\": is the second list of this key");
+    assert_eq!(error(&["a=[1, 1]"]), "command line: axes.a: lists 1 twice (entry 2)");
+}

@@ -12,6 +12,7 @@ mod run;
 mod scored;
 mod seeds;
 mod tables;
+mod task;
 mod variant;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub(crate) use history::normaliser;
 pub use options::CompareOptions;
 pub use publish::refuse_unless_free;
 pub use tables::clock;
+pub(crate) use task::scored_on;
 
 use crate::comparison::ratios::Ratios;
 use crate::comparison::run::FinishedRun;
@@ -38,6 +40,19 @@ pub struct Comparison {
     basis: Basis,
     /// Each variant against one of them.
     ratios: Ratios,
+    /// Runs of variants that have no finished run at all.
+    missing: Vec<MissingRun>,
+}
+
+/// A run that a variant should have had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingRun {
+    /// The variant's name.
+    pub variant: String,
+    /// The seed.
+    pub seed: u64,
+    /// What became of it, in a word: `diverged`, `failed`.
+    pub why: String,
 }
 
 /// The words around the numbers.
@@ -98,7 +113,19 @@ impl Comparison {
         let points = variants.iter().map(|variant| variant.error.mean.len()).min().unwrap_or(0);
         let counts = options.counts(variants[0].first().scored.evaluation.dims, points)?;
         let ratios = Ratios::of(&variants, against, &counts, options);
-        Ok(Self { variants, baselines, basis, ratios })
+        Ok(Self { variants, baselines, basis, ratios, missing: Vec::new() })
+    }
+
+    /// The same with the runs that are missing told in their variants' rows: a mean of those that came through may flatter.
+    #[must_use]
+    pub fn with_missing(mut self, missing: Vec<MissingRun>) -> Self {
+        for run in missing {
+            match self.variants.iter_mut().find(|variant| variant.first().name == run.variant) {
+                Some(variant) => variant.missing.push(run),
+                None => self.missing.push(run),
+            }
+        }
+        self
     }
 
     /// Writes report, plots and numbers; the folder is there as a whole or not at all.

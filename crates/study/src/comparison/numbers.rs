@@ -3,9 +3,9 @@
 use looped_eval::Curve;
 use serde_json::{Value, json};
 
-use crate::comparison::Comparison;
 use crate::comparison::ratios::Ratio;
 use crate::comparison::variant::Variant;
+use crate::comparison::{Comparison, MissingRun};
 use crate::statistics::Pairing;
 
 /// The version of what the file holds: 0, without a number, had arithmetic means and the span of the seeds.
@@ -24,6 +24,7 @@ pub(crate) fn json(comparison: &Comparison) -> Value {
         "dims": evaluation.dims,
         "prompts": evaluation.prompts,
         "variants": comparison.variants.iter().map(|of| variant(of, first)).collect::<Vec<_>>(),
+        "missing": comparison.missing.iter().map(missing).collect::<Vec<_>>(),
         "baselines": Value::Object(baselines.collect()),
         "ratios": ratios(comparison),
     })
@@ -78,6 +79,7 @@ fn variant(variant: &Variant, first: &Variant) -> Value {
         "difference": variant.difference_from(first),
         "runs": variant.runs.iter().map(|run| run.path.display().to_string()).collect::<Vec<_>>(),
         "seeds": variant.seeds(),
+        "missing": variant.missing.iter().map(missing).collect::<Vec<_>>(),
         "parameters": cost.parameters,
         "positions": cost.positions,
         "flops": cost.flops,
@@ -99,6 +101,10 @@ fn variant(variant: &Variant, first: &Variant) -> Value {
             "floor": variant.first().floor.as_ref().map(|floor| floor.loss),
         },
     })
+}
+
+fn missing(run: &MissingRun) -> Value {
+    json!({ "variant": run.variant, "seed": run.seed, "why": run.why })
 }
 
 fn curve(curve: &Curve) -> Value {

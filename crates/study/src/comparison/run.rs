@@ -8,6 +8,7 @@ use looped_train::{Cost, Metrics};
 use crate::comparison::difference::{Settings, settings};
 use crate::comparison::history::{LogPoint, log_points};
 use crate::comparison::scored::{Means, Scored};
+use crate::comparison::task::words;
 use crate::floor::Floor;
 
 /// What a run's directory says.
@@ -61,9 +62,7 @@ impl FinishedRun {
     /// What it was trained and scored on; runs can be compared where these words agree.
     pub(crate) fn task(&self) -> String {
         let Evaluation { task, dims, score, normaliser, .. } = &self.scored.evaluation;
-        let details = self.settings.iter().filter(|(key, _)| key.starts_with("task.") && key != "task.type");
-        let details: String = details.map(|(key, value)| format!(", {key} = {value}")).collect();
-        format!("{task}, {dims} dims, {score} / {normaliser}{details}")
+        words(task, *dims, score, *normaliser, &self.settings)
     }
 
     /// Seconds that its training took.

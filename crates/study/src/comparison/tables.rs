@@ -4,9 +4,9 @@ use looped_eval::Curve;
 use looped_report::number::{short, with_interval};
 use looped_report::table::{Column, Table};
 
-use crate::comparison::Comparison;
 use crate::comparison::ratios::Ratio;
 use crate::comparison::scored::Basis;
+use crate::comparison::{Comparison, MissingRun};
 
 /// A row for each variant but one: its error divided by that one's, and what that shows.
 pub(crate) fn ratios(comparison: &Comparison) -> Table {
@@ -70,8 +70,14 @@ pub(crate) fn errors(comparison: &Comparison) -> Table {
         counts.iter().map(cell).collect()
     };
     for variant in &comparison.variants {
-        let words = vec![variant.name.clone(), variant.runs.len().to_string()];
+        let words = vec![variant.name.clone(), seeds(variant.runs.len(), &variant.missing)];
         table.push(words.into_iter().chain(cells(&variant.error)));
+    }
+    for name in names(&comparison.missing) {
+        let of_it: Vec<MissingRun> =
+            comparison.missing.iter().filter(|run| run.variant == name).cloned().collect();
+        let nothing = counts.iter().map(|_| "–".to_owned());
+        table.push([name, seeds(0, &of_it)].into_iter().chain(nothing));
     }
     for (name, curve) in comparison.baselines.iter() {
         table.push([name.replace('_', " "), String::new()].into_iter().chain(cells(curve)));
@@ -160,6 +166,24 @@ pub(crate) fn differences(comparison: &Comparison) -> Table {
     table
 }
 
+/// As in `3`, or `2 of 3; 1 diverged`.
+fn seeds(finished: usize, missing: &[MissingRun]) -> String {
+    if missing.is_empty() {
+        return finished.to_string();
+    }
+    let mut why: Vec<&str> = missing.iter().map(|run| run.why.as_str()).collect();
+    why.sort_unstable();
+    let of_each = why.chunk_by(|a, b| a == b).map(|same| format!("; {} {}", same.len(), same[0]));
+    format!("{finished} of {}{}", finished + missing.len(), of_each.collect::<String>())
+}
+
+/// The variants of runs, each once.
+fn names(runs: &[MissingRun]) -> Vec<String> {
+    let mut names: Vec<String> = runs.iter().map(|run| run.variant.clone()).collect();
+    names.dedup();
+    names
+}
+
 /// Seconds as h:mm:ss.
 #[must_use]
 pub fn clock(seconds: f64) -> String {
@@ -168,4 +192,20 @@ pub fn clock(seconds: f64) -> String {
     }
     let seconds = seconds.round() as u64;
     format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_that_are_missing_are_told_with_their_reasons() {
+        let run = |seed, why: &str| MissingRun { variant: "a".to_owned(), seed, why: why.to_owned() };
+        assert_eq!(seeds(3, &[]), "3");
+        assert_eq!(seeds(2, &[run(1, "diverged")]), "2 of 3; 1 diverged");
+        assert_eq!(
+            seeds(0, &[run(0, "failed"), run(1, "diverged"), run(2, "failed")]),
+            "0 of 3; 1 diverged; 2 failed"
+        );
+    }
 }

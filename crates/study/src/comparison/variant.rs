@@ -2,6 +2,7 @@
 
 use looped_eval::{Curve, MODEL};
 
+use crate::comparison::MissingRun;
 use crate::comparison::difference::{Settings, difference};
 use crate::comparison::history::History;
 use crate::comparison::run::FinishedRun;
@@ -19,6 +20,8 @@ pub(crate) struct Variant {
     /// The error at the last query after each loop, with its interval.
     pub(crate) per_loop: Curve,
     pub(crate) history: History,
+    /// Runs that it should have had.
+    pub(crate) missing: Vec<MissingRun>,
 }
 
 impl Variant {
@@ -37,6 +40,7 @@ impl Variant {
             error: over(|means| &means.over_examples, evaluation.curves.get(MODEL)),
             per_loop: over(|means| &means.over_loops, Some(&evaluation.per_loop)),
             history: History::of(&log_points),
+            missing: Vec::new(),
             name,
             runs,
         }

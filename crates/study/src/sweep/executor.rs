@@ -35,6 +35,8 @@ pub enum Ending {
     Finished,
     /// Asked to stop, with all of its work saved.
     Stopped(String),
+    /// Its loss or gradient was no number.
+    Diverged(String),
     /// Another end, in words.
     Failed(String),
 }

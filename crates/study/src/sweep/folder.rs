@@ -26,7 +26,7 @@ impl SweepFolder {
     pub fn take(plan: &Plan, sweep: &Sweep) -> Result<Self> {
         let path = &plan.out;
         let copy = copy_of(sweep, path);
-        if !copy.is_file() {
+        if !copy.is_file() && !is_left_over(path, &copy) {
             refuse_unless_free(path)?;
         }
         fs::create_dir_all(path).map_err(StudyError::at("written", path))?;
@@ -47,13 +47,19 @@ impl SweepFolder {
     }
 }
 
+/// Whether a folder holds nothing but what a sweep leaves that was killed before its file was copied.
+fn is_left_over(folder: &Path, copy: &Path) -> bool {
+    let mut half = copy.file_name().unwrap_or_default().to_owned();
+    half.push(".tmp");
+    let ours =
+        |entry: fs::DirEntry| [".lock".as_ref(), half.as_os_str()].contains(&entry.file_name().as_os_str());
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(ours)))
+}
+
 /// The copy of the sweep file, by which the folder is known again.
 fn copy_of(sweep: &Sweep, folder: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from("sweep");
-    if let Some(extension) = sweep.path.extension() {
-        name.push(".");
-        name.push(extension);
-    }
+    let mut name = std::ffi::OsString::from("sweep.");
+    name.push(sweep.path.extension().unwrap_or("toml".as_ref()));
     folder.join(name)
 }
 

@@ -1,4 +1,7 @@
 //! Runs as processes of their own on this machine: the end of one, however it comes, is not the end of the others.
+//!
+//! A process gets a pipe as its input and [`STOP_WITH_STDIN`] in its environment. When the sweep dies, the pipe ends, and
+//! the run saves and stops: none trains on without a sweep.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,6 +14,9 @@ use crate::sweep::plan::{PlannedRun, RunState};
 /// The exit codes of a run that a signal has stopped: 128 and the number of SIGHUP, SIGINT, SIGUSR1 or SIGTERM.
 const STOPPED: [i32; 4] = [129, 130, 138, 143];
 
+/// The environment variable that asks a `looped run` or `resume` to save and stop when its standard input ends.
+const STOP_WITH_STDIN: &str = "LOOPED_STOP_WITH_STDIN";
+
 /// Starts a `looped` process for each run.
 #[derive(Clone, Debug)]
 pub struct LocalProcesses {
@@ -19,9 +25,10 @@ pub struct LocalProcesses {
     device: String,
 }
 
-/// A process, and where it writes.
+/// A process, and where it writes. Dropping it ends the child's input.
 struct Process {
     child: Child,
+    folder: PathBuf,
     log: PathBuf,
 }
 
@@ -55,13 +62,18 @@ impl Executor for LocalProcesses {
         } else {
             // `resume` takes a report for the sign that nothing is left to do; here something is.
             let _ = fs::remove_file(run.folder.join("report.html"));
-            command.arg("resume").arg(&run.folder);
+            command.arg("resume").arg(&run.folder).args(run.evaluation_changes());
         }
-        command.args(["--device", &self.device]).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command.args(["--device", &self.device]).stdin(Stdio::piped()).env(STOP_WITH_STDIN, "1");
+        command.stdout(log.try_clone()?).stderr(log);
+        if let Some(threads) = run.threads().filter(|_| self.jobs > 1) {
+            // What training.threads doesn't reach follows this.
+            command.env("RAYON_NUM_THREADS", threads.to_string());
+        }
         // A group of its own: Ctrl-C reaches the sweep alone, which passes it on once.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        Ok(Box::new(Process { child: command.spawn()?, log: run.log.clone() }))
+        Ok(Box::new(Process { child: command.spawn()?, folder: run.folder.clone(), log: run.log.clone() }))
     }
 }
 
@@ -70,21 +82,27 @@ impl Job for Process {
         Ok(self.child.try_wait()?.map(|status| match status.code() {
             Some(0) => Ending::Finished,
             Some(code) if STOPPED.contains(&code) => Ending::Stopped(reason(status, &self.log)),
+            _ if has_diverged(&self.folder) => Ending::Diverged(reason(status, &self.log)),
             _ => Ending::Failed(reason(status, &self.log)),
         }))
     }
 
     /// Sends SIGTERM; a run answers by saving. Where there are no signals the run is left to end by itself.
     fn ask_to_stop(&mut self) {
-        if cfg!(unix) {
-            // The shell's own `kill`, which every system has; it can only fail if the run has ended meanwhile.
-            let id = self.child.id().to_string();
-            let _ = Command::new("sh")
-                .args(["-c", "kill -TERM \"$1\"", "sh", &id])
-                .stderr(Stdio::null())
-                .status();
+        #[cfg(unix)]
+        {
+            use rustix::process::{Pid, Signal, kill_process};
+            // It can only fail if the run has ended meanwhile.
+            let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         }
     }
+}
+
+/// Whether the last session in a run's directory ended for a loss or gradient that was no number.
+fn has_diverged(folder: &Path) -> bool {
+    let text = fs::read(folder.join("run.json")).unwrap_or_default();
+    let run: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    run["sessions"].as_array().and_then(|all| all.last()).is_some_and(|last| last["end"]["how"] == "diverged")
 }
 
 /// How a run ended and what it said last.

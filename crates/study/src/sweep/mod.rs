@@ -10,7 +10,7 @@
 //! let sweep = Sweep::read(Path::new("sweep.toml"))?;
 //! let plan = Plan::new(&sweep, &[], Path::new("runs/sweep"))?;
 //! let folder = SweepFolder::take(&plan, &sweep)?;
-//! carry_out(&plan, &LocalProcesses::of_this_program(2, "auto"), &mut ())?;
+//! carry_out(&plan, &LocalProcesses::of_this_program(2, "auto"), &mut ());
 //! Comparison::of(&plan.finished())?.publish(&folder.report(), &ReportContext::default())?;
 //! # Ok::<(), looped_study::StudyError>(())
 //! ```
@@ -20,9 +20,11 @@ mod folder;
 mod local;
 mod plan;
 mod schedule;
+mod threads;
 
 pub use executor::{Ending, Executor, Job};
 pub use folder::SweepFolder;
 pub use local::LocalProcesses;
 pub use plan::{Plan, PlannedRun, PlannedVariant, RunState};
 pub use schedule::{FailedRun, SweepEvent, SweepObserver, SweepOutcome, carry_out};
+pub use threads::InThreads;

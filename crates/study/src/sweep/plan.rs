@@ -4,8 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use looped_config::sweep::{Sweep, Variant, overlap};
-use looped_config::{ConfigError, Difference, Experiment, Finding, differences};
+use looped_config::{ConfigError, Experiment, Finding, differences};
+use looped_train::Cost;
 
+use crate::comparison::scored_on;
 use crate::{Result, StudyError};
 
 /// All runs, variant by variant.
@@ -56,6 +58,8 @@ pub enum RunState {
     New,
     /// Begun, and to be resumed.
     Begun,
+    /// Trained, and evaluated otherwise than is planned.
+    ToEvaluate,
     /// Trained and evaluated.
     Finished,
 }
@@ -67,16 +71,34 @@ impl PlannedRun {
         let has = |file: &str| self.folder.join(file).is_file();
         if !has("config.toml") {
             RunState::New
-        } else if has("eval.json") && has("report.html") {
+        } else if !has("eval.json") || !has("report.html") {
+            RunState::Begun
+        } else if self.evaluation_changes().is_empty() {
             RunState::Finished
         } else {
-            RunState::Begun
+            RunState::ToEvaluate
         }
+    }
+
+    /// The settings of the planned evaluation that differ from those of the run in its directory, as `key=value`.
+    #[must_use]
+    pub fn evaluation_changes(&self) -> Vec<String> {
+        let there = looped_config::load_run(self.folder.join("config.toml"), &[]);
+        let (Ok(there), Ok(planned)) = (there, Experiment::from_toml(&self.toml)) else { return Vec::new() };
+        let [there, planned] = [there.experiment, planned].map(with_its_loops);
+        let changes = differences(&there, &planned);
+        let of_evaluation = changes.into_iter().filter(|change| change.key.starts_with("evaluation."));
+        let setting = |change: looped_config::Difference| {
+            let value = toml::Value::try_from(change.to?).ok()?;
+            Some(format!("{}={value}", change.key))
+        };
+        of_evaluation.filter_map(setting).collect()
     }
 }
 
 impl Plan {
-    /// Checks the base with `overrides`, then every variant, then what `out` holds of their runs already. Writes nothing.
+    /// Checks the base with `overrides`, then every variant, then whether they can be compared, then what `out` holds of
+    /// their runs already. Writes nothing.
     ///
     /// # Errors
     /// If anything can't be used: one message with everything that was found.
@@ -87,6 +109,7 @@ impl Plan {
             Self { out: out.to_owned(), variants: Vec::new(), runs: Vec::new(), notes: base.notes };
         let mut problems = Vec::new();
         let mut stems: HashMap<String, String> = HashMap::new();
+        let mut trainings: HashMap<String, String> = HashMap::new();
         for variant in &sweep.variants {
             let place = format!("{}: {}", sweep.path.display(), variant.place);
             let mut experiment = match load(sweep, overrides, variant) {
@@ -97,6 +120,10 @@ impl Plan {
                 }
             };
             let name = variant.name.as_ref().unwrap_or(&base.experiment.name);
+            if let Some(other) = trainings.insert(training_of(&experiment)?, name.clone()) {
+                problems.push(format!("{place}: {name} is the same training as {other}; leave one out"));
+                continue;
+            }
             for &seed in &sweep.seeds {
                 experiment.seed = seed;
                 let run = PlannedRun::new(name, &experiment, out)?;
@@ -113,11 +140,51 @@ impl Plan {
             }
             plan.variants.push(PlannedVariant { experiment, seeds: sweep.seeds.len() });
         }
+        problems.extend(refuse_what_cannot_be_compared(&plan.variants));
+        problems.extend(refuse_another_sweep(out, &stems));
         // A mistake in the base of a grid would be told once for each of its points.
         let mut told = HashSet::new();
         let lines: Vec<&str> =
             problems.iter().flat_map(|problem| problem.lines()).filter(|line| told.insert(*line)).collect();
         if lines.is_empty() { Ok(plan) } else { Err(StudyError::Refused(lines.join("\n"))) }
+    }
+
+    /// Gives runs that are done `jobs` at a time their parts of this machine's cores, where the sweep doesn't say how many
+    /// threads a run takes.
+    ///
+    /// # Errors
+    /// If a config can't be written as TOML.
+    pub fn share_cores(&mut self, jobs: usize) -> Result<()> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        if jobs < 2 {
+            return Ok(());
+        }
+        let mut runs = self.runs.iter_mut();
+        for PlannedVariant { experiment, seeds } in &mut self.variants {
+            let of_variant: Vec<&mut PlannedRun> = runs.by_ref().take(*seeds).collect();
+            if experiment.training.threads.is_some() {
+                continue;
+            }
+            experiment.training.threads = Some((cores / jobs).max(1));
+            for run in of_variant {
+                experiment.seed = run.seed;
+                run.toml = experiment.to_toml()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The memory that `jobs` runs at a time take at most, in bytes: an estimate.
+    ///
+    /// # Errors
+    /// If a model can't be built.
+    pub fn peak_memory(&self, jobs: usize) -> Result<f64> {
+        let mut each = Vec::new();
+        for PlannedVariant { experiment, seeds } in &self.variants {
+            each.extend(std::iter::repeat_n(Cost::of(experiment)?.memory, (*seeds).min(jobs)));
+        }
+        each.sort_by(|a, b| b.total_cmp(a));
+        Ok(each.iter().take(jobs).sum())
     }
 
     /// The directories of the runs that are finished.
@@ -141,6 +208,11 @@ impl PlannedRun {
             config: out.join("configs").join(format!("{stem}.toml")),
             toml: experiment.to_toml()?,
         })
+    }
+
+    /// The threads that its config asks for.
+    pub(super) fn threads(&self) -> Option<usize> {
+        Experiment::from_toml(&self.toml).ok()?.training.threads
     }
 
     /// The name of its folder.
@@ -190,20 +262,70 @@ fn placed(error: ConfigError, place: &str) -> String {
     }
 }
 
-/// An error if a run's directory holds another experiment.
+/// What tells one training from another, as text: the config without its name, seed and evaluation.
+fn training_of(experiment: &Experiment) -> Result<String> {
+    let mut table = toml::Table::try_from(experiment)?;
+    for key in ["name", "seed", "evaluation"] {
+        table.remove(key);
+    }
+    Ok(table.to_string())
+}
+
+/// An experiment whose evaluation says how many loops it takes.
+fn with_its_loops(mut experiment: Experiment) -> Experiment {
+    let last = experiment.training.curriculum.loops.end;
+    experiment.evaluation.loops.get_or_insert(last);
+    experiment
+}
+
+/// An error if the variants' scores would not be of one kind: known now, and not when all are trained.
+fn refuse_what_cannot_be_compared(variants: &[PlannedVariant]) -> Option<String> {
+    let words: Vec<String> = variants.iter().map(|variant| scored_on(&variant.experiment)).collect();
+    if words.windows(2).all(|pair| pair[0] == pair[1]) {
+        return None;
+    }
+    let mut told = HashSet::new();
+    let each = variants.iter().zip(&words).filter(|(_, words)| told.insert(*words));
+    let lines: String =
+        each.map(|(variant, words)| format!("\n  {}: {words}", variant.experiment.name)).collect();
+    Some(format!(
+        "only runs of one task can be compared; this sweep has several, make a sweep of each:{lines}"
+    ))
+}
+
+/// An error if a folder has runs of another sweep: its report would leave them out.
+fn refuse_another_sweep(out: &Path, stems: &HashMap<String, String>) -> Option<String> {
+    let entries = std::fs::read_dir(out.join("runs")).ok()?;
+    let runs = entries
+        .filter_map(std::result::Result::ok)
+        .filter(|entry| entry.path().join("config.toml").is_file());
+    let names = runs.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut strange: Vec<String> = names.filter(|name| !stems.contains_key(name)).collect();
+    strange.sort();
+    let more = match strange.len() {
+        0 => return None,
+        1..=3 => String::new(),
+        count => format!(" and {} more", count - 3),
+    };
+    strange.truncate(3);
+    Some(format!(
+        "{}: is the folder of another sweep, with runs that this one hasn't ({}{more}); a sweep may add to what is there; \
+         else choose another --out",
+        out.display(),
+        strange.join(", ")
+    ))
+}
+
+/// An error if a run's directory holds another training. Another evaluation is none.
 fn refuse_another(folder: &Path, planned: &Experiment) -> Result<(), String> {
     let config = folder.join("config.toml");
     if !config.is_file() {
         return Ok(());
     }
     let there = looped_config::load_run(&config, &[]).map_err(|error| error.to_string())?.experiment;
-    // What the planned run leaves open was settled when the run there began.
-    let settled = |change: &Difference| change.key.starts_with("evaluation.") && change.to.is_some();
-    let changed: Vec<String> = differences(&there, planned)
-        .iter()
-        .filter(|change| change.changes_training() || settled(change))
-        .map(ToString::to_string)
-        .collect();
+    let changes = differences(&there, planned);
+    let changed: Vec<String> =
+        changes.iter().filter(|change| change.changes_training()).map(ToString::to_string).collect();
     if changed.is_empty() {
         return Ok(());
     }

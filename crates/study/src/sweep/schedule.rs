@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use looped_train::RunDir;
 
-use crate::Result;
 use crate::sweep::executor::{Ending, Executor, Job};
 use crate::sweep::local::last_line;
 use crate::sweep::plan::{Plan, PlannedRun, RunState};
@@ -52,6 +51,8 @@ pub enum SweepEvent<'a> {
     Starts(&'a PlannedRun),
     /// A run resumes.
     Resumes(&'a PlannedRun),
+    /// A trained run is evaluated again, as is planned now.
+    EvaluatesAgain(&'a PlannedRun),
     /// What a run said last.
     Says(&'a PlannedRun, String),
     /// A run has ended.
@@ -91,19 +92,14 @@ pub struct FailedRun {
     pub seed: u64,
     /// The run's directory.
     pub folder: PathBuf,
+    /// In a word: `diverged`, `failed` or `stopped`.
+    pub why: &'static str,
     /// How it ended and what it said, and where more is to be read.
     pub reason: String,
 }
 
 /// Brings every run of a plan to its end or its failure.
-///
-/// # Errors
-/// None at present: what fails is in the outcome.
-pub fn carry_out(
-    plan: &Plan,
-    executor: &dyn Executor,
-    observer: &mut dyn SweepObserver,
-) -> Result<SweepOutcome> {
+pub fn carry_out(plan: &Plan, executor: &dyn Executor, observer: &mut dyn SweepObserver) -> SweepOutcome {
     let waiting: VecDeque<_> = plan.runs.iter().filter(|run| run.state() != RunState::Finished).collect();
     let total = plan.runs.len();
     let finished = total - waiting.len();
@@ -129,7 +125,7 @@ pub fn carry_out(
             work.report();
         }
     }
-    Ok(if stopping { SweepOutcome::Stopped } else { SweepOutcome::Done(work.failed) })
+    if stopping { SweepOutcome::Stopped } else { SweepOutcome::Done(work.failed) }
 }
 
 /// A run in work.
@@ -161,11 +157,12 @@ impl<'a> Work<'a, '_> {
         }
         self.observer.happened(&match run.state() {
             RunState::New => SweepEvent::Starts(run),
+            RunState::ToEvaluate => SweepEvent::EvaluatesAgain(run),
             RunState::Begun | RunState::Finished => SweepEvent::Resumes(run),
         });
         match executor.start(run) {
             Ok(job) => self.running.push(Running { run, job: Some(job), begun: Instant::now() }),
-            Err(error) => self.fail(run, format!("could not be started: {error}")),
+            Err(error) => self.fail(run, "failed", format!("could not be started: {error}")),
         }
         true
     }
@@ -196,7 +193,7 @@ impl<'a> Work<'a, '_> {
                     self.running.push(Running { job: None, ..running });
                 }
                 Ok(Some(ending)) => self.end(&running, &ending),
-                Err(error) => self.fail(running.run, format!("was lost: {error}")),
+                Err(error) => self.fail(running.run, "failed", format!("was lost: {error}")),
             }
         }
     }
@@ -214,8 +211,11 @@ impl<'a> Work<'a, '_> {
     fn end(&mut self, running: &Running<'a>, ending: &Ending) {
         self.ended += 1;
         self.tell_end(running.run, ending, Some(running.begun.elapsed().as_secs_f64()));
-        if let Ending::Stopped(reason) | Ending::Failed(reason) = ending {
-            self.fail(running.run, reason.clone());
+        match ending {
+            Ending::Finished => {}
+            Ending::Stopped(reason) => self.fail(running.run, "stopped", reason.clone()),
+            Ending::Diverged(reason) => self.fail(running.run, "diverged", reason.clone()),
+            Ending::Failed(reason) => self.fail(running.run, "failed", reason.clone()),
         }
     }
 
@@ -224,12 +224,13 @@ impl<'a> Work<'a, '_> {
         self.observer.happened(&SweepEvent::Ended { run, ending, seconds, ended, total });
     }
 
-    fn fail(&mut self, run: &PlannedRun, reason: String) {
+    fn fail(&mut self, run: &PlannedRun, why: &'static str, reason: String) {
         self.failed.push(FailedRun {
             label: run.label.clone(),
             variant: run.variant.clone(),
             seed: run.seed,
             folder: run.folder.clone(),
+            why,
             reason,
         });
     }

@@ -1,0 +1,118 @@
+//! Sweeps by a program of one's own: planned, run in threads, stopped and resumed.
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
+
+use std::fs;
+use std::path::Path;
+
+use looped_config::sweep::Sweep;
+use looped_core::Device;
+use looped_study::sweep::{
+    InThreads, Plan, RunState, SweepEvent, SweepFolder, SweepObserver, SweepOutcome, carry_out,
+};
+use looped_study::{Comparison, ReportContext};
+use {looped_blocks as _, looped_tasks as _};
+
+const TINY: &str = r#"
+name = "tiny"
+task = { type = "linear_regression" }
+model = { n_dims = 2, n_positions = 5, n_embd = 8, n_layer = 1, block = { type = "transformer", n_head = 2 }, injector = { type = "full" } }
+evaluation = { prompts = 16 }
+[training]
+batch_size = 4
+learning_rate = 1e-3
+train_steps = 6
+n_loop_window = 2
+threads = 1
+[training.curriculum]
+dims = { start = 2, end = 2, inc = 0, interval = 1 }
+points = { start = 5, end = 5, inc = 0, interval = 1 }
+loops = { start = 3, end = 3, inc = 0, interval = 1 }
+"#;
+
+fn plan(place: &Path, axis: &str, seeds: Vec<u64>) -> (Plan, Sweep) {
+    fs::write(place.join("tiny.toml"), TINY).unwrap();
+    let (sweep, settings) =
+        Sweep::from_arguments(&place.join("tiny.toml"), &[axis.to_owned()], seeds).unwrap();
+    (Plan::new(&sweep, &settings, &place.join("out")).unwrap(), sweep)
+}
+
+/// Counts what starts, and stops when so many runs have ended.
+struct StopAfter {
+    ends: usize,
+    seen: usize,
+    started: usize,
+}
+
+impl SweepObserver for StopAfter {
+    fn happened(&mut self, event: &SweepEvent<'_>) {
+        match event {
+            SweepEvent::Starts(_) => self.started += 1,
+            SweepEvent::Ended { .. } => self.seen += 1,
+            _ => {}
+        }
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.seen >= self.ends
+    }
+}
+
+#[test]
+fn a_sweep_in_threads_is_stopped_resumed_and_compared() {
+    let place = tempfile::tempdir().unwrap();
+    let (plan, sweep) = plan(place.path(), "model.n_embd=[8, 16]", vec![0, 1]);
+    let folder = SweepFolder::take(&plan, &sweep).unwrap();
+    let executor = InThreads::new(1, Device::Cpu);
+    let mut watch = StopAfter { ends: 2, seen: 0, started: 0 };
+    assert!(matches!(carry_out(&plan, &executor, &mut watch), SweepOutcome::Stopped));
+    assert_eq!((watch.started, plan.finished().len()), (2, 2));
+    let SweepOutcome::Done(failed) = carry_out(&plan, &executor, &mut ()) else {
+        panic!("nobody stopped it")
+    };
+    assert!(failed.is_empty() && plan.runs.iter().all(|run| run.state() == RunState::Finished));
+    let comparison = Comparison::of(&plan.finished()).unwrap();
+    comparison.publish(&folder.report(), &ReportContext::default()).unwrap();
+    assert!(folder.report().join("report.html").is_file());
+    assert!(comparison.tables().contains("n_embd=16"));
+}
+
+#[test]
+fn a_diverged_seed_stands_in_its_variants_row() {
+    let place = tempfile::tempdir().unwrap();
+    let (plan, sweep) = plan(place.path(), "training.learning_rate=[1e-3]", vec![0, 1]);
+    let _folder = SweepFolder::take(&plan, &sweep).unwrap();
+    // The second run's steps lead out of all numbers.
+    let mut broken = plan.runs[1].clone();
+    broken.toml = broken.toml.replace("learning_rate = 0.001", "learning_rate = 1000.0");
+    broken.toml = broken.toml.replace("weight_decay = 0.0", "weight_decay = 1000.0");
+    broken.toml = broken.toml.replace("train_steps = 6", "train_steps = 200");
+    let runs = vec![plan.runs[0].clone(), broken];
+    let plan = Plan { runs, ..plan };
+    let SweepOutcome::Done(failed) = carry_out(&plan, &InThreads::new(2, Device::Cpu), &mut ()) else {
+        panic!()
+    };
+    let why: Vec<(u64, &str)> = failed.iter().map(|run| (run.seed, run.why)).collect();
+    assert_eq!(why, [(1, "diverged")], "{failed:?}");
+    let missing = looped_study::comparison::MissingRun {
+        variant: failed[0].variant.clone(),
+        seed: 1,
+        why: "diverged".to_owned(),
+    };
+    let comparison = Comparison::of(&plan.finished()).unwrap().with_missing(vec![missing]);
+    assert!(comparison.tables().contains("1 of 2; 1 diverged"), "{}", comparison.tables());
+}
+
+#[test]
+fn a_large_sweep_is_planned_in_linear_time() {
+    let place = tempfile::tempdir().unwrap();
+    let many = |count: usize| {
+        let rates: Vec<String> = (1..=count).map(|n| format!("{n}e-6")).collect();
+        let begun = std::time::Instant::now();
+        let (plan, _) =
+            plan(place.path(), &format!("training.learning_rate=[{}]", rates.join(", ")), (0..10).collect());
+        assert_eq!(plan.runs.len(), 10 * count);
+        begun.elapsed().as_secs_f64()
+    };
+    let (few, more) = (many(50), many(200));
+    assert!(more < 4.0 * few * 3.0, "4 times the variants took {more:.2} s, after {few:.2} s");
+}
