@@ -5,21 +5,30 @@
 //! ```
 
 use looped_report::number::with_interval;
-use looped_report::plot::{Band, Curve, Figure, Marker, Reference, Scale};
+use looped_report::plot::{
+    Band, Curve, Drawing, Figure, HeatMap, Intervals, Marker, Palette, Reference, Scale, Seed,
+};
 use looped_report::report::{Part, Report, Section};
 use looped_report::table::{Column, Table};
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).ok_or("usage: gallery FOLDER")?;
-    let figures = [
-        ("examples_linear", error_by_examples()),
-        ("examples_log", log(error_by_examples())),
-        ("loops", error_by_loops()),
-        ("variants", variants()),
-        ("training", training()),
-        ("blocks", blocks()),
-        ("empty", Figure::new("Nothing yet", "in-context examples", "squared error")),
+    let figures: [(&str, Drawing); 14] = [
+        ("examples_linear", error_by_examples().into()),
+        ("examples_log", log(error_by_examples()).into()),
+        ("peak", peak().into()),
+        ("loops", error_by_loops().into()),
+        ("variants", variants().into()),
+        ("ordered", ordered(6).into()),
+        ("seeds", seeds().into()),
+        ("sweep", sweep().into()),
+        ("pairs", pairs().into()),
+        ("many", ordered(14).into()),
+        ("training", training().into()),
+        ("blocks", blocks().into()),
+        ("letters", letters().into()),
+        ("empty", Figure::new("Nothing yet", "in-context examples", "squared error").into()),
     ];
     let mut curves = Section::new("Figures");
     for (name, figure) in figures {
@@ -72,11 +81,7 @@ fn error_by_examples() -> Figure {
             x(),
             band(points().map(|k| if k == 0.0 { 1.0 } else { 21.0 / (20.0 + k) * 0.9 }), 1.04),
         ),
-        Curve::baseline(
-            "3 nearest neighbours",
-            x(),
-            band(points().map(|k| 1.0 - 0.25 * (k / 40.0).sqrt()), 1.04),
-        ),
+        Curve::baseline("knn 3", x(), band(points().map(|k| 1.0 - 0.25 * (k / 40.0).sqrt()), 1.04)),
     ];
     figure
 }
@@ -113,6 +118,92 @@ fn variants() -> Figure {
         let band = band(points().map(|k| (looped(k) * worse).min(1.0 - k / 60.0)), 1.3);
         figure.curves.insert(i, Curve::model(name, x(), band));
     }
+    figure
+}
+
+/// Least squares with noise: a peak of 10^3 where there are as many examples as dimensions.
+fn peak() -> Figure {
+    let mut figure = log(error_by_examples());
+    figure.title = "A peak of 1000".into();
+    figure.curves[1].band.mean[20] = 1000.0;
+    figure.curves[1].band.high[20] = 3000.0;
+    figure.cap_outliers()
+}
+
+/// Values of a number, from the least to the greatest.
+fn ordered(count: usize) -> Figure {
+    let mut figure = variants();
+    figure.title = "last n tokens".into();
+    figure.palette = Palette::Ordered;
+    figure.curves.retain(|curve| curve.name == "least squares");
+    for i in 0..count {
+        let worse = 40.0 * 0.6_f64.powi(i as i32);
+        let mean = (0..=40).map(f64::from).map(|k| (looped(k) * worse).min(1.0 - k / 60.0));
+        figure.curves.push(Curve::model(
+            format!("n = {}", 5 * (i + 1)),
+            (0..=40).map(f64::from).collect(),
+            band(mean, 1.0),
+        ));
+    }
+    figure
+}
+
+/// Three seeds each, drawn one by one.
+fn seeds() -> Figure {
+    let mut figure = log(error_by_examples());
+    figure.title = "Three seeds each".into();
+    for (i, name) in ["all tokens", "last 20"].into_iter().enumerate() {
+        let worse = 1.0 + 4.0 * i as f64;
+        let curve =
+            |by: f64| (0..=40).map(f64::from).map(|k| (looped(k) * worse * by).min(1.0 - k / 60.0)).collect();
+        let mut of_seeds = Curve::model(name, (0..=40).map(f64::from).collect(), Band::line(curve(1.0)));
+        of_seeds.seeds = [0.7, 1.1, 1.25]
+            .into_iter()
+            .enumerate()
+            .map(|(seed, by)| Seed { name: format!("seed {seed}"), values: curve(by) })
+            .collect();
+        figure.curves.insert(i, of_seeds);
+    }
+    figure.curves.retain(|curve| curve.name != "looped transformer");
+    figure
+}
+
+/// The figure that a sweep over one number asks for.
+fn sweep() -> Figure {
+    let mut figure = Figure::new("", "model.injection.n", "squared error / d");
+    figure.y_scale = Scale::Log;
+    figure.intervals = Intervals::Bars;
+    figure.palette = Palette::Ordered;
+    let n = || vec![5.0, 10.0, 20.0, 40.0, 75.0];
+    for (examples, by) in [(10, 12.0), (20, 2.0), (40, 0.3)] {
+        let mean = n().into_iter().map(|n: f64| by * 0.04 * (1.0 + 20.0 / n));
+        figure.curves.push(Curve::model(format!("{examples} examples"), n(), band(mean, 1.3)));
+    }
+    figure.curves[2].band.mean[0] = 1000.0;
+    figure.curves[2].band.high[0] = 4000.0;
+    figure.cap_outliers()
+}
+
+fn pairs() -> HeatMap {
+    let loops = [5.0, 10.0, 20.0, 40.0];
+    let row = |n: f64| band(loops.into_iter().map(move |loops| 0.9 / (1.0 + 0.02 * n * loops)), 1.2);
+    let rows = [5.0, 15.0, 75.0];
+    HeatMap {
+        title: "Error at 40 examples".into(),
+        x_label: "loops".into(),
+        y_label: "n".into(),
+        value_label: "squared error / d, 90 % CI".into(),
+        columns: loops.map(|loops| loops.to_string()).to_vec(),
+        rows: rows.map(|n| n.to_string()).to_vec(),
+        values: rows.map(row).to_vec(),
+    }
+}
+
+/// Names that the carried font has no letters for.
+fn letters() -> Figure {
+    let mut figure = error_by_examples();
+    figure.curves[0].name = "東京 größer أهلا 🚀".into();
+    figure.title = "線形回帰, d = 20".into();
     figure
 }
 

@@ -19,14 +19,29 @@ pub(crate) fn xml(text: &str) -> String {
     out
 }
 
-/// `text` as one line of Markdown with no markup in it.
+/// `text` as one line of Markdown with no markup in it, and nothing that GitHub makes a link of: addresses, names after
+/// `@`, numbers after `#`.
 pub(crate) fn markdown_inline(text: &str) -> String {
+    /// Parts a text where it stands, and is not seen.
+    const NOTHING: &str = "<!-- -->";
     let mut out = String::with_capacity(text.len());
-    for c in one_line(text).chars() {
+    let text = one_line(text);
+    for (i, c) in text.char_indices() {
+        let (before, after) = (&text[..i], &text[i..]);
+        let begins_a_link = after.starts_with("://")
+            || c == '@'
+            || c == '.' && before.to_ascii_lowercase().ends_with("www")
+            || c.is_ascii_digit() && before.ends_with('#');
+        if begins_a_link {
+            out.push_str(NOTHING);
+        }
         if "\\`*_[]<>#|~&$".contains(c) {
             out.push('\\');
         }
         out.push(c);
+        if c == '@' {
+            out.push_str(NOTHING);
+        }
     }
     out
 }
@@ -70,6 +85,14 @@ mod tests {
         assert_eq!(markdown("1. not a list"), r"1\. not a list");
         assert_eq!(markdown("- nor\nthis"), r"\- nor this");
         assert_eq!(markdown_inline("- 1."), "- 1.");
+    }
+
+    #[test]
+    fn a_name_that_looks_like_an_address_is_no_link() {
+        assert_eq!(markdown_inline("www.x.example"), "www<!-- -->.x.example");
+        assert_eq!(markdown_inline("https://x"), "https<!-- -->://x");
+        assert_eq!(markdown_inline("a@b and @c"), "a<!-- -->@<!-- -->b and <!-- -->@<!-- -->c");
+        assert_eq!(markdown_inline("#12, # 3"), "\\#<!-- -->12, \\# 3");
     }
 
     #[test]

@@ -20,7 +20,7 @@ fn part(part: &Part) -> String {
     match part {
         Part::Paragraph(text) => markdown(text) + "\n",
         Part::Plot { name, figure, caption } => {
-            let shown = markdown_inline(&format!("{} over {}", figure.y_label, figure.x_label));
+            let shown = markdown_inline(&figure.words());
             let image = format!("![{shown}](plots/{}.png)\n", file_stem(name));
             match caption.trim() {
                 "" => image,

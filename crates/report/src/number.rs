@@ -1,4 +1,4 @@
-//! Numbers as a reader wants them: three significant digits.
+//! Numbers as a reader wants them, three significant digits, and as a program wants them, all digits.
 
 /// `value` to three significant digits: `0.519`, `0.0204`, `1280`, `7.8e-5`; a dash where there is no number.
 ///
@@ -37,6 +37,23 @@ pub fn with_interval(mean: f64, low: f64, high: f64) -> String {
         return short(mean);
     }
     format!("{} [{}, {}]", short(mean), short(low), short(high))
+}
+
+/// `value` for another program: as few digits as tell it from every other number; nothing where there is none.
+///
+/// ```
+/// use looped_report::number::exact;
+/// assert_eq!([0.1, 2.0 / 3.0, 1e-9, 20_000.0, f64::NAN].map(exact), ["0.1", "0.6666666666666666", "1e-9", "20000", ""]);
+/// ```
+#[must_use]
+pub fn exact(value: f64) -> String {
+    if value.is_nan() {
+        String::new()
+    } else if value == 0.0 || value.is_infinite() || (1e-5..1e15).contains(&value.abs()) {
+        value.to_string()
+    } else {
+        format!("{value:e}")
+    }
 }
 
 #[cfg(test)]

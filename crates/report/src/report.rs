@@ -1,7 +1,7 @@
-//! A report: sections of text, figures and tables, written as one HTML file that opens offline and as Markdown.
+//! A report: sections of text, figures and tables, written as one HTML file that opens offline, and as Markdown.
 
 use crate::Error;
-use crate::plot::Figure;
+use crate::plot::Drawing;
 use crate::table::Table;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// section.parts.push(Part::Paragraph("Mean over 1280 prompts, 5..95 % interval shaded.".into()));
 /// section.parts.push(Part::Plot {
 ///     name: "error".into(),
-///     figure: Figure::new("", "in-context examples", "squared error / d"),
+///     figure: Figure::new("", "in-context examples", "squared error / d").into(),
 ///     caption: "All variants.".into(),
 /// });
 /// let report = Report { title: "last n tokens".into(), sections: vec![section] };
@@ -57,7 +57,7 @@ pub enum Part {
         /// replaced by `_`.
         name: String,
         /// What is drawn.
-        figure: Figure,
+        figure: Drawing,
         /// Below the figure.
         caption: String,
     },
@@ -85,7 +85,7 @@ impl Report {
 }
 
 /// Writes `figure` into `folder`, which is made if it is not there, as `NAME.svg` and `NAME.png`.
-fn write_plot(folder: &Path, name: &str, figure: &Figure) -> Result<(), Error> {
+fn write_plot(folder: &Path, name: &str, figure: &Drawing) -> Result<(), Error> {
     let stem = file_stem(name);
     write_whole(&folder.join(format!("{stem}.svg")), figure.svg().as_bytes())?;
     write_whole(&folder.join(format!("{stem}.png")), &figure.png(PNG_SCALE)?)

@@ -12,6 +12,8 @@ pub(super) struct Axis {
     pub(super) whole: bool,
     /// Values too small for the axis are drawn at its low end.
     pub(super) clipped: bool,
+    /// Values too great for the axis are drawn at its high end.
+    pub(super) capped: bool,
 }
 
 /// Nothing smaller is told from zero, and nothing larger than its inverse from infinity.
@@ -36,7 +38,7 @@ impl Axis {
         let (low, high) = range(values.clone());
         let (low, high) = open(scale, low, high);
         let whole = values.clone().next().is_some() && values.clone().all(|v| v.fract() == 0.0);
-        let mut axis = Self { scale, low, high, whole, clipped: false };
+        let mut axis = Self { scale, low, high, whole, clipped: false, capped: false };
         if scale == Scale::Linear {
             axis.high = round_end(low, high);
             if (0.0..=CLOSE * (high - low)).contains(&low) {
@@ -60,7 +62,8 @@ impl Axis {
         let values = values.filter(|&v| drawable(v));
         let seen = |&v: &f64| scale == Scale::Linear || v > floor.max(TINY);
         let (low, high) = range(values.clone().filter(seen));
-        let above = if high > ceiling { 0.0 } else { MARGIN };
+        let capped = high > ceiling;
+        let above = if capped { 0.0 } else { MARGIN };
         let (low, high) = open(scale, low, high.min(ceiling));
         let mut axis = Self {
             scale,
@@ -68,6 +71,7 @@ impl Axis {
             high,
             whole: false,
             clipped: scale == Scale::Log && !values.clone().all(|v| seen(&v)),
+            capped,
         };
         if axis.clipped {
             axis.low = 10_f64.powf((low.log10() - 1e-9).floor());
@@ -81,14 +85,14 @@ impl Axis {
         axis
     }
 
-    /// Where `value` lies: 0 at the low end, 1 at the high end. Too small a value lies at 0 on a logarithmic axis;
-    /// one far outside is brought near, so that no coordinate overflows.
+    /// Where `value` lies: 0 at the low end, 1 at the high end. Too small a value lies at 0 on a logarithmic axis, and
+    /// too great a one at 1 on a capped axis; one far outside is brought near, so that no coordinate overflows.
     pub(super) fn place(&self, value: f64) -> f64 {
         let place = match self.scale {
             Scale::Linear => (value - self.low) / (self.high - self.low),
             Scale::Log => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
         };
-        place.clamp(-9.0, 9.0)
+        place.clamp(-9.0, if self.capped { 1.0 } else { 9.0 })
     }
 
     fn widen(&mut self, below: f64, above: f64) {
@@ -161,8 +165,8 @@ mod tests {
     #[test]
     fn the_ceiling_caps_divergence() {
         let axis = Axis::vertical(Scale::Log, [0.1, 1e30, 1e300, f64::INFINITY].into_iter(), 1e-6, 10.0);
-        assert_eq!(axis.high, 10.0);
-        assert_eq!(axis.place(1e300), 9.0);
+        assert_eq!((axis.high, axis.capped), (10.0, true));
+        assert_eq!(axis.place(1e30), 1.0, "drawn on the edge");
     }
 
     #[test]

@@ -1,38 +1,40 @@
-//! A layout drawn, from the back to the front.
+//! A layout as shapes, from the back to the front.
 
-use super::canvas::{Anchor, Canvas};
+use super::axis::Axis;
 use super::frame::{Point, Rect};
-use super::layout::{ABOVE, EDGE, LEADING, Layout, Legend, NEAR, TICK};
+use super::layout::{ABOVE, Drawn, EDGE, LEADING, Layout, Legend, NEAR, TICK};
 use super::legend::{self, Entry};
-use super::style::{BORDER, GRID, LABEL, MARKER, REFERENCE, SMALL, Stroke, TITLE};
+use super::scene::{Anchor, Shape, Tag, lines, text};
+use super::style::{BAR, BORDER, Colour, GRID, LABEL, MARKER, REFERENCE, SMALL, Stroke, TITLE};
 use super::ticks::{Label, Tick};
-use super::trace::Trace;
-use super::{Figure, Role};
+use super::{Intervals, Role};
 
 /// From the middle of a digit to its baseline, over the size.
-const HALF_DIGIT: f64 = 0.35;
+pub(super) const HALF_DIGIT: f64 = 0.35;
 /// Shades let what they overlap show.
 const SHADE: f64 = 0.18;
-
-impl Figure {
-    /// The figure as an SVG document, the same bytes for the same figure. Its text asks for a font family of one
-    /// width; its ink and paper can be recoloured by a page around it (`color`, and the class `paper`).
-    #[must_use]
-    pub fn svg(&self) -> String {
-        let layout = Layout::new(self);
-        let mut canvas = Canvas::new((self.size.0, layout.height), &self.title);
-        layout.draw_grid(&mut canvas);
-        layout.draw_flags(&mut canvas);
-        layout.draw_axes(&mut canvas);
-        layout.draw_data(&mut canvas);
-        layout.draw_tick_labels(&mut canvas);
-        layout.draw_titles(&mut canvas);
-        layout.draw_legend(&mut canvas);
-        canvas.finish()
-    }
-}
+/// Half the width of the ends of a bar.
+const END: f64 = 1.8;
 
 impl Layout<'_> {
+    /// The panel as one group, which tells a script where its frame is and what its axes show.
+    pub(super) fn shapes(&self) -> Shape {
+        let mut shapes = vec![self.grid()];
+        shapes.extend(self.flags());
+        shapes.extend(self.axes());
+        shapes.push(self.data());
+        shapes.extend(self.tick_labels());
+        shapes.extend(self.titles());
+        shapes.extend(self.legend());
+        let Rect { left, top, width, height } = self.frame.rect;
+        let data = vec![
+            ("frame", [left, top, width, height].map(|side| format!("{side:.2}")).join(" ")),
+            ("x", words_of(&self.frame.x)),
+            ("y", words_of(&self.frame.y)),
+        ];
+        Shape::Group { tag: Tag { class: "panel", data, ..Tag::default() }, shapes }
+    }
+
     /// The ticks of x with their places.
     fn below(&self) -> impl Iterator<Item = (f64, &Tick)> {
         self.x_ticks.iter().filter_map(|tick| Some((self.frame.across(tick.at)?, tick)))
@@ -43,89 +45,109 @@ impl Layout<'_> {
         self.y_ticks.iter().filter_map(|tick| Some((self.frame.down(tick.at)?, tick)))
     }
 
-    fn draw_grid(&self, canvas: &mut Canvas) {
+    fn grid(&self) -> Shape {
         let rect = &self.frame.rect;
         let labelled = |(_, tick): &(f64, &Tick)| tick.label.is_some();
         let level = self.beside().filter(labelled).map(|(y, _)| [(rect.left, y), (rect.right(), y)]);
         let upright = self.below().filter(labelled).map(|(x, _)| [(x, rect.top), (x, rect.bottom())]);
-        draw_lines(canvas, level.chain(upright), GRID);
+        lines(level.chain(upright), GRID)
     }
 
-    fn draw_flags(&self, canvas: &mut Canvas) {
-        for flag in &self.flags {
+    fn flags(&self) -> Vec<Shape> {
+        let flag = |flag: &super::layout::Flag<'_>| {
             let baseline = self.frame.rect.top - ABOVE - flag.level as f64 * LEADING * SMALL;
-            let line = [(flag.x, self.frame.rect.bottom()), (flag.x, baseline - 2.0 * HALF_DIGIT * SMALL)];
-            draw_lines(canvas, [line].into_iter(), MARKER);
+            let pole = [(flag.x, self.frame.rect.bottom()), (flag.x, baseline - 2.0 * HALF_DIGIT * SMALL)];
             let (x, anchor) = match flag.turned_back {
                 true => (flag.x - NEAR, Anchor::End),
                 false => (flag.x + NEAR, Anchor::Start),
             };
-            canvas.text((x, baseline), &words(flag.label), SMALL, anchor, false);
-        }
+            [lines([pole].into_iter(), MARKER), text((x, baseline), flag.label, SMALL, anchor)]
+        };
+        self.flags.iter().flat_map(flag).collect()
     }
 
-    fn draw_axes(&self, canvas: &mut Canvas) {
+    fn axes(&self) -> [Shape; 2] {
         let (left, top, right, bottom) = edges(&self.frame.rect);
-        canvas.line([&[(left, top), (left, bottom), (right, bottom)][..]], Stroke::ink(0.8));
+        let corner = vec![vec![(left, top), (left, bottom), (right, bottom)]];
         let length = |tick: &Tick| if tick.label.is_some() { TICK } else { 0.55 * TICK };
         let below = self.below().map(|(x, tick)| [(x, bottom), (x, bottom + length(tick))]);
         let beside = self.beside().map(|(y, tick)| [(left - length(tick), y), (left, y)]);
-        draw_lines(canvas, below.chain(beside), Stroke::ink(0.7));
+        [
+            Shape::Lines { runs: corner, stroke: Stroke::ink(0.8) },
+            lines(below.chain(beside), Stroke::ink(0.7)),
+        ]
     }
 
-    fn draw_data(&self, canvas: &mut Canvas) {
+    fn data(&self) -> Shape {
         // Room for half a line's width, so that a line along an edge keeps its thickness.
         let Rect { left, top, width, height } = self.frame.rect;
         let window = Rect { left: left - 1.0, top: top - 1.0, width: width + 2.0, height: height + 2.0 };
-        canvas.clipped(&window, |canvas| {
-            for (trace, stroke) in self.traces.iter().zip(&self.strokes) {
-                draw_shade(canvas, trace, stroke.colour);
-            }
-            let reference = self.figure.reference.as_ref().and_then(|reference| self.frame.down(reference.y));
-            draw_lines(canvas, reference.map(|y| [(left, y), (left + width, y)]).into_iter(), REFERENCE);
-            for role in [Role::Baseline, Role::Model] {
-                let curves = self.figure.curves.iter().zip(&self.traces).zip(&self.strokes);
-                for ((curve, trace), stroke) in curves.filter(|((curve, _), _)| curve.role == role) {
-                    canvas.group(&curve.name, |canvas| draw_trace(canvas, trace, *stroke));
-                }
-            }
-        });
+        let shaded = |drawn: &&Drawn<'_>| drawn.trace.shade.iter().any(|run| run.len() > 1);
+        let mut shapes: Vec<Shape> = match self.figure.intervals {
+            Intervals::Shade => self.curves.iter().filter(shaded).map(shade).collect(),
+            Intervals::Bars => Vec::new(),
+        };
+        let reference = self.figure.reference.as_ref().and_then(|reference| self.frame.down(reference.y));
+        shapes.push(lines(reference.map(|y| [(left, y), (left + width, y)]).into_iter(), REFERENCE));
+        for role in [Role::Baseline, Role::Model] {
+            let of_role = self.curves.iter().filter(|drawn| drawn.curve.role == role);
+            shapes.extend(of_role.map(|drawn| curve(drawn, self.figure.intervals)));
+        }
+        Shape::Clip { rect: window, shapes }
     }
 
-    fn draw_tick_labels(&self, canvas: &mut Canvas) {
+    fn tick_labels(&self) -> Vec<Shape> {
+        let ink = |at, label: &Label, anchor| Shape::Text {
+            at,
+            label: label.clone(),
+            size: SMALL,
+            anchor,
+            turned: false,
+            colour: Colour::Ink,
+        };
         let baseline = self.frame.rect.bottom() + TICK + NEAR + 2.0 * HALF_DIGIT * SMALL;
-        for (x, label) in self.below().filter_map(|(x, tick)| Some((x, tick.label.as_ref()?))) {
-            canvas.text((x, baseline), label, SMALL, Anchor::Middle, false);
-        }
+        let below = self.below().filter_map(|(x, tick)| Some((x, tick.label.as_ref()?)));
+        let below = below.map(|(x, label)| ink((x, baseline), label, Anchor::Middle));
         let right = self.frame.rect.left - TICK - NEAR;
-        for (y, label) in self.beside().filter_map(|(y, tick)| Some((y, tick.label.as_ref()?))) {
-            canvas.text((right, y + HALF_DIGIT * SMALL), label, SMALL, Anchor::End, false);
-        }
+        let beside = self.beside().filter_map(|(y, tick)| Some((y, tick.label.as_ref()?)));
+        let beside = beside.map(|(y, label)| ink((right, y + HALF_DIGIT * SMALL), label, Anchor::End));
+        below.chain(beside).collect()
     }
 
-    fn draw_titles(&self, canvas: &mut Canvas) {
+    fn titles(&self) -> Vec<Shape> {
         let Rect { left, top, width, height } = self.frame.rect;
         let centre = left + width / 2.0;
-        let x_label = (centre, self.frame.rect.bottom() + TICK + NEAR + SMALL + 0.9 * LABEL);
-        canvas.text(x_label, &words(&self.figure.x_label), LABEL, Anchor::Middle, false);
-        let y_label = (EDGE + 0.8 * LABEL, top + height / 2.0);
-        canvas.text(y_label, &words(&self.figure.y_label), LABEL, Anchor::Middle, true);
-        for (i, line) in self.title.iter().enumerate() {
+        let below = (centre, self.frame.rect.bottom() + TICK + NEAR + SMALL + 0.9 * LABEL);
+        let mut shapes = vec![
+            text(below, &self.figure.x_label, LABEL, Anchor::Middle),
+            Shape::Text {
+                at: (EDGE + 0.8 * LABEL, top + height / 2.0),
+                label: Label::words(&self.figure.y_label),
+                size: LABEL,
+                anchor: Anchor::Middle,
+                turned: true,
+                colour: Colour::Ink,
+            },
+        ];
+        let title = self.title.iter().enumerate().map(|(i, line)| {
             let baseline = EDGE + (0.85 + LEADING * i as f64) * TITLE;
-            canvas.text((centre, baseline), &words(line), TITLE, Anchor::Middle, false);
-        }
+            text((centre, baseline), line, TITLE, Anchor::Middle)
+        });
+        shapes.extend(title);
+        shapes
     }
 
-    fn draw_legend(&self, canvas: &mut Canvas) {
+    fn legend(&self) -> Vec<Shape> {
         if self.entries.is_empty() {
-            return;
+            return Vec::new();
         }
+        let mut shapes = Vec::new();
         let (origin, rows, pitch) = match &self.legend {
             Legend::Inside(rect) => {
-                canvas.paper(rect, 0.85);
                 let (left, top, right, bottom) = edges(rect);
-                let outline = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
-                canvas.line([&outline[..]], BORDER);
+                let outline = vec![(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
+                shapes.push(Shape::Paper { rect: *rect, opacity: 0.85 });
+                shapes.push(Shape::Lines { runs: vec![outline], stroke: BORDER });
                 ((left + legend::PAD, top + legend::PAD), self.entries.len(), 0.0)
             }
             Legend::Below(grid) => {
@@ -135,54 +157,78 @@ impl Layout<'_> {
                 ((left, self.figure.size.1 + legend::PAD / 2.0), grid.rows, grid.pitch)
             }
         };
-        for (i, entry) in self.entries.iter().enumerate() {
+        shapes.extend(self.entries.iter().enumerate().map(|(i, named)| {
             let (column, row) = (i / rows, i % rows);
-            let place = (origin.0 + column as f64 * pitch, origin.1 + (row as f64 + 0.5) * legend::ROW);
-            draw_entry(canvas, entry, place);
-        }
+            entry(named, (origin.0 + column as f64 * pitch, origin.1 + (row as f64 + 0.5) * legend::ROW))
+        }));
+        shapes
     }
 }
 
-fn draw_entry(canvas: &mut Canvas, entry: &Entry, (x, y): Point) {
-    draw_lines(canvas, [[(x, y), (x + legend::KEY, y)]].into_iter(), entry.stroke);
+/// A line of the legend; one that names a curve tells a script which.
+fn entry(entry: &Entry, (x, y): Point) -> Shape {
+    let mut shapes = vec![lines([[(x, y), (x + legend::KEY, y)]].into_iter(), entry.stroke)];
     if entry.dot {
-        draw_dot(canvas, (x + legend::KEY / 2.0, y), entry.stroke);
+        shapes.push(dot((x + legend::KEY / 2.0, y), entry.stroke));
     }
     let place = (x + legend::KEY + legend::GAP, y + HALF_DIGIT * SMALL);
-    canvas.text(place, &words(&entry.name), SMALL, Anchor::Start, false);
+    shapes.push(text(place, &entry.name, SMALL, Anchor::Start));
+    let tag = entry.curve.map(|number| Tag {
+        class: "entry",
+        data: vec![("curve", number.to_string())],
+        ..Tag::default()
+    });
+    Shape::Group { tag: tag.unwrap_or_default(), shapes }
 }
 
-fn draw_shade(canvas: &mut Canvas, trace: &Trace, colour: &str) {
-    for run in &trace.shade {
+fn shade(drawn: &Drawn<'_>) -> Shape {
+    let runs = drawn.trace.shade.iter().filter(|run| run.len() > 1);
+    let area = |run: &Vec<super::trace::Slice>| {
         let upper = run.iter().map(|slice| (slice.x, slice.top));
         let lower = run.iter().rev().map(|slice| (slice.x, slice.bottom));
-        canvas.area(&upper.chain(lower).collect::<Vec<_>>(), colour, SHADE);
+        Shape::Area { outline: upper.chain(lower).collect(), colour: drawn.stroke.colour, opacity: SHADE }
+    };
+    let tag = Tag { class: "shade", data: vec![("curve", drawn.number.to_string())], ..Tag::default() };
+    Shape::Group { tag, shapes: runs.map(area).collect() }
+}
+
+/// Lines, thin ones for seeds, and dots for a curve of few points or a point that stands alone.
+fn curve(drawn: &Drawn<'_>, intervals: Intervals) -> Shape {
+    let Drawn { number, curve, trace, stroke } = drawn;
+    let joined = |line: &[Vec<Point>], stroke| Shape::Lines {
+        runs: line.iter().filter(|run| run.len() > 1).cloned().collect(),
+        stroke,
+    };
+    let mut shapes: Vec<Shape> = trace.seeds.iter().map(|seed| joined(seed, stroke.of_a_seed())).collect();
+    if intervals == Intervals::Bars {
+        shapes.push(bars(drawn));
     }
+    shapes.push(joined(&trace.line, *stroke));
+    let lone = trace.line.iter().filter(|run| trace.dots || run.len() == 1);
+    shapes.extend(lone.flatten().map(|&point| dot(point, *stroke)));
+    let data = vec![("curve", number.to_string())];
+    Shape::Group { tag: Tag { class: "curve", title: curve.name.clone(), data }, shapes }
 }
 
-/// Lines, and dots for a curve of few points or a point that stands alone.
-fn draw_trace(canvas: &mut Canvas, trace: &Trace, stroke: Stroke) {
-    canvas.line(trace.line.iter().filter(|run| run.len() > 1).map(Vec::as_slice), stroke);
-    for run in trace.line.iter().filter(|run| trace.dots || run.len() == 1) {
-        for &point in run {
-            draw_dot(canvas, point, stroke);
-        }
-    }
+/// Upright bars with level ends.
+fn bars(drawn: &Drawn<'_>) -> Shape {
+    let slices = drawn.trace.shade.iter().flatten();
+    let bar = |slice: &super::trace::Slice| {
+        let super::trace::Slice { x, top, bottom } = *slice;
+        [[(x, top), (x, bottom)], [(x - END, top), (x + END, top)], [(x - END, bottom), (x + END, bottom)]]
+    };
+    lines(slices.flat_map(bar), Stroke { width: BAR, dash: &[], ..drawn.stroke })
 }
 
-fn draw_dot(canvas: &mut Canvas, at: Point, stroke: Stroke) {
-    canvas.dot(at, 1.2 * stroke.width, stroke.colour);
+fn dot(at: Point, stroke: Stroke) -> Shape {
+    Shape::Dot { at, radius: 1.2 * stroke.width, colour: stroke.colour }
 }
 
-fn draw_lines(canvas: &mut Canvas, lines: impl Iterator<Item = [Point; 2]>, stroke: Stroke) {
-    let lines: Vec<[Point; 2]> = lines.collect();
-    canvas.line(lines.iter().map(|line| &line[..]), stroke);
+/// An axis for a script: its scale and its ends.
+fn words_of(axis: &Axis) -> String {
+    format!("{} {:e} {:e}", axis.scale.name(), axis.low, axis.high)
 }
 
 fn edges(rect: &Rect) -> (f64, f64, f64, f64) {
     (rect.left, rect.top, rect.right(), rect.bottom())
-}
-
-fn words(text: &str) -> Label {
-    Label { text: text.into(), power: String::new() }
 }

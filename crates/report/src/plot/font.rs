@@ -1,37 +1,65 @@
-//! The font the crate carries, and how wide a text is in it.
+//! The font the crate carries: how wide a text is in it, and the outlines of its letters.
 
-use crate::escape::xml;
-use resvg::usvg::{Node, Options, Tree, fontdb::Database};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
+use ttf_parser::{Face, GlyphId, OutlineBuilder};
+use unicode_width::UnicodeWidthChar;
 
 /// The font of this name, or one of the same widths.
 pub(super) const FAMILY: &str = "'Liberation Sans', Arimo, Arial, Helvetica, sans-serif";
 
-static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
-    let mut fonts = Database::new();
-    fonts.load_font_data(include_bytes!("../../fonts/LiberationSans-Regular.ttf").to_vec());
-    Arc::new(fonts)
+/// The width of a letter that the font lacks, in em, for each column it takes on a terminal.
+const LACKING: f64 = 0.6;
+
+static FACE: LazyLock<Face<'static>> = LazyLock::new(|| {
+    // The file is part of the program, and every test of a width reads it.
+    Face::parse(include_bytes!("../../fonts/LiberationSans-Regular.ttf"), 0)
+        .expect("the carried font is whole")
 });
 
-/// Parses `svg` with the carried font and no other.
-pub(super) fn parse(svg: &str) -> Result<Tree, resvg::usvg::Error> {
-    Tree::from_str(svg, &Options { fontdb: FONTS.clone(), ..Options::default() })
+/// A letter where it stands in its text.
+pub(super) enum Letter {
+    /// One the font has.
+    Glyph(GlyphId),
+    /// One it lacks.
+    Lacking(char),
+}
+
+/// The letters of `text` with their places and widths, in units of `size`.
+pub(super) fn letters(text: &str, size: f64) -> impl Iterator<Item = (f64, f64, Letter)> {
+    let mut end = 0.0;
+    text.chars().map(move |c| {
+        let (width, letter) = match FACE.glyph_index(c) {
+            Some(glyph) => (advance(glyph) * size, Letter::Glyph(glyph)),
+            None => (LACKING * size * c.width().unwrap_or(0) as f64, Letter::Lacking(c)),
+        };
+        let start = end;
+        end += width;
+        (start, width, letter)
+    })
+}
+
+/// Draws `glyph` at the size of one em of 1 upwards from the origin.
+pub(super) fn outline(glyph: GlyphId, pen: &mut impl OutlineBuilder) {
+    FACE.outline_glyph(glyph, pen);
+}
+
+/// The units of [`outline`] in an em.
+pub(super) fn units_per_em() -> f64 {
+    f64::from(FACE.units_per_em())
 }
 
 /// The width of `text` in units of `size`.
 pub(super) fn width(text: &str, size: f64) -> f64 {
-    // Measured large and scaled: the box of a text is rounded in single precision.
-    const EM: f64 = 100.0;
-    let svg = format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><text font-family="{FAMILY}" font-size="{EM}">{}</text></svg>"#,
-        xml(text)
-    );
-    let Ok(tree) = parse(&svg) else { return 0.0 };
-    let widths = tree.root().children().iter().map(|node| match node {
-        Node::Text(text) => f64::from(text.bounding_box().width()),
-        _ => 0.0,
-    });
-    widths.fold(0.0, f64::max) * size / EM
+    letters(text, size).map(|(_, width, _)| width).sum()
+}
+
+/// Whether the font has every letter of `text`, so that its width is known.
+pub(super) fn covers(text: &str) -> bool {
+    text.chars().all(|c| FACE.glyph_index(c).is_some())
+}
+
+fn advance(glyph: GlyphId) -> f64 {
+    f64::from(FACE.glyph_hor_advance(glyph).unwrap_or(0)) / units_per_em()
 }
 
 /// `text` broken between words into lines of at most `limit`; a longer word has a line of its own.
@@ -51,15 +79,12 @@ pub(super) fn wrap(text: &str, size: f64, limit: f64) -> Vec<String> {
 
 /// `text`, cut and ended with `…` where it is wider than `limit`.
 pub(super) fn shorten(text: &str, size: f64, limit: f64) -> String {
-    let mut short = text.to_owned();
-    while width(&short, size) > limit {
-        let kept = short.trim_end_matches('…').chars().count().saturating_sub(1);
-        short = text.chars().take(kept).chain(['…']).collect();
-        if kept == 0 {
-            break;
-        }
+    if width(text, size) <= limit {
+        return text.to_owned();
     }
-    short
+    let room = limit - width("…", size);
+    let fits = letters(text, size).take_while(|(start, width, _)| start + width <= room).count();
+    text.chars().take(fits).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -76,6 +101,13 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_the_font_lacks_has_a_width_and_says_so() {
+        assert!(covers("größer ≤ 10⁻³") || !covers("⁻"), "only what it lacks is lacking");
+        assert!(!covers("東京"));
+        assert!((width("東京", 10.0) - 24.0).abs() < 1e-9, "two columns each: {}", width("東京", 10.0));
+    }
+
+    #[test]
     fn long_texts_wrap_and_shorten() {
         let text = "error over in-context examples";
         for line in wrap(text, 10.0, 80.0) {
@@ -84,6 +116,8 @@ mod tests {
         assert_eq!(wrap(text, 10.0, 80.0).join(" "), text);
         let short = shorten(text, 10.0, 80.0);
         assert!(short.ends_with('…') && width(&short, 10.0) <= 80.0, "{short}");
+        assert!(width(&short, 10.0) > 70.0, "no shorter than it must be: {short}");
         assert_eq!(shorten("short", 10.0, 80.0), "short");
+        assert_eq!(shorten("short", 10.0, 0.0), "…");
     }
 }

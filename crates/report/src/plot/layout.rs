@@ -1,13 +1,14 @@
-//! Where everything on a figure goes.
+//! Where everything in a panel goes.
 
 use super::axis::Axis;
-use super::canvas::POWER;
 use super::frame::{Frame, Rect};
 use super::legend::{self, Entry, Grid};
-use super::style::{CROWDED, LABEL, REFERENCE, SMALL, Stroke, TITLE, strokes};
+use super::panels::Panel;
+use super::scene::POWER;
+use super::style::{CROWDED, LABEL, REFERENCE, SMALL, Stroke, TITLE};
 use super::ticks::{Label, Tick, ticks};
 use super::trace::{FEW, Trace};
-use super::{Figure, font};
+use super::{Curve, Figure, Intervals, Role, font};
 
 /// The outer margin.
 pub(super) const EDGE: f64 = 5.0;
@@ -20,7 +21,10 @@ pub(super) const LEADING: f64 = 1.25;
 /// Between the frame and what stands on it.
 pub(super) const ABOVE: f64 = 3.0;
 
-/// A figure with every place decided.
+/// Between the bars of two curves at one place.
+const BESIDE: f64 = 5.0;
+
+/// A panel with every place decided.
 pub(super) struct Layout<'a> {
     pub(super) figure: &'a Figure,
     pub(super) frame: Frame,
@@ -28,11 +32,19 @@ pub(super) struct Layout<'a> {
     pub(super) x_ticks: Vec<Tick>,
     pub(super) y_ticks: Vec<Tick>,
     pub(super) flags: Vec<Flag<'a>>,
-    pub(super) traces: Vec<Trace>,
-    pub(super) strokes: Vec<Stroke>,
+    pub(super) curves: Vec<Drawn<'a>>,
     pub(super) entries: Vec<Entry>,
     pub(super) legend: Legend,
     pub(super) height: f64,
+}
+
+/// A curve with its places and its stroke.
+pub(super) struct Drawn<'a> {
+    /// Its number in the figure.
+    pub(super) number: usize,
+    pub(super) curve: &'a Curve,
+    pub(super) trace: Trace,
+    pub(super) stroke: Stroke,
 }
 
 /// A marker's line with its label beside the upper end, like a flag.
@@ -50,30 +62,31 @@ pub(super) enum Legend {
 }
 
 impl<'a> Layout<'a> {
-    pub(super) fn new(figure: &'a Figure) -> Self {
+    /// `strokes` are those of all curves of the figure.
+    pub(super) fn new(
+        figure: &'a Figure,
+        panel: &Panel,
+        title: &str,
+        (x, y): (Axis, Axis),
+        strokes: &[Stroke],
+    ) -> Self {
         let (width, height) = figure.size;
-        let (x, y) = axes(figure);
-        let mut y_ticks = ticks(&y, (height / 38.0).max(2.0));
-        mark_clipped(&mut y_ticks, &y);
+        let y_ticks = ticks(&y, (height / 38.0).max(2.0));
         let left = EDGE + LEADING * LABEL + NEAR + widest(&y_ticks) + NEAR + TICK;
         let rect = Rect { left, top: EDGE, width: width - left - 2.0 * EDGE, height: 0.0 };
         let x_ticks = ticks(&x, (rect.width / 50.0).max(2.0));
-        let title = font::wrap(&figure.title, TITLE, rect.width + 2.0 * EDGE);
         let mut frame = Frame { rect, x, y };
+        frame.rect.width = rect.width.min(width_beside(&x_ticks, &frame, width - EDGE));
+        let title = font::wrap(title, TITLE, frame.rect.width + 2.0 * EDGE);
 
         let flags = flags(figure, &frame);
         let levels = flags.iter().map(|flag| flag.level + 1).max().unwrap_or(0);
         frame.rect.top += LEADING * (title.len() as f64 * TITLE + levels as f64 * SMALL) + ABOVE;
         frame.rect.height = height - frame.rect.top - (TICK + NEAR + SMALL + LEADING * LABEL + EDGE);
 
-        let traces: Vec<Trace> = figure.curves.iter().map(|curve| Trace::new(curve, &frame)).collect();
-        let mut strokes = strokes(figure.curves.iter().map(|curve| curve.role));
-        for (stroke, trace) in strokes.iter_mut().zip(&traces) {
-            if trace.line.iter().map(Vec::len).sum::<usize>() as f64 > 2.0 * frame.rect.width {
-                stroke.width = CROWDED;
-            }
-        }
-        let entries = entries(figure, &traces, &strokes, width - 2.0 * EDGE);
+        let curves = drawn(figure, panel, &frame, strokes);
+        let entries = entries(figure, &curves, width - 2.0 * EDGE);
+        let traces: Vec<&Trace> = curves.iter().map(|drawn| &drawn.trace).collect();
         let place = legend::inside(&entries, &frame, &traces, &lines(figure, &frame));
         let legend =
             place.map_or_else(|| Legend::Below(legend::below(&entries, width - 2.0 * EDGE)), Legend::Inside);
@@ -82,33 +95,60 @@ impl<'a> Layout<'a> {
             Legend::Inside(_) => 0.0,
         };
         let height = height + added;
-        Self { figure, frame, title, x_ticks, y_ticks, flags, traces, strokes, entries, legend, height }
+        Self { figure, frame, title, x_ticks, y_ticks, flags, curves, entries, legend, height }
     }
 }
 
-fn axes(figure: &Figure) -> (Axis, Axis) {
+/// The axes that all panels of a figure share.
+pub(super) fn axes(figure: &Figure) -> (Axis, Axis) {
     let few = figure.curves.iter().any(|curve| curve.x.len().min(curve.band.mean.len()) <= FEW);
     let x = figure.curves.iter().flat_map(|curve| &curve.x).copied();
     let x = x.chain(figure.markers.iter().map(|marker| marker.x));
-    let bands = figure.curves.iter().map(|curve| &curve.band);
-    let y = bands.flat_map(|band| [&band.mean, &band.low, &band.high]).flatten().copied();
+    let y = figure.curves.iter().flat_map(Curve::heights);
     let y = y.chain(figure.reference.iter().map(|reference| reference.y));
     let ceiling = figure.ceiling.unwrap_or(f64::INFINITY);
     (Axis::horizontal(figure.x_scale, x, few), Axis::vertical(figure.y_scale, y, figure.floor, ceiling))
 }
 
-/// Says at the lowest tick that values below it are drawn there.
-fn mark_clipped(ticks: &mut [Tick], axis: &Axis) {
-    let at_edge = |tick: &&mut Tick| axis.clipped && axis.place(tick.at) < 1e-6;
-    for label in ticks.iter_mut().filter(at_edge).filter_map(|tick| tick.label.as_mut()) {
-        label.text.insert_str(0, "≤ ");
-    }
+/// How wide the frame may be for the label of its last tick to end at `right`.
+fn width_beside(ticks: &[Tick], frame: &Frame, right: f64) -> f64 {
+    let room = |tick: &Tick| {
+        let label = tick.label.as_ref()?;
+        let place = frame.x.place(tick.at);
+        (place > 0.5).then(|| (right - width_of(label) / 2.0 - frame.rect.left) / place)
+    };
+    ticks.iter().filter_map(room).fold(f64::INFINITY, f64::min)
+}
+
+/// The curves of a panel; bars stand side by side.
+fn drawn<'a>(figure: &'a Figure, panel: &Panel, frame: &Frame, strokes: &[Stroke]) -> Vec<Drawn<'a>> {
+    let is_model = |i: &usize| figure.curves[*i].role == Role::Model;
+    let models: Vec<usize> = panel.curves.iter().copied().filter(is_model).collect();
+    let aside = |i: usize| match models.iter().position(|&model| model == i) {
+        Some(place) if figure.intervals == Intervals::Bars => {
+            BESIDE * (place as f64 - (models.len() as f64 - 1.0) / 2.0)
+        }
+        _ => 0.0,
+    };
+    let draw = |&number: &usize| {
+        let curve = &figure.curves[number];
+        let trace = Trace::new(curve, frame, aside(number));
+        let mut stroke = strokes[number];
+        if trace.points() as f64 > 2.0 * frame.rect.width {
+            stroke.width = CROWDED;
+        }
+        Drawn { number, curve, trace, stroke }
+    };
+    panel.curves.iter().map(draw).collect()
+}
+
+fn width_of(label: &Label) -> f64 {
+    font::width(&label.text, SMALL) + font::width(&label.power, POWER.0 * SMALL)
 }
 
 /// The width of the widest label.
 fn widest(ticks: &[Tick]) -> f64 {
-    let width = |label: &Label| font::width(&label.text, SMALL) + font::width(&label.power, POWER.0 * SMALL);
-    ticks.iter().filter_map(|tick| tick.label.as_ref()).map(width).fold(0.0, f64::max)
+    ticks.iter().filter_map(|tick| tick.label.as_ref()).map(width_of).fold(0.0, f64::max)
 }
 
 /// Each marker with its label to the right, on the lowest level where it covers no other label. Those further right
@@ -133,11 +173,13 @@ fn flags<'a>(figure: &'a Figure, frame: &Frame) -> Vec<Flag<'a>> {
 }
 
 /// The legend: curves in their order, then the reference.
-fn entries(figure: &Figure, traces: &[Trace], strokes: &[Stroke], limit: f64) -> Vec<Entry> {
-    let curves = figure.curves.iter().zip(traces).zip(strokes);
-    let curves = curves.map(|((curve, trace), &stroke)| Entry::new(&curve.name, stroke, trace.dots, limit));
+fn entries(figure: &Figure, curves: &[Drawn<'_>], limit: f64) -> Vec<Entry> {
+    let curves = curves.iter().map(|drawn| {
+        let Drawn { number, curve, trace, stroke } = drawn;
+        Entry::new(Some(*number), &curve.name, *stroke, trace.dots, limit)
+    });
     let reference = figure.reference.iter();
-    let reference = reference.map(|reference| Entry::new(&reference.label, REFERENCE, false, limit));
+    let reference = reference.map(|reference| Entry::new(None, &reference.label, REFERENCE, false, limit));
     curves.chain(reference).collect()
 }
 

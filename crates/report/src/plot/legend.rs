@@ -4,6 +4,7 @@ use super::font;
 use super::frame::{Frame, Rect};
 use super::style::{SMALL, Stroke};
 use super::trace::Trace;
+use crate::escape::one_line;
 
 /// The height of an entry.
 pub(super) const ROW: f64 = 12.5;
@@ -21,6 +22,8 @@ const CLEAR: f64 = 5.0;
 /// A line of the legend.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
+    /// Which of the figure's curves it names; none for the line of reference.
+    pub(super) curve: Option<usize>,
     pub(super) name: String,
     pub(super) stroke: Stroke,
     pub(super) dot: bool,
@@ -29,10 +32,10 @@ pub(super) struct Entry {
 
 impl Entry {
     /// An entry whose name is cut to fit into `limit`.
-    pub(super) fn new(name: &str, stroke: Stroke, dot: bool, limit: f64) -> Self {
-        let name = font::shorten(name, SMALL, limit - KEY - GAP);
+    pub(super) fn new(curve: Option<usize>, name: &str, stroke: Stroke, dot: bool, limit: f64) -> Self {
+        let name = font::shorten(&one_line(name), SMALL, limit - KEY - GAP);
         let width = KEY + GAP + font::width(&name, SMALL);
-        Self { name, stroke, dot, width }
+        Self { curve, name, stroke, dot, width }
     }
 }
 
@@ -53,7 +56,7 @@ pub(super) fn below(entries: &[Entry], limit: f64) -> Grid {
 }
 
 /// A free place in the frame for all entries in one column: a corner, or else anywhere along the edges.
-pub(super) fn inside(entries: &[Entry], frame: &Frame, traces: &[Trace], lines: &[Rect]) -> Option<Rect> {
+pub(super) fn inside(entries: &[Entry], frame: &Frame, traces: &[&Trace], lines: &[Rect]) -> Option<Rect> {
     let (width, height) = (widest(entries) + 2.0 * PAD, entries.len() as f64 * ROW + 2.0 * PAD);
     let Rect { left, top, .. } = frame.rect;
     let (spare_x, spare_y) =

@@ -1,6 +1,6 @@
 use super::*;
-use resvg::tiny_skia::Pixmap;
-use resvg::usvg::{Node, Options, Tree};
+use roxmltree::Document;
+use tiny_skia::Pixmap;
 
 fn small() -> Figure {
     let x = || vec![0.0, 1.0, 2.0, 3.0];
@@ -39,10 +39,10 @@ fn the_same_figure_gives_the_same_bytes() {
 
 #[test]
 fn text_is_escaped_and_comes_back() {
-    let figure = small();
-    let tree = Tree::from_str(&figure.svg(), &Options::default());
-    assert!(tree.is_ok(), "{:?}", tree.err());
-    assert!(figure.svg().contains("<title>d = 2 &amp; &quot;small&quot; &lt;loop&gt;</title>"));
+    let svg = small().svg();
+    let document = Document::parse(&svg).unwrap();
+    let title = document.root_element().first_element_child().unwrap();
+    assert_eq!((title.tag_name().name(), title.text()), ("title", Some("d = 2 & \"small\" <loop>")));
 }
 
 #[test]
@@ -54,19 +54,26 @@ fn a_png_has_the_size_of_the_figure_times_the_scale() {
     }
 }
 
+/// How many pixels of an area are nearly black.
+fn dark_pixels(figure: &Figure, across: std::ops::Range<u32>, down: std::ops::Range<u32>) -> usize {
+    let pixels = Pixmap::decode_png(&figure.png(2.0).unwrap()).unwrap();
+    let places = down.flat_map(|y| across.clone().map(move |x| (x, y)));
+    places.filter(|&(x, y)| pixels.pixel(x, y).is_some_and(|p| p.red() < 100)).count()
+}
+
 #[test]
-fn every_text_is_drawn_in_the_carried_font() {
-    let tree = font::parse(&small().svg()).unwrap();
-    let texts = tree.root().children().iter().filter(|node| matches!(node, Node::Text(_)));
-    for text in texts {
-        let Node::Text(text) = text else { continue };
-        assert!(text.bounding_box().width() > 0.0, "{:?}", text.chunks()[0].text());
-    }
-    // Ink where the title stands, which a missing font would leave white.
-    let pixels = Pixmap::decode_png(&small().png(2.0).unwrap()).unwrap();
-    let inked = (10..30).flat_map(|y| (200..500).map(move |x| (x, y)));
-    let dark = inked.filter(|&(x, y)| pixels.pixel(x, y).is_some_and(|p| p.red() < 100)).count();
-    assert!(dark > 50, "{dark} dark pixels");
+fn text_is_painted_where_it_stands() {
+    let dark = dark_pixels(&small(), 200..500, 10..30);
+    assert!(dark > 50, "the title has {dark} dark pixels");
+    let dark = dark_pixels(&small(), 16..30, 100..300);
+    assert!(dark > 50, "the turned label has {dark} dark pixels");
+}
+
+#[test]
+fn names_in_letters_the_font_lacks_can_be_told_apart() {
+    let png = |title: &str| Figure::new(title, "x", "y").png(2.0).unwrap();
+    assert_ne!(png("東京"), png("大阪"), "each letter is a box with its number");
+    assert!(dark_pixels(&Figure::new("東京", "", ""), 200..500, 10..30) > 50);
 }
 
 #[test]
@@ -114,6 +121,99 @@ fn a_crowded_figure_grows_to_hold_its_legend() {
 }
 
 #[test]
+fn a_peak_above_the_ceiling_lies_on_the_edge_and_the_tick_says_so() {
+    let mut figure = small();
+    figure.markers.clear();
+    figure.curves[1].band.mean = vec![1.0, 0.5, 1000.0, 0.1];
+    let svg = figure.cap_outliers().svg();
+    assert!(svg.contains(">≥ 5</text>"), "{svg}");
+    let document = Document::parse(&svg).unwrap();
+    let frame = document.descendants().find_map(|node| node.attribute("data-frame")).unwrap();
+    let top = frame.split(' ').nth(1).unwrap();
+    let on_edge = document.descendants().any(|node| node.attribute("cy") == Some(top));
+    assert!(on_edge, "a point at {top}: {svg}");
+    assert!(!small().svg().contains('≥'));
+}
+
+#[test]
+fn the_label_of_the_last_tick_keeps_off_the_edge_of_the_page() {
+    let mut figure = Figure::new("", "training steps", "loss");
+    let x: Vec<f64> = (0..=30).map(|i| f64::from(i) * 100.0).collect();
+    figure.curves = vec![Curve::model("m", x.clone(), Band::line(x))];
+    let svg = figure.svg();
+    let document = Document::parse(&svg).unwrap();
+    let last = document.descendants().find(|node| node.text() == Some("3000")).unwrap();
+    let number = |name| last.attribute(name).unwrap().parse::<f64>().unwrap();
+    let end = number("x") + number("textLength") / 2.0;
+    assert!(end <= 336.0 - 4.9, "{end}");
+}
+
+#[test]
+fn more_than_six_models_have_several_panels_with_one_pair_of_axes() {
+    let mut figure = Figure::new("Many", "loops", "error");
+    for i in 0..14 {
+        let level = f64::from(i + 1);
+        figure.curves.push(Curve::model(format!("n = {i}"), vec![0.0, 3.0], Band::line(vec![level; 2])));
+    }
+    figure.curves.push(Curve::baseline("least squares", vec![0.0, 3.0], Band::line(vec![0.5; 2])));
+    let svg = figure.svg();
+    let document = Document::parse(&svg).unwrap();
+    let panels: Vec<_> = document.descendants().filter(|n| n.attribute("class") == Some("panel")).collect();
+    assert_eq!(panels.len(), 3);
+    for panel in &panels {
+        let titles = panel.descendants().filter(|n| n.has_tag_name("title")).filter_map(|n| n.text());
+        let names: Vec<&str> = titles.collect();
+        assert!(names.len() <= 7 && names[0] == "least squares", "{names:?}");
+        assert_eq!(panel.attribute("data-y"), panels[0].attribute("data-y"));
+    }
+    let pixels = Pixmap::decode_png(&figure.png(1.0).unwrap()).unwrap();
+    assert_eq!(pixels.width(), 2 * 336);
+}
+
+#[test]
+fn ordered_models_have_colours_of_one_ramp_and_named_panels_their_titles() {
+    let model = |panel: &str, name: &str| Curve {
+        panel: panel.into(),
+        ..Curve::model(name, vec![0.0, 1.0], Band::line(vec![1.0, 0.5]))
+    };
+    let mut figure = Figure::new("", "loops", "error");
+    figure.palette = Palette::Ordered;
+    figure.curves = vec![model("d = 5", "n = 1"), model("d = 5", "n = 2"), model("d = 10", "n = 1")];
+    let svg = figure.svg();
+    assert!(svg.contains(">d = 5</text>") && svg.contains(">d = 10</text>"));
+    assert_eq!(svg.matches("stroke=\"#d97706\"").count(), 4, "the first of each panel, in legend and frame");
+}
+
+#[test]
+fn seeds_are_thin_lines_of_their_means_colour() {
+    let mut figure = small();
+    figure.curves.truncate(1);
+    figure.curves[0].seeds = vec![Seed { name: "seed 1".into(), values: vec![1.0, 0.3, 0.2, 0.1] }];
+    let svg = figure.svg();
+    let seed =
+        svg.lines().find(|line| line.contains("stroke-width=\"0.7\" stroke-opacity=\"0.55\"")).unwrap();
+    assert!(seed.contains("stroke=\"#0072b2\""), "{seed}");
+}
+
+#[test]
+fn bars_of_several_curves_stand_side_by_side() {
+    let band = || Band { mean: vec![1.0], low: vec![0.8], high: vec![1.2] };
+    let mut figure = Figure::new("", "n", "error");
+    figure.intervals = Intervals::Bars;
+    figure.curves = ["a", "b"].map(|name| Curve::model(name, vec![5.0], band())).to_vec();
+    let svg = figure.svg();
+    let document = Document::parse(&svg).unwrap();
+    let curves: Vec<_> = document.descendants().filter(|n| n.attribute("class") == Some("curve")).collect();
+    let dot = |curve: &roxmltree::Node<'_, '_>| {
+        let dot = curve.descendants().find(|n| n.has_tag_name("circle")).unwrap();
+        dot.attribute("cx").unwrap().parse::<f64>().unwrap()
+    };
+    assert!((dot(&curves[1]) - dot(&curves[0]) - 5.0).abs() < 0.02);
+    assert!(!svg.contains("class=\"shade\""));
+    assert_eq!(curves[0].descendants().filter(|n| n.has_tag_name("path")).count(), 1, "{svg}");
+}
+
+#[test]
 fn errors_over_decades_ask_for_a_logarithmic_axis() {
     let scale = |mean: &[f64]| Scale::for_errors(&[Curve::model("m", vec![], Band::line(mean.to_vec()))]);
     assert_eq!(scale(&[1.0, 0.001]), Scale::Log);
@@ -142,6 +242,7 @@ proptest::proptest! {
         figure.curves = vec![Curve::model(name, x, band)];
         let svg = figure.svg();
         proptest::prop_assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        proptest::prop_assert!(Document::parse(&svg).is_ok(), "{svg}");
         proptest::prop_assert!(figure.png(0.5).is_ok());
     }
 }

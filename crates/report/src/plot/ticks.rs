@@ -17,13 +17,41 @@ pub(super) struct Label {
     pub(super) power: String,
 }
 
-/// The ticks of `axis`, about `count` of them labelled.
-pub(super) fn ticks(axis: &Axis, count: f64) -> Vec<Tick> {
-    match axis.scale {
-        Scale::Linear => linear(axis, count),
-        Scale::Log => logarithmic(axis, count),
+impl Label {
+    /// Words alone.
+    pub(super) fn words(text: &str) -> Self {
+        Self { text: crate::escape::one_line(text), power: String::new() }
     }
 }
+
+/// The ticks of `axis`, about `count` of them labelled. An axis that ends before its values do says so at that end.
+pub(super) fn ticks(axis: &Axis, count: f64) -> Vec<Tick> {
+    let mut ticks = match axis.scale {
+        Scale::Linear => linear(axis, count),
+        Scale::Log => logarithmic(axis, count),
+    };
+    if axis.clipped {
+        let at_edge = ticks.iter_mut().find(|tick| axis.place(tick.at) < AT_EDGE);
+        if let Some(label) = at_edge.and_then(|tick| tick.label.as_mut()) {
+            label.text.insert_str(0, "≤ ");
+        }
+    }
+    if axis.capped {
+        ticks.retain(|tick| axis.place(tick.at) < 1.0 - AT_EDGE);
+        // Room for the label at the very end.
+        for tick in ticks.iter_mut().filter(|tick| axis.place(tick.at) > 1.0 - 0.4 / count) {
+            tick.label = None;
+        }
+        let unit = power_of_ten(axis.high.abs().log10().floor() as i32);
+        let mut label = plain(axis.high, unit, axis.high);
+        label.text.insert_str(0, "≥ ");
+        ticks.push(Tick { at: axis.high, label: Some(label) });
+    }
+    ticks
+}
+
+/// Places this near are one.
+const AT_EDGE: f64 = 1e-6;
 
 /// Multiples of 1, 2 or 5 times a power of ten.
 fn linear(axis: &Axis, count: f64) -> Vec<Tick> {
@@ -104,7 +132,7 @@ fn decimals(step: f64) -> usize {
     (-(step.log10() + 1e-9).floor()).max(0.0) as usize
 }
 
-fn power_of_ten(exponent: i32) -> f64 {
+pub(super) fn power_of_ten(exponent: i32) -> f64 {
     // Parsed, and so the nearest number there is; `powi` may miss it by a bit.
     format!("1e{exponent}").parse().unwrap_or(f64::NAN)
 }
@@ -119,7 +147,7 @@ mod tests {
     use super::*;
 
     fn labels(scale: Scale, low: f64, high: f64) -> String {
-        let axis = Axis { scale, low, high, whole: false, clipped: false };
+        let axis = Axis { scale, low, high, whole: false, clipped: false, capped: false };
         let said = ticks(&axis, 5.0).into_iter().filter_map(|tick| tick.label);
         let text = |label: Label| match label.power.as_str() {
             "" => label.text,
@@ -158,15 +186,28 @@ mod tests {
 
     #[test]
     fn whole_values_have_whole_ticks() {
-        let axis = Axis { scale: Scale::Linear, low: -0.1, high: 3.1, whole: true, clipped: false };
+        let axis =
+            Axis { scale: Scale::Linear, low: -0.1, high: 3.1, whole: true, clipped: false, capped: false };
         let places: Vec<f64> = ticks(&axis, 9.0).iter().map(|tick| tick.at).collect();
         assert_eq!(places, [0.0, 1.0, 2.0, 3.0]);
     }
 
     #[test]
     fn minor_ticks_stand_between() {
-        let axis = Axis { scale: Scale::Log, low: 1e-4, high: 1.0, whole: false, clipped: false };
+        let axis =
+            Axis { scale: Scale::Log, low: 1e-4, high: 1.0, whole: false, clipped: false, capped: false };
         let minor = ticks(&axis, 5.0).iter().filter(|tick| tick.label.is_none()).count();
         assert_eq!(minor, 4 * 8);
+    }
+    #[test]
+    fn an_axis_that_ends_before_its_values_says_so() {
+        let said = |scale, low, high| {
+            let axis = Axis { scale, low, high, whole: false, clipped: scale == Scale::Log, capped: true };
+            let labels = ticks(&axis, 5.0).into_iter().filter_map(|tick| tick.label);
+            labels.map(|label| format!("{}{}", label.text, label.power)).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(said(Scale::Linear, 0.0, 5.0), "0 1 2 3 4 ≥ 5");
+        assert_eq!(said(Scale::Log, 1e-3, 5.0), "≤ 10−3 10−2 10−1 100 ≥ 5");
+        assert_eq!(said(Scale::Log, 1e-6, 1.0), "≤ 10−6 10−4 10−2 ≥ 1");
     }
 }

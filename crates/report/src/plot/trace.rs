@@ -11,13 +11,15 @@ pub(super) const FEW: usize = 12;
 pub(super) struct Trace {
     /// Points to join.
     pub(super) line: Vec<Vec<Point>>,
-    /// Edges to fill between.
+    /// The same of each seed.
+    pub(super) seeds: Vec<Vec<Vec<Point>>>,
+    /// Ends of the interval, to fill between or to join one by one.
     pub(super) shade: Vec<Vec<Slice>>,
     /// Whether the points are drawn too.
     pub(super) dots: bool,
 }
 
-/// A vertical slice of a shade.
+/// A vertical slice of an interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Slice {
     pub(super) x: f64,
@@ -26,19 +28,29 @@ pub(super) struct Slice {
 }
 
 impl Trace {
-    pub(super) fn new(curve: &Curve, frame: &Frame) -> Self {
+    /// The places of `curve`, moved across by `aside`.
+    pub(super) fn new(curve: &Curve, frame: &Frame, aside: f64) -> Self {
         let Curve { x, band, .. } = curve;
         let down = |y: Option<&f64>| frame.down(*y?);
-        let places = || x.iter().map(|&x| frame.across(x)).zip(&band.mean).enumerate();
-        let points = places().map(|(_, (x, y))| Some((x?, down(Some(y))?)));
-        let slices = places().map(|(i, (x, _))| {
+        let places = || x.iter().map(|&x| Some(frame.across(x)? + aside));
+        let line = |y: &[f64]| -> Vec<Vec<Point>> {
+            let points = places().zip(y).map(|(x, y)| Some((x?, down(Some(y))?)));
+            runs(points).into_iter().map(thin_line).collect()
+        };
+        let slices = places().take(band.mean.len()).enumerate().map(|(i, x)| {
             Some(Slice { x: x?, top: down(band.high.get(i))?, bottom: down(band.low.get(i))? })
         });
         Self {
-            line: runs(points).into_iter().map(thin_line).collect(),
-            shade: runs(slices).into_iter().map(thin_shade).filter(|run| run.len() > 1).collect(),
-            dots: places().len() <= FEW,
+            line: line(&band.mean),
+            seeds: curve.seeds.iter().map(|seed| line(&seed.values)).collect(),
+            shade: runs(slices).into_iter().map(thin_shade).collect(),
+            dots: x.len().min(band.mean.len()) <= FEW,
         }
+    }
+
+    /// How many points its line has.
+    pub(super) fn points(&self) -> usize {
+        self.line.iter().map(Vec::len).sum()
     }
 
     /// Whether any of it lies within `rect`.
@@ -47,7 +59,8 @@ impl Trace {
             let slices: Vec<Slice> = run.iter().map(|&(x, y)| Slice { x, top: y, bottom: y }).collect();
             strip_meets(&slices, rect)
         };
-        self.line.iter().any(on_line) || self.shade.iter().any(|run| strip_meets(run, rect))
+        let mut lines = self.line.iter().chain(self.seeds.iter().flatten());
+        lines.any(on_line) || self.shade.iter().any(|run| strip_meets(run, rect))
     }
 }
 
@@ -124,13 +137,14 @@ mod tests {
     use super::*;
 
     fn frame() -> Frame {
-        let axis = Axis { scale: Scale::Linear, low: 0.0, high: 10.0, whole: false, clipped: false };
+        let axis =
+            Axis { scale: Scale::Linear, low: 0.0, high: 10.0, whole: false, clipped: false, capped: false };
         Frame { rect: Rect { left: 0.0, top: 0.0, width: 100.0, height: 100.0 }, x: axis, y: axis }
     }
 
     fn trace(mean: &[f64]) -> Trace {
         let x = (0..mean.len()).map(|i| i as f64).collect();
-        Trace::new(&Curve::model("m", x, Band::line(mean.to_vec())), &frame())
+        Trace::new(&Curve::model("m", x, Band::line(mean.to_vec())), &frame(), 0.0)
     }
 
     #[test]
@@ -143,7 +157,7 @@ mod tests {
     #[test]
     fn a_missing_interval_leaves_no_shade() {
         let band = Band { mean: vec![1.0; 4], low: vec![0.5, 0.5, f64::NAN], high: vec![2.0; 4] };
-        let trace = Trace::new(&Curve::model("m", vec![0.0, 1.0, 2.0, 3.0], band), &frame());
+        let trace = Trace::new(&Curve::model("m", vec![0.0, 1.0, 2.0, 3.0], band), &frame(), 0.0);
         assert_eq!(trace.shade.len(), 1);
         assert_eq!(trace.shade[0].len(), 2);
         assert_eq!(trace.line[0].len(), 4);
@@ -164,7 +178,7 @@ mod tests {
         let mut mean = vec![5.0; 50_000];
         mean[31_234] = 9.0;
         let x = (0..mean.len()).map(|i| i as f64 / 5000.0).collect();
-        let line = &Trace::new(&Curve::model("m", x, Band::line(mean)), &frame()).line[0];
+        let line = &Trace::new(&Curve::model("m", x, Band::line(mean)), &frame(), 0.0).line[0];
         assert!(line.len() < 2000, "{}", line.len());
         assert!(line.iter().any(|&(_, y)| (y - 10.0).abs() < 1e-9));
     }

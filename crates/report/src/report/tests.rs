@@ -1,7 +1,7 @@
 use super::*;
-use crate::plot::{Band, Curve};
+use crate::plot::{Band, Curve, Figure};
 use crate::table::Column;
-use resvg::usvg::roxmltree::{Document, ParsingOptions};
+use roxmltree::{Document, Node, ParsingOptions};
 
 fn report() -> Report {
     let mut figure = Figure::new("Error & <loops>", "loops", "squared error / d");
@@ -10,7 +10,11 @@ fn report() -> Report {
     table.push(["last_20 | <all>", "0.0242"]);
     let parts = vec![
         Part::Paragraph("1. With n < d & \"w\",\nerror is *high*.".into()),
-        Part::Plot { name: "error/by loops".into(), figure, caption: "Error <b>over</b> loops".into() },
+        Part::Plot {
+            name: "error/by loops".into(),
+            figure: figure.into(),
+            caption: "Error <b>over</b> loops".into(),
+        },
         Part::Table(table),
         Part::Code("name = \"<x>\"\n```\n[model]\n".into()),
     ];
@@ -44,9 +48,44 @@ fn html_is_well_formed_and_says_what_was_given() {
     assert_eq!(text("h2"), ["Results & tables", "b", "c"]);
     assert_eq!(text("p"), ["1. With n < d & \"w\",\nerror is *high*."]);
     assert_eq!(text("figcaption"), ["Error <b>over</b> loops"]);
-    assert_eq!(text("code"), ["name = \"<x>\"\n```\n[model]\n"]);
+    let data = "curve,loops,squared error / d,low,high\n\"a \"\"b\"\"\",1,1,,\n\"a \"\"b\"\"\",2,0.5,,\n";
+    assert_eq!(text("code"), [data, "name = \"<x>\"\n```\n[model]\n"]);
     assert_eq!(text("td"), ["last_20 | <all>", "0.0242"]);
-    assert!(text("script").is_empty());
+    assert_eq!(text("script").len(), 1, "the page's own");
+    assert!(text("script")[0].contains("curvesOf"));
+}
+
+/// Without the script: everything but the other scale is in the page, and nothing of it is hidden.
+#[test]
+fn a_figure_is_whole_without_the_script() {
+    let html = report().html();
+    let document = parsed(&html);
+    let figure = document.descendants().find(|node| node.has_tag_name("figure")).unwrap();
+    assert_eq!(figure.attribute("data-name"), Some("error_by_loops"));
+    let drawn = figure.children().filter(|node| node.has_tag_name(("http://www.w3.org/2000/svg", "svg")));
+    assert_eq!(drawn.count(), 1);
+    let template = figure.children().find(|node| node.has_tag_name("template")).unwrap();
+    let scale = |node: Node<'_, '_>| {
+        node.descendants()
+            .find_map(|node| node.attribute("data-y"))
+            .unwrap()
+            .split(' ')
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    let scales = (scale(figure), scale(template));
+    assert_eq!(scales, ("linear".to_owned(), "log".to_owned()));
+    assert!(!html.contains("hidden=\""), "{html}");
+}
+
+#[test]
+fn figures_in_a_row_stand_side_by_side() {
+    let mut report = report();
+    assert!(!report.html().contains("class=\"plots\""));
+    let plot = report.sections[0].parts[1].clone();
+    report.sections[0].parts.insert(1, plot);
+    assert_eq!(report.html().matches("<div class=\"plots\">").count(), 1);
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn seeds_shown(comparison: &Comparison, over: &str) -> String {
 }
 
 fn plot(name: &str, figure: Figure, caption: String) -> Part {
-    Part::Plot { name: name.to_owned(), figure, caption }
+    Part::Plot { name: name.to_owned(), figure: figure.into(), caption }
 }
 
 fn capitalised(text: &str) -> String {

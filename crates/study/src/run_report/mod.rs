@@ -55,7 +55,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 }
 
 fn plot(name: &str, figure: Figure, caption: impl Into<String>) -> Part {
-    Part::Plot { name: name.to_owned(), figure, caption: caption.into() }
+    Part::Plot { name: name.to_owned(), figure: figure.into(), caption: caption.into() }
 }
 
 fn results(experiment: &Experiment, evaluation: &Evaluation) -> Section {
