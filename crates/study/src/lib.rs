@@ -12,6 +12,7 @@
 
 pub mod comparison;
 mod error;
+mod figures;
 mod finish;
 mod floor;
 #[cfg(test)]

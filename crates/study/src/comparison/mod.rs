@@ -14,6 +14,7 @@ mod seeds;
 mod tables;
 mod task;
 mod variant;
+mod varied;
 
 use std::path::{Path, PathBuf};
 
@@ -162,6 +163,12 @@ impl Comparison {
         name.filter(|_| known)
     }
 
+    /// The settings that differ among the variants.
+    fn varied(&self) -> Vec<varied::VariedKey> {
+        let settings: Vec<_> = self.variants.iter().map(|variant| &variant.first().settings).collect();
+        varied::varied(&settings)
+    }
+
     /// The run that stands for what all have in common.
     fn first(&self) -> &FinishedRun {
         self.variants[0].first()
@@ -188,3 +195,6 @@ fn baselines(runs: &[FinishedRun]) -> Curves {
     }
     Curves(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,13 @@
 //! The report, in reading order.
 
-use looped_report::plot::Figure;
+use looped_report::plot::Drawing;
 use looped_report::report::{Part, Report, Section};
 
 use crate::comparison::figures::{batch_loss, over_examples, over_loops, validation_loss};
 use crate::comparison::scored::Basis;
+use crate::comparison::varied::{over_key, over_two_keys};
 use crate::comparison::{Comparison, ReportContext, tables};
+use crate::figures::ENOUGH_SEEDS;
 
 pub(crate) fn report(comparison: &Comparison, context: &ReportContext) -> Report {
     let mut sections = vec![results(comparison, context)];
@@ -25,6 +27,13 @@ fn results(comparison: &Comparison, context: &ReportContext) -> Section {
     let prompts = evaluation.prompts;
     let mut section = Section::new("Error over in-context examples");
     section.parts.extend(context.notes.iter().cloned().map(Part::Paragraph));
+    let as_in_the_table = "Mean and 90 % CI, as in the table.";
+    section
+        .parts
+        .extend(over_key(comparison).map(|figure| plot("varied", figure, as_in_the_table.to_owned())));
+    section
+        .parts
+        .extend(over_two_keys(comparison).map(|map| plot("varied", map, as_in_the_table.to_owned())));
     section.parts.push(plot(
         "error",
         over_examples(comparison),
@@ -120,11 +129,23 @@ fn shading(comparison: &Comparison) -> String {
 
 /// How curves of several seeds are drawn.
 fn seeds_shown(comparison: &Comparison, over: &str) -> String {
-    let several = comparison.variants.iter().any(|variant| variant.runs.len() > 1);
-    if several { format!("Mean over the seeds; its 90 % CI over {over} is shaded.") } else { String::new() }
+    let some = |counts: std::ops::Range<usize>| {
+        comparison.variants.iter().any(|variant| counts.contains(&variant.runs.len()))
+    };
+    let mut text = String::new();
+    if some(2..usize::MAX) {
+        text.push_str("Mean over the seeds.");
+    }
+    if some(2..ENOUGH_SEEDS) {
+        text.push_str(" Thin lines: the seeds, where they are too few for a shade.");
+    }
+    if some(ENOUGH_SEEDS..usize::MAX) {
+        text.push_str(&format!(" Shaded: the mean's 90 % CI over {over}."));
+    }
+    text
 }
 
-fn plot(name: &str, figure: Figure, caption: String) -> Part {
+fn plot(name: &str, figure: impl Into<Drawing>, caption: String) -> Part {
     Part::Plot { name: name.to_owned(), figure: figure.into(), caption }
 }
 

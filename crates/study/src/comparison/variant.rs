@@ -54,6 +54,16 @@ impl Variant {
         self.runs.iter().map(|run| run.seed).collect()
     }
 
+    /// The error of each seed.
+    pub(crate) fn errors(&self) -> impl Iterator<Item = (u64, &[f64])> {
+        self.runs.iter().filter_map(|run| Some((run.seed, run.means.over_examples.first()?.as_slice())))
+    }
+
+    /// The error of each seed after each loop.
+    pub(crate) fn errors_per_loop(&self) -> impl Iterator<Item = (u64, &[f64])> {
+        self.runs.iter().filter_map(|run| Some((run.seed, run.means.over_loops.first()?.as_slice())))
+    }
+
     /// CPU seconds of training, mean over the seeds.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         mean(self.runs.iter().map(FinishedRun::cpu_seconds))

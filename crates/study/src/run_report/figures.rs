@@ -1,58 +1,77 @@
-//! The figures of one run.
+//! The figures of one run: those of a comparison of one, and those that only one run has.
 
 use looped_config::Experiment;
-use looped_eval::{Evaluation, MODEL, ShiftEvaluation};
-use looped_report::plot::{Band, Curve, Figure, Marker, Reference, Scale};
+use looped_eval::{Evaluation, MODEL, ShiftEvaluation, SuiteEvaluation};
+use looped_report::plot::{Band, Curve, Figure, HeatMap, Palette, Reference};
 use looped_train::Record;
 
 use crate::comparison::normaliser;
+use crate::figures::{self, band, by_loops, counted_from, on_its_scale, trained_loops};
 use crate::floor::Floor;
 
 /// The paper's figure: error over the number of in-context examples, beside the baselines.
 pub(super) fn over_examples(evaluation: &Evaluation) -> Figure {
-    beside_baselines(evaluation, 0.., title(evaluation))
+    let longest = evaluation.curves.iter().map(|(_, curve)| curve.mean.len()).max().unwrap_or(0);
+    beside_baselines(evaluation, &counted_from(0, longest), &title(evaluation))
 }
 
 /// The model's error on a shift, beside the baselines, over the number of in-context examples.
 pub(super) fn shift(shift: &ShiftEvaluation) -> Figure {
-    beside_baselines(&shift.evaluation, shift.examples.iter().copied(), shift.name.replace('_', " "))
+    let examples: Vec<f64> = shift.examples.iter().map(|&k| k as f64).collect();
+    beside_baselines(&shift.evaluation, &examples, &words(&shift.name))
 }
 
 /// Every curve of an evaluation; its entries stand for these numbers of in-context examples.
-fn beside_baselines(
-    evaluation: &Evaluation,
-    examples: impl Iterator<Item = usize> + Clone,
-    title: String,
-) -> Figure {
+fn beside_baselines(evaluation: &Evaluation, examples: &[f64], title: &str) -> Figure {
     let curves = evaluation.curves.iter().map(|(name, curve)| {
-        let x = examples.clone().take(curve.mean.len()).map(|k| k as f64).collect();
-        if name == MODEL {
-            Curve::model(name, x, band(curve))
-        } else {
-            Curve::baseline(name.replace('_', " "), x, band(curve))
-        }
+        let x = examples.iter().copied().take(curve.mean.len()).collect();
+        if name == MODEL { Curve::model(name, x, band(curve)) } else { figures::baseline(name, x, curve) }
     });
-    let curves: Vec<Curve> = curves.collect();
-    let y_scale = Scale::for_errors(&curves);
-    Figure { y_scale, curves, ..Figure::new(title, "in-context examples", evaluation.score_label()) }
+    figures::over_examples(title, &evaluation.score_label(), Palette::Distinct, curves.collect())
+}
+
+/// The error of every curve on every shift at its longest prompts, first on prompts as in training.
+pub(super) fn all_shifts(suite: &SuiteEvaluation) -> HeatMap {
+    let names: Vec<&str> = suite.standard.curves.iter().map(|(name, _)| name).collect();
+    let standard = ("as in training".to_owned(), &suite.standard);
+    let shifts = suite.shifts.iter().map(|shift| (words(&shift.name), &shift.evaluation));
+    let (rows, evaluations): (Vec<String>, Vec<&Evaluation>) =
+        std::iter::once(standard).chain(shifts).unzip();
+    HeatMap {
+        title: String::new(),
+        x_label: String::new(),
+        y_label: String::new(),
+        value_label: format!("{} at the longest prompts", suite.standard.score_label()),
+        columns: names.iter().map(|name| words(name)).collect(),
+        rows,
+        values: evaluations.into_iter().map(|evaluation| last_values(evaluation, &names)).collect(),
+    }
+}
+
+/// The last value of each of these curves.
+fn last_values(evaluation: &Evaluation, names: &[&str]) -> Band {
+    let mut row = Band::default();
+    for name in names {
+        let last = |of: fn(&looped_eval::Curve) -> &Vec<f64>| {
+            evaluation.curves.get(name).and_then(|curve| of(curve).last()).copied().unwrap_or(f64::NAN)
+        };
+        row.mean.push(last(|curve| &curve.mean));
+        row.low.push(last(|curve| &curve.low));
+        row.high.push(last(|curve| &curve.high));
+    }
+    row
 }
 
 /// Error at the last query over loops, with a mark where training stopped.
 pub(super) fn over_loops(evaluation: &Evaluation, trained: usize) -> Figure {
-    let x = (1..=evaluation.loops).map(|l| l as f64).collect();
-    let curves = vec![Curve::model(MODEL, x, band(&evaluation.per_loop))];
-    let y_scale = Scale::for_errors(&curves);
-    let markers = marker(evaluation.loops, trained);
-    let y_label = format!("{} at the last query", evaluation.score_label());
-    Figure { y_scale, curves, markers, ..Figure::new(title(evaluation), "loops", y_label) }
-}
-
-fn title(evaluation: &Evaluation) -> String {
-    evaluation.task.replace('_', " ")
-}
-
-pub(super) fn band(curve: &looped_eval::Curve) -> Band {
-    Band { mean: curve.mean.clone(), low: curve.low.clone(), high: curve.high.clone() }
+    let curve = figures::model(MODEL, 1, &evaluation.per_loop, []);
+    figures::over_loops(
+        &title(evaluation),
+        &evaluation.score_label(),
+        Palette::Distinct,
+        vec![curve],
+        [trained],
+    )
 }
 
 /// The losses over the steps, each divided by the normaliser of its stage.
@@ -68,25 +87,21 @@ pub(super) fn over_steps(experiment: &Experiment, metrics: &[Record]) -> Figure 
     if !validated.is_empty() {
         curves.push(curve("validation, last stage", validated));
     }
-    let y_scale = Scale::for_errors(&curves);
-    let floor = Floor::of(experiment).map(|floor| Reference { y: floor.loss, label: floor.name });
-    Figure { y_scale, curves, reference: floor, ..Figure::new("Training", "step", "loss / normaliser") }
+    let reference = Floor::of(experiment).map(|floor| Reference { y: floor.loss, label: floor.name });
+    Figure { reference, ..figures::losses("training steps", "loss / normaliser", Palette::Distinct, curves) }
 }
 
 /// How far the state moves in each loop; `None` where it wasn't looked at, or there is one loop only.
 pub(super) fn state_change(evaluation: &Evaluation, trained: usize) -> Option<Figure> {
     let distance = &evaluation.state_change.as_ref()?.distance;
-    if distance.mean.len() < 2 {
+    let loops = distance.mean.len();
+    if loops < 2 {
         return None;
     }
-    let x = (1..=distance.mean.len()).map(|l| l as f64).collect();
-    let curves = vec![Curve::model(MODEL, x, band(distance))];
-    Some(Figure {
-        y_scale: Scale::for_errors(&curves),
-        curves,
-        markers: marker(evaluation.loops, trained),
-        ..Figure::new(title(evaluation), "loops", "distance to the previous state, relative")
-    })
+    let figure = Figure::new(title(evaluation), "loops", "distance to the previous state, relative");
+    let curves = vec![figures::model(MODEL, 1, distance, [])];
+    let markers = trained_loops([trained], loops);
+    Some(on_its_scale(Figure { curves, markers, ..by_loops(figure, loops) }))
 }
 
 /// The loop at which each number of examples has converged.
@@ -95,12 +110,14 @@ pub(super) fn convergence(evaluation: &Evaluation) -> Option<Figure> {
     if evaluation.loops < 2 || loops.is_empty() {
         return None;
     }
-    let x = (0..loops.len()).map(|k| k as f64).collect();
-    let curves = vec![Curve::model(MODEL, x, Band::line(loops))];
+    let curves = vec![Curve::model(MODEL, counted_from(0, loops.len()), Band::line(loops))];
     Some(Figure { curves, ..Figure::new(title(evaluation), "in-context examples", "converged at loop") })
 }
 
-fn marker(loops: usize, trained: usize) -> Vec<Marker> {
-    let marker = Marker { x: trained as f64, label: "trained loops".to_owned() };
-    if loops > trained { vec![marker] } else { vec![] }
+fn title(evaluation: &Evaluation) -> String {
+    words(&evaluation.task)
+}
+
+fn words(name: &str) -> String {
+    name.replace('_', " ")
 }

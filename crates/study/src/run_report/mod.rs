@@ -7,7 +7,7 @@ use std::path::Path;
 
 use looped_config::Experiment;
 use looped_eval::{CONVERGED_WITHIN, Evaluation, SuiteEvaluation};
-use looped_report::plot::Figure;
+use looped_report::plot::Drawing;
 use looped_report::report::{Part, Report, Section};
 use looped_train::{Metrics, Record, RunDir};
 use serde::de::DeserializeOwned;
@@ -54,7 +54,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     Ok(Some(value.map_err(bad)?))
 }
 
-fn plot(name: &str, figure: Figure, caption: impl Into<String>) -> Part {
+fn plot(name: &str, figure: impl Into<Drawing>, caption: impl Into<String>) -> Part {
     Part::Plot { name: name.to_owned(), figure: figure.into(), caption: caption.into() }
 }
 
@@ -97,15 +97,17 @@ fn settling(experiment: &Experiment, evaluation: &Evaluation) -> Option<Section>
     (!section.parts.is_empty()).then_some(section)
 }
 
-/// One figure for each shift.
+/// All shifts at a glance, then one figure for each.
 fn shifts(suite: &SuiteEvaluation) -> Section {
     let mut section = Section::new("Out of distribution");
+    let at_a_glance = "Each shift at its longest prompts, with the 90 % CI over prompts.";
+    section.parts.push(plot(&format!("{}_summary", suite.suite), figures::all_shifts(suite), at_a_glance));
+    section.parts.push(Part::Code(suite.table()));
     let caption = |name: &str| format!("Prompts of {}; 90 % CI over prompts shaded.", name.replace('_', " "));
     for shift in &suite.shifts {
         let name = format!("{}_{}", suite.suite, shift.name);
         section.parts.push(plot(&name, figures::shift(shift), caption(&shift.name)));
     }
-    section.parts.push(Part::Code(suite.table()));
     section
 }
 

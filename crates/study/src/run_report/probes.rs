@@ -3,11 +3,11 @@
 use looped_eval::{Curve as Numbers, MODEL};
 use looped_probe::{HIDDEN, Probing, Readings, Target};
 use looped_report::number::{short, with_interval};
-use looped_report::plot::{Curve, Figure, Reference, Scale};
+use looped_report::plot::{Curve, Figure, Reference};
 use looped_report::report::{Part, Section};
 use looped_report::table::{Column, Table};
 
-use crate::run_report::figures::band;
+use crate::figures::{band, on_its_scale};
 use crate::run_report::plot;
 
 /// The readings of a target over the loops; a model of one loop has a table only.
@@ -46,9 +46,12 @@ fn over_loops(target: Target, readings: &Readings) -> Figure {
         control("untrained", &readings.untrained),
         control("shuffled", &readings.shuffled),
     ];
-    let y_scale = Scale::for_errors(&curves);
     let reference = Some(Reference { y: 1.0, label: "mean of the target".to_owned() });
-    Figure { y_scale, curves, reference, ..Figure::new(target.label(), "loops", "squared error / variance") }
+    on_its_scale(Figure {
+        curves,
+        reference,
+        ..Figure::new(target.label(), "loops", "squared error / variance")
+    })
 }
 
 /// A row for each loop.

@@ -10,7 +10,8 @@ use std::path::Path;
 use looped_train::RunDir;
 
 /// The drawings that are compared, beside `report.md`: one of each kind.
-const PLOTS: [&str; 6] = ["error", "loops", "state_change", "convergence", "training", "ood_half_subspace"];
+const PLOTS: [&str; 7] =
+    ["error", "loops", "state_change", "convergence", "training", "ood_summary", "ood_half_subspace"];
 
 #[test]
 fn a_committed_run_is_redrawn_to_the_committed_report() {
