@@ -155,7 +155,7 @@ pub(crate) fn over_key(comparison: &Comparison) -> Option<Figure> {
     };
     let score = comparison.first().scored.evaluation.score_label();
     Some(on_its_scale(Figure {
-        curves: comparison.reported_counts().iter().map(curve).collect(),
+        curves: comparison.ratios.counts.iter().map(curve).collect(),
         x_scale: Scale::for_settings(&x),
         palette: Palette::Ordered,
         intervals: Intervals::Bars,
@@ -170,7 +170,7 @@ pub(crate) fn over_two_keys(comparison: &Comparison) -> Option<HeatMap> {
     if !is_grid(across, along) {
         return None;
     }
-    let count = *comparison.reported_counts().last()?;
+    let count = *comparison.ratios.counts.last()?;
     let ((rows, row), (columns, column)) = (across.levels(), along.levels());
     let nothing = || vec![f64::NAN; columns.len()];
     let mut values = vec![Band { mean: nothing(), low: nothing(), high: nothing() }; rows.len()];
