@@ -95,7 +95,12 @@ mod tests {
     use super::*;
 
     fn curve(mean: f64) -> looped_eval::Curve {
-        looped_eval::Curve { mean: vec![mean; 2], low: vec![mean / 2.0; 2], high: vec![mean * 2.0; 2] }
+        looped_eval::Curve {
+            mean: vec![mean; 2],
+            low: vec![mean / 2.0; 2],
+            high: vec![mean * 2.0; 2],
+            ..looped_eval::Curve::default()
+        }
     }
 
     #[test]
