@@ -190,7 +190,7 @@ fn two_axes_of_one_key_are_refused_with_both_named() {
         "base = \"tiny.toml\"\nseeds = [0]\n[axes]\n\"model.block.n_head\" = [1, 2]\n\
          \"model.block\" = [{ type = \"transformer\", n_head = 4 }, { type = \"lstm\" }]\n",
     );
-    let parts = ["sweep.toml: axes.model.block", "overlaps the axis model.block.n_head"];
+    let parts = ["sweep.toml:5:17: axes.model.block", "overlaps the axis model.block.n_head"];
     place.looped(&["check", "sweep.toml"]).fails(2, &parts);
     place.looped(&["sweep", "sweep.toml", "--out", "out"]).fails(2, &parts);
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use looped_config::sweep::Sweep;
-use looped_core::Device;
+use looped_core::{Device, Tensor};
 use looped_study::sweep::{
     InThreads, Plan, RunState, SweepEvent, SweepFolder, SweepObserver, SweepOutcome, carry_out,
 };
@@ -81,11 +81,15 @@ fn a_diverged_seed_stands_in_its_variants_row() {
     let place = tempfile::tempdir().unwrap();
     let (plan, sweep) = plan(place.path(), "training.learning_rate=[1e-3]", vec![0, 1]);
     let _folder = SweepFolder::take(&plan, &sweep).unwrap();
-    // The second run's steps lead out of all numbers.
+    // The second run learns from values whose squares are no numbers of f32.
+    let tensors = [("xs", vec![4, 5, 2], 1.0), ("ys", vec![4, 5], 3e38)].map(|(name, shape, value)| {
+        (name.to_owned(), Tensor::full::<f32, _>(value, shape, &Device::Cpu).unwrap())
+    });
+    let data = place.path().join("huge.safetensors");
+    fs::write(&data, looped_train::encode(&tensors.into()).unwrap()).unwrap();
     let mut broken = plan.runs[1].clone();
-    broken.toml = broken.toml.replace("learning_rate = 0.001", "learning_rate = 1000.0");
-    broken.toml = broken.toml.replace("weight_decay = 0.0", "weight_decay = 1000.0");
-    broken.toml = broken.toml.replace("train_steps = 6", "train_steps = 200");
+    let huge = format!("type = \"dataset\"\npath = {data:?}");
+    broken.toml = broken.toml.replace("type = \"linear_regression\"", &huge);
     let runs = vec![plan.runs[0].clone(), broken];
     let plan = Plan { runs, ..plan };
     let SweepOutcome::Done(failed) = carry_out(&plan, &InThreads::new(2, Device::Cpu), &mut ()) else {

@@ -217,11 +217,11 @@ fn keys_of_a_plugin() {
     }
     assert_eq!(
         error_of(&["model.block={type=\"toy\",width=1}", "training.engine=fused"]),
-        "command line: training.engine: is \"fused\", which the model's block or injector has no form for; allowed: auto, candle"
+        "command line: training.engine: is \"fused\", and the block `toy` has no fused form; allowed: auto, candle"
     );
     assert_eq!(
         error_of(&["model.block={type=\"toy\",width=1}", "training.precision=bf16"]),
-        "command line: training.precision: is \"bf16\", which only the fused engine has, and the model's block or injector has no \
+        "command line: training.precision: is \"bf16\", which only the fused engine has, and the block `toy` has no \
          fused form; allowed: f32, and tf32 on a CUDA device"
     );
 }

@@ -66,10 +66,6 @@ impl Executor for LocalProcesses {
         }
         command.args(["--device", &self.device]).stdin(Stdio::piped()).env(STOP_WITH_STDIN, "1");
         command.stdout(log.try_clone()?).stderr(log);
-        if let Some(threads) = run.threads().filter(|_| self.jobs > 1) {
-            // What training.threads doesn't reach follows this.
-            command.env("RAYON_NUM_THREADS", threads.to_string());
-        }
         // A group of its own: Ctrl-C reaches the sweep alone, which passes it on once.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);

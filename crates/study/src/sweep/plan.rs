@@ -210,11 +210,6 @@ impl PlannedRun {
         })
     }
 
-    /// The threads that its config asks for.
-    pub(super) fn threads(&self) -> Option<usize> {
-        Experiment::from_toml(&self.toml).ok()?.training.threads
-    }
-
     /// The name of its folder.
     fn stem(&self) -> String {
         self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
