@@ -79,6 +79,8 @@ pub(crate) struct SweepEntry {
     pub(crate) state: State,
     /// Runs that are finished.
     pub(crate) finished: usize,
+    /// Runs in all, also those that haven't begun.
+    pub(crate) planned: usize,
     pub(crate) runs: Vec<RunEntry>,
     pub(crate) age_seconds: u64,
 }
@@ -160,10 +162,11 @@ impl SweepEntry {
         let begun = folders.iter().filter(|run| run.join("config.toml").is_file());
         let runs: Vec<RunEntry> = begun.map(|run| RunEntry::of(run)).collect();
         let finished = runs.iter().filter(|run| run.state == State::Finished).count();
+        let planned = configs_in(&path.join("configs")).max(runs.len());
         let has = |state| runs.iter().any(|run| run.state == state);
         let state = if RunDir::is_in_use(path) || has(State::Running) {
             State::Running
-        } else if path.join("report/report.html").is_file() && finished == runs.len() {
+        } else if path.join("report/report.html").is_file() && finished == planned {
             State::Finished
         } else if has(State::Failed) || has(State::Diverged) {
             State::Failed
@@ -172,7 +175,7 @@ impl SweepEntry {
         };
         let own = age([path.join("sweep.toml"), path.join("report/report.html")]);
         let age_seconds = runs.iter().map(|run| run.age_seconds).fold(own, u64::min);
-        Self { path: path.to_owned(), state, finished, runs, age_seconds }
+        Self { path: path.to_owned(), state, finished, planned, runs, age_seconds }
     }
 }
 
@@ -189,6 +192,12 @@ fn folders_in(folder: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = entries.filter(is_folder).map(|entry| entry.path()).collect();
     folders.sort();
     folders
+}
+
+/// How many runs a sweep has planned: it keeps the config of each.
+fn configs_in(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "toml")).count()
 }
 
 /// The records in the last part of a metrics file; none if there is none.

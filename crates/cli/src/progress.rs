@@ -150,7 +150,7 @@ impl Drop for Meter {
     }
 }
 
-/// The bar of a training that goes on from `done` steps.
+/// The bar of a training that resumes after `done` steps.
 fn training_bar(done: usize, total: usize) -> ProgressBar {
     let bar = ProgressBar::new(total as u64).with_position(done as u64);
     styled(&bar, "{wide_bar} {pos}/{len} {msg} {per_sec} {eta} left");

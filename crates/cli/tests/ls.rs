@@ -53,8 +53,17 @@ fn a_sweep_is_listed_with_its_runs() {
     let sweep = &listing["sweeps"][0];
     assert_eq!((&sweep["state"], &sweep["finished"]), (&"finished".into(), &2.into()), "{listing:#}");
     assert_eq!(sweep["runs"].as_array().unwrap().len(), 2);
+    assert_eq!(sweep["planned"], 2);
     let table = place.looped(&["ls"]).ok().stdout;
     assert!(table.contains("2 of 2 runs") && table.contains("tiny-seed1"), "{table}");
+    // One that has not begun yet.
+    fs::remove_dir_all(place.path("runs/s/runs/tiny-seed1")).unwrap();
+    let listing: Value = serde_json::from_str(&place.looped(&["ls", "--json"]).ok().stdout).unwrap();
+    let sweep = &listing["sweeps"][0];
+    assert_eq!(
+        (&sweep["state"], &sweep["finished"], &sweep["planned"]),
+        (&"stopped".into(), &1.into(), &2.into())
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Everything that is wrong with a config, collected so that one look mends it all.
+//! Everything that is wrong with a config, collected so that one look fixes it all.
 
 use std::fmt;
 

@@ -50,7 +50,7 @@ impl EventWriter {
         }
     }
 
-    /// Goes on with the file at `path`. A record that a crash left half-written at its end is dropped first;
+    /// Appends to the file at `path`. A record that a crash left half-written at its end is dropped first;
     /// a file with no whole record is begun anew.
     pub fn append(path: &Path, wall_time: f64) -> Result<Self, Error> {
         let whole = truncate_after(path, u64::MAX)?;
@@ -89,7 +89,7 @@ impl EventWriter {
     }
 }
 
-/// The newest event file in `dir` by name, which begins with the time: the one a resumed run goes on with.
+/// The newest event file in `dir` by name, which begins with the time: the one that a resumed run appends to.
 pub fn newest(dir: &Path) -> Result<Option<PathBuf>, Error> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(Error::at(dir))? {

@@ -29,7 +29,7 @@ pub enum TrainError {
     Content {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and how to mend it.
+        /// What is wrong, and how to fix it.
         message: String,
     },
     /// The run can't start where it was asked to.

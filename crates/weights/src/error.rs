@@ -93,7 +93,7 @@ pub enum Problem {
     Tensor {
         /// Its name in the file.
         name: String,
-        /// What is wrong, and how to mend it.
+        /// What is wrong, and how to fix it.
         what: String,
     },
     /// The file asks for far more memory than it has bytes.

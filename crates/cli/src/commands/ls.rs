@@ -26,7 +26,7 @@ pub(crate) fn ls(args: &LsArgs) -> Outcome {
         Column::right("age"),
     ]);
     for sweep in &listing.sweeps {
-        let done = format!("{} of {} runs", sweep.finished, sweep.runs.len());
+        let done = format!("{} of {} runs", sweep.finished, sweep.planned);
         let none = String::new;
         table.push([
             shown(&sweep.path, folder),

@@ -10,7 +10,7 @@ use crate::output::{answer, shown};
 
 pub(crate) fn report(args: &ReportArgs) -> Outcome {
     let run = RunDir::open(&args.run)?;
-    let experiment = looped_config::load(run.config(), &[])?.experiment;
+    let experiment = looped_config::load_run(run.config(), &[])?.experiment;
     run_report::write(&experiment, &run)?;
     let found = json!({ "run": shown(run.path()), "report": shown(&run.report()) });
     answer(args.json, &found, || run.report().display().to_string())
