@@ -148,7 +148,7 @@ impl RunEntry {
             step: step.unwrap_or(0),
             steps: steps.and_then(|steps| u64::try_from(steps).ok()).unwrap_or(0),
             loss: last.map(|record| record.loss),
-            validation_loss: logged.iter().rev().find_map(|record| record.validation_loss),
+            validation_loss: logged.iter().rev().find_map(validation),
             error: curve.and_then(|mean| mean.last()?.as_f64()),
             age_seconds: age(files.map(|file| path.join(file))),
             failure: end.and_then(|end| end.error),
@@ -192,6 +192,11 @@ fn folders_in(folder: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = entries.filter(is_folder).map(|entry| entry.path()).collect();
     folders.sort();
     folders
+}
+
+/// The validation loss of a record; runs of earlier versions have another.
+fn validation(record: &Record) -> Option<f64> {
+    record.validation_loss_last_stage.or(record.validation_loss)
 }
 
 /// How many runs a sweep has planned: it keeps the config of each.

@@ -109,8 +109,10 @@ fn baselines_can_be_chosen() {
         names
     };
     assert_eq!(names(&[]).len(), 10);
-    let two = ["--baseline", "averaging", "--baseline", "{type = \"knn\", k = 2}", "--baseline", "averaging"];
+    let two = ["--baseline", "averaging", "--baseline", "{type = \"knn\", k = 2}"];
     assert_eq!(names(&two), ["averaging", "knn_2"]);
+    let twice = [&["eval", "run"], &two[..], &["--baseline", "averaging"]].concat();
+    place.looped(&twice).fails(2, &["--baseline averaging: is called averaging, as another one is"]);
 
     let json = place.looped(&["eval", "run", "--json", "--baseline", "averaging"]).ok().stdout;
     let found: Value = serde_json::from_str(&json).unwrap();

@@ -60,7 +60,9 @@ pub(crate) fn meant_key(
     let known = closest(unknown).or_else(|| ours.and_then(closest));
     let near = || nearest(unknown, allowed.iter().copied()).map(str::to_owned);
     let near_elsewhere = || {
-        let names: Vec<String> = elsewhere.iter().map(last).collect();
+        // A slip of some letters, not a word that is somewhere in a longer name.
+        let alike = |name: &String| name.len().abs_diff(unknown.len()) <= 2;
+        let names: Vec<String> = elsewhere.iter().map(last).filter(alike).collect();
         closest(nearest(unknown, names.iter().map(String::as_str))?)
     };
     known.or_else(near).or_else(near_elsewhere)

@@ -110,6 +110,11 @@ fn keys(schema: &Value, table: &Value, path: &str, found: &mut BTreeSet<String>)
         let target = value["$ref"].as_str().and_then(|to| schema.pointer(to.trim_start_matches('#')));
         if let Some(target) = target.filter(|target| target["oneOf"].is_null()) {
             keys(schema, target, &path, found);
+            // A table that may be written in another form, too.
+            for form in target["anyOf"].as_array().into_iter().flatten() {
+                let form = form["$ref"].as_str().and_then(|to| schema.pointer(to.trim_start_matches('#')));
+                form.into_iter().for_each(|form| keys(schema, form, &path, found));
+            }
         }
     }
 }
