@@ -24,7 +24,7 @@ fn finished(changes: &[&str]) -> Place {
 fn a_run_without_a_checkpoint_has_nothing_to_score() {
     let place = finished(&[]);
     fs::remove_dir_all(place.path("run/checkpoints")).unwrap();
-    place.looped(&["eval", "run"]).fails(2, &["run has no checkpoint"]);
+    place.looped(&["eval", "run"]).fails(2, &["run has no checkpoint", "looped resume run"]);
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn nothing_is_overwritten_but_an_earlier_result() {
             to(inside).fails(2, &["--out run/checkpoints", "is among a run's checkpoints"]);
         }
         to("run").fails(2, &["--out run", "no regular file"]);
-        to("gone/preds.st").fails(1, &["gone"]);
+        to("gone/preds.st").fails(1, &["gone/preds.st: cannot create"]);
         to("preds.st").ok();
         to("preds.st").ok();
     }

@@ -50,7 +50,7 @@ fn what_cannot_be_probed_is_refused() {
     place.looped(&["probe", "run", "--loops", "0"]).fails(2, &["--loops", "0"]);
     place.looped(&["probe", "run", "--prompts", "7"]).fails(2, &["7 prompts are too few", "at least 8"]);
     fs::remove_dir_all(place.path("run/checkpoints")).unwrap();
-    place.looped(&["probe", "run"]).fails(2, &["run has no checkpoint"]);
+    place.looped(&["probe", "run"]).fails(2, &["run has no checkpoint", "looped resume run"]);
 
     let short = [
         "model.n_dims=7",

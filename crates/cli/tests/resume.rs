@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{LONG, Place, assert_same, results, start, wait_for_lines};
+use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 
 /// A place with a finished run, `run`.
@@ -38,7 +39,7 @@ fn checkpoints_that_cannot_be_reached_are_not_taken_for_none() {
         assert!(before == results(&place.path("run")), "something was changed");
     };
     // Not there, and the metrics tell of steps beyond the first checkpoint.
-    untouched(&["run/checkpoints: is not there", "tells of 11 steps", "put the checkpoints back"]);
+    untouched(&["run/checkpoints: is not there", "tells of 12 steps", "put the checkpoints back"]);
     // A scratch disk that isn't mounted.
     std::os::unix::fs::symlink("not/mounted", place.path("run/checkpoints")).unwrap();
     let before = fs::read(place.path("run/metrics.jsonl")).unwrap();
@@ -183,15 +184,25 @@ fn what_an_experiment_leaves_open_is_settled_when_its_run_begins() {
 #[test]
 fn a_diverged_run_keeps_its_last_parameters_and_says_what_to_do() {
     let place = Place::new();
-    let bad = ["training.engine=candle", "training.learning_rate=1000", "training.train_steps=1000"];
-    let ran = place.looped(&[&["run", "tiny.toml", "--out", "a run"][..], &bad].concat());
+    // 40 prompts of 5 points; the square of one y in the third batch is beyond f32.
+    let mut values: Vec<f32> = (0..40 * 5 * 3).map(|i| (i % 7) as f32).collect();
+    values[40 * 5 * 2 + 9 * 5] = 1e30;
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let (xs, ys) = bytes.split_at(4 * 40 * 5 * 2);
+    let tensors = [
+        ("xs", TensorView::new(Dtype::F32, vec![40, 5, 2], xs).unwrap()),
+        ("ys", TensorView::new(Dtype::F32, vec![40, 5], ys).unwrap()),
+    ];
+    fs::write(place.path("data.st"), safetensors::serialize(tensors, None).unwrap()).unwrap();
+    let task = "task={type=\"dataset\",path=\"data.st\"}";
+    let ran = place.looped(&["run", "tiny.toml", task, "--out", "a run"]);
     let end = &json(&place, "a run/run.json")["sessions"][0]["end"];
-    assert_eq!(end["how"], "diverged");
+    assert_eq!((&end["how"], &end["steps_done"]), (&"diverged".into(), &2.into()), "{}", ran.stderr);
     let state = json(&place, "a run/checkpoints/last/state.json");
     assert_eq!(state["step"], end["steps_done"]);
     let advice = "looped run 'a run/config.toml' training.gradient_clip=1.0 --out 'a run-clipped'";
     assert!(ran.stderr.contains(advice), "{}", ran.stderr);
-    ran.fails(1, &["at step", "training.gradient_clip", "The run directory is a run", "checkpoints/last"]);
+    ran.fails(1, &["at step 2", "training.gradient_clip", "The run directory is a run", "checkpoints/last"]);
 }
 
 #[test]

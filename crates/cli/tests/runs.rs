@@ -38,7 +38,16 @@ fn a_run_leaves_all_its_files_and_prints_its_directory_and_a_table() {
         .lines()
         .map(|line| {
             let record: Value = serde_json::from_str(line).unwrap();
-            for key in ["loss", "points", "dims", "loops", "learning_rate", "grad_norm", "steps_per_second"] {
+            for key in [
+                "loss",
+                "points",
+                "dims",
+                "loops",
+                "learning_rate",
+                "grad_norm",
+                "steps_per_second",
+                "cpu_seconds",
+            ] {
                 assert!(record[key].is_number(), "{key} in {line}");
             }
             record["step"].as_u64().unwrap()

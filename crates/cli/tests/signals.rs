@@ -10,6 +10,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{LONG, Place, assert_same, signal, start, wait_for_lines, wait_until};
+use looped_train::{Metrics, RunDir};
 
 /// A training without end and without a checkpoint before it.
 const ENDLESS: [&str; 3] =
@@ -125,6 +126,49 @@ fn evaluations_suites_and_probes_stop_too() {
     for file in ["run/eval_ood.json", "run/probe.json"] {
         assert!(!place.path(file).exists(), "{file}");
     }
+}
+
+/// systemd and Slurm's `scancel` signal every process of a job.
+#[test]
+fn a_sweep_and_its_run_signalled_together_lose_no_step() {
+    let place = Place::new();
+    fs::write(place.path("sweep.toml"), "base = \"tiny.toml\"\nseeds = [0]\n").unwrap();
+    for round in 0..3 {
+        let out = format!("out{round}");
+        let sweep = [&["sweep", "sweep.toml", "training.threads=1", "--out", &out][..], &ENDLESS].concat();
+        let mut child = start(&place, &sweep);
+        let run = place.path(&out).join("runs/tiny-seed0");
+        wait_for_lines(&run.join("metrics.jsonl"), 3);
+        let process: i32 = fs::read_to_string(run.join(".lock")).unwrap().trim().parse().unwrap();
+        rustix::process::kill_process(
+            rustix::process::Pid::from_raw(process).unwrap(),
+            rustix::process::Signal::TERM,
+        )
+        .unwrap();
+        signal(&child, "TERM");
+        signal(&child, "TERM");
+        assert_eq!(child.wait().unwrap().code(), Some(143));
+        assert!(run.join("checkpoints/last/state.json").exists(), "nothing was saved");
+        assert!(!RunDir::is_in_use(&run), "the run still works");
+    }
+}
+
+#[test]
+fn a_pause_is_no_time_of_training() {
+    let place = Place::new();
+    let mut child = start(&place, &endless("run"));
+    let metrics = place.path("run/metrics.jsonl");
+    wait_for_lines(&metrics, 3);
+    signal(&child, "STOP");
+    std::thread::sleep(Duration::from_millis(1500));
+    signal(&child, "CONT");
+    let lines = fs::read_to_string(&metrics).unwrap().lines().count();
+    wait_for_lines(&metrics, lines + 5);
+    signal(&child, "TERM");
+    child.wait().unwrap();
+    let records = Metrics::read(&metrics).unwrap();
+    let paused = records.iter().find(|record| record.steps_per_second < 1.0 / 1.5).unwrap();
+    assert!(paused.cpu_seconds.unwrap() < 1.0, "{paused:?}");
 }
 
 /// A sweep that is killed takes its runs along, saved.

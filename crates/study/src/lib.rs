@@ -19,15 +19,14 @@ mod floor;
 mod never_panics;
 mod run;
 pub mod run_report;
-mod shell;
 pub mod statistics;
 pub mod sweep;
 
 pub use comparison::{CompareOptions, Comparison, ReportContext};
 pub use error::{Result, StudyError};
 pub use finish::{finish, plan_of, save_evaluation, score};
+pub use looped_train::command_line;
 pub use run::{RunEnd, resume, run};
-pub use shell::command_line;
 
 /// The built-in parts, for the tests.
 #[cfg(test)]

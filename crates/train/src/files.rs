@@ -24,7 +24,7 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
 /// As `write_atomically`.
 pub fn replace_file(path: &Path, contents: &[u8]) -> Result<()> {
     let folder = parent(path);
-    let (mut file, temporary) = new_file(folder)?;
+    let (mut file, temporary) = new_file(folder).at("create", path)?;
     let written = file.write_all(contents).and_then(|()| file.sync_all()).at("write", path);
     let replaced = written.and_then(|()| fs::rename(&temporary, path).at("replace", path));
     if replaced.is_err() {
@@ -35,13 +35,13 @@ pub fn replace_file(path: &Path, contents: &[u8]) -> Result<()> {
 }
 
 /// A new file in a folder, under a name that nothing has.
-fn new_file(folder: &Path) -> Result<(File, PathBuf)> {
+fn new_file(folder: &Path) -> std::io::Result<(File, PathBuf)> {
     let mut number = 0;
     loop {
         let path = folder.join(format!(".looped-{}-{number}.tmp", std::process::id()));
         match File::options().write(true).create_new(true).open(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
-            file => return Ok((file.at("create", &path)?, path)),
+            file => return Ok((file?, path)),
         }
     }
 }

@@ -23,6 +23,7 @@ mod provenance;
 mod resolve;
 mod run_dir;
 mod session;
+mod shell;
 mod trainer;
 mod validation;
 
@@ -40,5 +41,6 @@ pub use provenance::{Build, End, How, Provenance, Session};
 pub use resolve::resolve;
 pub use run_dir::RunDir;
 pub use session::{Observer, Outcome, train};
+pub use shell::{command_line, resume_by};
 pub use trainer::{StepReport, Trainer};
 pub use validation::Validation;

@@ -8,6 +8,7 @@ use looped_config::{Engine, Experiment};
 
 use crate::changes::refuse_edited;
 use crate::run_dir::CONFIG;
+use crate::shell::resume_by;
 use crate::{Checkpoint, Checkpoints, Provenance, Result, TrainError, Trainer};
 
 /// How often the checkpoints of a run in training are read before they pass for damaged: it may just be replacing one.
@@ -41,8 +42,9 @@ impl Opened {
         let checkpoints = Checkpoints::new(run.join("checkpoints"));
         if !checkpoints.exist()? {
             return Err(TrainError::Refused(format!(
-                "{} has no checkpoint: it was stopped before its first, or has only begun",
-                run.display()
+                "{} has no checkpoint: it was stopped before its first, or has only begun; resume it by `{}`",
+                run.display(),
+                resume_by(run)
             )));
         }
         let experiment = looped_config::load_run(config, &[])?.experiment;

@@ -7,6 +7,7 @@ use crate::checkpoint::Checkpoints;
 use crate::error::At;
 use crate::files::write_atomically;
 use crate::lock::{LOCK, is_locked, lock};
+use crate::shell::resume_by;
 use crate::{Result, TrainError};
 
 /// The file of a run's resolved config.
@@ -141,8 +142,9 @@ fn refuse_a_run(path: &Path) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "{} holds a run already; resume it by `looped resume {0}`, or choose another --out",
-        path.display()
+        "{} holds a run already; resume it by `{}`, or choose another --out",
+        path.display(),
+        resume_by(path)
     );
     Err(TrainError::Refused(message))
 }

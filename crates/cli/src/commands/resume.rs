@@ -6,18 +6,18 @@ use std::sync::Arc;
 use candle_core::Device;
 use looped_config::{Difference, Engine, Experiment};
 use looped_eval::Evaluation;
-use looped_train::{Metrics, Opened, Provenance, RunDir, Session, Trainer, device};
+use looped_train::{Metrics, Opened, Provenance, RunDir, Session, Trainer};
 
 use crate::args::ResumeArgs;
 use crate::build::build;
-use crate::commands::run::{finish_or_stop, train_to_the_end};
+use crate::commands::run::{finish_or_stop, open_device, train_to_the_end};
 use crate::failure::{Failure, Outcome};
 use crate::output::{answer, shown};
 
 pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
     let run = RunDir::open(&args.run)?;
     let (mut experiment, mut changed) = run.experiment(&args.overrides)?;
-    let device = device(&args.device.device)?;
+    let device = open_device(&args.device.device)?;
     changed.extend(fit(&mut experiment, &device));
     let trainer = restored(&run, Arc::new(experiment), &device)?;
     refuse_fewer_steps(&trainer)?;
@@ -34,7 +34,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
     if trainer.is_done() {
         return finish_or_stop(&trainer, &run, args.json);
     }
-    set_evaluation_aside(&run)?;
+    set_evaluation_aside(&run, trainer.steps_done())?;
     train_to_the_end(trainer, &run, args.json)
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
 /// # Errors
 /// Also if there is no checkpoint yet: an untrained model's numbers would pass for the run's.
 pub(crate) fn open_trained(path: &Path, device_name: &str) -> Outcome<Trainer> {
-    let opened = Opened::newest(path, &device(device_name)?)?;
+    let opened = Opened::newest(path, &open_device(device_name)?)?;
     tell_damaged(&opened.damaged, &opened.from, &opened.trainer);
     Ok(opened.trainer)
 }
@@ -89,8 +89,9 @@ fn refuse_lost_checkpoints(run: &RunDir, experiment: &Experiment) -> Outcome {
     }
     let path = run.path().display();
     Err(Failure::failed(format!(
-        "{path}/checkpoints: is not there, and {path}/metrics.jsonl tells of {logged} steps: put the checkpoints back \
-         (a copy that left them out? a disk that isn't mounted?), or begin a new run"
+        "{path}/checkpoints: is not there, and {path}/metrics.jsonl tells of {} steps: put the checkpoints back \
+         (a copy that left them out? a disk that isn't mounted?), or begin a new run",
+        logged + 1
     )))
 }
 
@@ -117,9 +118,8 @@ fn is_evaluated(run: &RunDir) -> bool {
 }
 
 /// Keeps what was found after fewer steps, as `evals/step_XXXXXXX.json`: a run with steps to do has no result yet.
-fn set_evaluation_aside(run: &RunDir) -> Outcome {
+fn set_evaluation_aside(run: &RunDir, steps: usize) -> Outcome {
     let Ok(text) = std::fs::read(run.evaluation()) else { return Ok(()) };
-    let steps = Metrics::read(&run.metrics())?.last().map_or(0, |record| record.step + 1);
     let folder = run.path().join("evals");
     let kept = folder.join(format!("step_{steps:07}.json"));
     std::fs::create_dir_all(&folder)

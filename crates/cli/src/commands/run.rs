@@ -6,8 +6,8 @@ use std::sync::Arc;
 use candle_core::Device;
 use looped_config::{Experiment, Loaded};
 use looped_train::{
-    Cost, How, Outcome as Ended, Provenance, RunDir, Session, TrainError, Trainer, available_memory, device,
-    resolve, train,
+    Cost, How, Outcome as Ended, Provenance, RunDir, Session, TrainError, Trainer, available_memory,
+    device_and_note, resolve, train,
 };
 use serde_json::json;
 
@@ -20,7 +20,7 @@ use crate::shell::{command_line, resume_by};
 use crate::stop::Stop;
 
 pub(crate) fn run(args: &RunArgs) -> Outcome {
-    let device = device(&args.device.device)?;
+    let device = open_device(&args.device.device)?;
     let mut experiment = load(&args.experiment)?;
     let why_not_fused = resolve(&mut experiment, &device);
     refuse_what_does_not_fit(&experiment, &device)?;
@@ -40,6 +40,13 @@ fn tell_engine(engine: &str, why_not_fused: Option<&str>) {
         None => eprintln!("engine: {engine}"),
         Some(why) => eprintln!("engine: {engine} (not fused: {why})"),
     }
+}
+
+/// The device of that name; tells where `auto` had to take another than it would.
+pub(crate) fn open_device(name: &str) -> Outcome<Device> {
+    let (device, note) = device_and_note(name)?;
+    note.iter().for_each(|note| eprintln!("note: {note}"));
+    Ok(device)
 }
 
 /// Loads and validates, and tells what was translated.

@@ -145,6 +145,8 @@ pub(crate) fn signal(child: &Child, name: &str) {
         "HUP" => Signal::HUP,
         "USR1" => Signal::USR1,
         "KILL" => Signal::KILL,
+        "STOP" => Signal::STOP,
+        "CONT" => Signal::CONT,
         other => panic!("{other}"),
     };
     kill_process(Pid::from_child(child), signal).unwrap();

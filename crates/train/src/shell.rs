@@ -1,14 +1,22 @@
 //! Command lines as a reader can paste them.
 
+use std::path::Path;
+
 /// Words with quotes where a shell needs them.
 ///
 /// ```
 /// let words = ["looped", "resume", "runs/it's new"];
-/// assert_eq!(looped_study::command_line(&words), r"looped resume 'runs/it'\''s new'");
+/// assert_eq!(looped_train::command_line(&words), r"looped resume 'runs/it'\''s new'");
 /// ```
 #[must_use]
 pub fn command_line<T: AsRef<str>>(words: &[T]) -> String {
     words.iter().map(|word| quoted(word.as_ref())).collect::<Vec<_>>().join(" ")
+}
+
+/// The command that resumes a run.
+#[must_use]
+pub fn resume_by(run: &Path) -> String {
+    command_line(&["looped", "resume", &run.display().to_string()])
 }
 
 fn quoted(word: &str) -> String {
