@@ -95,6 +95,7 @@ impl From<looped_study::StudyError> for Failure {
         use looped_study::StudyError;
         match error {
             StudyError::Train(error) => error.into(),
+            StudyError::Core(error) => error.into(),
             StudyError::Config(error) => error.into(),
             StudyError::Refused(_) | StudyError::Content { .. } => Self::usage(error),
             _ => Self::failed(error),

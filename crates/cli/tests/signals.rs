@@ -74,7 +74,9 @@ fn a_second_signal_some_seconds_later_ends_the_program_at_once() {
         "training.curriculum.points={start=40,end=40,inc=0,interval=1}",
     ];
     let mut child = start(&place, &[endless("run"), slow.to_vec()].concat());
-    wait_until_it_listens(&child);
+    wait_until("the training begins", || place.path("run/metrics.jsonl").exists());
+    // Into the first step.
+    std::thread::sleep(Duration::from_millis(500));
     signal(&child, "INT");
     std::thread::sleep(Duration::from_millis(2200));
     assert!(child.try_wait().unwrap().is_none(), "the step was too short to show anything");
