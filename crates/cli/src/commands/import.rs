@@ -14,7 +14,7 @@ use crate::output::{answer, shown};
 
 pub(crate) fn import(args: &ImportArgs) -> Outcome {
     let mut experiment = load(&args.experiment)?;
-    let why_not_fused = resolve(&mut experiment, &Device::Cpu);
+    let engine = resolve(&mut experiment, &Device::Cpu)?;
     let trainer = Trainer::new(Arc::new(experiment), &Device::Cpu)?;
     trainer.model().load_file(&args.weights)?;
     let config = trainer.experiment().to_toml().map_err(Failure::failed)?;
@@ -22,6 +22,6 @@ pub(crate) fn import(args: &ImportArgs) -> Outcome {
     let run = RunDir::create_with(&args.out, &config, |checkpoints| {
         checkpoints.save(&trainer.checkpoint()?, every, false)
     })?;
-    Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build(), why_not_fused))?;
+    Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build(), engine.why))?;
     answer(args.json, &json!({ "run": shown(run.path()) }), || run.path().display().to_string())
 }

@@ -143,7 +143,8 @@ fn set_evaluation_aside(run: &RunDir, steps: usize) -> Outcome {
 /// Makes the run this session's: its config, `run.json`, and a save that was cut short.
 fn take_up(run: &RunDir, trainer: &Trainer, changed: Vec<Difference>) -> Outcome {
     let experiment = trainer.experiment();
-    let session = Session { changed, ..Session::now(trainer, build(), None) };
+    let session =
+        Session { changed, ..Session::now(trainer, build(), trainer.model().engine_choice().why.clone()) };
     let earlier = Provenance::read(run.path())?.and_then(|provenance| provenance.sessions.last().cloned());
     if let Some(other) =
         earlier.map(|earlier| session.other_bits_than(&earlier)).filter(|other| !other.is_empty())

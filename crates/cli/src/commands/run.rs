@@ -22,24 +22,16 @@ use crate::stop::Stop;
 pub(crate) fn run(args: &RunArgs) -> Outcome {
     let device = open_device(&args.device.device)?;
     let mut experiment = load(&args.experiment)?;
-    let why_not_fused = resolve(&mut experiment, &device);
+    let engine = resolve(&mut experiment, &device)?;
     refuse_what_does_not_fit(&experiment, &device)?;
     let trainer = Trainer::new(Arc::new(experiment), &device)?;
     let run = match &args.out {
         Some(folder) => create(folder, trainer.experiment())?,
         None => create_by_name(&args.runs, trainer.experiment())?,
     };
-    tell_engine(trainer.model().engine(), why_not_fused.as_deref());
-    Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build(), why_not_fused))?;
+    eprintln!("engine: {engine}");
+    Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build(), engine.why))?;
     train_to_the_end(trainer, &run, args.json)
-}
-
-/// Which engine computes a run: the fused one is several times faster.
-fn tell_engine(engine: &str, why_not_fused: Option<&str>) {
-    match why_not_fused {
-        None => eprintln!("engine: {engine}"),
-        Some(why) => eprintln!("engine: {engine} (not fused: {why})"),
-    }
 }
 
 /// The device of that name; tells where `auto` had to take another than it would.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use looped_core::Objective;
 use looped_eval::{Curve, Evaluation, MODEL, PromptScores, Scores};
+use looped_train::{command_line, resume_by};
 
 use crate::comparison::run::FinishedRun;
 use crate::statistics::Scale;
@@ -38,10 +39,12 @@ impl Scored {
         if !file.is_file() {
             return Err(match name {
                 None => format!(
-                    "{shown} has no eval.json: it was interrupted, or still runs; resume it by `looped resume {shown}`"
+                    "{shown} has no eval.json: it was interrupted, or still runs; resume it by `{}`",
+                    resume_by(folder)
                 ),
                 Some(name) => format!(
-                    "{shown} has no evaluation called {name}; make one by `looped eval {shown} --save {name}`"
+                    "{shown} has no evaluation called {name}; make one by `{}`",
+                    command_line(&["looped", "eval", &shown.to_string(), "--save", name])
                 ),
             });
         }
