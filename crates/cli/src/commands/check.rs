@@ -39,7 +39,7 @@ fn check_experiment(args: &ExperimentArgs, device_name: &str, as_json: bool) -> 
     let cost = Cost::of(&experiment)?;
     let text = experiment.to_toml().map_err(Failure::failed)?;
     // The printed config stays as open as the file is: another machine would settle it otherwise.
-    let why_not_fused = resolve(&mut experiment, &device(device_name)?);
+    let why_not_fused = resolve(&mut experiment, &device(device_name)?)?.why;
     let engine = if experiment.training.engine == Engine::Fused { "fused" } else { "candle" };
     if as_json {
         return print_json(&json!({
