@@ -221,7 +221,7 @@ fn bars(drawn: &Drawn<'_>) -> Shape {
 }
 
 fn dot(at: Point, stroke: Stroke) -> Shape {
-    Shape::Dot { at, radius: 1.2 * stroke.width, colour: stroke.colour }
+    Shape::Dot { at, radius: 1.2 * stroke.width, colour: stroke.colour, opacity: stroke.opacity }
 }
 
 /// An axis for a script: its scale and its ends.

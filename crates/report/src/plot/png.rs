@@ -47,8 +47,9 @@ impl Painter {
                 path.close();
                 self.fill(path.finish(), *colour, *opacity);
             }
-            Shape::Dot { at, radius, colour } => {
-                self.fill(PathBuilder::from_circle(at.0 as f32, at.1 as f32, *radius as f32), *colour, 1.0);
+            Shape::Dot { at, radius, colour, opacity } => {
+                let circle = PathBuilder::from_circle(at.0 as f32, at.1 as f32, *radius as f32);
+                self.fill(circle, *colour, *opacity);
             }
             Shape::Text { at, label, size, anchor, turned, colour } => {
                 let outer = self.at;

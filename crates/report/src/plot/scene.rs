@@ -25,7 +25,7 @@ pub(super) enum Shape {
     /// The inside of an outline.
     Area { outline: Vec<Point>, colour: Colour, opacity: f64 },
     /// A filled circle.
-    Dot { at: Point, radius: f64, colour: Colour },
+    Dot { at: Point, radius: f64, colour: Colour, opacity: f64 },
     /// A text whose baseline is at `at`.
     Text { at: Point, label: Label, size: f64, anchor: Anchor, turned: bool, colour: Colour },
     /// Shapes that belong together.

@@ -48,9 +48,12 @@ impl Writer {
                 let (path, opacity) = (path([outline]), share("fill-opacity", *opacity));
                 self.put(format_args!("<path d=\"{path}Z\" fill=\"{colour}\"{opacity}/>"));
             }
-            Shape::Dot { at, radius, colour } => {
+            Shape::Dot { at, radius, colour, opacity } => {
                 let [x, y, r] = [at.0, at.1, *radius].map(number);
-                self.put(format_args!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\" fill=\"{colour}\"/>"));
+                let opacity = share("fill-opacity", *opacity);
+                self.put(format_args!(
+                    "<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\" fill=\"{colour}\"{opacity}/>"
+                ));
             }
             Shape::Text { at, label, size, anchor, turned, colour } => {
                 self.text(*at, label, *size, *anchor, *turned, *colour);
