@@ -74,20 +74,16 @@ DEVICE void narrow_all(const float* from, T* to, int count) {
 
 #ifdef WIDTH
 KERNEL(ADAM_WARPS * 32) square_sums(const float* gradients, float* partials, int count) {
-  wait_for_earlier();
   square_sums_all(gradients, partials, count);
 }
 KERNEL(ADAM_WARPS * 32) decide(const float* partials, const Settings* settings, Decision* decision, int count) {
-  wait_for_earlier();
   decide_all(partials, settings, decision, count);
 }
 KERNEL(256) adam(float* parameters, const float* gradients, float* first, float* second, STORE* low, const Settings* settings,
                  const Decision* decision, int count) {
-  wait_for_earlier();
   adam_all(parameters, gradients, first, second, low, settings, decision, count);
 }
 KERNEL(256) narrow(const float* from, STORE* to, int count) {
-  wait_for_earlier();
   narrow_all(from, to, count);
 }
 #endif

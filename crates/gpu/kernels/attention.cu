@@ -213,13 +213,11 @@ DEVICE void attention_backward_all(const T* qkv, const T* out, const T* dout, co
 #ifdef WIDTH
 KERNEL(ATTENTION_WARPS * 32)
 attention(const STORE* qkv, STORE* out, float* log_sums, int tokens, int heads, float scale) {
-  wait_for_earlier();
   attention_all<HEAD>(qkv, out, log_sums, tokens, heads, scale);
 }
 KERNEL(ATTENTION_WARPS * 32)
 attention_backward(const STORE* qkv, const STORE* out, const STORE* dout, const float* log_sums, STORE* dqkv, int tokens,
                    int heads, float scale) {
-  wait_for_earlier();
   attention_backward_all<HEAD>(qkv, out, dout, log_sums, dqkv, tokens, heads, scale);
 }
 #endif

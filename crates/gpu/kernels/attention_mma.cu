@@ -394,13 +394,11 @@ DEVICE void attention_mma_backward_all(const T* qkv, const T* out, const T* dout
 #if defined(WIDTH) && HEAD % 16 == 0
 KERNEL(MMA_WARPS * 32)
 attention_mma(const STORE* qkv, STORE* out, float* log_sums, int tokens, int heads, float scale) {
-  wait_for_earlier();
   attention_mma_all<HEAD>(qkv, out, log_sums, tokens, heads, scale);
 }
 KERNEL(MMA_WARPS * 32)
 attention_mma_backward(const STORE* qkv, const STORE* out, const STORE* dout, const float* log_sums, STORE* dqkv, int tokens,
                        int heads, float scale) {
-  wait_for_earlier();
   attention_mma_backward_all<HEAD>(qkv, out, dout, log_sums, dqkv, tokens, heads, scale);
 }
 #endif

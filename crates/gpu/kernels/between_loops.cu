@@ -146,7 +146,6 @@ KERNEL(LOOP_WARPS * 32)
 enter(const float* y, const float* final_weight, const float* final_bias, const float* read_weight, const float* read_bias,
       float* predictions, const float* input, float* x, const float* first_weight, const float* first_bias, STORE* n, int rows,
       int tokens, float eps, int kept_from) {
-  wait_for_earlier();
   enter_rows<WIDTH>(y, final_weight, final_bias, read_weight, read_bias, predictions, input, x, first_weight, first_bias, n,
                     rows, tokens, eps, kept_from);
 }
@@ -155,21 +154,17 @@ leave(const float* dn, const float* x, const float* first_weight, const float* r
       const float* y, const float* final_weight, const float* final_bias, const float* read_weight, const float* predictions,
       const float* targets, float share, float* dy, STORE* low, float* partials, int rows, int tokens, float eps,
       int kept_from) {
-  wait_for_earlier();
   leave_rows<WIDTH>(dn, x, first_weight, residual, dinput, fresh, y, final_weight, final_bias, read_weight, predictions,
                     targets, share, dy, low, partials, rows, tokens, eps, kept_from);
 }
 KERNEL(LOSS_WARPS * 32)
 squared_loss(const float* predictions, const float* targets, float* loss, float* slopes, int loops, int count) {
-  wait_for_earlier();
   squared_loss_all(predictions, targets, loss, slopes, loops, count);
 }
 KERNEL(256) place(float* x, const float* positions, int sequences, int per_sequence) {
-  wait_for_earlier();
   place_all(x, positions, sequences, per_sequence);
 }
 KERNEL(256) place_backward(const float* dx, float* dpositions, int sequences, int per_sequence) {
-  wait_for_earlier();
   place_backward_all(dx, dpositions, sequences, per_sequence);
 }
 #endif

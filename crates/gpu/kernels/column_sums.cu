@@ -52,15 +52,12 @@ DEVICE void column_totals_all(const float* partials, float* out, int count, int 
 
 #ifdef WIDTH
 KERNEL(SUM_WARPS * 32) column_sums(const STORE* x, float* partials, int rows, int width, int per_block) {
-  wait_for_earlier();
   column_sums_all<4>(x, partials, rows, width, per_block);
 }
 KERNEL(SUM_WARPS * 32) column_sums_f32(const float* x, float* partials, int rows, int width, int per_block) {
-  wait_for_earlier();
   column_sums_all<4>(x, partials, rows, width, per_block);
 }
 KERNEL(SUM_WARPS * 32) column_totals(const float* partials, float* out, int count, int width) {
-  wait_for_earlier();
   column_totals_all(partials, out, count, width);
 }
 #endif

@@ -20,13 +20,6 @@ typedef unsigned short uint16_t;
 
 constexpr unsigned ALL_LANES = 0xffffffffu;
 
-// To be called first by every kernel: a launch may begin while the one before it ends, and waits here for its results.
-DEVICE void wait_for_earlier() {
-#if defined(__CUDACC_RTC__) && __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
 // A float whose lower half is cut off, rounded to nearest even.
 struct bf16 {
   uint16_t bits;

@@ -49,11 +49,9 @@ DEVICE void gelu_backward_all(const T* dy, const T* x, T* dx, int count) {
 
 #ifdef WIDTH
 KERNEL(256) gelu(const STORE* x, STORE* y, int count) {
-  wait_for_earlier();
   gelu_all(x, y, count);
 }
 KERNEL(256) gelu_backward(const STORE* dy, const STORE* x, STORE* dx, int count) {
-  wait_for_earlier();
   gelu_backward_all(dy, x, dx, count);
 }
 #endif

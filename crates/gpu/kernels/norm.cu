@@ -49,13 +49,11 @@ DEVICE void norm_backward_rows(const float* dy, const float* x, const float* wei
 KERNEL(NORM_WARPS * 32)
 add_norm(const float* x, const float* residual, const float* weight, const float* bias, float* sum, STORE* y, int rows, int rms,
          float eps) {
-  wait_for_earlier();
   add_norm_rows<WIDTH>(x, residual, weight, bias, sum, y, rows, rms, eps);
 }
 KERNEL(NORM_WARPS * 32)
 norm_backward(const float* dy, const float* x, const float* weight, const float* residual, float* dx, STORE* low,
               float* partials, int rows, int rms, float eps) {
-  wait_for_earlier();
   norm_backward_rows<WIDTH>(dy, x, weight, residual, dx, low, partials, rows, rms, eps);
 }
 #endif

@@ -110,13 +110,11 @@ DEVICE void scan_backward_all(const T* x, const T* dy, const float* decay, const
 KERNEL(SCAN_THREADS)
 scan(const STORE* x, const float* decay, const float* gain, const float* read, const float* skip, STORE* y, int sequences,
      int tokens, int width, int states) {
-  wait_for_earlier();
   scan_all(x, decay, gain, read, skip, y, sequences, tokens, width, states);
 }
 KERNEL(SCAN_THREADS)
 scan_backward(const STORE* x, const STORE* dy, const float* decay, const float* gain, const float* read, const float* skip,
               STORE* dx, float* kept, float* partials, int sequences, int tokens, int width, int states) {
-  wait_for_earlier();
   scan_backward_all(x, dy, decay, gain, read, skip, dx, kept, partials, sequences, tokens, width, states);
 }
 #endif

@@ -64,36 +64,6 @@ pub struct Product {
     pub start: Option<Span>,
     /// The result.
     pub out: Span,
-    /// What is done to each value of the result on its way to `out`.
-    pub then: Then,
-}
-
-/// What a product does to each value v of its result.
-#[derive(Clone, Copy, Debug)]
-pub enum Then {
-    /// Nothing.
-    Nothing,
-    /// gelu(v), in its tanh form; v itself is kept where that is wanted.
-    Gelu {
-        /// Where v goes: of the result's shape and element.
-        keep: Option<Span>,
-    },
-    /// v gelu'(u): the way back through a GELU.
-    GeluBackward {
-        /// u, of the result's shape and element.
-        of: Span,
-    },
-}
-
-impl Then {
-    /// The place beside the result that it reads or writes.
-    pub(crate) const fn beside(self) -> Option<Span> {
-        match self {
-            Self::Nothing => None,
-            Self::Gelu { keep } => keep,
-            Self::GeluBackward { of } => Some(of),
-        }
-    }
 }
 
 /// A product as cuBLASLt is asked for it: out (m, n) = first (m, k) . second (k, n), all column by column, where `lda` and
@@ -120,13 +90,7 @@ impl Product {
             Form::Input => "by input",
             Form::Weight => "by weight",
         };
-        let then = match self.then {
-            Then::Nothing => "",
-            Then::Gelu { keep: None } => " with gelu",
-            Then::Gelu { .. } => " with gelu, kept",
-            Then::GeluBackward { .. } => " with gelu backward",
-        };
-        format!("product {form} {} x {} x {}{then}", self.rows, self.outputs, self.inputs)
+        format!("product {form} {} x {} x {}", self.rows, self.outputs, self.inputs)
     }
 
     /// A matrix by rows is its transpose by columns, so what is asked for is the transposed product.
@@ -192,15 +156,6 @@ impl Product {
         if !matches!(self.out.element(), Element::F32) && self.out.element() != operand {
             return Some(format!("a result in {:?}", self.out.element()));
         }
-        if let Some(beside) = self.then.beside()
-            && (!is(beside, out)
-                || beside.element() != self.out.element()
-                || !self.columns().m.is_multiple_of(8))
-        {
-            return Some(
-                "a place beside the result of another shape or element, or rows not in eights".to_owned(),
-            );
-        }
         match (self.bias, self.start) {
             (Some(_), _) if self.form != Form::Forward => {
                 Some("a bias that isn't a forward product's".to_owned())
@@ -230,19 +185,7 @@ mod tests {
             Form::Weight => [y, x, w],
         }
         .map(|len| layout.floats(len));
-        Product {
-            form,
-            math: Math::F32,
-            rows,
-            outputs,
-            inputs,
-            left,
-            right,
-            bias: None,
-            start: None,
-            out,
-            then: Then::Nothing,
-        }
+        Product { form, math: Math::F32, rows, outputs, inputs, left, right, bias: None, start: None, out }
     }
 
     /// What a BLAS does: everything by columns.

@@ -169,8 +169,7 @@ fn run(shape: Shape, ways: Ways, values: &Values) -> (Step, Arena, [Vec<f32>; 3]
     let device = Device::open(0).expect("a device");
     let step = Step::new(shape, ways).expect("a step");
     let arena = Arena::new(&device, step.bytes).expect("an arena");
-    let program = Program::new(&arena, step.source, &step.operations, Options { overlap: true, tune: false })
-        .expect("a program");
+    let program = Program::new(&arena, step.source, &step.operations, Options::default()).expect("a program");
     let prepare = Program::new(&arena, step.source, &step.prepare, Options::default()).expect("a program");
     let read =
         || [step.loss, step.predictions, step.gradients].map(|span| arena.read_floats(span).expect("floats"));
@@ -229,28 +228,24 @@ fn compare(shape: Shape, ways: Ways, near: f64) {
 #[test]
 #[ignore = "run by the tests above, under the fake libraries"]
 fn inner_step_in_f32() {
-    compare(TINY, Ways { math: Math::F32, attention: Cores::Plain, gelu_in_product: false }, 2e-6);
+    compare(TINY, Ways { math: Math::F32, attention: Cores::Plain }, 2e-6);
 }
 
 #[test]
 #[ignore = "run by the tests above, under the fake libraries"]
 fn inner_step_in_tf32() {
     // The fake cuBLASLt doesn't round: what is off is attention.
-    compare(TINY, Ways { math: Math::Tf32, attention: Cores::Tensor, gelu_in_product: true }, 1e-3);
+    compare(TINY, Ways { math: Math::Tf32, attention: Cores::Tensor }, 1e-3);
 }
 
 #[test]
 #[ignore = "run by the tests above, under the fake libraries"]
 fn inner_step_of_the_last_4_tokens() {
-    compare(
-        Shape { kept_from: 3, ..TINY },
-        Ways { math: Math::F32, attention: Cores::Plain, gelu_in_product: false },
-        2e-6,
-    );
+    compare(Shape { kept_from: 3, ..TINY }, Ways { math: Math::F32, attention: Cores::Plain }, 2e-6);
 }
 
 #[test]
 #[ignore = "run by the tests above, under the fake libraries"]
 fn inner_step_in_bf16() {
-    compare(TINY, Ways { math: Math::Bf16, attention: Cores::Tensor, gelu_in_product: true }, 1e-2);
+    compare(TINY, Ways { math: Math::Bf16, attention: Cores::Tensor }, 1e-2);
 }

@@ -1,9 +1,7 @@
 //! The operations of one training step, and the places of the arena that they work in.
 
 use looped_gpu::calls::{Adam, After, Before, Calls, Cores, DECISION, Ending, Enter, Leave, Next, SETTINGS};
-use looped_gpu::{
-    Arena, Element, Form, Layout, Math, Operation, Product, Result, Source, Span, Storage, Then,
-};
+use looped_gpu::{Arena, Element, Form, Layout, Math, Operation, Product, Result, Source, Span, Storage};
 
 use crate::model::{Shape, Values};
 
@@ -18,8 +16,6 @@ pub(crate) struct Ways {
     pub(crate) math: Math,
     /// What attention is done by.
     pub(crate) attention: Cores,
-    /// Whether the products beside GELU do it too.
-    pub(crate) gelu_in_product: bool,
 }
 
 /// A linear layer's weight, as products take it, and its bias, in the element of its output.
@@ -42,7 +38,6 @@ struct Slot {
     middle: Span,
     normed_2: Span,
     hidden: Span,
-    dhidden: Span,
     active: Span,
     y: Span,
     /// Derivatives by y and by the middle: as floats, and as products take them.
@@ -95,7 +90,7 @@ impl Step {
 
     #[allow(clippy::too_many_lines, reason = "a bench: one step, told from start to end")]
     pub(crate) fn new(shape: Shape, ways: Ways) -> Result<Self> {
-        let Ways { math, attention, gelu_in_product } = ways;
+        let Ways { math, attention } = ways;
         let Shape { width, heads, dims, batch, tokens, loops, window, kept_from, .. } = shape;
         let (rows, free) = (shape.rows(), loops - window);
         let storage = if math == Math::Bf16 { Storage::Bf16 } else { Storage::F32 };
@@ -121,8 +116,6 @@ impl Step {
         let float = [0; 3].map(|_| layout.floats(window * all));
         let thin = [0; 3].map(|_| layout.place(stored, window * all));
         let [qkv, hidden, active] = [3, 4, 4].map(|n| layout.place(stored, window * n * all));
-        // A product that goes back through GELU doesn't write where it reads.
-        let dhidden = if gelu_in_product { layout.place(stored, window * 4 * all) } else { hidden };
         let log_sums = layout.floats(window * logs);
         // As floats, derivatives are kept only where products take them so.
         let slots = if narrow { 1 } else { window };
@@ -137,7 +130,6 @@ impl Step {
             normed_2: thin[2].slot(index, all),
             qkv: qkv.slot(index, 3 * all),
             hidden: hidden.slot(index, 4 * all),
-            dhidden: dhidden.slot(index, 4 * all),
             active: active.slot(index, 4 * all),
             log_sums: log_sums.slot(index, logs),
             dy: slopes[0].slot(index.min(slots - 1), all),
@@ -174,7 +166,6 @@ impl Step {
             bias: None,
             start: None,
             out,
-            then: Then::Nothing,
         };
         let forward = |layer: Linear, x: Span, start: Option<Span>, y: Span| {
             let product = product(Form::Forward, layer, x, layer.weight, y);
@@ -202,7 +193,6 @@ impl Step {
                 bias,
                 start,
                 out,
-                then: Then::Nothing,
             })
         };
         to.push(exact(Form::Forward, prompt_tokens, p[16], Some(p[17]), input));
@@ -218,14 +208,8 @@ impl Step {
             to.push(calls.attention(attention, own.qkv, own.mixed, own.log_sums, tokens)?);
             to.push(forward(attn_proj, own.mixed, Some(own.x), own.middle));
             to.push(calls.add_norm(own.middle, None, [Some(p[5]), Some(p[6])], None, own.normed_2)?);
-            if gelu_in_product {
-                let product = product(Form::Forward, c_fc, own.normed_2, c_fc.weight, own.active);
-                let then = Then::Gelu { keep: (index >= free).then_some(own.hidden) };
-                to.push(Operation::Product(Product { bias: Some(c_fc.bias), then, ..product }));
-            } else {
-                to.push(forward(c_fc, own.normed_2, None, own.hidden));
-                to.push(calls.gelu(own.hidden, own.active)?);
-            }
+            to.push(forward(c_fc, own.normed_2, None, own.hidden));
+            to.push(calls.gelu(own.hidden, own.active)?);
             to.push(forward(c_proj, own.active, Some(own.middle), own.y));
         }
         let read = Some(predictions.slot(window - 1, counted));
@@ -257,15 +241,9 @@ impl Step {
                 before: Some(before),
                 partials: sums,
             })?);
-            if gelu_in_product {
-                let product = product(Form::Input, c_proj, own.low_dy, c_proj.weight, own.dhidden);
-                let then = Then::GeluBackward { of: own.hidden };
-                to.push(Operation::Product(Product { then, ..product }));
-            } else {
-                to.push(by_input(c_proj, own.low_dy, dwide));
-                to.push(calls.gelu_backward(dwide, own.hidden, own.dhidden)?);
-            }
-            to.push(by_input(c_fc, own.dhidden, dn));
+            to.push(by_input(c_proj, own.low_dy, dwide));
+            to.push(calls.gelu_backward(dwide, own.hidden, own.hidden)?);
+            to.push(by_input(c_fc, own.hidden, dn));
             let sums = norm_partials.slot(index, NORM_BLOCKS * 2 * width);
             let copy = low_if(own.low_dmiddle);
             let back =
@@ -295,7 +273,7 @@ impl Step {
         for (weight, layer, dy, x) in [
             (7, c_attn, qkv, thin[0]),
             (9, attn_proj, low_slopes[1], thin[1]),
-            (11, c_fc, dhidden, thin[2]),
+            (11, c_fc, hidden, thin[2]),
             (13, c_proj, low_slopes[0], active),
         ] {
             let one = product(Form::Weight, layer, dy, x, g[weight]);

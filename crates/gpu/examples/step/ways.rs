@@ -15,15 +15,13 @@ pub(crate) fn ways(way: &str) -> Result<(Ways, Options), String> {
         _ => return Err(format!("{way} starts with none of f32, tf32, bf16")),
     };
     let attention = if math == Math::F32 { Cores::Plain } else { Cores::Tensor };
-    let mut ways = Ways { math, attention, gelu_in_product: false };
+    let mut ways = Ways { math, attention };
     let mut options = Options::default();
     for word in words {
         match word {
             "plain" => ways.attention = Cores::Plain,
-            "gelu" => ways.gelu_in_product = true,
-            "overlap" => options.overlap = true,
             "tuned" => options.tune = true,
-            other => return Err(format!("{other} is none of plain, gelu, overlap, tuned")),
+            other => return Err(format!("{other} is neither plain nor tuned")),
         }
     }
     Ok((ways, options))

@@ -27,7 +27,7 @@ pub(super) struct Inner {
     pub(super) stream: Arc<CudaStream>,
     pub(super) cublas: Cublas,
     name: String,
-    pub(super) capability: (i32, i32),
+    capability: (i32, i32),
     driver: i32,
     /// Bytes of shared memory that one block may have.
     pub(super) shared_limit: u32,

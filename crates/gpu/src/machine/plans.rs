@@ -15,7 +15,7 @@ use cudarc::driver::{CudaSlice, CudaStream, DevicePtr};
 
 use super::refused;
 use crate::product::Columns;
-use crate::{Element, Error, Math, Product, Result, Then};
+use crate::{Element, Error, Math, Product, Result};
 
 /// Bytes that an algorithm may work in: NVIDIA's advice for Hopper.
 const WORKSPACE: usize = 32 << 20;
@@ -95,7 +95,6 @@ pub(super) struct Addresses {
     pub(super) bias: Option<CUdeviceptr>,
     pub(super) start: Option<CUdeviceptr>,
     pub(super) out: CUdeviceptr,
-    pub(super) beside: Option<CUdeviceptr>,
 }
 
 /// A product ready to be run.
@@ -177,24 +176,10 @@ impl Plan {
         for (side, transposed) in sides.into_iter().zip(transposed) {
             description.set(side, &i32::from(transposed)).map_err(failed)?;
         }
-        let epilogue = match (product.then, at.bias, at.beside) {
-            (Then::Nothing, None, _) => Epilogue::CUBLASLT_EPILOGUE_DEFAULT,
-            (Then::Nothing, Some(_), _) => Epilogue::CUBLASLT_EPILOGUE_BIAS,
-            (Then::Gelu { .. }, None, None) => Epilogue::CUBLASLT_EPILOGUE_GELU,
-            (Then::Gelu { .. }, None, Some(_)) => Epilogue::CUBLASLT_EPILOGUE_GELU_AUX,
-            (Then::Gelu { .. }, Some(_), None) => Epilogue::CUBLASLT_EPILOGUE_GELU_BIAS,
-            (Then::Gelu { .. }, Some(_), Some(_)) => Epilogue::CUBLASLT_EPILOGUE_GELU_AUX_BIAS,
-            (Then::GeluBackward { .. }, ..) => Epilogue::CUBLASLT_EPILOGUE_DGELU,
-        };
-        description.set(Describes::CUBLASLT_MATMUL_DESC_EPILOGUE, &(epilogue as u32)).map_err(failed)?;
         if let Some(bias) = at.bias {
+            let epilogue = Epilogue::CUBLASLT_EPILOGUE_BIAS as u32;
+            description.set(Describes::CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue).map_err(failed)?;
             description.set(Describes::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias).map_err(failed)?;
-        }
-        if let Some(beside) = at.beside {
-            description.set(Describes::CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &beside).map_err(failed)?;
-            description
-                .set(Describes::CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &(ldc as i64))
-                .map_err(failed)?;
         }
         let layout = |element: Element, rows: usize, columns: usize, stride: usize| {
             result::create_matrix_layout(type_of(element), rows as u64, columns as u64, stride as i64)

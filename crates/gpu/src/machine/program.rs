@@ -28,14 +28,7 @@ struct Inner {
 
 /// An operation with addresses in place of spans.
 enum Ready {
-    Launch {
-        function: CudaFunction,
-        grid: [u32; 2],
-        threads: u32,
-        shared: u32,
-        overlap: bool,
-        arguments: Vec<Value>,
-    },
+    Launch { function: CudaFunction, grid: [u32; 2], threads: u32, shared: u32, arguments: Vec<Value> },
     Product(Plan),
     Clear(Span),
 }
@@ -61,8 +54,6 @@ impl Value {
 /// How a program is made ready.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Lets a kernel begin while the operation before it ends; on cards of compute capability 9.0 and newer.
-    pub overlap: bool,
     /// Times the ways to do each product, and takes the fastest, in place of cuBLASLt's own choice. This overwrites the
     /// products' results, and makes the choice, and so the last bits, a matter of the moment.
     pub tune: bool,
@@ -75,7 +66,6 @@ impl Program {
     /// If an operation doesn't fit the arena or its kernel, the kernels don't compile, the card has too little shared
     /// memory, or cuBLASLt knows no way to do a product.
     pub fn new(arena: &Arena, source: Source, operations: &[Operation], options: Options) -> Result<Self> {
-        let overlap = options.overlap && arena.inner.device.inner.capability >= (9, 0);
         let mut tuned = HashMap::new();
         let module = arena.inner.device.load(source)?;
         let mut functions: HashMap<&str, (CudaFunction, u32)> = HashMap::new();
@@ -92,7 +82,7 @@ impl Program {
                     // The name was put in just above.
                     let Some((function, allowed)) = functions.get_mut(launch.kernel) else { continue };
                     allow_shared(arena, function, allowed, launch)?;
-                    prepare(arena, source, function, launch, overlap)?
+                    prepare(arena, source, function, launch)?
                 }
                 Operation::Product(product) => {
                     let mut plan = plan(arena, product)?;
@@ -170,40 +160,24 @@ impl Program {
         match operation {
             Ready::Clear(span) => self.inner.arena.fill(*span, 0),
             Ready::Product(plan) => device.cublas.run(plan),
-            Ready::Launch { function, grid, threads, shared, overlap, arguments } => {
+            Ready::Launch { function, grid, threads, shared, arguments } => {
                 let told = |error: DriverError| refused(format!("launching {name}"), "the driver", &error.0);
                 device.context.bind_to_thread().map_err(told)?;
                 let mut pointers: Vec<*mut c_void> = arguments.iter().map(Value::pointer).collect();
-                // SAFETY: plain numbers, for which zeros are values.
-                let mut early: sys::CUlaunchAttribute = unsafe { std::mem::zeroed() };
-                early.id = sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
-                early.value.programmaticStreamSerializationAllowed = 1;
-                let config = sys::CUlaunchConfig {
-                    gridDimX: grid[0],
-                    gridDimY: grid[1],
-                    gridDimZ: 1,
-                    blockDimX: *threads,
-                    blockDimY: 1,
-                    blockDimZ: 1,
-                    sharedMemBytes: *shared,
-                    hStream: device.stream.cu_stream(),
-                    attrs: &raw mut early,
-                    numAttrs: u32::from(*overlap),
-                };
                 // SAFETY: the function's module and the arena live in this program; the arguments are what the kernel
-                // declares (`Launch::problem`), and are read before the call returns, as the configuration is; their
-                // places are in the arena and hold what the kernel touches (`calls`); a kernel that begins early waits
-                // for the work before it (`wait_for_earlier`).
-                let status = unsafe {
-                    let nothing = std::ptr::null_mut();
-                    sys::cuLaunchKernelEx(
-                        &raw const config,
+                // declares (`Launch::problem`), and are read before the call returns; their places are in the arena
+                // and hold what the kernel touches (`calls`).
+                let launched = unsafe {
+                    cudarc::driver::result::launch_kernel(
                         function.cu_function(),
-                        pointers.as_mut_ptr(),
-                        nothing,
+                        (grid[0], grid[1], 1),
+                        (*threads, 1, 1),
+                        *shared,
+                        device.stream.cu_stream(),
+                        &mut pointers,
                     )
                 };
-                status.result().map_err(told)
+                launched.map_err(told)
             }
         }
     }
@@ -248,13 +222,7 @@ fn allow_shared(arena: &Arena, function: &CudaFunction, allowed: &mut u32, launc
     Ok(())
 }
 
-fn prepare(
-    arena: &Arena,
-    source: Source,
-    function: &CudaFunction,
-    launch: &Launch,
-    overlap: bool,
-) -> Result<Ready> {
+fn prepare(arena: &Arena, source: Source, function: &CudaFunction, launch: &Launch) -> Result<Ready> {
     let wrong = |problem: String| Error::Operation { operation: launch.kernel.to_owned(), problem };
     if launch.source != source {
         return Err(wrong(format!("made for {:?}, compiled for {source:?}", launch.source)));
@@ -275,7 +243,6 @@ fn prepare(
         grid: launch.grid,
         threads: SIGNATURES[launch.kernel].threads,
         shared: launch.shared,
-        overlap,
         arguments: values.collect::<Result<_>>()?,
     })
 }
@@ -291,7 +258,6 @@ fn plan(arena: &Arena, product: &Product) -> Result<Plan> {
         bias: maybe(product.bias)?,
         start: maybe(product.start)?,
         out: arena.address(product.out)?,
-        beside: maybe(product.then.beside())?,
     };
     Plan::new(&arena.inner.device.inner.cublas, product, &addresses)
 }

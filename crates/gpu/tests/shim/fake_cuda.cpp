@@ -119,21 +119,15 @@ API cuModuleGetFunction(void** function, void*, const char* name) {
   return found == kernels.end() ? 500 : (*function = &found->second, 0);
 }
 API cuFuncSetAttribute(void*, int, int) { return 0; }
-struct Config {
-  unsigned gx, gy, gz, bx, by, bz, shared;
-  void* stream;
-  void* attributes;
-  unsigned count;
-};
-API cuLaunchKernelEx(const Config* config, Kernel* kernel, void** arguments, void**) {
-  auto [gx, gy, gz, bx, by, bz, shared, stream, attributes, count] = *config;
+API cuLaunchKernel(Kernel* kernel, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
+                   void*, void** arguments, void**) {
   if (gx * gy * gz == 0 || gy > 65535 || bx * by * bz == 0 || bx * by * bz > 1024 || shared > 227 << 10) return 1;
   std::vector<std::vector<char>> kept;
   for (size_t i = 0; i < kernel->sizes.size(); i++) {
     auto start = static_cast<char*>(arguments[i]);
     kept.emplace_back(start, start + kernel->sizes[i]);
   }
-  return put([kept, kernel, gx = gx, gy = gy, bx = bx, shared = shared]() mutable {
+  return put([=]() mutable {
     std::vector<void*> pointers;
     for (auto& argument : kept) pointers.push_back(argument.data());
     kernel->run({gx, gy, 1}, bx, shared, pointers.data());
@@ -202,8 +196,6 @@ struct Description {
   int compute, transposed[2] = {0, 0};
   unsigned epilogue = 1;
   const void* bias = nullptr;
-  void* beside = nullptr;
-  int64_t beside_stride = 0;
 };
 }  // namespace
 
@@ -222,8 +214,6 @@ API cublasLtMatmulDescSetAttribute(Description* own, int attribute, const void* 
   if (attribute == 3 || attribute == 4) return std::memcpy(&own->transposed[attribute - 3], value, 4), 0;
   if (attribute == 7 && bytes == 4) return std::memcpy(&own->epilogue, value, 4), 0;
   if (attribute == 8 && bytes == 8) return std::memcpy(&own->bias, value, 8), 0;
-  if (attribute == 11 && bytes == 8) return std::memcpy(&own->beside, value, 8), 0;
-  if (attribute == 12 && bytes == 8) return std::memcpy(&own->beside_stride, value, 8), 0;
   return 7;
 }
 API cublasLtMatmulDescDestroy(void* own) { return delete static_cast<Description*>(own), 0; }
@@ -256,17 +246,7 @@ API cublasLtMatmul(void*, Description* description, const float* alpha, const vo
         }
         sum *= by;
         if (and_by != 0) sum += and_by * cm.read(c, i, j);
-        if (own.epilogue & 4) sum += Matrix{dm.type, dm.rows, 1, dm.rows}.read(own.bias, i, 0);
-        // Bits of an epilogue: 4 bias, 32 GELU, 64 its derivative, 128 with a matrix beside.
-        Matrix beside{dm.type, dm.rows, dm.columns, size_t(own.beside_stride)};
-        if (own.epilogue & 32) {
-          if (own.epilogue & 128) beside.write(own.beside, i, j, sum);
-          sum *= 0.5 * (1 + std::tanh(GELU_SCALE * (sum + GELU_CUBE * sum * sum * sum)));
-        }
-        if (own.epilogue & 64) {
-          double u = beside.read(own.beside, i, j), h = std::tanh(GELU_SCALE * (u + GELU_CUBE * u * u * u));
-          sum *= 0.5 * (1 + h) + 0.5 * u * (1 - h * h) * GELU_SCALE * (1 + 3 * GELU_CUBE * u * u);
-        }
+        if (own.epilogue == 4) sum += Matrix{dm.type, dm.rows, 1, dm.rows}.read(own.bias, i, 0);
         dm.write(d, i, j, sum);
       }
     }

@@ -1,0 +1,87 @@
+//! Launches of the kernels, each checked: every place holds what the kernel touches there, aligned as it loads it.
+
+mod adam;
+mod attention;
+mod between_loops;
+mod builder;
+mod norm;
+mod pointwise;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use builder::Builder;
+
+pub use adam::{Adam, DECISION, SETTINGS};
+pub use attention::Cores;
+pub use between_loops::{After, Before, Ending, Enter, Leave, Next};
+pub use scan::StateSpace;
+
+use crate::Span;
+use crate::source::{SIGNATURES, Source};
+
+/// One launch of a kernel, made by [`Calls`].
+#[derive(Clone, Debug)]
+pub struct Launch {
+    pub(crate) kernel: &'static str,
+    pub(crate) source: Source,
+    pub(crate) grid: [u32; 2],
+    pub(crate) shared: u32,
+    pub(crate) arguments: Vec<Argument>,
+}
+
+/// What a kernel is given in one place of its argument list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Argument {
+    /// A place that it only reads; or null.
+    Read(Option<Span>),
+    /// A place that it writes; or null.
+    Write(Option<Span>),
+    Int(i32),
+    Float(f32),
+}
+
+/// Makes launches of the kernels compiled for one width, head and storage.
+#[derive(Clone, Copy, Debug)]
+pub struct Calls {
+    /// What they are compiled for.
+    pub source: Source,
+}
+
+/// The norms' eps.
+const EPS: f32 = 1e-5;
+
+impl Calls {
+    fn call(&self, kernel: &'static str) -> Builder {
+        Builder { kernel, source: self.source, arguments: Vec::new(), problem: None }
+    }
+
+    fn run(&self) -> usize {
+        self.call("").aligned(self.source.storage.element())
+    }
+}
+
+impl Launch {
+    /// The kernel's name.
+    #[must_use]
+    pub const fn kernel(&self) -> &'static str {
+        self.kernel
+    }
+
+    /// What the kernel's declaration says against these arguments, if anything.
+    pub(crate) fn problem(&self) -> Option<String> {
+        use crate::source::Kind;
+        let signature = &SIGNATURES[self.kernel];
+        let kinds: Vec<Kind> = self
+            .arguments
+            .iter()
+            .map(|argument| match argument {
+                Argument::Read(_) => Kind::Read,
+                Argument::Write(_) => Kind::Write,
+                Argument::Int(_) => Kind::Int,
+                Argument::Float(_) => Kind::Float,
+            })
+            .collect();
+        (kinds != signature.takes).then(|| format!("takes {:?}, was given {kinds:?}", signature.takes))
+    }
+}

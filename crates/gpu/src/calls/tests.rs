@@ -1,0 +1,104 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::source::SIGNATURES;
+use crate::{Element, Layout, Operation, Result, Source, Storage};
+
+const SOURCE: Source = Source { width: 64, head: 16, storage: Storage::Bf16 };
+
+/// Every call once, for 3 sequences of 5 tokens.
+fn every_call() -> Vec<Operation> {
+    let calls = Calls { source: SOURCE };
+    let (rows, tokens, width) = (15, 5, 64);
+    let mut layout = Layout::default();
+    let mut floats = |len: usize| layout.floats(len);
+    let [a, b, c, d, e] = [0; 5].map(|_| floats(rows * width));
+    let (line, one, partials) = (floats(width), floats(1), floats(10 * width));
+    let (points, targets, logs) = (floats(9), floats(9), floats(3 * 4 * 5));
+    let (two, positions) = (floats(2), floats(tokens * width));
+    let mut stored = |len: usize| layout.place(Element::Bf16, len);
+    let (low, qkv, wide) = (stored(rows * width), stored(3 * rows * width), stored(4 * rows * width));
+    let settings = layout.place(Element::F64, SETTINGS);
+    let decision = layout.floats(DECISION);
+    let [scan_kept, scan_sums] = [8 * rows * width, 3 * 4 * width].map(|len| layout.floats(len));
+    let scan_of = |line: Span| StateSpace { decay: line, gain: line, read: line, skip: line };
+    let ending = Ending { weight: line, bias: line, read_weight: line, read_bias: one };
+    let next = Next { input: b, x: c, weight: line, bias: line, normed: low };
+    let after = After { dn: a, x: b, weight: line, residual: c, dinput: d, fresh: true };
+    let before = Before { y: a, ending, errors: Some((points, targets, 0.1)), dy: e, low: Some(low) };
+    let lines = [Some(line), Some(line)];
+    let update = Adam { parameters: a, gradients: b, first: c, second: d, low: Some(low) };
+    let mut all = vec![
+        calls.add_norm(a, Some(b), lines, Some(c), low),
+        calls.norm_backward(a, b, line, Some(c), d, Some(low), partials, false),
+        calls.enter(
+            rows,
+            &Enter { tokens, kept_from: 2, y: Some(a), ending, predictions: Some(points), next: Some(next) },
+        ),
+        calls.leave(&Leave {
+            rows,
+            tokens,
+            kept_from: 2,
+            after: Some(after),
+            before: Some(before),
+            partials,
+        }),
+        calls.squared_loss(points, targets, one, two),
+        calls.place(a, positions),
+        calls.place_backward(a, positions),
+        calls.gelu(wide, wide),
+        calls.gelu_backward(wide, wide, wide),
+        calls.adam(&update, settings, decision),
+        calls.narrow(a, low),
+        calls.scan(&scan_of(line), low, low, tokens),
+        calls.scan_backward(&scan_of(line), [low, low], low, scan_kept, scan_sums, tokens),
+        calls.attention(Cores::Plain, qkv, low, logs, tokens),
+        calls.attention_backward(Cores::Plain, [qkv, low, low], logs, qkv, tokens),
+        calls.attention(Cores::Tensor, qkv, low, logs, tokens),
+        calls.attention_backward(Cores::Tensor, [qkv, low, low], logs, qkv, tokens),
+    ];
+    for pair in [
+        calls.column_sums(low, partials, line),
+        calls.column_sums(a, partials, line),
+        calls.decide(a, points, settings, decision),
+    ] {
+        all.extend(pair.unwrap().map(Ok));
+    }
+    all.into_iter().map(Result::unwrap).collect()
+}
+
+#[test]
+fn every_kernel_is_given_what_its_declaration_takes() {
+    let mut called = Vec::new();
+    for operation in every_call() {
+        let Operation::Launch(launch) = operation else { panic!("not a launch") };
+        assert_eq!(launch.problem(), None, "{}", launch.kernel);
+        called.push(launch.kernel);
+    }
+    let missing: Vec<_> = SIGNATURES.keys().filter(|kernel| !called.contains(kernel)).collect();
+    assert!(missing.is_empty(), "no call of {missing:?}");
+}
+
+#[test]
+fn a_place_too_short_of_another_element_or_badly_aligned_is_refused() {
+    let calls = Calls { source: SOURCE };
+    let mut layout = Layout::default();
+    let (x, y) = (layout.floats(640), layout.place(Element::Bf16, 640));
+    let line = Some(layout.floats(64));
+    let text = |result: Result<Operation>| result.unwrap_err().to_string();
+    assert!(calls.add_norm(x, None, [line, line], None, y).is_ok());
+    let short = y.part(0, 639);
+    assert_eq!(
+        text(calls.add_norm(x, None, [line, line], None, short)),
+        "add_norm: argument 5 holds 639 Bf16, not 640 Bf16"
+    );
+    assert_eq!(
+        text(calls.add_norm(x, None, [line, line], None, x)),
+        "add_norm: argument 5 holds 640 F32, not 640 Bf16"
+    );
+    let odd = layout.place(Element::Bf16, 641).part(1, 640);
+    assert_eq!(
+        text(calls.add_norm(x, None, [line, line], None, odd)),
+        "add_norm: argument 5 isn't aligned to 4 bytes"
+    );
+}
