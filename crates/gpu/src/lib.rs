@@ -6,6 +6,10 @@
 //! operations captured in one CUDA graph. `examples/step.rs` puts one step together by hand, to see on a real card whether
 //! that plan is right and fast.
 //!
+//! Tried on one card, an NVIDIA H200, on 2026-11-26: the step is right in f32, tf32 and bf16, and `docs/gpu.md` has its times.
+//! RMS norm, weight decay, clipping and the scan of a state space are no part of that step: they have run on the CPU alone,
+//! where every kernel is tested.
+//!
 //! Nothing of CUDA is needed to build this crate or to start a program that has it: libraries are opened when they are
 //! first used, and [`Device::open`] says what is missing.
 //!
