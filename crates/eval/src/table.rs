@@ -192,16 +192,18 @@ fn interval(curve: &Curve, k: usize) -> String {
 
 /// Three significant digits.
 fn number(value: f64) -> String {
-    let size = value.abs();
     if !value.is_finite() {
-        "not finite".into()
-    } else if size == 0.0 {
-        "0".into()
-    } else if !(1e-4..1e5).contains(&size) {
-        format!("{value:.2e}")
-    } else {
-        let decimals = (2 - size.log10().floor() as i32).max(0) as usize;
-        format!("{value:.decimals$}")
+        return "not finite".into();
+    }
+    if value == 0.0 {
+        return "0".into();
+    }
+    // Through the scientific form, so that 0.9996 counts as 1.00, as in reports.
+    let scientific = format!("{value:.2e}");
+    let exponent: i32 = scientific.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
+    match exponent {
+        -4..=4 => format!("{value:.*}", usize::try_from(2 - exponent).unwrap_or(0)),
+        _ => scientific,
     }
 }
 
@@ -216,6 +218,11 @@ mod tests {
         let expected =
             ["0", "1.00", "0.519", "0.0204", "0.000480", "1.23e-5", "12.3", "123", "1.00e7", "not finite"];
         assert_eq!(values.map(number), expected);
+        assert_eq!(
+            [0.9996, -0.05, 99_960.0].map(number),
+            ["1.00", "-0.0500", "1.00e5"],
+            "rounding may carry"
+        );
     }
 
     fn curve(base: f64) -> Curve {
