@@ -106,7 +106,7 @@ class Torch:
 
 
 def ours(args, results):
-    """Our kernels' step at D 256, by the example `step` of crates/gpu: median milliseconds by precision."""
+    """Our kernels' step at D 256, by the example `gpu_step` of crates/gpu: median milliseconds by precision."""
     if not args.ours or args.device == "cpu":
         return
     try:
@@ -202,7 +202,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--out", type=Path, required=True, help="the folder for fast.json and the processes' logs")
-    add("--ours", help="the example `step` of crates/gpu, timed before and after D 256")
+    add("--ours", help="the example `gpu_step` of crates/gpu, timed before and after D 256")
     add("--device", default="cuda")
     add("--tiny", action="store_true", help="toy sizes, to try this script")
     add("--phases", default="012", help="which groups of settings")

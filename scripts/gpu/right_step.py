@@ -3,7 +3,7 @@
 
     scripts/gpu/right_step.py PATH_OF_STEP [FOLDER]
 
-PATH_OF_STEP is the example `step` of crates/gpu, built anywhere (it needs no CUDA to build). For a tiny shape and for the
+PATH_OF_STEP is the example `gpu_step` of crates/gpu, built anywhere (it needs no CUDA to build). For a tiny shape and for the
 study's full shape, random weights and prompts go to a file, the program computes loss, predictions and gradients in f32,
 tf32 and bf16, and each is compared with the same model in PyTorch. An error is the Euclidean distance from the f64 result
 over that result's size. Exits with 1 if one is over its limit.

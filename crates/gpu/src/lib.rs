@@ -3,7 +3,7 @@
 //! **The engine that runs a model on them doesn't exist yet.** Here are the kernels of one training step of a looped
 //! transformer (`kernels/*.cu`) and what an engine needs to run them: a device with plain errors, kernels compiled for the
 //! card at hand by NVRTC and cached, products by cuBLASLt with plans kept per shape, one arena of memory, and a list of
-//! operations captured in one CUDA graph. `examples/step.rs` puts one step together by hand, to see on a real card whether
+//! operations captured in one CUDA graph. `examples/gpu_step` puts one step together by hand, to see on a real card whether
 //! that plan is right and fast.
 //!
 //! Tried on one card, an NVIDIA H200, on 2026-11-26: the step is right in f32, tf32 and bf16, and `docs/gpu.md` has its times.

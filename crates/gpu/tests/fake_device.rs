@@ -2,10 +2,10 @@
 //! kernels as on a real one, compared with the model in f64.
 
 #[allow(dead_code, reason = "shared with the bench")]
-#[path = "../examples/step/model.rs"]
+#[path = "../examples/gpu_step/model.rs"]
 mod model;
 #[allow(dead_code, reason = "shared with the bench")]
-#[path = "../examples/step/operations.rs"]
+#[path = "../examples/gpu_step/operations.rs"]
 mod operations;
 #[path = "fake_device/reference.rs"]
 mod reference;

@@ -10,17 +10,17 @@
 //! FOLDER gets `metrics.jsonl`, `model.safetensors` (also every 5000 steps), and `study_on_gpu.json`. The weights can then be
 //! imported: `looped import FOLDER/model.safetensors EXPERIMENT --out RUN`.
 //!
-//! A way is f32, tf32 or bf16 and what may follow it, as the example `step` of `crates/gpu` lists them.
+//! A way is f32, tf32 or bf16 and what may follow it, as the example `gpu_step` of `crates/gpu` lists them.
 //! `--compare N` runs the first N steps on the CPU too and tells how far the losses are apart; `--seconds S` stops there.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench: what goes wrong stops it")]
 
 #[allow(dead_code, reason = "shared with the bench of one step")]
-#[path = "../../../gpu/examples/step/model.rs"]
+#[path = "../../../gpu/examples/gpu_step/model.rs"]
 mod model;
 #[allow(dead_code, reason = "shared with the bench of one step")]
-#[path = "../../../gpu/examples/step/operations.rs"]
+#[path = "../../../gpu/examples/gpu_step/operations.rs"]
 mod operations;
-#[path = "../../../gpu/examples/step/ways.rs"]
+#[path = "../../../gpu/examples/gpu_step/ways.rs"]
 mod ways;
 
 use std::collections::BTreeMap;

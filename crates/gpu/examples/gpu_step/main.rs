@@ -2,11 +2,11 @@
 //! engine, not product code. It shows on a real card whether kernels and products are right, and how long a step takes.
 //!
 //! ```text
-//! step bench [WAY ...]                    times the study's step: width 256, 8 heads, 81 tokens, 30 loops, window 20
-//! step check IN.safetensors OUT.safetensors WAY
+//! gpu_step bench [WAY ...]                    times the study's step: width 256, 8 heads, 81 tokens, 30 loops, window 20
+//! gpu_step check IN.safetensors OUT.safetensors WAY
 //!                                         loss, predictions and gradients, for scripts/gpu/right_step.py to compare
-//! step once WAY                           a small step, once: for compute-sanitizer
-//! step plan                               what would run, without a GPU
+//! gpu_step once WAY                           a small step, once: for compute-sanitizer
+//! gpu_step plan                               what would run, without a GPU
 //! ```
 //!
 //! A WAY is f32, tf32 or bf16, and after it any of: +plain (attention without tensor cores; f32 always is), +tuned (the fastest
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         ["bench", ref ways @ ..] => bench(ways),
         ["check", input, output, way] => check(input, output, way),
         ["once", way] => once(way),
-        _ => Err("usage: step plan | step bench [WAY ...] | step check IN OUT WAY | step once WAY".into()),
+        _ => Err("usage: gpu_step plan | bench [WAY ...] | check IN OUT WAY | once WAY".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
