@@ -64,8 +64,9 @@ fn step_flops(experiment: &Experiment, stage: Stage) -> f64 {
     experiment.training.batch_size as f64 * (ends + 3.0 * blocks(0..prefix) + passes * blocks(prefix..tokens))
 }
 
-/// What the program takes before it trains anything.
-const PROGRAM: f64 = 12e6;
+/// What the program takes before it trains anything, and what it takes to draw its plots.
+const PROGRAM: f64 = 14e6;
+const PLOTS: f64 = 18e6;
 
 /// Times the parameters that saving takes for a moment: the checkpoint's copy of them and of both moments (3), their files
 /// (3), and the larger file once more while it is put together (2).
@@ -75,7 +76,7 @@ const SAVING: f64 = 8.0;
 const EVALUATED_AT_ONCE: usize = 64;
 const LOOKED_AT_ONCE: usize = 8;
 
-/// The greatest of what training, saving and evaluating take, each beside what is kept all the time.
+/// The greatest of what training, saving, evaluating and reporting take, each beside what is kept all the time.
 fn memory(experiment: &Experiment, parameters: u64) -> f64 {
     let (training, curriculum) = (&experiment.training, &experiment.training.curriculum);
     let (points, loops) = (curriculum.points.end, curriculum.loops.end);
@@ -99,6 +100,7 @@ fn memory(experiment: &Experiment, parameters: u64) -> f64 {
     let work = [
         step.passing + values(training.batch_size),
         SAVING * parameters,
+        PLOTS,
         scores + values(EVALUATED_AT_ONCE) + predicting.passing.max(states),
     ];
     kept + work.into_iter().fold(0.0, f64::max)

@@ -50,7 +50,7 @@ impl EngineChoice {
                  the fused engine"
                     .to_owned(),
             )),
-            (Engine::Candle, ..) => Ok(Self::candle("training.engine asks for it")),
+            (Engine::Candle, ..) => Ok(Self::candle("training.engine is \"candle\"")),
             (Engine::Auto, _, Some(why)) => Ok(Self::candle(why)),
             (Engine::Auto | Engine::Fused, _, None) => Ok(Self::FUSED),
         }

@@ -42,7 +42,7 @@ fn the_engine_and_what_keeps_a_model_from_the_fast_one_are_told() {
     let plain = ("/model/injector", r#"{"type":"plain"}"#);
     assert_eq!(told(&[]), "fused");
     assert_eq!(told(&[plain]), "candle (the injector `plain` has no fused form)");
-    assert_eq!(told(&[("/training/engine", r#""candle""#)]), "candle (training.engine asks for it)");
+    assert_eq!(told(&[("/training/engine", r#""candle""#)]), "candle (training.engine is \"candle\")");
     for setting in ["/training/engine fused", "/training/precision bf16"] {
         let (pointer, value) = setting.split_once(' ').unwrap();
         let message = told(&[plain, (pointer, &format!("{value:?}"))]);
