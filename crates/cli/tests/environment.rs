@@ -43,8 +43,8 @@ fn both_engines_and_the_evaluation_compute_with_the_threads_that_are_asked_for()
     let place = Place::new();
     for engine in ["candle", "fused"] {
         let [one, six] = [1, 6].map(|threads| most_threads(&place, engine, threads));
-        // The first thread, and a pool of one for what runs on rayon and one for the engine.
-        assert!(one <= 3, "{engine}: {one} threads for 1");
+        // The first thread, one that hears signals, and a pool of one for what runs on rayon and one for the engine.
+        assert!(one <= 4, "{engine}: {one} threads for 1");
         assert!(six >= 6, "{engine}: {six} threads for 6");
     }
 }
