@@ -67,6 +67,12 @@ impl Evaluation {
     /// The format that is written.
     pub const FORMAT: u32 = 1;
 
+    /// What was scored, for captions: "1280 fresh prompts", or "10 training prompts".
+    #[must_use]
+    pub fn prompts_in_words(&self) -> String {
+        format!("{} {} prompts", self.prompts, if self.trained_on { "training" } else { "fresh" })
+    }
+
     /// Tables and plots go by one curve's length through all of them.
     fn check(&self) -> Result<(), String> {
         if self.format > Self::FORMAT {

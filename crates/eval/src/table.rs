@@ -249,6 +249,13 @@ mod tests {
     }
 
     #[test]
+    fn prompts_that_the_model_was_trained_on_are_not_called_fresh() {
+        let fresh = evaluation(curve(1.0));
+        assert_eq!(fresh.prompts_in_words(), "1280 fresh prompts");
+        assert_eq!(Evaluation { trained_on: true, ..fresh }.prompts_in_words(), "1280 training prompts");
+    }
+
+    #[test]
     fn a_mean_that_hangs_on_one_prompt_is_told_with_the_median() {
         let mut heavy = curve(1943.0);
         heavy.median = vec![0.9; 6];

@@ -24,7 +24,7 @@ pub(crate) fn report(comparison: &Comparison, context: &ReportContext) -> Report
 fn results(comparison: &Comparison, context: &ReportContext) -> Section {
     let evaluation = &comparison.first().scored.evaluation;
     let task = evaluation.task.replace('_', " ");
-    let prompts = evaluation.prompts;
+    let prompts = evaluation.prompts_in_words();
     let mut section = Section::new("Error over in-context examples");
     section.parts.extend(context.notes.iter().cloned().map(Part::Paragraph));
     let as_in_the_table = "Mean and 90 % CI, as in the table.";
@@ -37,7 +37,7 @@ fn results(comparison: &Comparison, context: &ReportContext) -> Section {
     section.parts.push(plot(
         "error",
         over_examples(comparison),
-        format!("{}, {prompts} fresh prompts a run. {}", capitalised(&task), shading(comparison)),
+        format!("{}, {prompts} a run. {}", capitalised(&task), shading(comparison)),
     ));
     section.parts.push(Part::Table(tables::errors(comparison)));
     section.parts.push(Part::Paragraph(capitalised(&tables::errors_caption(comparison))));

@@ -60,9 +60,8 @@ fn plot(name: &str, figure: impl Into<Drawing>, caption: impl Into<String>) -> P
 
 fn results(experiment: &Experiment, evaluation: &Evaluation) -> Section {
     let trained = experiment.training.curriculum.loops.end;
-    let (prompts, loops) = (evaluation.prompts, evaluation.loops);
-    let over_examples =
-        format!("Mean over {prompts} fresh prompts after {loops} loops; 90 % CI over prompts shaded.");
+    let (prompts, loops) = (evaluation.prompts_in_words(), evaluation.loops);
+    let over_examples = format!("Mean over {prompts} after {loops} loops; 90 % CI over prompts shaded.");
     Section {
         heading: "Results".to_owned(),
         parts: vec![
