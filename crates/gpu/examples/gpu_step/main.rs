@@ -2,11 +2,11 @@
 //! engine, not product code. It shows on a real card whether kernels and products are right, and how long a step takes.
 //!
 //! ```text
-//! gpu_step bench [WAY ...]                    times the study's step: width 256, 8 heads, 81 tokens, 30 loops, window 20
+//! gpu_step bench [WAY ...]                times the study's step: width 256, 8 heads, 81 tokens, 30 loops, window 20
 //! gpu_step check IN.safetensors OUT.safetensors WAY
 //!                                         loss, predictions and gradients, for scripts/gpu/right_step.py to compare
-//! gpu_step once WAY                           a small step, once: for compute-sanitizer
-//! gpu_step plan                               what would run, without a GPU
+//! gpu_step once WAY                       a small step, once: for compute-sanitizer
+//! gpu_step plan                           what would run, without a GPU
 //! ```
 //!
 //! A WAY is f32, tf32 or bf16, and after it any of: +plain (attention without tensor cores; f32 always is), +tuned (the fastest
