@@ -67,7 +67,7 @@ impl Place {
 
     /// The program in this folder, not yet started.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_looped"));
+        let mut command = program();
         command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
         command
     }
@@ -78,6 +78,25 @@ impl Place {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }
+}
+
+/// The program, which ignores no signal.
+///
+/// What starts the tests may ignore some, as `nohup` does and scripts do for their background jobs. Children inherit that,
+/// and the program respects it.
+fn program() -> Command {
+    // HUP, INT, USR1 and TERM.
+    const OURS: u64 = 1 | 1 << 1 | 1 << 9 | 1 << 14;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let program = env!("CARGO_BIN_EXE_looped");
+    if ignored & OURS == 0 {
+        return Command::new(program);
+    }
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP,INT,USR1,TERM", program]);
+    command
 }
 
 /// How a process ended.
