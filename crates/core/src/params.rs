@@ -112,6 +112,21 @@ impl ParamStore {
     /// # Errors
     /// If a name is missing or unknown, or a shape or type differs; then nothing was replaced.
     pub fn load(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
+        self.check(values)?;
+        // All that can fail comes first. A copy, since a variable can't be set to a tensor that shares its memory.
+        let copies = self.vars.keys().map(|name| values[name].to_device(&self.device)?.copy());
+        let copies = copies.collect::<candle_core::Result<Vec<_>>>()?;
+        for (var, value) in self.vars.values().zip(&copies) {
+            var.set(value)?;
+        }
+        Ok(())
+    }
+
+    /// Whether [`load`](Self::load) would take these values.
+    ///
+    /// # Errors
+    /// If a name is missing, unknown, or of another shape or type; all of them are told.
+    pub fn check(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
         let mut wrong = Vec::new();
         for (name, var) in &self.vars {
             match values.get(name) {
@@ -134,12 +149,6 @@ impl ParamStore {
         );
         if !wrong.is_empty() {
             return Err(Error::Parameters(wrong.join("\n")));
-        }
-        // All that can fail comes first. A copy, since a variable can't be set to a tensor that shares its memory.
-        let copies = self.vars.keys().map(|name| values[name].to_device(&self.device)?.copy());
-        let copies = copies.collect::<candle_core::Result<Vec<_>>>()?;
-        for (var, value) in self.vars.values().zip(&copies) {
-            var.set(value)?;
         }
         Ok(())
     }

@@ -110,6 +110,14 @@ impl Model {
         Ok(self.store.load(values)?)
     }
 
+    /// Whether [`load`](Self::load) would take these values.
+    ///
+    /// # Errors
+    /// If names, shapes or types are not the model's own.
+    pub(crate) fn check(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
+        Ok(self.store.check(values)?)
+    }
+
     /// Replaces all parameters by those of a `.pt` or `.safetensors` file.
     ///
     /// # Errors

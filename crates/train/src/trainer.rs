@@ -180,6 +180,7 @@ impl Trainer {
                 "training.train_steps: is {steps}, and {step} steps are done; allowed: {step} or more"
             ));
         }
+        self.model.check(&checkpoint.model)?;
         let adam = self.adam.restored(&checkpoint.optimizer, *optimizer_updates)?;
         self.model.load(&checkpoint.model)?;
         self.adam = adam;

@@ -31,7 +31,7 @@ fn a_bad_ramp_has_its_message_all_the_same() {
     );
     assert_eq!(
         error_of(&["training.curriculum.loops.every=3"]),
-        "command line: training.curriculum.loops.every: is unknown; did you mean training.log_every_steps? Allowed: start, end, inc, interval"
+        "command line: training.curriculum.loops.every: is unknown; allowed: start, end, inc, interval"
     );
     assert_eq!(
         error_of(&["training.curriculum.loops={start=1, end=2, inc=1, interval=0}"]),
