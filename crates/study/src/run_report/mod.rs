@@ -25,7 +25,7 @@ pub fn write(experiment: &Experiment, run: &RunDir) -> Result<()> {
     Ok(report(experiment, run)?.write(run.path())?)
 }
 
-/// What [`write`] draws.
+/// What [`write()`] draws.
 ///
 /// # Errors
 /// If the run isn't evaluated yet, or a file of it can't be read.
