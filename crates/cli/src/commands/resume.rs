@@ -30,11 +30,15 @@ pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
         let found = serde_json::json!({ "run": shown(run.path()), "evaluation": evaluation });
         return answer(args.json, &found, || run.path().display().to_string());
     }
+    // Only what is trained longer has an evaluation of fewer steps: one of a run whose last checkpoint is damaged is its own.
+    let longer = changed.iter().any(|change| change.key == "training.train_steps");
+    if longer && !trainer.is_done() {
+        set_evaluation_aside(&run, trainer.steps_done())?;
+    }
     take_up(&run, &trainer, changed)?;
     if trainer.is_done() {
         return finish_or_stop(&trainer, &run, args.json);
     }
-    set_evaluation_aside(&run, trainer.steps_done())?;
     train_to_the_end(trainer, &run, args.json)
 }
 
