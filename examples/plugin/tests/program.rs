@@ -109,9 +109,9 @@ fn stopped_and_resumed_a_run_ends_as_if_nothing_had_happened() {
         assert!(child.try_wait().expect("a status").is_none(), "the run ended before it was stopped");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    let interrupted = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
     assert!(interrupted.expect("kill").success());
-    assert_eq!(child.wait().expect("a status").code(), Some(130));
+    assert_eq!(child.wait().expect("a status").code(), Some(143));
 
     place.runs(0, &["resume", "stopped"]);
     for file in ["checkpoints/last/model.safetensors", "eval.json"] {
