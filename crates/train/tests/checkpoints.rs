@@ -166,7 +166,7 @@ fn a_trainer_of_the_library_starts_from_pretrained_weights() {
     assert!(weights(&begun) == weights(&first));
     let kept = begun.checkpoint().unwrap();
 
-    // A run that goes on from a checkpoint needs them no longer.
+    // A run that is resumed from a checkpoint needs them no longer.
     fs::remove_file(&path).unwrap();
     let device = candle_core::Device::Cpu;
     let message = Trainer::new(experiment(table.clone()), &device).err().unwrap().to_string();

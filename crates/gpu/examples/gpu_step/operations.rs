@@ -102,7 +102,7 @@ impl Step {
         let flat = flat_len(shape);
         let [parameters, gradients, first, second] = [0; 4].map(|_| layout.floats(flat));
         let low = if narrow { layout.place(stored, flat) } else { parameters };
-        // What goes on from step to step lies first: in the same places for every number of tokens and loops.
+        // What stays from step to step lies first: in the same places for every number of tokens and loops.
         let settings = layout.place(Element::F64, SETTINGS);
         let decision = layout.floats(DECISION);
         let loss = layout.floats(1);

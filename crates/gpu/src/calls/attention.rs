@@ -100,7 +100,7 @@ impl Calls {
         call.launch_plane([sequences * heads, 1], shared)
     }
 
-    /// The derivative by qkv, of `dout` by the output; `dqkv` may be `qkv`.
+    /// The gradient with respect to qkv, from `dout` with respect to the output; `dqkv` may be `qkv`.
     ///
     /// # Errors
     /// If a place doesn't fit, or the head's width isn't a multiple of 4.

@@ -160,7 +160,7 @@ impl Calls {
         call.int(rows).int(tokens).float(EPS).int(kept_from).launch(blocks)
     }
 
-    /// The mean squared error of all predictions (loops, count), and the sum of its slopes: the derivative by the
+    /// The mean squared error of all predictions (loops, count), and the sum of its slopes: the gradient of the
     /// read-out's bias.
     ///
     /// # Errors

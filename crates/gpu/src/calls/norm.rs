@@ -26,7 +26,9 @@ impl Calls {
         call.int(rows).int(usize::from(bias.is_none())).float(EPS).launch(blocks)
     }
 
-    /// The derivative by a norm's input, with a residual's added; sums for the weight and the bias go to `partials`
+    /// The gradient with respect to a norm's input, with a residual's added.
+    ///
+    /// Sums for the weight and the bias go to `partials`
     /// (blocks, 2 width).
     ///
     /// # Errors

@@ -51,7 +51,9 @@ impl Calls {
         call.write_stored(Some(y), x.len(), one).scanned(&of)
     }
 
-    /// The derivative by x, of dy by y: `kept` is room for 8 floats for each of x, and `partials` (sequences, 3 states + 1,
+    /// The gradient with respect to x, from dy.
+    ///
+    /// `kept` is room for 8 floats for each of x, and `partials` (sequences, 3 states + 1,
     /// width) gets what each sequence adds to the derivatives by decay, gain, read and skip.
     ///
     /// # Errors
