@@ -179,6 +179,17 @@ fn what_an_experiment_leaves_open_is_settled_when_its_run_begins() {
     let session = &json(&place, "slow/run.json")["sessions"][0];
     assert_eq!(session["engine"], "candle");
     assert!(session["why_not_fused"].as_str().is_some_and(|why| !why.is_empty()), "{session}");
+    for page in ["report.html", "report.md"] {
+        let told = |run: &str, words: &str| {
+            let text = place.read(&format!("{run}/{page}"));
+            assert!(text.replace("&quot;", "\"").contains(words), "{words} in {run}/{page}");
+        };
+        told("run", "Trained by the fused engine on cpu.");
+        told(
+            "slow",
+            "Trained by the candle engine on cpu, not by the fused one: training.engine is \"candle\".",
+        );
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod net;
 mod ridge;
 mod tree;
 
-use looped_core::{Baseline, Kind, Part, Problems, Prompt, Prompts, Result, Watch};
+use looped_core::{Baseline, Error, Kind, Part, Problems, Prompt, Prompts, Result, Watch};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -70,40 +70,49 @@ pub fn baseline_predictions(
     prompts: &Prompts,
     baselines: &[Box<dyn Baseline>],
 ) -> Result<Vec<(String, Vec<f32>)>> {
-    predictions_in(prompts, prompts.n_dims, baselines, &())
+    let of = |baseline: &dyn Baseline| {
+        let name = baseline.name();
+        match predictions_of(baseline, prompts, prompts.n_dims, &()) {
+            Ok(predictions) => Ok((name, predictions)),
+            Err(error) => Err(Error::Data(format!("baseline {name}: {}", reason(error)))),
+        }
+    };
+    baselines.iter().map(|baseline| of(baseline.as_ref())).collect()
 }
 
-/// As [`baseline_predictions`], seeing the first `dims` coordinates only.
-pub(crate) fn predictions_in(
+/// One baseline's predictions, which sees the first `dims` coordinates only.
+///
+/// # Errors
+/// That of the first prompt where a fit fails, however many threads there are; or if `watch` wants to stop.
+pub(crate) fn predictions_of(
+    baseline: &dyn Baseline,
     prompts: &Prompts,
     dims: usize,
-    baselines: &[Box<dyn Baseline>],
     watch: &dyn Watch,
-) -> Result<Vec<(String, Vec<f32>)>> {
-    let of_prompts: Vec<Vec<Vec<f32>>> = (0..prompts.prompts)
+) -> Result<Vec<f32>> {
+    let of_prompts: Vec<Result<Vec<f32>>> = (0..prompts.prompts)
         .into_par_iter()
         .map(|i| {
+            watch.check()?;
             let (xs, ys) = prompts.get(i);
             let xs: Vec<f32> = xs.chunks(prompts.n_dims).flat_map(|x| &x[..dims]).copied().collect();
-            let predict = |baseline: &dyn Baseline| {
-                watch.check()?;
-                checked(baseline, Prompt { xs: &xs, ys, dims })
-            };
-            baselines.iter().map(|baseline| predict(baseline.as_ref())).collect()
+            let predictions = baseline.predict(Prompt { xs: &xs, ys, dims })?;
+            if predictions.len() == ys.len() {
+                Ok(predictions)
+            } else {
+                let (got, points) = (predictions.len(), ys.len());
+                Err(Error::Data(format!("{got} predictions for {points} points")))
+            }
         })
-        .collect::<Result<_>>()?;
-    let of_baseline = |k: usize| of_prompts.iter().flat_map(|prompt| &prompt[k]).copied().collect();
-    Ok(baselines.iter().enumerate().map(|(k, baseline)| (baseline.name(), of_baseline(k))).collect())
+        .collect();
+    Ok(of_prompts.into_iter().collect::<Result<Vec<_>>>()?.concat())
 }
 
-/// A baseline's predictions, with errors that name it.
-fn checked(baseline: &dyn Baseline, prompt: Prompt<'_>) -> Result<Vec<f32>> {
-    let fail = |what: String| looped_core::Error::Data(format!("baseline {}: {what}", baseline.name()));
-    let predictions = baseline.predict(prompt).map_err(|error| fail(error.to_string()))?;
-    if predictions.len() == prompt.ys.len() {
-        Ok(predictions)
-    } else {
-        Err(fail(format!("{} predictions for {} points", predictions.len(), prompt.ys.len())))
+/// What went wrong, without the word that it is about the data.
+pub(crate) fn reason(error: Error) -> String {
+    match error {
+        Error::Data(what) => what,
+        error => error.to_string(),
     }
 }
 

@@ -1,10 +1,12 @@
 //! Scoring a model on fresh prompts.
 
+use std::collections::BTreeMap;
+
 use looped_core::{
     Baseline, Error, Objective, Predictions, Predictor, Prompts, Request, Result, Rng, Split, Task, Watch,
 };
 
-use crate::baselines::predictions_in;
+use crate::baselines::{predictions_of, reason};
 use crate::prompt_scores::fingerprint;
 use crate::settling::Sums;
 use crate::{Curves, Evaluation, MODEL, PromptScores, Scores};
@@ -110,10 +112,11 @@ impl EvalPlan {
 ///
 /// The model's curve is after the last loop. Prompts are drawn from the plan's seed (stream `evaluation`) as
 /// [`Split::HeldOut`]: never those of training, unless the task has no others; and never more than the task has. Scores that aren't finite, of a model that diverged, are
-/// kept as such: see [`Curve`](crate::Curve).
+/// kept as such: see [`Curve`](crate::Curve). A baseline that fails costs its own curve alone:
+/// [`Evaluation::failed_baselines`] says why.
 ///
 /// # Errors
-/// If the plan can't work, two curves have one name, drawing, predicting or fitting fails, or `watch` wants to stop.
+/// If the plan can't work, two curves have one name, drawing or predicting fails, or `watch` wants to stop.
 pub fn evaluate(
     predictor: &dyn Predictor,
     task: &dyn Task,
@@ -143,7 +146,9 @@ pub fn score_prompts(
         return Err(Error::Data(format!("evaluation: two curves are called {}", names[i])));
     }
     let scale = Scale::of(task, plan.dims);
-    let mut curves = vec![Scores::new(plan.points); names.len()];
+    let mut of_model = Scores::new(plan.points);
+    let mut beside: Vec<Beside<'_>> =
+        baselines.iter().map(|baseline| Beside::new(baseline.as_ref(), plan.points)).collect();
     let mut per_loop = Scores::new(plan.loops);
     let mut fingerprints = Vec::new();
     let mut sums = Sums::new(plan.loops, plan.points);
@@ -158,7 +163,7 @@ pub fn score_prompts(
             let prompts = drawn.slice(start..(start + chunk).min(drawn.prompts));
             let predictions = predictor.predict(&prompts, plan.loops)?;
             check_shape(&predictions, &prompts, plan.loops)?;
-            scale.score(predictions.after(plan.loops - 1), &prompts, &mut curves[0]);
+            scale.score(predictions.after(plan.loops - 1), &prompts, &mut of_model);
             for i in 0..prompts.prompts {
                 let last = (i + 1) * plan.points - 1;
                 let after = |index| scale.of_one(predictions.after(index)[last], prompts.ys[last]);
@@ -169,15 +174,20 @@ pub fn score_prompts(
                 sums.add(index, after.iter().zip(&prompts.ys).map(|(&p, &y)| scale.of_one(p, y)));
             }
         }
-        for (scores, (_, predictions)) in
-            curves[1..].iter_mut().zip(predictions_in(&drawn, plan.dims, baselines, watch)?)
-        {
-            scale.score(&predictions, &drawn, scores);
+        for one in &mut beside {
+            one.score(&drawn, plan.dims, &scale, watch)?;
         }
         watch.advanced(first + drawn.prompts, plan.prompts);
     }
-    let scores =
-        PromptScores { prompts: fingerprints, curves: names.into_iter().zip(curves).collect(), per_loop };
+    let mut curves = vec![(MODEL.to_owned(), of_model)];
+    let mut failed_baselines = BTreeMap::new();
+    for one in beside {
+        match one.scores {
+            Ok(scores) => curves.push((one.baseline.name(), scores)),
+            Err(why) => drop(failed_baselines.insert(one.baseline.name(), why)),
+        }
+    }
+    let scores = PromptScores { prompts: fingerprints, curves, per_loop };
     let curve = |scores: &Scores| scores.curve(plan.resamples, plan.seed);
     let evaluation = Evaluation {
         format: Evaluation::FORMAT,
@@ -190,6 +200,7 @@ pub fn score_prompts(
         dims: plan.dims,
         score: scale.objective.score_name().into(),
         curves: Curves(scores.curves.iter().map(|(name, of)| (name.clone(), curve(of))).collect()),
+        failed_baselines,
         per_loop: curve(&scores.per_loop),
         converged_at: sums.converged_at(),
         state_change: None,
@@ -208,6 +219,29 @@ fn check_shape(predictions: &Predictions, prompts: &Prompts, loops: usize) -> Re
         Err(Error::Data(format!(
             "evaluation: the model gave predictions of shape {got:?} (loops, prompts, points), asked for {expected:?}"
         )))
+    }
+}
+
+/// A baseline and its scores so far, or why it has none.
+struct Beside<'a> {
+    baseline: &'a dyn Baseline,
+    scores: std::result::Result<Scores, String>,
+}
+
+impl<'a> Beside<'a> {
+    fn new(baseline: &'a dyn Baseline, points: usize) -> Self {
+        Self { baseline, scores: Ok(Scores::new(points)) }
+    }
+
+    /// Adds the scores of more prompts; a baseline that has failed once is not asked again.
+    fn score(&mut self, drawn: &Prompts, dims: usize, scale: &Scale, watch: &dyn Watch) -> Result<()> {
+        let Ok(scores) = &mut self.scores else { return Ok(()) };
+        match predictions_of(self.baseline, drawn, dims, watch) {
+            Ok(predictions) => scale.score(&predictions, drawn, scores),
+            Err(Error::Stopped) => return Err(Error::Stopped),
+            Err(error) => self.scores = Err(reason(error)),
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an evaluation found: the contents of `eval.json`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Error as _, MapAccess, Visitor};
@@ -38,6 +39,9 @@ pub struct Evaluation {
     pub score: String,
     /// The model's curve after the last loop, then the baselines'; entry k is for k in-context examples.
     pub curves: Curves,
+    /// The baselines that failed, each with the reason: they have no curve.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed_baselines: BTreeMap<String, String>,
     /// The model's score at the last query; entry l is after loop l + 1.
     pub per_loop: Curve,
     /// The loop from which on the model's mean score stays within 5 % of its value after the last loop; entry k is for
@@ -71,6 +75,13 @@ impl Evaluation {
     #[must_use]
     pub fn prompts_in_words(&self) -> String {
         format!("{} {} prompts", self.prompts, if self.trained_on { "training" } else { "fresh" })
+    }
+
+    /// A sentence for each baseline that failed.
+    pub fn failures(&self) -> impl Iterator<Item = String> {
+        self.failed_baselines
+            .iter()
+            .map(|(name, why)| format!("the baseline {name} failed and has no curve: {why}"))
     }
 
     /// Tables and plots go by one curve's length through all of them.

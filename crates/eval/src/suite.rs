@@ -32,6 +32,19 @@ pub struct SuiteEvaluation {
     pub left_out: Vec<String>,
 }
 
+impl SuiteEvaluation {
+    /// A sentence for each baseline that failed, on prompts as in training and on each shift.
+    #[must_use]
+    pub fn failures(&self) -> Vec<String> {
+        let of_shift = |shift: &ShiftEvaluation| {
+            let name = shift.name.clone();
+            let of_evaluation: Vec<String> = shift.evaluation.failures().collect();
+            of_evaluation.into_iter().map(move |failure| format!("{name}: {failure}"))
+        };
+        self.standard.failures().chain(self.shifts.iter().flat_map(of_shift)).collect()
+    }
+}
+
 /// What a model did on one shift.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShiftEvaluation {
@@ -109,25 +122,31 @@ fn by_query(
     baselines: &[Box<dyn Baseline>],
     watch: &dyn Watch,
 ) -> Result<Evaluation> {
-    let mut joined: Option<Evaluation> = None;
     let counts = examples(plan.points);
     let total = plan.prompts * counts.len();
+    let mut of_lengths = Vec::with_capacity(counts.len());
     for (index, count) in counts.into_iter().enumerate() {
         let of_length = EvalPlan { points: count + 1, ..plan.clone() };
         let watch = Stretch { whole: watch, before: index * plan.prompts, total };
-        let of_length = evaluate(predictor, task, &of_length, baselines, &watch)?;
-        let (mut curves, mut converged_at) = joined
-            .take()
-            .map_or_else(Default::default, |before: Evaluation| (before.curves.0, before.converged_at));
-        curves.resize_with(of_length.curves.0.len(), Default::default);
-        for (to, (name, from)) in curves.iter_mut().zip(&of_length.curves.0) {
-            to.0.clone_from(name);
-            push_last(&mut to.1, from);
-        }
-        converged_at.extend(of_length.converged_at.last());
-        joined = Some(Evaluation { curves: Curves(curves), converged_at, ..of_length });
+        of_lengths.push(evaluate(predictor, task, &of_length, baselines, &watch)?);
     }
-    joined.ok_or_else(|| Error::Data("evaluation: points is 0, must be at least 1".into()))
+    let failed_baselines = of_lengths.iter().flat_map(|of| of.failed_baselines.clone()).collect();
+    let converged_at = of_lengths.iter().filter_map(|of| of.converged_at.last().copied()).collect();
+    // A baseline that failed at one length has no curve over all of them.
+    let joined = |name: &str| {
+        let mut curve = Curve::default();
+        for of_length in &of_lengths {
+            push_last(&mut curve, of_length.curves.get(name)?);
+        }
+        Some((name.to_owned(), curve))
+    };
+    let names =
+        of_lengths.first().map_or_else(Vec::new, |of| of.curves.iter().map(|(name, _)| name).collect());
+    let curves = Curves(names.into_iter().filter_map(joined).collect());
+    match of_lengths.pop() {
+        Some(longest) => Ok(Evaluation { curves, failed_baselines, converged_at, ..longest }),
+        None => Err(Error::Data("evaluation: points is 0, must be at least 1".into())),
+    }
 }
 
 fn push_last(to: &mut Curve, from: &Curve) {

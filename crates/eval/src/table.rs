@@ -29,7 +29,8 @@ impl Evaluation {
             columns.push(column(name, cells, side));
         }
         let title = format!("{}, mean of {} prompts, 90 % CI over prompts", self.score_label(), self.prompts);
-        format!("{title}\n\n{}{}", joined(&columns), self.heavy_tails(&counts))
+        let failures: String = self.failures().map(|failure| format!("\n{failure}\n")).collect();
+        format!("{title}\n\n{}{}{failures}", joined(&columns), self.heavy_tails(&counts))
     }
 
     /// Whether the model settles, for a terminal: the loop at which each telling number of examples has converged, and
@@ -142,6 +143,9 @@ impl SuiteEvaluation {
             self.standard.score_label(),
             joined(&columns)
         );
+        for failure in self.failures() {
+            text.push_str(&format!("\n{failure}\n"));
+        }
         if !self.left_out.is_empty() {
             text.push_str(&format!("\nnot applicable to this task: {}\n", self.left_out.join(", ")));
         }
@@ -242,6 +246,7 @@ mod tests {
             dims: 2,
             score: "squared error".into(),
             curves: Curves(curves),
+            failed_baselines: Default::default(),
             per_loop: Curve::default(),
             converged_at: vec![Some(1), Some(2), Some(3), None, Some(3), Some(3)],
             state_change: None,

@@ -6,7 +6,7 @@ mod common;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use common::{Constant, LINEAR, SIGN};
+use common::{Constant, Failing, LINEAR, SIGN};
 use looped_core::{Predictions, Predictor, Prompts, Result, Watch};
 use looped_eval::{EvalPlan, Evaluation, default_baselines, evaluate};
 
@@ -105,6 +105,32 @@ fn what_cannot_work_is_refused_by_name() {
     }
     let error = evaluate(&Short, &LINEAR, &plan(), &[], &()).unwrap_err().to_string();
     assert!(error.contains("asked for (4, 64, 9)"), "{error}");
+}
+
+#[test]
+fn a_baseline_that_fails_costs_its_own_curve_alone() {
+    let with = |baseline: Failing| {
+        let mut baselines = default_baselines();
+        baselines.insert(1, Box::new(baseline));
+        looped_eval::score_prompts(&Constant(0.5), &LINEAR, &plan(), &baselines, &()).unwrap()
+    };
+    let (found, scores) = with(Failing { at: 9 });
+    let (mut expected, _) = with(Failing { at: 0 });
+    expected.curves.0.retain(|(name, _)| name != "failing");
+    assert_eq!(found.curves, expected.curves);
+    assert_eq!(found.per_loop, expected.per_loop);
+    let why = &found.failed_baselines["failing"];
+    assert!(why.starts_with("no fit for y = "), "{why}");
+    assert_eq!(with(Failing { at: 9 }).0, found, "the reason is that of the first such prompt");
+    let told = format!("the baseline failing failed and has no curve: {why}");
+    assert!(found.failures().eq([told.clone()]));
+    assert!(found.table().contains(&told), "{}", found.table());
+
+    let text = serde_json::to_string(&found).unwrap();
+    assert_eq!(serde_json::from_str::<Evaluation>(&text).unwrap(), found);
+    let read = looped_eval::PromptScores::decode(&scores.encode().unwrap(), &found).unwrap();
+    assert_eq!(read.curves.len(), found.curves.0.len());
+    assert!(!serde_json::to_string(&expected).unwrap().contains("failed"), "old files stay as they are");
 }
 
 /// Counts how often it is told and asked, and stops when asked for the `stop`-th time.

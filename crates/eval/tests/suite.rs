@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::Mutex;
 
-use common::{Constant, LINEAR, Linear};
+use common::{Constant, Failing, LINEAR, Linear};
 use looped_core::Watch;
 use looped_eval::{EvalPlan, Shift, SuiteEvaluation, default_baselines, evaluate, evaluate_suite, examples};
 
@@ -65,6 +65,22 @@ fn a_shift_that_fails_is_named() {
     let shifts = [shift("strange", false, Some(0))];
     let error = evaluate_suite("test", &Constant(0.0), &LINEAR, &shifts, &plan(4), &[], &()).unwrap_err();
     assert!(error.to_string().contains("shift strange: evaluation: points is 0"), "{error}");
+}
+
+#[test]
+fn a_baseline_that_fails_at_one_length_has_no_curve_there() {
+    let shifts = [shift("all", false, None), shift("query", true, None)];
+    let baselines: Vec<Box<dyn looped_core::Baseline>> = vec![Box::new(Failing { at: 2 })];
+    let found = evaluate_suite("test", &Constant(0.5), &LINEAR, &shifts, &plan(4), &baselines, &()).unwrap();
+    let names = |at: usize| {
+        let curves = found.shifts[at].evaluation.curves.iter();
+        curves.map(|(name, curve)| (name.to_owned(), curve.mean.len())).collect::<Vec<_>>()
+    };
+    let (model, failing) = (("model".to_owned(), 4), ("failing".to_owned(), 4));
+    assert_eq!((names(0), names(1)), (vec![model.clone(), failing], vec![model]));
+    assert_eq!(found.failures().len(), 1);
+    let told = "query: the baseline failing failed and has no curve: no fit for y = ";
+    assert!(found.table().contains(told), "{}", found.table());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use looped::prelude::*;
 use looped::study::{self, RunEnd};
-use looped::train::{Observer, Record, TrainError};
+use looped::train::{Observer, Provenance, Record, TrainError};
 
 const QUICKSTART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/quickstart.toml");
 
@@ -27,6 +27,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     match study::run(Arc::new(experiment), &folder, &Device::Cpu, &mut Print)? {
         RunEnd::Finished(evaluation) => println!("{}", evaluation.table()),
         RunEnd::Stopped => println!("stopped; study::resume takes it from there"),
+    }
+    // `run.json` says which build made the run, where, and by which engine.
+    for session in Provenance::read(&folder)?.into_iter().flat_map(|made| made.sessions) {
+        println!("from step {}: the {} engine on {}", session.steps_done, session.engine, session.device);
     }
     println!("{}", folder.join("report.html").display());
     Ok(())

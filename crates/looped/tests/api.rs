@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use looped::config::ConfigError;
 use looped::prelude::*;
-use looped::train::{Checkpoint, Opened, RunDir, TrainError, train};
+use looped::study::{self, RunEnd};
+use looped::train::{Checkpoint, How, Observer, Opened, Provenance, RunDir, TrainError, train};
 use looped::{Baseline, Block, BlockConfig, Error, Injector, Kind, LoopedModel, ParamStore, Part};
 
 const QUICKSTART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/quickstart.toml");
@@ -118,4 +119,54 @@ fn a_model_from_a_run_directory_predicts_as_the_one_that_was_trained() {
     let opened = Opened::newest(&folder, &Device::Cpu).unwrap();
     assert_eq!((opened.trainer.steps_done(), opened.damaged.len()), (4, 1));
     assert!(opened.damaged[0].to_string().contains("last/model.safetensors"));
+}
+
+/// Stops a run before the step of this number.
+struct StopBefore(usize, bool);
+
+impl Observer for StopBefore {
+    fn stepped(&mut self, step: usize, _: f64) {
+        self.1 = step + 1 >= self.0;
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.1
+    }
+}
+
+#[test]
+fn a_run_by_the_library_says_what_made_it_and_is_settled_as_one_by_the_program() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("run");
+    let open = looped::config::load(
+        QUICKSTART,
+        &["training.train_steps=6", "evaluation.prompts=16"].map(str::to_owned),
+    );
+    let open = Arc::new(open.unwrap().experiment);
+    assert!(open.training.threads.is_none() && open.evaluation.loops.is_none());
+    let ended = study::run(open, &folder, &Device::Cpu, &mut StopBefore(4, false)).unwrap();
+    assert!(matches!(ended, RunEnd::Stopped));
+    // As `looped resume RUN training.train_steps=8` does it.
+    let longer = ["training.train_steps=8".to_owned()];
+    let ended = study::resume_with(&folder, &longer, &Device::Cpu, &mut ()).unwrap();
+    assert!(matches!(ended, RunEnd::Finished(_)));
+
+    let made = Provenance::read(&folder).unwrap().unwrap();
+    let told: Vec<_> = made
+        .sessions
+        .iter()
+        .map(|s| (s.steps_done, s.engine.as_str(), s.end.as_ref().unwrap().how))
+        .collect();
+    assert_eq!(told, [(0, "fused", How::Stopped), (4, "fused", How::Finished)]);
+    assert_eq!(made.sessions[1].changed[0].key, "training.train_steps");
+    let settled = looped::config::load(folder.join("config.toml"), &[]).unwrap().experiment;
+    let threads = std::thread::available_parallelism().unwrap().get();
+    assert_eq!((settled.training.threads, settled.training.train_steps), (Some(threads), 8));
+    assert!(settled.evaluation.loops.is_some());
+    for page in ["report.md", "report.html"] {
+        let text = fs::read_to_string(folder.join(page)).unwrap();
+        assert!(text.contains("Trained by the fused engine on cpu."), "{page}");
+    }
+    // Finished, and asked again: evaluated again, and noted.
+    study::resume(&folder, &Device::Cpu, &mut ()).unwrap();
 }

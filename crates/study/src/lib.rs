@@ -2,7 +2,7 @@
 //!
 //! | step | here |
 //! | --- | --- |
-//! | An experiment is trained in a directory, and evaluated | [`run()`], [`resume()`] |
+//! | An experiment is trained in a directory, and evaluated | [`run()`], [`resume()`], [`resume_with()`] |
 //! | A finished training is scored as its experiment says, and leaves `eval.json`, the score of each prompt, plots and a report | [`finish()`], [`run_report`] |
 //! | Finished runs are set side by side, grouped into variants and averaged over seeds, and compared by their ratios | [`Comparison`], [`statistics`] |
 //! | A sweep file becomes a plan, the plan becomes runs, and the runs a comparison | [`sweep`] |
@@ -17,6 +17,7 @@ mod finish;
 mod floor;
 #[cfg(test)]
 mod never_panics;
+mod reopen;
 mod run;
 pub mod run_report;
 pub mod statistics;
@@ -26,7 +27,8 @@ pub use comparison::{CompareOptions, Comparison, ReportContext};
 pub use error::{Result, StudyError};
 pub use finish::{finish, plan_of, save_evaluation, score};
 pub use looped_train::command_line;
-pub use run::{RunEnd, resume, run};
+pub use reopen::{Reopened, reopen, tell_damaged};
+pub use run::{RunEnd, resume, resume_with, run};
 
 /// The built-in parts, for the tests.
 #[cfg(test)]

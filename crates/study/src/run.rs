@@ -4,11 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use looped_config::Experiment;
-use looped_core::Device;
+use looped_core::{Device, Error};
 use looped_eval::Evaluation;
-use looped_train::{Observer, Opened, Outcome, RunDir, Trainer, train};
+use looped_train::{
+    Build, How, Observer, Outcome, Provenance, RunDir, Session, TrainError, Trainer, resolve, train,
+};
 
-use crate::{Result, finish};
+use crate::reopen::{Reopened, reopen};
+use crate::{Result, StudyError, finish};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -21,6 +24,9 @@ pub enum RunEnd {
 
 /// Trains an experiment in a new directory, and evaluates it.
 ///
+/// As by `looped run`, what the experiment leaves open is settled in the run's `config.toml`, and `run.json` says what made
+/// the run.
+///
 /// # Errors
 /// If `folder` isn't free, a step fails, or a file can't be written.
 pub fn run(
@@ -29,28 +35,59 @@ pub fn run(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<RunEnd> {
-    let run = RunDir::create(folder, &experiment.to_toml()?)?;
-    to_the_end(Trainer::new(experiment, device)?, &run, observer)
+    let mut experiment = Experiment::from_toml(&experiment.to_toml()?)?;
+    let engine = resolve(&mut experiment, device)?;
+    let trainer = Trainer::new(Arc::new(experiment), device)?;
+    let run = RunDir::create(folder, &trainer.experiment().to_toml()?)?;
+    let session = Session::now(&trainer, Build::default(), engine.why);
+    Provenance::begin(run.path(), trainer.experiment(), session)?;
+    to_the_end(trainer, &run, observer)
 }
 
-/// Resumes the run in a directory from its newest good checkpoint, and evaluates it.
+/// Resumes the run in a directory from its newest good checkpoint, and evaluates it; one that is finished is evaluated
+/// again.
 ///
 /// # Errors
 /// If there is no run in `folder`, another process works on it, no checkpoint is good, or a step fails.
 pub fn resume(folder: &Path, device: &Device, observer: &mut dyn Observer) -> Result<RunEnd> {
-    let run = RunDir::open(folder)?;
-    let trainer = if run.checkpoints().exist()? {
-        Opened::newest(folder, device)?.trainer
-    } else {
-        // Stopped before its first checkpoint: it begins again, to the same bits.
-        Trainer::new(Arc::new(looped_config::load_run(run.config(), &[])?.experiment), device)?
-    };
+    resume_with(folder, &[], device, observer)
+}
+
+/// As [`resume`], with `key=value` changes that leave the steps already done as they are: more steps, another evaluation.
+///
+/// # Errors
+/// As [`resume`]; and if a change would have changed the steps already done.
+pub fn resume_with(
+    folder: &Path,
+    changes: &[String],
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<RunEnd> {
+    let Reopened { run, trainer, .. } = reopen(folder, changes, device, Build::default(), &mut |_| {})?;
     to_the_end(trainer, &run, observer)
 }
 
 fn to_the_end(mut trainer: Trainer, run: &RunDir, observer: &mut dyn Observer) -> Result<RunEnd> {
-    match train(&mut trainer, run, observer)? {
-        Outcome::Finished => Ok(RunEnd::Finished(Box::new(finish(&trainer, run, &())?))),
-        Outcome::Stopped => Ok(RunEnd::Stopped),
+    let ended = match train(&mut trainer, run, observer) {
+        Ok(Outcome::Finished) => {
+            finish(&trainer, run, observer.evaluation()).map(Box::new).map(RunEnd::Finished)
+        }
+        Ok(Outcome::Stopped) => Ok(RunEnd::Stopped),
+        Err(error) => Err(error.into()),
+    };
+    let (how, error) = match &ended {
+        Ok(RunEnd::Finished(_)) => (How::Finished, None),
+        Ok(RunEnd::Stopped) | Err(StudyError::Core(Error::Stopped)) => (How::Stopped, None),
+        Err(StudyError::Train(error @ TrainError::NonFinite { .. })) => {
+            (How::Diverged, Some(error.to_string()))
+        }
+        Err(error) => (How::Failed, Some(error.to_string())),
+    };
+    let noted = Provenance::end(run.path(), trainer.steps_done(), how, error);
+    match ended {
+        Err(StudyError::Core(Error::Stopped)) => Ok(RunEnd::Stopped),
+        // That an error can't be noted must not hide it.
+        Err(error) => Err(error),
+        Ok(ended) => noted.map(|()| ended).map_err(Into::into),
     }
 }

@@ -10,6 +10,7 @@ use looped_study::sweep::{
     InThreads, Plan, RunState, SweepEvent, SweepFolder, SweepObserver, SweepOutcome, carry_out,
 };
 use looped_study::{Comparison, ReportContext};
+use serde_json::Value;
 use {looped_blocks as _, looped_tasks as _};
 
 const TINY: &str = r#"
@@ -74,6 +75,56 @@ fn a_sweep_in_threads_is_stopped_resumed_and_compared() {
     comparison.publish(&folder.report(), &ReportContext::default()).unwrap();
     assert!(folder.report().join("report.html").is_file());
     assert!(comparison.tables().contains("n_embd=16"));
+}
+
+#[test]
+fn a_sweep_in_threads_evaluates_again_what_is_to_be_evaluated_otherwise() {
+    let place = tempfile::tempdir().unwrap();
+    let (first, _) = plan(place.path(), "model.n_embd=[8, 16]", vec![0]);
+    let executor = InThreads::new(2, Device::Cpu);
+    assert!(matches!(carry_out(&first, &executor, &mut ()), SweepOutcome::Done(failed) if failed.is_empty()));
+    let weights = |run: &Path| fs::read(run.join("checkpoints/last/model.safetensors")).unwrap();
+    let before: Vec<Vec<u8>> = first.runs.iter().map(|run| weights(&run.folder)).collect();
+
+    let text = TINY.replace("prompts = 16", "prompts = 24, baselines = []");
+    fs::write(place.path().join("tiny.toml"), text).unwrap();
+    let axis = "model.n_embd=[8, 16]".to_owned();
+    let (sweep, settings) = Sweep::from_arguments(&place.path().join("tiny.toml"), &[axis], vec![0]).unwrap();
+    let second = Plan::new(&sweep, &settings, &place.path().join("out")).unwrap();
+    assert!(second.runs.iter().all(|run| run.state() == RunState::ToEvaluate));
+    assert!(
+        matches!(carry_out(&second, &executor, &mut ()), SweepOutcome::Done(failed) if failed.is_empty())
+    );
+    for (run, before) in second.runs.iter().zip(before) {
+        assert_eq!(run.state(), RunState::Finished);
+        assert!(weights(&run.folder) == before, "it was trained again");
+        let eval: Value = serde_json::from_slice(&fs::read(run.folder.join("eval.json")).unwrap()).unwrap();
+        assert_eq!((&eval["prompts"], eval["curves"].as_object().unwrap().len()), (&24.into(), 1));
+    }
+}
+
+#[test]
+fn a_sweep_in_threads_is_stopped_while_it_evaluates() {
+    /// Stops a sweep as soon as a run is trained.
+    struct StopWhenTrained(std::path::PathBuf);
+    impl SweepObserver for StopWhenTrained {
+        fn wants_stop(&self) -> bool {
+            let metrics = fs::read_to_string(self.0.join("metrics.jsonl")).unwrap_or_default();
+            self.0.join("checkpoints/last/state.json").is_file() && metrics.contains("\"step\":5,")
+        }
+    }
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("slow.toml"), TINY.replace("prompts = 16", "prompts = 10000000")).unwrap();
+    let axis = "model.n_embd=[8]".to_owned();
+    let (sweep, settings) = Sweep::from_arguments(&place.path().join("slow.toml"), &[axis], vec![0]).unwrap();
+    let plan = Plan::new(&sweep, &settings, &place.path().join("out")).unwrap();
+    let run = plan.runs[0].folder.clone();
+    let begun = std::time::Instant::now();
+    let outcome = carry_out(&plan, &InThreads::new(1, Device::Cpu), &mut StopWhenTrained(run.clone()));
+    assert!(matches!(outcome, SweepOutcome::Stopped) && !run.join("eval.json").exists());
+    assert!(begun.elapsed().as_secs() < 60, "the evaluation went on for {:?}", begun.elapsed());
+    let made: Value = serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap();
+    assert_eq!(made["sessions"][0]["end"]["how"], "stopped", "{made}");
 }
 
 #[test]

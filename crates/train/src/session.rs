@@ -1,5 +1,7 @@
 //! The training loop: steps, records, checkpoints, and stopping when asked to.
 
+use looped_core::Watch;
+
 use crate::clock::Clock;
 use crate::{Metrics, Record, Result, RunDir, TrainError, Trainer};
 
@@ -22,6 +24,11 @@ pub trait Observer {
     /// Asked between steps: `true` saves and ends the training.
     fn wants_stop(&self) -> bool {
         false
+    }
+
+    /// What watches the evaluation after the last step, where one follows; by default nothing does.
+    fn evaluation(&self) -> &dyn Watch {
+        &()
     }
 }
 

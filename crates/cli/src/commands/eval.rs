@@ -26,6 +26,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Outcome {
     if args.suite.is_none() {
         let (evaluation, scores) = score(&trainer, &plan, &baselines, &watch)?;
         drop(watch);
+        evaluation.failures().for_each(|failure| eprintln!("warning: {failure}"));
         if let Some(name) = &args.save {
             save_evaluation(&evaluation, &scores, &RunDir::open(&args.run)?, name)?;
         }
@@ -35,6 +36,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Outcome {
     }
     let found = out_of_distribution(&trainer, &plan, &baselines, &watch)?;
     drop(watch);
+    found.failures().iter().for_each(|failure| eprintln!("warning: {failure}"));
     if args.save.is_some() {
         let run = RunDir::open(&args.run)?;
         save(&found, &run.shifted_evaluation(), &trainer, &run)?;

@@ -133,6 +133,7 @@ pub(crate) fn finish(trainer: &Trainer, run: &RunDir, as_json: bool) -> Outcome 
     let watch = Meter::new("evaluating", "prompts")?;
     let evaluation = looped_study::finish(trainer, run, &watch)?;
     drop(watch);
+    evaluation.failures().for_each(|failure| eprintln!("warning: {failure}"));
     let found = json!({ "run": shown(run.path()), "evaluation": evaluation });
     answer(as_json, &found, || format!("{}\n{}", run.path().display(), evaluation.table()))
 }

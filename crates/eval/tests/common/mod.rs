@@ -62,3 +62,23 @@ pub(crate) fn linear_prompts(prompts: usize, points: usize, dims: usize, seed: u
 pub(crate) fn predict(baseline: &dyn Baseline, xs: &[f32], ys: &[f32]) -> Vec<f32> {
     baseline.predict(Prompt { xs, ys, dims: xs.len() / ys.len() }).unwrap()
 }
+
+/// Fails on prompts of `at` points whose first y is positive: on half of them.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Failing {
+    pub(crate) at: usize,
+}
+
+#[typetag::serde(name = "failing_for_tests")]
+impl Baseline for Failing {
+    fn name(&self) -> String {
+        "failing".into()
+    }
+
+    fn predict(&self, prompt: Prompt<'_>) -> Result<Vec<f32>> {
+        if prompt.ys.len() == self.at && prompt.ys[0] > 0.0 {
+            return Err(looped_core::Error::Data(format!("no fit for y = {}", prompt.ys[0])));
+        }
+        Ok(vec![0.0; prompt.ys.len()])
+    }
+}

@@ -1,5 +1,7 @@
 //! The tables: errors, costs, and what tells the variants apart.
 
+use std::collections::BTreeMap;
+
 use looped_eval::Curve;
 use looped_report::number::{short, with_interval};
 use looped_report::table::{Column, Table};
@@ -114,6 +116,14 @@ pub(crate) fn errors_caption(comparison: &Comparison) -> String {
                 name.replace('_', " "),
                 short(curve.median[count])
             ));
+        }
+    }
+    let runs = comparison.variants.iter().flat_map(|variant| &variant.runs);
+    let failed: BTreeMap<&String, &String> =
+        runs.flat_map(|run| &run.scored.evaluation.failed_baselines).collect();
+    for (name, why) in failed {
+        if comparison.baselines.get(name).is_none() {
+            text.push_str(&format!(" The baseline {} failed: {why}.", name.replace('_', " ")));
         }
     }
     text

@@ -1,5 +1,6 @@
 //! The report of one run, drawn from the files in its directory alone.
 
+mod engine;
 mod figures;
 mod probes;
 
@@ -9,7 +10,7 @@ use looped_config::Experiment;
 use looped_eval::{CONVERGED_WITHIN, Evaluation, SuiteEvaluation};
 use looped_report::plot::Drawing;
 use looped_report::report::{Part, Report, Section};
-use looped_train::{Metrics, Record, RunDir};
+use looped_train::{Metrics, Provenance, Record, RunDir};
 use serde::de::DeserializeOwned;
 
 use crate::{Result, StudyError};
@@ -37,7 +38,9 @@ pub fn report(experiment: &Experiment, run: &RunDir) -> Result<Report> {
     sections.extend(settling(experiment, &evaluation));
     sections.extend(read(&run.shifted_evaluation())?.map(|suite| shifts(&suite)));
     sections.extend(read(&run.probing())?.map(|probing| probes::section(&probing)));
-    sections.push(training(experiment, &metrics));
+    let engine = Provenance::read(run.path())?
+        .and_then(|provenance| engine::words(&provenance, experiment.training.train_steps));
+    sections.push(training(experiment, &metrics, engine));
     sections.push(repeat(experiment)?);
     Ok(Report { title: experiment.name.clone(), sections })
 }
@@ -62,14 +65,12 @@ fn results(experiment: &Experiment, evaluation: &Evaluation) -> Section {
     let trained = experiment.training.curriculum.loops.end;
     let (prompts, loops) = (evaluation.prompts_in_words(), evaluation.loops);
     let over_examples = format!("Mean over {prompts} after {loops} loops; 90 % CI over prompts shaded.");
-    Section {
-        heading: "Results".to_owned(),
-        parts: vec![
-            plot("error", figures::over_examples(evaluation), over_examples),
-            plot("loops", figures::over_loops(evaluation, trained), "At the last query, after each loop."),
-            Part::Code(evaluation.table()),
-        ],
-    }
+    let mut section = Section::new("Results");
+    section.parts.push(plot("error", figures::over_examples(evaluation), over_examples));
+    let at_the_last_query = "At the last query, after each loop.";
+    section.parts.push(plot("loops", figures::over_loops(evaluation, trained), at_the_last_query));
+    section.parts.push(Part::Code(evaluation.table()));
+    section
 }
 
 /// Whether the loops settle; nothing to say of a model of one loop.
@@ -110,13 +111,13 @@ fn shifts(suite: &SuiteEvaluation) -> Section {
     section
 }
 
-fn training(experiment: &Experiment, metrics: &[Record]) -> Section {
+fn training(experiment: &Experiment, metrics: &[Record], engine: Option<String>) -> Section {
     let caption = "The loss of each logged batch at its step's stage, and the validation loss at the curriculum's last \
                    stage, which is the same for all runs of the task; each divided by the task's normaliser.";
-    Section {
-        heading: "Training".to_owned(),
-        parts: vec![plot("training", figures::over_steps(experiment, metrics), caption)],
-    }
+    let mut section = Section::new("Training");
+    section.parts.push(plot("training", figures::over_steps(experiment, metrics), caption));
+    section.parts.extend(engine.map(Part::Paragraph));
+    section
 }
 
 fn repeat(experiment: &Experiment) -> Result<Section> {

@@ -60,8 +60,6 @@ impl Executor for LocalProcesses {
         if run.state() == RunState::New {
             command.arg("run").arg(&run.config).arg("--out").arg(&run.folder);
         } else {
-            // `resume` takes a report for the sign that nothing is left to do; here something is.
-            let _ = fs::remove_file(run.folder.join("report.html"));
             command.arg("resume").arg(&run.folder).args(run.evaluation_changes());
         }
         command.args(["--device", &self.device]).stdin(Stdio::piped()).env(STOP_WITH_STDIN, "1");

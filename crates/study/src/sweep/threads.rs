@@ -1,21 +1,20 @@
 //! Runs in threads of this process: for programs of one's own, which have no `looped` to start.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use looped_config::Experiment;
-use looped_core::Device;
+use looped_core::{Device, Watch};
 use looped_train::{Observer, TrainError};
 
-use crate::run::{RunEnd, resume, run};
+use crate::run::{RunEnd, resume_with, run};
 use crate::sweep::executor::{Ending, Executor, Job};
 use crate::sweep::plan::{PlannedRun, RunState};
 use crate::{Result, StudyError};
 
-/// Starts a thread for each run. A run that is only to be evaluated again is not told from a finished one.
+/// Starts a thread for each run.
 #[derive(Clone, Debug)]
 pub struct InThreads {
     jobs: usize,
@@ -44,7 +43,7 @@ impl Executor for InThreads {
                 let experiment = Arc::new(Experiment::from_toml(&planned.toml)?);
                 run(experiment, &planned.folder, &device, &mut observer)
             }
-            _ => resume(Path::new(&planned.folder), &device, &mut observer),
+            _ => resume_with(&planned.folder, &planned.evaluation_changes(), &device, &mut observer),
         };
         let thread = std::thread::Builder::new().name("run".to_owned()).spawn(work)?;
         Ok(Box::new(Thread { thread: Some(thread), stop }))
@@ -55,6 +54,16 @@ struct StopAsked(Arc<AtomicBool>);
 
 impl Observer for StopAsked {
     fn wants_stop(&self) -> bool {
+        self.stopped()
+    }
+
+    fn evaluation(&self) -> &dyn Watch {
+        self
+    }
+}
+
+impl Watch for StopAsked {
+    fn stopped(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
