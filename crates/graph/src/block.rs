@@ -1,0 +1,53 @@
+//! What an author of a part writes.
+
+use crate::{Param, Trace, Value, ops};
+
+/// What a part can see besides its input.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'t> {
+    /// The embedded prompt, without positions.
+    pub input: Value<'t>,
+    trace: &'t Trace,
+}
+
+impl<'t> At<'t> {
+    /// Beside this embedded prompt.
+    #[must_use]
+    pub const fn new(input: Value<'t>) -> Self {
+        Self { input, trace: input.trace() }
+    }
+
+    /// The row of a table, (loops, width), that belongs to the present loop. Loops beyond the table get its last row.
+    #[must_use]
+    #[track_caller]
+    pub fn by_loop(&self, table: Param) -> Value<'t> {
+        self.trace.op(ops::ByLoop::new(self.trace, table), &[])
+    }
+
+    /// A parameter as one row of numbers.
+    #[must_use]
+    #[track_caller]
+    pub fn param(&self, param: Param) -> Value<'t> {
+        self.trace.param(param)
+    }
+}
+
+/// A shape-preserving map of token states, written once: recorded when a model is built, and never run itself.
+pub trait Block: Send + Sync {
+    /// Records the block's output.
+    fn forward<'t>(&self, x: Value<'t>, at: At<'t>) -> Value<'t>;
+}
+
+/// What flows from loop to loop, with its parameters.
+pub trait Inject: Send + Sync {
+    /// The state before the first loop, as wide as `at.input`.
+    fn initial<'t>(&self, at: At<'t>) -> Value<'t>;
+
+    /// The input of a loop.
+    fn inject<'t>(&self, state: Value<'t>, at: At<'t>) -> Value<'t>;
+
+    /// The input of a loop with the positions added; where they are added decides what can be computed once.
+    fn placed<'t>(&self, state: Value<'t>, at: At<'t>, positions: Param) -> Value<'t> {
+        self.inject(state, at).positions(positions)
+    }
+}

@@ -1,0 +1,159 @@
+//! What was recorded.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::{Op, ParamInfo, Shape};
+
+/// A node's number. A node's inputs have smaller ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub(crate) u32);
+
+impl NodeId {
+    /// Where it stands in [`Graph::nodes`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One result of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Wire {
+    /// The node.
+    pub node: NodeId,
+    /// Which of its results; 0 for all but recurrences and custom operations.
+    pub output: usize,
+}
+
+/// Where a node's results come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The prompt's tokens as they are given.
+    Input,
+    /// The state that the loop carries, by its place in [`Graph::carried`].
+    State(usize),
+    /// An operation on the node's inputs.
+    Op(Arc<dyn Op>),
+}
+
+/// A step of the computation.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What it does.
+    pub source: Source,
+    /// What it reads.
+    pub inputs: Vec<Wire>,
+    /// The shape of each of its results.
+    pub shapes: Vec<Shape>,
+    /// The part of the model it belongs to, as in `h.0`.
+    pub scope: Arc<str>,
+    /// Its name, if its author gave it one ([`Value::probe`](crate::Value::probe)).
+    pub probe: Option<String>,
+    /// Where its author wrote it.
+    pub at: &'static Location<'static>,
+}
+
+impl Node {
+    /// `input`, `state`, or the operation's name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.source {
+            Source::Input => "input".to_owned(),
+            Source::State(_) => "state".to_owned(),
+            Source::Op(op) => op.name(),
+        }
+    }
+
+    /// The operation, if it is one.
+    #[must_use]
+    pub fn op(&self) -> Option<&dyn Op> {
+        match &self.source {
+            Source::Op(op) => Some(&**op),
+            _ => None,
+        }
+    }
+}
+
+/// A value that goes from each loop to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// Before the first loop.
+    pub first: Wire,
+    /// In a loop, as the loop before left it.
+    pub state: Wire,
+    /// After a loop.
+    pub next: Wire,
+}
+
+/// A recorded model.
+///
+/// Nodes are in the order in which they were written, each after its inputs.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) params: Vec<ParamInfo>,
+    pub(crate) carried: Vec<Carried>,
+    pub(crate) read: Option<Wire>,
+}
+
+impl Graph {
+    /// All nodes.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The node called `id`.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.index()]
+    }
+
+    /// Numbers of all nodes, in order.
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
+        (0..self.nodes.len() as u32).map(NodeId)
+    }
+
+    /// The shape of one of a node's results.
+    #[must_use]
+    pub fn shape(&self, wire: Wire) -> Shape {
+        self.node(wire.node).shapes[wire.output]
+    }
+
+    /// The parameters that it asks for, in the order in which they were asked for.
+    #[must_use]
+    pub fn params(&self) -> &[ParamInfo] {
+        &self.params
+    }
+
+    /// The values that go from loop to loop.
+    #[must_use]
+    pub fn carried(&self) -> &[Carried] {
+        &self.carried
+    }
+
+    /// The prediction of each row after a loop; `None` in a graph that predicts nothing.
+    #[must_use]
+    pub fn read(&self) -> Option<Wire> {
+        self.read
+    }
+
+    /// For each node, whether its results depend on a parameter: only those have a gradient.
+    #[must_use]
+    pub fn needs_gradient(&self) -> Vec<bool> {
+        let mut needs: Vec<bool> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let own = match &node.source {
+                // The state of an earlier loop does, since a loop without parameters learns nothing.
+                Source::State(_) => true,
+                Source::Input => false,
+                Source::Op(op) => !op.params().is_empty(),
+            };
+            let stopped = node.op().is_some_and(|op| op.stops_gradient());
+            let inputs = node.inputs.iter().any(|wire| needs[wire.node.index()]);
+            needs.push(!stopped && (own || inputs));
+        }
+        needs
+    }
+}

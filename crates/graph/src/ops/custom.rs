@@ -1,0 +1,90 @@
+//! Operations that this crate doesn't know.
+
+use std::fmt;
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor};
+
+use crate::{Meaning, Op, Reach, Shape};
+
+/// An operation of an author's own.
+///
+/// Its meaning is enough: candle then gives its gradient, and every engine runs it, the fast ones with a word about it.
+pub trait Custom: fmt::Debug + Send + Sync + 'static {
+    /// What it is called in errors and tables.
+    fn name(&self) -> String;
+
+    /// The shapes of its results, or why it can't take these inputs.
+    ///
+    /// # Errors
+    /// If it can't.
+    fn shapes(&self, inputs: &[Shape]) -> std::result::Result<Vec<Shape>, String>;
+
+    /// What it computes; shapes as in [`Op::meaning`].
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    fn meaning(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>>;
+
+    /// Which rows of its inputs a row of its results sees. That it sees all is always right, and costs the sharing of rows that never change.
+    fn reach(&self) -> Reach {
+        Reach::All
+    }
+}
+
+/// A [`Custom`] operation in a graph.
+#[derive(Clone, Debug)]
+pub struct CustomOp(pub Arc<dyn Custom>);
+
+impl Op for CustomOp {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
+    fn shapes(&self, inputs: &[Shape]) -> std::result::Result<Vec<Shape>, String> {
+        self.0.shapes(inputs)
+    }
+
+    fn reach(&self) -> Reach {
+        self.0.reach()
+    }
+
+    fn meaning(&self, inputs: &[Tensor], _: Meaning<'_>) -> Result<Vec<Tensor>> {
+        self.0.meaning(inputs)
+    }
+}
+
+type Function = dyn Fn(&[Tensor]) -> Result<Tensor> + Send + Sync;
+
+/// A closure over candle tensors as a [`Custom`] operation with one result, as wide as its first input.
+pub struct Candle {
+    name: String,
+    function: Box<Function>,
+}
+
+impl Candle {
+    /// Under a name, for errors and tables.
+    pub fn new(name: &str, function: impl Fn(&[Tensor]) -> Result<Tensor> + Send + Sync + 'static) -> Self {
+        Self { name: name.to_owned(), function: Box::new(function) }
+    }
+}
+
+impl fmt::Debug for Candle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candle").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Custom for Candle {
+    fn name(&self) -> String {
+        format!("candle `{}`", self.name)
+    }
+
+    fn shapes(&self, inputs: &[Shape]) -> std::result::Result<Vec<Shape>, String> {
+        inputs.first().map(|shape| vec![*shape]).ok_or_else(|| "it takes at least one value".to_owned())
+    }
+
+    fn meaning(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        Ok(vec![(self.function)(inputs)?])
+    }
+}

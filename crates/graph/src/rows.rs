@@ -1,0 +1,65 @@
+//! Which rows of a value have to be computed.
+
+use crate::{Graph, Rate, Reach, Rows, Source, Wire, rates};
+
+/// How many leading rows of every node, of `tokens`, are the same in every loop.
+///
+/// The state's first rows count as changing, although a state may happen to have a part that doesn't.
+#[must_use]
+pub fn invariant_rows(graph: &Graph, tokens: usize) -> Vec<usize> {
+    let rates = rates(graph);
+    let mut rows: Vec<usize> = Vec::with_capacity(graph.nodes().len());
+    for (node, rate) in graph.nodes().iter().zip(rates) {
+        let inputs = node.inputs.iter().map(|wire| rows[wire.node.index()]).min().unwrap_or(tokens);
+        rows.push(match &node.source {
+            _ if rate < Rate::Loop => tokens,
+            Source::Input => tokens,
+            Source::State(_) => 0,
+            Source::Op(op) if op.by_loop() => 0,
+            Source::Op(op) => op.invariant_rows(inputs, tokens),
+        });
+    }
+    rows
+}
+
+/// Which rows of a value anything reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Demand {
+    /// None.
+    None,
+    /// Those at which predictions are made.
+    Read,
+    /// All.
+    All,
+}
+
+/// What is demanded of every node if `outputs` are demanded.
+#[must_use]
+pub fn demand(graph: &Graph, outputs: &[(Wire, Demand)]) -> Vec<Demand> {
+    let mut demand = vec![Demand::None; graph.nodes().len()];
+    for (wire, what) in outputs {
+        let of = &mut demand[wire.node.index()];
+        *of = (*of).max(*what);
+    }
+    for (i, node) in graph.nodes().iter().enumerate().rev() {
+        let own = demand[i] != Demand::None && node.op().is_some_and(|op| op.reach() == Reach::Own);
+        let of_inputs = match demand[i] {
+            Demand::None => Demand::None,
+            what if own => what,
+            _ => Demand::All,
+        };
+        for wire in &node.inputs {
+            let tokens = graph.shape(*wire).rows == Rows::Tokens;
+            let what = if of_inputs == Demand::Read && !tokens { Demand::All } else { of_inputs };
+            let of = &mut demand[wire.node.index()];
+            *of = (*of).max(what);
+        }
+    }
+    demand
+}
+
+/// Whether a token's row may depend on later tokens: then no token can be left out.
+#[must_use]
+pub fn sees_later_rows(graph: &Graph) -> bool {
+    graph.nodes().iter().any(|node| node.op().is_some_and(|op| op.reach() == Reach::All))
+}
