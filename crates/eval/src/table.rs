@@ -1,5 +1,8 @@
 //! An evaluation as text.
 
+use looped_report::number::{short, with_interval};
+use looped_report::table::{Column, Table};
+
 use crate::{CONVERGED_WITHIN, Curve, Evaluation, MODEL, SuiteEvaluation};
 
 /// An error this small, relative to that of predicting 0, is rounding: least squares' on noiseless prompts, say.
@@ -12,25 +15,23 @@ impl Evaluation {
     /// ```text
     /// squared error / 20, mean of 1280 prompts, 90 % CI over prompts
     ///
-    /// examples  model                     least_squares  averaging  knn_3
-    ///        1  0.956 (0.921 .. 0.992)            0.951       1.87   1.87
-    ///       10  0.519 (0.503 .. 0.535)            0.515       1.12   0.98
+    /// examples  model                 least_squares  averaging  knn_3
+    /// --------  --------------------  -------------  ---------  -----
+    ///        1  0.956 [0.921, 0.992]          0.951       1.87   1.87
+    ///       10  0.519 [0.503, 0.535]          0.515       1.12  0.980
     /// ```
     #[must_use]
     pub fn table(&self) -> String {
         let counts = self.telling_counts();
-        let mut columns = vec![column("examples", counts.iter().map(usize::to_string), Side::Right)];
-        for (name, curve) in self.curves.iter() {
-            let cells: Vec<String> = counts
-                .iter()
-                .map(|&k| if name == MODEL { interval(curve, k) } else { number(curve.mean[k]) })
-                .collect();
-            let side = if name == MODEL { Side::Left } else { Side::Right };
-            columns.push(column(name, cells, side));
+        let columns = self.curves.iter().map(|(name, _)| of_curve(name));
+        let mut table = Table::new([Column::right("examples")].into_iter().chain(columns));
+        for &k in &counts {
+            let cells = self.curves.iter().map(|(name, curve)| cell(name, curve, k));
+            table.push([k.to_string()].into_iter().chain(cells));
         }
         let title = format!("{}, mean of {} prompts, 90 % CI over prompts", self.score_label(), self.prompts);
         let failures: String = self.failures().map(|failure| format!("\n{failure}\n")).collect();
-        format!("{title}\n\n{}{}{failures}", joined(&columns), self.heavy_tails(&counts))
+        format!("{title}\n\n{}{}{failures}", table.text(), self.heavy_tails(&counts))
     }
 
     /// Whether the model settles, for a terminal: the loop at which each telling number of examples has converged, and
@@ -38,42 +39,43 @@ impl Evaluation {
     ///
     /// ```text
     /// examples  converged at loop
-    ///       10                  7
+    /// --------  -----------------
+    ///       10  7
     ///
     /// loop  state moves by
-    ///   12  0.0312 (0.0290 .. 0.0334)
+    /// ----  -----------------------
+    ///   12  0.0312 [0.0290, 0.0334]
     /// ```
     #[must_use]
     pub fn settling_table(&self) -> String {
         let counts: Vec<usize> =
             self.telling_counts().into_iter().filter(|&k| k < self.converged_at.len()).collect();
-        let converged = counts.iter().map(|&k| match self.converged_at[k] {
-            None => "not finite".to_owned(),
-            Some(at) if at == self.loops && at > 1 => format!("{at}, the last"),
-            Some(at) => at.to_string(),
-        });
-        let columns = [
-            column("examples", counts.iter().map(usize::to_string), Side::Right),
-            column("converged at loop", converged, Side::Left),
-        ];
+        let mut table = Table::new([Column::right("examples"), Column::left("converged at loop")]);
+        for k in counts {
+            let at = match self.converged_at[k] {
+                None => "not finite".to_owned(),
+                Some(at) if at == self.loops && at > 1 => format!("{at}, the last"),
+                Some(at) => at.to_string(),
+            };
+            table.push([k.to_string(), at]);
+        }
         let rule = format!(
             "converged: the mean stays within {} % of its value after loop {}",
             CONVERGED_WITHIN * 100.0,
             self.loops
         );
-        let mut text = format!("{rule}\n\n{}", joined(&columns));
+        let mut text = format!("{rule}\n\n{}", table.text());
         if let Some(change) = &self.state_change
             && self.loops > 1
         {
-            let loops = doubling(2, self.loops);
-            let columns = [
-                column("loop", loops.iter().map(usize::to_string), Side::Right),
-                column("state moves by", loops.iter().map(|l| interval(&change.distance, l - 1)), Side::Left),
-            ];
+            let mut table = Table::new([Column::right("loop"), Column::left("state moves by")]);
+            for l in doubling(2, self.loops) {
+                table.push([l.to_string(), interval(&change.distance, l - 1)]);
+            }
             text.push_str(&format!(
                 "\nstate: |Z_l - Z_(l-1)| / |Z_(l-1)|, mean of {} prompts\n\n{}",
                 change.prompts,
-                joined(&columns)
+                table.text()
             ));
         }
         text
@@ -86,7 +88,7 @@ impl Evaluation {
             let told = |k: usize| curve.hangs_on_one_prompt(k, self.prompts) && curve.mean[k] > ROUNDING;
             for &k in counts.iter().filter(|&&k| told(k)) {
                 let share = 100.0 * curve.largest_share[k];
-                let (mean, median) = (number(curve.mean[k]), number(curve.median[k]));
+                let (mean, median) = (short(curve.mean[k]), short(curve.median[k]));
                 text.push_str(&format!(
                     "\n{name} with {k} examples: one prompt makes {share:.0} % of the mean, {mean}; the median is {median}\n"
                 ));
@@ -125,23 +127,23 @@ impl SuiteEvaluation {
         rows.extend(self.shifts.iter().map(|shift| {
             (shift.name.as_str(), shift.examples.last().copied().unwrap_or(0), &shift.evaluation)
         }));
-        let mut columns = vec![
-            column("prompts", rows.iter().map(|row| row.0.to_owned()), Side::Left),
-            column("examples", rows.iter().map(|row| row.1.to_string()), Side::Right),
-        ];
-        for (name, _) in self.standard.curves.iter() {
-            let cells = rows.iter().map(|row| match row.2.curves.get(name) {
-                Some(curve) if name == MODEL => interval(curve, curve.mean.len() - 1),
-                Some(curve) => number(curve.mean[curve.mean.len() - 1]),
-                None => String::new(),
+        let columns = self.standard.curves.iter().map(|(name, _)| of_curve(name));
+        let first = [Column::left("prompts"), Column::right("examples")];
+        let mut table = Table::new(first.into_iter().chain(columns));
+        for (prompts, examples, evaluation) in rows {
+            let cells = self.standard.curves.iter().map(|(name, _)| {
+                evaluation
+                    .curves
+                    .get(name)
+                    .map_or_else(String::new, |curve| cell(name, curve, curve.mean.len() - 1))
             });
-            columns.push(column(name, cells, if name == MODEL { Side::Left } else { Side::Right }));
+            table.push([prompts.to_owned(), examples.to_string()].into_iter().chain(cells));
         }
         let Evaluation { prompts, loops, .. } = self.standard;
         let mut text = format!(
             "{}, mean of {prompts} prompts after {loops} loops, 90 % CI over prompts\n\n{}",
             self.standard.score_label(),
-            joined(&columns)
+            table.text()
         );
         for failure in self.failures() {
             text.push_str(&format!("\n{failure}\n"));
@@ -161,73 +163,24 @@ fn doubling(first: usize, last: usize) -> Vec<usize> {
     values
 }
 
-/// Columns side by side, a line for each of their cells.
-fn joined(columns: &[Vec<String>]) -> String {
-    let mut text = String::new();
-    for line in 0..columns.first().map_or(0, Vec::len) {
-        let cells: Vec<&str> = columns.iter().map(|column| column[line].as_str()).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-/// Where a column's cells are set.
-#[derive(Clone, Copy)]
-enum Side {
-    Left,
-    Right,
-}
-
-/// The heading and cells of a column, padded to one width.
-fn column(heading: &str, cells: impl IntoIterator<Item = String>, side: Side) -> Vec<String> {
-    let lines: Vec<String> = std::iter::once(heading.to_owned()).chain(cells).collect();
-    let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-    let pad = |line: String| match side {
-        Side::Left => format!("{line:<width$}"),
-        Side::Right => format!("{line:>width$}"),
-    };
-    lines.into_iter().map(pad).collect()
-}
-
 fn interval(curve: &Curve, k: usize) -> String {
-    format!("{} ({} .. {})", number(curve.mean[k]), number(curve.low[k]), number(curve.high[k]))
+    with_interval(curve.mean[k], curve.low[k], curve.high[k])
 }
 
-/// Three significant digits.
-fn number(value: f64) -> String {
-    if !value.is_finite() {
-        return "not finite".into();
-    }
-    if value == 0.0 {
-        return "0".into();
-    }
-    // Through the scientific form, so that 0.9996 counts as 1.00, as in reports.
-    let scientific = format!("{value:.2e}");
-    let exponent: i32 = scientific.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
-    match exponent {
-        -4..=4 => format!("{value:.*}", usize::try_from(2 - exponent).unwrap_or(0)),
-        _ => scientific,
-    }
+/// A column for a curve: left where each number is followed by its interval.
+fn of_curve(name: &str) -> Column {
+    if name == MODEL { Column::left(name) } else { Column::right(name) }
+}
+
+/// The curve after `k` examples; the model's with its interval.
+fn cell(name: &str, curve: &Curve, k: usize) -> String {
+    if name == MODEL { interval(curve, k) } else { short(curve.mean[k]) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Curves;
-
-    #[test]
-    fn numbers_have_three_digits() {
-        let values = [0.0, 1.0, 0.51934, 0.0204, 0.00048, 0.0000123, 12.345, 123.4, 1e7, f64::NAN];
-        let expected =
-            ["0", "1.00", "0.519", "0.0204", "0.000480", "1.23e-5", "12.3", "123", "1.00e7", "not finite"];
-        assert_eq!(values.map(number), expected);
-        assert_eq!(
-            [0.9996, -0.05, 99_960.0].map(number),
-            ["1.00", "-0.0500", "1.00e5"],
-            "rounding may carry"
-        );
-    }
 
     fn curve(base: f64) -> Curve {
         Curve { mean: vec![base; 6], low: vec![base / 2.0; 6], high: vec![base * 2.0; 6], ..Curve::default() }
@@ -282,6 +235,7 @@ mod tests {
 converged: the mean stays within 5 % of its value after loop 3
 
 examples  converged at loop
+--------  -----------------
        1  2
        2  3, the last
        4  3, the last
@@ -293,11 +247,12 @@ examples  converged at loop
             "\
 squared error / 2, mean of 1280 prompts, 90 % CI over prompts
 
-examples  model                  least_squares
-       1  0.500 (0.250 .. 1.00)        1.00e-9
-       2  0.500 (0.250 .. 1.00)        1.00e-9
-       4  0.500 (0.250 .. 1.00)        1.00e-9
-       5  0.500 (0.250 .. 1.00)        1.00e-9
+examples  model                least_squares
+--------  -------------------  -------------
+       1  0.500 [0.250, 1.00]        1.00e-9
+       2  0.500 [0.250, 1.00]        1.00e-9
+       4  0.500 [0.250, 1.00]        1.00e-9
+       5  0.500 [0.250, 1.00]        1.00e-9
 "
         );
     }
