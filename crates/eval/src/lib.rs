@@ -18,6 +18,7 @@ mod settling;
 mod suite;
 mod table;
 mod triangle;
+pub mod two_layers;
 
 pub use baselines::{
     all_baselines, baseline_predictions, default_baselines, linear_baselines, plugin_baselines,

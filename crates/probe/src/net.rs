@@ -7,14 +7,11 @@
 //! The scores s are learnt with the rest, one for each token's place, so that the net finds for itself where to look.
 //! Hundreds of such nets are trained for one model, so it is written out over plain slices, forward and backward.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-use candle_core::{Device, Tensor};
-use looped_core::nn::Linear;
-use looped_core::{Init, ParamStore, Result, Rng, Watch};
-use looped_ops::{Kernels, PackedMatrix, Scratch, Start};
-use looped_train::{Adam, Gradients};
+use looped_core::{Result, Rng, Watch};
+use looped_eval::two_layers::{Adam, TwoLayers};
+use looped_ops::Kernels;
 
 use crate::rows::{Rows, States};
 
@@ -28,14 +25,13 @@ const STEPS: usize = 600;
 const BATCH: usize = 128;
 
 /// The learning rate falls from here to 0, in a line.
-const LEARNING_RATE: f64 = 1e-2;
+const LEARNING_RATE: f32 = 1e-2;
 
 /// A net and the place it has learnt to look at.
 pub(crate) struct Net {
-    /// How much of each token it looks at; they add up to 1.
-    looks: Vec<f32>,
-    hidden: Layer,
-    output: Layer,
+    /// How much it looks at each token, before the softmax.
+    scores: Vec<f32>,
+    reader: TwoLayers,
 }
 
 impl Net {
@@ -47,147 +43,83 @@ impl Net {
         seed: u64,
         watch: &dyn Watch,
     ) -> Result<Self> {
-        let mut store = ParamStore::new(seed, &Device::Cpu);
-        let mut params = store.trainable();
-        params.get("scores", (1, states.tokens), Init::Zeros)?;
-        Linear::uniform(states.width, HIDDEN, &mut params.scope("hidden"))?;
-        Linear::uniform(HIDDEN, targets.width, &mut params.scope("output"))?;
-        let mut adam = Adam::new(&store, LEARNING_RATE, 0.0).map_err(plain)?;
+        let mut rng = Rng::stream(seed, "probe net", 0);
+        let reader = TwoLayers::draw(states.width, HIDDEN, targets.width, &mut rng);
+        let mut net = Self { scores: vec![0.0; states.tokens], reader };
+        let (mut of_scores, mut of_reader) = (Adam::new(states.tokens), net.reader.adam());
         let prompts = first..targets.count();
         let batch = BATCH.min(prompts.len());
         let mut order = Order { prompts, waiting: Vec::new(), rng: Rng::stream(seed, "probe order", 0) };
         for step in 0..STEPS {
             watch.check()?;
-            adam.set_learning_rate(LEARNING_RATE * (STEPS - step) as f64 / STEPS as f64);
-            let gradients = Self::of(&store)?.gradients(states, targets, &order.next(batch))?;
-            adam.update(&store, &gradients).map_err(plain)?;
+            let rate = LEARNING_RATE * (STEPS - step) as f32 / STEPS as f32;
+            net.step(states, targets, &order.next(batch), (&mut of_scores, &mut of_reader), rate);
         }
-        Self::of(&store)
-    }
-
-    /// With the parameters' present values.
-    fn of(store: &ParamStore) -> Result<Self> {
-        let mut values = BTreeMap::new();
-        for (name, var) in store.iter() {
-            values.insert(name, var.flatten_all()?.to_vec1::<f32>()?);
-        }
-        let layer = |weight: &str, bias: &str| Layer::new(&values[weight], values[bias].clone());
-        Ok(Self {
-            looks: softmax(&values["scores"]),
-            hidden: layer("hidden.weight", "hidden.bias"),
-            output: layer("output.weight", "output.bias"),
-        })
+        Ok(net)
     }
 
     /// What it reads from the states of the first `count` prompts.
     pub(crate) fn read(&self, states: &States, count: usize) -> Rows {
         let prompts: Vec<usize> = (0..count).collect();
-        let pooled = self.pooled(states, &prompts);
-        Rows { values: self.output.forward(&self.activated(&pooled)), width: self.output.bias.len() }
+        let pooled = pooled(&softmax(&self.scores), states, &prompts);
+        let values = self.reader.forward(&pooled).outputs;
+        Rows { width: values.len() / count, values }
     }
 
-    /// (prompts, width)
-    fn pooled(&self, states: &States, prompts: &[usize]) -> Vec<f32> {
-        let kernels = Kernels::best();
-        let mut pooled = vec![0.0; prompts.len() * states.width];
-        for (&prompt, pooled) in prompts.iter().zip(pooled.chunks_exact_mut(states.width)) {
-            for (&look, token) in self.looks.iter().zip(states.tokens_of(prompt)) {
-                kernels.add_scaled(look, token, pooled);
-            }
-        }
-        pooled
-    }
-
-    /// (prompts, HIDDEN)
-    fn activated(&self, pooled: &[f32]) -> Vec<f32> {
-        let mut hidden = self.hidden.forward(pooled);
-        hidden.iter_mut().for_each(|v| *v = v.max(0.0));
-        hidden
-    }
-
-    /// The gradients of the mean squared error over the given prompts.
-    fn gradients(&self, states: &States, targets: &Rows, prompts: &[usize]) -> Result<Gradients> {
-        let pooled = self.pooled(states, prompts);
-        let hidden = self.activated(&pooled);
-        let mut dread = self.output.forward(&hidden);
-        let scale = 2.0 / dread.len() as f32;
-        for (&prompt, read) in prompts.iter().zip(dread.chunks_exact_mut(targets.width)) {
-            read.iter_mut()
+    /// One update on the mean squared error over the given prompts.
+    fn step(
+        &mut self,
+        states: &States,
+        targets: &Rows,
+        prompts: &[usize],
+        (of_scores, of_reader): (&mut Adam, &mut Adam),
+        rate: f32,
+    ) {
+        let looks = softmax(&self.scores);
+        let pooled = pooled(&looks, states, prompts);
+        let pass = self.reader.forward(&pooled);
+        let mut slopes = pass.outputs.clone();
+        let scale = 2.0 / slopes.len() as f32;
+        for (&prompt, slopes) in prompts.iter().zip(slopes.chunks_exact_mut(targets.width)) {
+            slopes
+                .iter_mut()
                 .zip(targets.of(prompt))
-                .for_each(|(read, target)| *read = scale * (*read - target));
+                .for_each(|(slope, target)| *slope = scale * (*slope - target));
         }
-        let (doutput, mut dhidden) = self.output.backward(&dread, &hidden);
-        dhidden.iter_mut().zip(&hidden).filter(|(_, value)| **value == 0.0).for_each(|(d, _)| *d = 0.0);
-        let (dhidden, dpooled) = self.hidden.backward(&dhidden, &pooled);
-        let dscores = self.dscores(states, prompts, &dpooled);
-
-        let tensor = |values, shape: &[usize]| Tensor::from_vec(values, shape, &Device::Cpu);
-        let mut gradients = Gradients::new();
-        gradients.insert("scores".into(), tensor(dscores, &[1, states.tokens])?);
-        for (name, [dweight, dbias], inputs) in
-            [("hidden", dhidden, states.width), ("output", doutput, HIDDEN)]
-        {
-            let shape = [dbias.len(), inputs];
-            gradients.insert(format!("{name}.weight"), tensor(dweight, &shape)?);
-            gradients.insert(format!("{name}.bias"), tensor(dbias, &shape[..1])?);
-        }
-        Ok(gradients)
-    }
-
-    /// The gradients of the scores, given those of the pooled states.
-    fn dscores(&self, states: &States, prompts: &[usize], dpooled: &[f32]) -> Vec<f32> {
-        let kernels = Kernels::best();
-        // For each token its products with `dpooled`, added up over the prompts; their sums are the looks' derivatives.
-        let mut products = vec![0.0; states.tokens * states.width];
-        for (&prompt, dpooled) in prompts.iter().zip(dpooled.chunks_exact(states.width)) {
-            for (token, products) in states.tokens_of(prompt).zip(products.chunks_exact_mut(states.width)) {
-                kernels.add_product(token, dpooled, products);
-            }
-        }
-        let dlooks: Vec<f32> =
-            products.chunks_exact(states.width).map(|of_token| of_token.iter().sum()).collect();
-        let mean: f32 = self.looks.iter().zip(&dlooks).map(|(look, d)| look * d).sum();
-        self.looks.iter().zip(&dlooks).map(|(look, d)| look * (d - mean)).collect()
+        let gradients = self.reader.backward(&pooled, &pass, &slopes);
+        let to_pooled = self.reader.to_inputs(&gradients);
+        let to_scores = scores_gradient(&looks, states, prompts, &to_pooled);
+        of_scores.update(&mut self.scores, &to_scores, rate);
+        self.reader.update(of_reader, &gradients, rate);
     }
 }
 
-/// A linear layer, packed for products from both sides.
-struct Layer {
-    forward: PackedMatrix,
-    backward: PackedMatrix,
-    bias: Vec<f32>,
-}
-
-impl Layer {
-    /// `weight` is (outputs, inputs).
-    fn new(weight: &[f32], bias: Vec<f32>) -> Self {
-        let (kernels, outputs) = (Kernels::best(), bias.len());
-        let inputs = weight.len() / outputs;
-        Self {
-            forward: PackedMatrix::linear_forward(kernels, weight, outputs, inputs),
-            backward: PackedMatrix::linear_backward(kernels, weight, outputs, inputs),
-            bias,
+/// The states of each prompt, its tokens added up by how much the net looks at each: (prompts, width).
+fn pooled(looks: &[f32], states: &States, prompts: &[usize]) -> Vec<f32> {
+    let kernels = Kernels::best();
+    let mut pooled = vec![0.0; prompts.len() * states.width];
+    for (&prompt, pooled) in prompts.iter().zip(pooled.chunks_exact_mut(states.width)) {
+        for (&look, token) in looks.iter().zip(states.tokens_of(prompt)) {
+            kernels.add_scaled(look, token, pooled);
         }
     }
+    pooled
+}
 
-    /// `x` (rows, inputs), result (rows, outputs).
-    fn forward(&self, x: &[f32]) -> Vec<f32> {
-        let mut y = vec![0.0; x.len() / self.forward.inner() * self.bias.len()];
-        Kernels::best().matmul(x, &self.forward, Start::Bias(&self.bias), &mut y, &mut Scratch::new());
-        y
+/// The gradient with respect to the scores, given that with respect to the pooled states.
+fn scores_gradient(looks: &[f32], states: &States, prompts: &[usize], to_pooled: &[f32]) -> Vec<f32> {
+    let kernels = Kernels::best();
+    // For each token its products with `to_pooled`, added up over the prompts; their sums are the gradient of the looks.
+    let mut products = vec![0.0; states.tokens * states.width];
+    for (&prompt, to_pooled) in prompts.iter().zip(to_pooled.chunks_exact(states.width)) {
+        for (token, products) in states.tokens_of(prompt).zip(products.chunks_exact_mut(states.width)) {
+            kernels.add_product(token, to_pooled, products);
+        }
     }
-
-    /// The gradients of weight and bias, and that of `x`, given `dy` (rows, outputs).
-    fn backward(&self, dy: &[f32], x: &[f32]) -> ([Vec<f32>; 2], Vec<f32>) {
-        let (kernels, mut scratch) = (Kernels::best(), Scratch::new());
-        let (inputs, outputs) = (self.forward.inner(), self.bias.len());
-        let (mut dweight, mut dbias) = (vec![0.0; outputs * inputs], vec![0.0; outputs]);
-        let mut dx = vec![0.0; x.len()];
-        kernels.add_weight_gradient(dy, x, dy.len() / outputs, &mut dweight, &mut scratch);
-        kernels.add_column_sums(dy, &mut dbias);
-        kernels.matmul(dy, &self.backward, Start::Zero, &mut dx, &mut scratch);
-        ([dweight, dbias], dx)
-    }
+    let of_looks: Vec<f32> =
+        products.chunks_exact(states.width).map(|of_token| of_token.iter().sum()).collect();
+    let mean: f32 = looks.iter().zip(&of_looks).map(|(look, d)| look * d).sum();
+    looks.iter().zip(&of_looks).map(|(look, d)| look * (d - mean)).collect()
 }
 
 fn softmax(scores: &[f32]) -> Vec<f32> {
@@ -212,9 +144,4 @@ impl Order {
         }
         self.waiting.drain(..count).collect()
     }
-}
-
-/// The optimiser's error: one of tensors, since the parameters are the net's own.
-fn plain(error: looped_train::TrainError) -> looped_core::Error {
-    looped_core::Error::Parameters(error.to_string())
 }

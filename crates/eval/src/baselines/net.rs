@@ -3,6 +3,8 @@
 use looped_core::{Baseline, Problems, Prompt, Result, Rng, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
+use crate::two_layers::TwoLayers;
+
 /// A ReLU net of one hidden layer, trained on the points before each query by Adam.
 ///
 /// Every step is on all points; weights and biases start uniform within 1 / sqrt(inputs of the layer), as PyTorch's. The
@@ -57,107 +59,29 @@ impl Baseline for Net {
     }
 
     fn predict(&self, prompt: Prompt<'_>) -> Result<Vec<f32>> {
-        let start = Weights::draw(prompt.dims, self.hidden, &mut Rng::stream(self.seed, "net baseline", 0));
-        let xs: Vec<&[f32]> = prompt.xs.chunks_exact(prompt.dims).collect();
-        let mut predictions = vec![0.0; xs.len()];
-        for i in 1..xs.len() {
-            let mut weights = start.clone();
-            weights.train(&xs[..i], &prompt.ys[..i], self);
-            predictions[i] = weights.forward(xs[i], &mut vec![0.0; self.hidden]);
+        let Prompt { xs, ys, dims } = prompt;
+        let start = TwoLayers::draw(dims, self.hidden, 1, &mut Rng::stream(self.seed, "net baseline", 0));
+        let mut predictions = vec![0.0; xs.len() / dims];
+        for (i, x) in xs.chunks_exact(dims).enumerate().skip(1) {
+            let net = self.fitted(start.clone(), &xs[..i * dims], &ys[..i]);
+            predictions[i] = net.forward(x).outputs[0];
         }
         Ok(predictions)
     }
 }
 
-/// out . relu(x W + bias) + out_bias, or that function's gradient; all in one vector, for Adam.
-#[derive(Clone)]
-struct Weights {
-    hidden: usize,
-    /// W (dims, hidden), then bias (hidden), out (hidden) and out_bias (1).
-    values: Vec<f32>,
-}
-
-/// The parts of [`Weights::values`].
-struct Parts<T> {
-    w: T,
-    bias: T,
-    out: T,
-    out_bias: T,
-}
-
-impl Weights {
-    fn draw(dims: usize, hidden: usize, rng: &mut Rng) -> Self {
-        let mut values = Vec::new();
-        for (count, inputs) in [((dims + 1) * hidden, dims), (hidden + 1, hidden)] {
-            let bound = 1.0 / (inputs as f64).sqrt();
-            values.extend((0..count).map(|_| (bound * (2.0 * rng.uniform() - 1.0)) as f32));
+impl Net {
+    /// `net` trained on the mean squared error of the points.
+    fn fitted(&self, mut net: TwoLayers, xs: &[f32], ys: &[f32]) -> TwoLayers {
+        let mut adam = net.adam();
+        for _ in 0..self.steps {
+            let pass = net.forward(xs);
+            let slope = |(prediction, y): (&f32, &f32)| 2.0 * (prediction - y) / ys.len() as f32;
+            let slopes: Vec<f32> = pass.outputs.iter().zip(ys).map(slope).collect();
+            let gradients = net.backward(xs, &pass, &slopes);
+            net.update(&mut adam, &gradients, self.learning_rate);
         }
-        Self { hidden, values }
-    }
-
-    fn parts(&self) -> Parts<&[f32]> {
-        let (w, rest) = self.values.split_at(self.values.len() - 2 * self.hidden - 1);
-        let (bias, rest) = rest.split_at(self.hidden);
-        let (out, out_bias) = rest.split_at(self.hidden);
-        Parts { w, bias, out, out_bias }
-    }
-
-    fn parts_mut(&mut self) -> Parts<&mut [f32]> {
-        let first = self.values.len() - 2 * self.hidden - 1;
-        let (w, rest) = self.values.split_at_mut(first);
-        let (bias, rest) = rest.split_at_mut(self.hidden);
-        let (out, out_bias) = rest.split_at_mut(self.hidden);
-        Parts { w, bias, out, out_bias }
-    }
-
-    /// The prediction at x; `hidden` is filled with the hidden layer's values.
-    fn forward(&self, x: &[f32], hidden: &mut [f32]) -> f32 {
-        let Parts { w, bias, out, out_bias } = self.parts();
-        hidden.copy_from_slice(bias);
-        for (&x, row) in x.iter().zip(w.chunks_exact(self.hidden)) {
-            hidden.iter_mut().zip(row).for_each(|(h, w)| *h += x * w);
-        }
-        hidden.iter_mut().for_each(|h| *h = h.max(0.0));
-        out_bias[0] + hidden.iter().zip(out).map(|(h, v)| h * v).sum::<f32>()
-    }
-
-    /// Adds the gradient of a loss with the derivative `slope` by the prediction at x to `gradient`.
-    fn backward(&self, x: &[f32], slope: f32, hidden: &[f32], dhidden: &mut [f32], gradient: &mut Self) {
-        let out = self.parts().out;
-        let into = gradient.parts_mut();
-        into.out_bias[0] += slope;
-        for (((d, h), v), dv) in dhidden.iter_mut().zip(hidden).zip(out).zip(into.out) {
-            *dv += slope * h;
-            *d = if *h > 0.0 { slope * v } else { 0.0 };
-        }
-        into.bias.iter_mut().zip(&*dhidden).for_each(|(db, d)| *db += d);
-        for (&x, row) in x.iter().zip(into.w.chunks_exact_mut(self.hidden)) {
-            row.iter_mut().zip(&*dhidden).for_each(|(dw, d)| *dw += x * d);
-        }
-    }
-
-    /// Adam on the mean squared error (Kingma and Ba, arXiv 1412.6980, with its default decays).
-    fn train(&mut self, xs: &[&[f32]], ys: &[f32], settings: &Net) {
-        let (mut hidden, mut dhidden) = (vec![0.0; self.hidden], vec![0.0; self.hidden]);
-        let mut gradient = Self { hidden: self.hidden, values: vec![0.0; self.values.len()] };
-        let mut moments = vec![(0f32, 0f32); self.values.len()];
-        let (mut decay1, mut decay2) = (1f32, 1f32);
-        for _ in 0..settings.steps {
-            gradient.values.fill(0.0);
-            for (x, y) in xs.iter().zip(ys) {
-                let slope = 2.0 * (self.forward(x, &mut hidden) - y) / ys.len() as f32;
-                self.backward(x, slope, &hidden, &mut dhidden, &mut gradient);
-            }
-            decay1 *= 0.9;
-            decay2 *= 0.999;
-            let rate = settings.learning_rate / (1.0 - decay1);
-            let correction = 1.0 / (1.0 - decay2);
-            for ((value, g), (m, v)) in self.values.iter_mut().zip(&gradient.values).zip(&mut moments) {
-                *m = 0.9 * *m + 0.1 * g;
-                *v = 0.999 * *v + 0.001 * g * g;
-                *value -= rate * *m / ((*v * correction).sqrt() + 1e-8);
-            }
-        }
+        net
     }
 }
 
@@ -166,26 +90,6 @@ looped_core::register!(Baseline, "net", Net);
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_gradient_is_that_of_the_squared_error() {
-        let (dims, hidden, x, y) = (3, 4, [0.3, -0.7, 1.1], 0.5);
-        let mut weights = Weights::draw(dims, hidden, &mut Rng::stream(1, "test", 0));
-        let mut layer = vec![0.0; hidden];
-        let loss = |weights: &Weights| (weights.forward(&x, &mut vec![0.0; hidden]) - y).powi(2);
-        let mut gradient = Weights { hidden, values: vec![0.0; weights.values.len()] };
-        let slope = 2.0 * (weights.forward(&x, &mut layer) - y);
-        weights.backward(&x, slope, &layer, &mut vec![0.0; hidden], &mut gradient);
-        for i in 0..weights.values.len() {
-            let (start, h) = (weights.values[i], 1e-2);
-            weights.values[i] = start + h;
-            let above = loss(&weights);
-            weights.values[i] = start - h;
-            let expected = (above - loss(&weights)) / (2.0 * h);
-            weights.values[i] = start;
-            assert!((gradient.values[i] - expected).abs() < 1e-3, "{i}: {} {expected}", gradient.values[i]);
-        }
-    }
 
     /// y = |x|: no linear estimator can.
     #[test]
