@@ -8,6 +8,7 @@ mod lstm;
 mod lstm_fused;
 mod mlp;
 mod mlp_fused;
+mod recorded;
 mod sequential;
 mod sequential_fused;
 mod ssm;

@@ -8,6 +8,7 @@ use looped_core::{Block, BlockConfig, Init, Memory, ModelDims, Params, Result, s
 use serde::{Deserialize, Serialize};
 
 use crate::lstm_fused::FusedLstm;
+use crate::recorded;
 
 /// An LSTM layer over the tokens, of hidden width D = `n_embd` (Hochreiter and Schmidhuber, 1997).
 ///
@@ -29,6 +30,14 @@ impl BlockConfig for Lstm {
             bias_ih: params.get("bias_ih_l0", 4 * width, init)?,
             bias_hh: params.get("bias_hh_l0", 4 * width, init)?,
         }))
+    }
+
+    fn record(
+        &self,
+        dims: &ModelDims,
+        params: &mut looped_graph::Params<'_>,
+    ) -> Option<Box<dyn looped_graph::Block>> {
+        Some(Box::new(recorded::Lstm::new(dims, params)))
     }
 
     fn flops(&self, dims: &ModelDims, tokens: Range<usize>) -> u64 {

@@ -7,7 +7,7 @@ use looped_core::fused::FusedBlock;
 use looped_core::{Block, BlockConfig, Memory, ModelDims, Params, Problems, Result, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
-use crate::sequential_fused;
+use crate::{recorded, sequential_fused};
 
 /// A list of blocks, applied one after another: a mixed stack in one loop.
 ///
@@ -34,6 +34,14 @@ impl BlockConfig for Sequential {
     fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Result<Box<dyn Block>> {
         let blocks = self.blocks.iter().enumerate().map(|(j, block)| block.build(dims, &mut params.scope(j)));
         Ok(Box::new(SequentialBlock { blocks: blocks.collect::<Result<_>>()? }))
+    }
+
+    fn record(
+        &self,
+        dims: &ModelDims,
+        params: &mut looped_graph::Params<'_>,
+    ) -> Option<Box<dyn looped_graph::Block>> {
+        Some(Box::new(recorded::Sequential::new(&self.blocks, dims, params)?))
     }
 
     fn flops(&self, dims: &ModelDims, tokens: Range<usize>) -> u64 {

@@ -9,6 +9,7 @@ use looped_core::{Block, BlockConfig, Init, Memory, ModelDims, Params, Problems,
 use serde::{Deserialize, Serialize};
 
 use crate::mlp::{Mlp, residual_std};
+use crate::recorded;
 use crate::ssm_fused::{FusedSsm, MIDDLE_STEP};
 
 /// A diagonal state space and a two-layer network, each after a layer norm and beside a residual path: a transformer
@@ -34,7 +35,7 @@ const fn eight() -> usize {
 }
 
 /// How far, in factors, steps start from the middle one.
-const SPREAD: f64 = 10.0;
+pub(crate) const SPREAD: f64 = 10.0;
 
 #[typetag::serde(name = "ssm")]
 impl BlockConfig for Ssm {
@@ -57,6 +58,14 @@ impl BlockConfig for Ssm {
         };
         let proj = Linear::normal(width, width, residual_std(dims), &mut ssm.scope("c_proj"))?;
         Ok(Box::new(SsmBlock { ln_1, space, proj, mlp: Mlp::new(dims, params)? }))
+    }
+
+    fn record(
+        &self,
+        dims: &ModelDims,
+        params: &mut looped_graph::Params<'_>,
+    ) -> Option<Box<dyn looped_graph::Block>> {
+        Some(Box::new(recorded::Ssm::new(self, dims, params)))
     }
 
     fn flops(&self, dims: &ModelDims, tokens: Range<usize>) -> u64 {

@@ -10,6 +10,7 @@ use looped_core::{Block, BlockConfig, Memory, ModelDims, Params, Problems, Resul
 use serde::{Deserialize, Serialize};
 
 use crate::mlp::{Mlp, STD, residual_std};
+use crate::recorded;
 use crate::transformer_fused::FusedTransformer;
 
 /// Causal self-attention and a two-layer network, each after a layer norm and beside a residual path (GPT-2's block).
@@ -53,6 +54,14 @@ impl BlockConfig for Transformer {
             n_head: self.n_head,
             mask: Mutex::default(),
         }))
+    }
+
+    fn record(
+        &self,
+        dims: &ModelDims,
+        params: &mut looped_graph::Params<'_>,
+    ) -> Option<Box<dyn looped_graph::Block>> {
+        Some(Box::new(recorded::Transformer::new(self, dims, params)))
     }
 
     fn flops(&self, dims: &ModelDims, tokens: Range<usize>) -> u64 {

@@ -68,6 +68,18 @@ pub trait BlockConfig: Debug + Send + Sync {
     /// If a parameter can't be made or found.
     fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Result<Box<dyn Block>>;
 
+    /// Makes the block's recorded form, which every engine can run, its parameters named below `params`' prefix.
+    ///
+    /// `None` is a block written for candle alone.
+    fn record(
+        &self,
+        dims: &ModelDims,
+        params: &mut looped_graph::Params<'_>,
+    ) -> Option<Box<dyn looped_graph::Block>> {
+        let _ = (dims, params);
+        None
+    }
+
     /// Floating-point operations of a forward pass over the given tokens of one sequence, the earlier ones being
     /// known; a product of (m, k) and (k, n) counts 2mkn.
     fn flops(&self, dims: &ModelDims, tokens: Range<usize>) -> u64;

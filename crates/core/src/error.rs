@@ -11,6 +11,9 @@ pub enum Error {
     /// A config asks for something that cannot be built.
     #[error("{0}")]
     Config(Problems),
+    /// A part's code records something that can't be: the message has the operation, its shapes and the place in the code.
+    #[error("{0}")]
+    Recording(#[from] looped_graph::TraceError),
     /// Parameters given to the model do not fit it.
     #[error("parameters: {0}")]
     Parameters(String),

@@ -6,6 +6,7 @@ use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::recorded::{Meet, PassOn};
 use crate::{ModelDims, Problems, Result};
 
 /// Where in the loops, and in the tokens, an injection happens.
@@ -57,6 +58,18 @@ pub trait Injector: Debug + Send + Sync {
     /// the state of all 22 tokens"; keys are relative to the injector's table.
     fn idle(&self, tokens: usize) -> Option<String> {
         let _ = tokens;
+        None
+    }
+
+    /// Makes the injector's recorded form, which every engine can run, its parameters named below `params`' prefix.
+    ///
+    /// `None` is an injector written for candle alone.
+    fn record(
+        &self,
+        dims: &ModelDims,
+        params: &mut looped_graph::Params<'_>,
+    ) -> Option<Box<dyn looped_graph::Inject>> {
+        let _ = (dims, params);
         None
     }
 
@@ -146,6 +159,14 @@ impl Injector for Full {
         self.operation.apply(state, input)
     }
 
+    fn record(
+        &self,
+        _: &ModelDims,
+        _: &mut looped_graph::Params<'_>,
+    ) -> Option<Box<dyn looped_graph::Inject>> {
+        Some(Box::new(Meet { operation: self.operation, kept: Kept::All }))
+    }
+
     fn fused(&self) -> Option<FusedInjection> {
         Some(FusedInjection::Combine { operation: self.operation, kept: Kept::All })
     }
@@ -211,6 +232,14 @@ impl Injector for LastN {
         (self.n >= 0 && self.kept() >= tokens).then(|| keeps_all(self.n, tokens))
     }
 
+    fn record(
+        &self,
+        _: &ModelDims,
+        _: &mut looped_graph::Params<'_>,
+    ) -> Option<Box<dyn looped_graph::Inject>> {
+        Some(Box::new(Meet { operation: self.operation, kept: Kept::Last(self.kept()) }))
+    }
+
     fn fused(&self) -> Option<FusedInjection> {
         Some(FusedInjection::Combine { operation: self.operation, kept: Kept::Last(self.kept()) })
     }
@@ -247,6 +276,14 @@ impl Injector for FirstN {
         (self.n >= tokens).then(|| keeps_all(self.n, tokens))
     }
 
+    fn record(
+        &self,
+        _: &ModelDims,
+        _: &mut looped_graph::Params<'_>,
+    ) -> Option<Box<dyn looped_graph::Inject>> {
+        Some(Box::new(Meet { operation: self.operation, kept: Kept::First(self.n) }))
+    }
+
     fn fused(&self) -> Option<FusedInjection> {
         Some(FusedInjection::Combine { operation: self.operation, kept: Kept::First(self.n) })
     }
@@ -267,6 +304,14 @@ impl Injector for NoInjection {
 
     fn inject(&self, state: &Tensor, _: &Tensor, _: LoopStep) -> Result<Tensor> {
         Ok(state.clone())
+    }
+
+    fn record(
+        &self,
+        _: &ModelDims,
+        _: &mut looped_graph::Params<'_>,
+    ) -> Option<Box<dyn looped_graph::Inject>> {
+        Some(Box::new(PassOn))
     }
 
     fn fused(&self) -> Option<FusedInjection> {

@@ -8,38 +8,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Device, Shape, Tensor, Var};
+use looped_graph::{Graph, Init};
 
 use crate::{Error, Result, Rng};
 
-/// How a parameter starts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Init {
-    /// All 0.
-    Zeros,
-    /// All 1.
-    Ones,
-    /// Normal with mean 0.
-    Normal {
-        /// Standard deviation.
-        std: f64,
-    },
-    /// Uniform in [-bound, bound).
-    Uniform {
-        /// Largest magnitude.
-        bound: f64,
-    },
-}
-
-impl Init {
-    fn draw(self, count: usize, rng: &mut Rng) -> Vec<f32> {
-        match self {
-            Self::Zeros => vec![0.0; count],
-            Self::Ones => vec![1.0; count],
-            Self::Normal { std } => (0..count).map(|_| (std * rng.normal()) as f32).collect(),
-            Self::Uniform { bound } => {
-                (0..count).map(|_| (bound * (2.0 * rng.uniform() - 1.0)) as f32).collect()
-            }
-        }
+/// The values that a parameter starts with.
+fn draw(init: Init, count: usize, rng: &mut Rng) -> Vec<f32> {
+    match init {
+        Init::Zeros => vec![0.0; count],
+        Init::Ones => vec![1.0; count],
+        Init::Normal { std } => (0..count).map(|_| (std * rng.normal()) as f32).collect(),
+        Init::Uniform { bound } => (0..count).map(|_| (bound * (2.0 * rng.uniform() - 1.0)) as f32).collect(),
     }
 }
 
@@ -82,6 +61,18 @@ impl ParamStore {
     pub fn frozen(&mut self) -> Params<'_> {
         self.asked.clear();
         Params { store: self, prefix: String::new(), frozen: true }
+    }
+
+    /// The parameters of a recorded model in the graph's order; those that the store doesn't hold yet are drawn.
+    ///
+    /// # Errors
+    /// If one exists with another shape.
+    pub fn of_graph(&mut self, graph: &Graph) -> Result<Vec<Var>> {
+        let mut build = self.trainable();
+        for info in graph.params() {
+            build.get(&info.name, info.dims.as_slice(), info.init)?;
+        }
+        Ok(graph.params().iter().map(|info| self.vars[&info.name].clone()).collect())
     }
 
     /// The device the parameters live on.
@@ -204,7 +195,7 @@ impl Params<'_> {
                 )));
             }
             let mut rng = Rng::stream(self.store.seed, &format!("init {name}"), 0);
-            let values = init.draw(shape.elem_count(), &mut rng);
+            let values = draw(init, shape.elem_count(), &mut rng);
             let var = Var::from_vec(values, shape.clone(), &self.store.device)?;
             self.store.vars.insert(name.clone(), var);
         }

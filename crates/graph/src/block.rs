@@ -24,6 +24,11 @@ impl<'t> At<'t> {
         self.trace.op(ops::ByLoop::new(self.trace, table), &[])
     }
 
+    /// Records `part` under a name, below that of the part around it; errors and tables show it.
+    pub fn scope<T>(&self, name: impl std::fmt::Display, part: impl FnOnce() -> T) -> T {
+        self.trace.scope(name, part)
+    }
+
     /// A parameter as one row of numbers.
     #[must_use]
     #[track_caller]

@@ -187,6 +187,14 @@ impl<'t> Value<'t> {
         self.trace.op(ops::CustomOp(Arc::new(ops::Candle::new(name, function))), &inputs)
     }
 
+    /// The results of an operation of an author's own on these values, at least one.
+    #[must_use]
+    #[track_caller]
+    pub fn custom<const N: usize>(op: impl ops::Custom, inputs: &[Self]) -> [Self; N] {
+        assert!(!inputs.is_empty(), "a custom operation on nothing");
+        inputs[0].trace.op_many(ops::CustomOp(Arc::new(op)), inputs)
+    }
+
     /// Rows of the tokens before: row t becomes row t - `by`, and the first `by` rows are 0.
     #[must_use]
     #[track_caller]

@@ -30,6 +30,23 @@ pub trait Custom: fmt::Debug + Send + Sync + 'static {
     fn reach(&self) -> Reach {
         Reach::All
     }
+
+    /// Its form for engines that compute on the CPU's memory; without one they run its meaning by candle.
+    fn cpu(&self) -> Option<&dyn CpuKernel> {
+        None
+    }
+}
+
+/// The same on plain memory, with its derivatives: what a fast engine runs in [`Custom::meaning`]'s place.
+///
+/// Every slice holds whole rows, one after another, of the width that [`Custom::shapes`] says. An engine may call it on a part of the
+/// rows, so it is for operations of [`Reach::Own`] alone.
+pub trait CpuKernel: Send + Sync {
+    /// Computes the results' rows.
+    fn forward(&self, inputs: &[&[f32]], results: &mut [&mut [f32]]);
+
+    /// Adds to the gradients with respect to the inputs, those with respect to the results being given.
+    fn backward(&self, inputs: &[&[f32]], dresults: &[&[f32]], dinputs: &mut [&mut [f32]]);
 }
 
 /// A [`Custom`] operation in a graph.
