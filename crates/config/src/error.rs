@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::place::Place;
-use crate::read::Malformed;
+use crate::place::{Malformed, Place};
 
 /// Why an experiment could not be loaded.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,8 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use looped_core::Problems;
 
-use crate::place::{Text, after};
+use crate::place::after;
+use crate::text::Text;
 use crate::wording::key;
 use crate::{ConfigError, Finding};
 

@@ -35,6 +35,7 @@ mod schema;
 mod semantics;
 mod suggest;
 pub mod sweep;
+mod text;
 mod trail;
 mod translate;
 mod wording;

@@ -8,7 +8,8 @@ use figment::value::{Dict, Value};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use crate::place::{Place, Text};
+use crate::place::{Malformed, Place};
+use crate::text::Text;
 use crate::{ConfigError, yaml};
 
 /// More than any experiment file needs; a file of another kind is refused before it fills the memory.
@@ -19,19 +20,6 @@ const LARGEST: u64 = 1 << 20;
 pub(crate) struct Read<T = Dict> {
     pub(crate) values: T,
     pub(crate) text: Text,
-}
-
-/// A mistake in a file's format, and where it is if the parser says so.
-#[derive(Debug)]
-pub(crate) struct Malformed {
-    pub(crate) message: String,
-    pub(crate) place: Option<Place>,
-}
-
-impl From<String> for Malformed {
-    fn from(message: String) -> Self {
-        Self { message, place: None }
-    }
 }
 
 /// The keys and values of a TOML, YAML or JSON file.

@@ -8,8 +8,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput};
 use serde_json::{Map, Number, Value as Json};
 
-use crate::place::{Node, Place};
-use crate::read::Malformed;
+use crate::place::{Malformed, Node, Place};
 use crate::wording::quoted;
 
 /// Tables in tables, deeper than any experiment has them.
