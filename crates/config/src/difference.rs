@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use schemars::schema_for;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Experiment;
+use crate::paths::is_path_key;
 
 /// A key that two experiments set differently.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,8 +62,7 @@ impl Difference {
     /// Whether it only says where a file is.
     #[must_use]
     pub fn is_path(&self) -> bool {
-        let last = self.key.rsplit('.').next().unwrap_or_default();
-        last == "path" || last.ends_with("_path")
+        is_path_key(&self.key, schema_for!(Experiment).as_value())
     }
 }
 

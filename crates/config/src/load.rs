@@ -8,12 +8,13 @@ use schemars::schema_for;
 
 use crate::check::check;
 use crate::layers::{Layer, Layers, Tree};
+use crate::overrides::Settings;
 use crate::paths::make_absolute;
 use crate::read::Read;
 use crate::text::Text;
 use crate::trail::{Trail, beside, folder};
 use crate::wording::shown;
-use crate::{ConfigError, Experiment, overrides, read, translate};
+use crate::{ConfigError, Experiment, read, translate};
 
 /// An experiment, ready to run.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub struct Loaded {
 /// # Errors
 /// If a file can't be read, or anything in it can't be used: one message with everything that was found.
 pub fn load(path: impl AsRef<Path>, overrides: &[String]) -> Result<Loaded, ConfigError> {
-    load_with(path.as_ref(), overrides, true)
+    load_with(path.as_ref(), &[Settings::of_command_line(overrides)?], true)
 }
 
 /// [`load`] for an experiment that was trained: the data that its task reads may have moved since, and aren't opened.
@@ -37,26 +38,22 @@ pub fn load(path: impl AsRef<Path>, overrides: &[String]) -> Result<Loaded, Conf
 /// # Errors
 /// As [`load`].
 pub fn load_run(path: impl AsRef<Path>, overrides: &[String]) -> Result<Loaded, ConfigError> {
-    load_with(path.as_ref(), overrides, false)
+    load_with(path.as_ref(), &[Settings::of_command_line(overrides)?], false)
 }
 
-fn load_with(path: &Path, overrides: &[String], with_data: bool) -> Result<Loaded, ConfigError> {
-    let arguments = overrides;
-    let overrides = overrides::parse(arguments)?;
+/// The file, and settings on top of it, the last ones on top.
+pub(crate) fn load_with(path: &Path, settings: &[Settings], with_data: bool) -> Result<Loaded, ConfigError> {
     let mut notes = Vec::new();
     let mut layers = Layers::default();
     for layer in chain(path, &mut notes)? {
         layers.push(layer);
     }
-    // Setting a key to a table sets the whole of it.
-    for set in overrides.iter().filter(|set| set.value.as_dict().is_some()) {
-        layers.clear(&set.path);
+    for settings in settings {
+        for path in settings.tables() {
+            layers.clear(path);
+        }
+        layers.push(settings.layer());
     }
-    let mut values = overrides::tree(&overrides);
-    make_absolute(&mut values, Path::new(""));
-    let paths = overrides.into_iter().map(|set| set.path);
-    let text = Text::Arguments(paths.zip(arguments.iter().cloned()).collect());
-    layers.push(Layer { source: "command line".to_owned(), values, text });
     let experiment = extract(&layers.merge(&path.display().to_string())?, with_data)?;
     notes.extend(experiment.notes());
     Ok(Loaded { experiment, notes })
@@ -72,7 +69,7 @@ impl Experiment {
         let mut values =
             read::parse_toml(text).map_err(|malformed| ConfigError::malformed(NAME, malformed))?;
         let text = Text::Toml(text.to_owned());
-        make_absolute(&mut values, Path::new(""));
+        make_absolute(&mut values, schema_for!(Self).as_value(), Path::new(""));
         let mut layers = Layers::default();
         layers.push(Layer { source: NAME.to_owned(), values, text });
         extract(&layers.merge(NAME)?, true)
@@ -92,7 +89,7 @@ fn chain(path: &Path, notes: &mut Vec<String>) -> Result<Vec<Layer>, ConfigError
         if translate::is_published(&values) {
             values = translate::translate(values, text.clone(), &path, &mut trail, notes)?;
         } else {
-            make_absolute(&mut values, folder(&path));
+            make_absolute(&mut values, schema_for!(Experiment).as_value(), folder(&path));
             next = base(&mut values, &path)?;
         }
         layers.push(Layer { source: path.display().to_string(), values, text });

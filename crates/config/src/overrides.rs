@@ -1,29 +1,75 @@
 //! `key=value` of the command line: a dotted path and a TOML value.
 
+use std::path::{Path, PathBuf};
+
 use figment::value::{Dict, Value};
+use schemars::schema_for;
 use serde::Deserialize;
 use toml::de::ValueDeserializer;
 
-use crate::ConfigError;
+use crate::layers::Layer;
+use crate::paths::make_absolute;
+use crate::text::Text;
 use crate::wording::quoted;
+use crate::{ConfigError, Experiment};
 
 /// Deeper paths than any part has.
 const DEEPEST: usize = 16;
 
+/// Settings of one source, to be laid on top of a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Where messages say that they stand.
+    source: String,
+    /// The folder that their relative paths mean.
+    folder: PathBuf,
+    arguments: Vec<String>,
+    overrides: Vec<Override>,
+}
+
 /// An override: where, and what.
 #[derive(Clone, Debug)]
-pub(crate) struct Override {
-    pub(crate) path: Vec<String>,
-    pub(crate) value: Value,
+struct Override {
+    path: Vec<String>,
+    value: Value,
 }
 
-/// Parses `key=value` arguments.
-pub(crate) fn parse(arguments: &[String]) -> Result<Vec<Override>, ConfigError> {
-    arguments.iter().map(|argument| parse_one(argument)).collect()
+impl Settings {
+    /// The `key=value` arguments of a command.
+    pub(crate) fn of_command_line(arguments: &[String]) -> Result<Self, ConfigError> {
+        Self::parse("command line", Path::new(""), arguments.to_vec()).map_err(ConfigError::Override)
+    }
+
+    /// Settings that stand elsewhere, written as arguments.
+    ///
+    /// # Errors
+    /// If one of them is no `key=value`: what is wrong with it.
+    pub(crate) fn parse(source: &str, folder: &Path, arguments: Vec<String>) -> Result<Self, String> {
+        let overrides = arguments.iter().map(|argument| parse_one(argument)).collect::<Result<_, _>>()?;
+        Ok(Self { source: source.to_owned(), folder: folder.to_owned(), arguments, overrides })
+    }
+
+    /// The keys that are set to a table: that sets the whole of them.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &[String]> {
+        let tables = self.overrides.iter().filter(|set| set.value.as_dict().is_some());
+        tables.map(|set| set.path.as_slice())
+    }
+
+    /// As a layer; a later setting wins over an earlier one.
+    pub(crate) fn layer(&self) -> Layer {
+        let mut values = Dict::new();
+        for Override { path, value } in &self.overrides {
+            set(&mut values, path, value.clone());
+        }
+        make_absolute(&mut values, schema_for!(Experiment).as_value(), &self.folder);
+        let paths = self.overrides.iter().map(|set| set.path.clone());
+        let text = Text::Arguments(paths.zip(self.arguments.iter().cloned()).collect());
+        Layer { source: self.source.clone(), values, text }
+    }
 }
 
-fn parse_one(argument: &str) -> Result<Override, ConfigError> {
-    let fail = |message: &str| ConfigError::Override(format!("{}: {message}", quoted(argument)));
+fn parse_one(argument: &str) -> Result<Override, String> {
+    let fail = |message: &str| format!("{}: {message}", quoted(argument));
     let Some((path, value)) = argument.split_once('=') else {
         return Err(fail("expected KEY=VALUE, as in training.batch_size=32"));
     };
@@ -56,15 +102,6 @@ fn parse_value(text: &str) -> Result<Value, String> {
     }
 }
 
-/// All overrides as one tree; a later one wins over an earlier one.
-pub(crate) fn tree(overrides: &[Override]) -> Dict {
-    let mut tree = Dict::new();
-    for Override { path, value } in overrides {
-        set(&mut tree, path, value.clone());
-    }
-    tree
-}
-
 fn set(table: &mut Dict, path: &[String], value: Value) {
     match path {
         [] => {}
@@ -84,8 +121,8 @@ mod tests {
     use super::*;
 
     fn value_of(argument: &str) -> String {
-        let parsed = parse(&[argument.to_owned()]).unwrap();
-        format!("{:?}", parsed[0].value)
+        let parsed = Settings::of_command_line(&[argument.to_owned()]).unwrap();
+        format!("{:?}", parsed.overrides[0].value)
     }
 
     #[test]
@@ -108,8 +145,12 @@ mod tests {
     #[test]
     fn later_overrides_win_and_meet_in_one_tree() {
         let arguments = ["a.b=1", "a.c=2", "a.b=3"].map(str::to_owned);
-        let tree = tree(&parse(&arguments).unwrap());
+        let tree = Settings::of_command_line(&arguments).unwrap().layer().values;
         assert_eq!(format!("{tree:?}"), r#"{"a": Dict({"b": Num(I64(3)), "c": Num(I64(2))})}"#);
+    }
+
+    fn refused(argument: &str) -> String {
+        Settings::of_command_line(&[argument.to_owned()]).unwrap_err().to_string()
     }
 
     #[test]
@@ -122,9 +163,9 @@ mod tests {
             ),
             ("a=", "command line: \"a=\": has no value after the =; write \"\" for empty text"),
         ] {
-            assert_eq!(parse(&[argument.to_owned()]).unwrap_err().to_string(), message);
+            assert_eq!(refused(argument), message);
         }
-        let broken = parse(&["a=[1, ".to_owned()]).unwrap_err().to_string();
+        let broken = refused("a=[1, ");
         assert!(broken.starts_with("command line: \"a=[1, \": is not a TOML value: "), "{broken}");
     }
 }

@@ -19,8 +19,11 @@ pub use setting::{Setting, overlap};
 pub use variants::Variant;
 
 use crate::check::check;
+use crate::load::load_with;
+use crate::overrides::Settings;
 use crate::read::Read;
-use crate::{ConfigError, Finding, read};
+use crate::trail::{beside, folder};
+use crate::{ConfigError, Experiment, Finding, read};
 
 /// A sweep, ready to be planned.
 #[derive(Clone, Debug)]
@@ -98,6 +101,19 @@ impl Sweep {
         }
     }
 
+    /// The experiment of a variant: the base with the command line's settings, the variant's own and its name.
+    ///
+    /// # Errors
+    /// If anything in it can't be used: one message with everything that was found, and the variant that holds it.
+    pub fn experiment(&self, overrides: &[String], variant: &Variant) -> Result<Experiment, ConfigError> {
+        let place = format!("{}: {}", self.path.display(), variant.place);
+        let name = variant.name.iter().map(|name| format!("name={}", toml::Value::from(name.as_str())));
+        let own = variant.settings.iter().map(ToString::to_string).chain(name).collect();
+        let own = Settings::parse(&place, folder(&self.path), own);
+        let own = own.map_err(|message| ConfigError::file(&place, message))?;
+        Ok(load_with(&self.base, &[Settings::of_command_line(overrides)?, own], true)?.experiment)
+    }
+
     /// The sweep of a file's contents; `None` if they don't have its form.
     fn of(table: Table, path: &Path, text: String, problems: &mut Problems) -> Option<Self> {
         let of_experiments = ["task", "model", "training", "extends"];
@@ -120,7 +136,6 @@ impl Sweep {
                 return None;
             }
         };
-        let folder = path.parent().unwrap_or(Path::new(""));
         for (i, seed) in file.seeds.iter().enumerate().filter(|(i, seed)| file.seeds[..*i].contains(seed)) {
             problems.report("seeds", format!("lists {seed} twice (entry {})", i + 1));
         }
@@ -129,11 +144,11 @@ impl Sweep {
                 problems.report("axes", "stands beside [[variant]]; a sweep has variants or axes, not both");
                 Vec::new()
             }
-            (Some(named), None) => variants::variants(named, folder, problems),
-            (None, Some(axes)) => grid::grid(axes, folder, problems),
+            (Some(named), None) => variants::variants(named, problems),
+            (None, Some(axes)) => grid::grid(axes, problems),
             (None, None) => vec![Variant::base()],
         };
-        let base = folder.join(&file.base);
+        let base = beside(path, &file.base);
         Some(Self { path: path.to_owned(), text, base, seeds: file.seeds, variants })
     }
 }

@@ -80,7 +80,7 @@ fn inherit(read: Read, path: &Path, trail: &mut Trail, layers: &mut Layers) -> R
         inherit(inherited, &parent, trail, layers)?;
         trail.leave();
     }
-    make_absolute(&mut values, folder(path));
+    make_absolute(&mut values, &schema(), folder(path));
     read_numbers(&mut values);
     layers.push(Layer { source: path.display().to_string(), values, text });
     Ok(())

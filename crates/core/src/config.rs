@@ -25,6 +25,7 @@ pub struct ModelConfig {
     pub n_layer: usize,
     /// Parameters to start from: a `.pt` or `.safetensors` file with this model's names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "path"))]
     pub pretrained_path: Option<PathBuf>,
     /// The block, applied `n_layer` times in a loop, each with parameters of its own.
     #[schemars(schema_with = "crate::parts::block_schema")]

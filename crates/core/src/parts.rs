@@ -149,6 +149,10 @@ macro_rules! register {
 /// The key that marks, in a schema, the place of a part; its value is the kind's name.
 pub const PART_KEY: &str = "x-looped-part";
 
+/// The `format` that marks, in a schema, a key that holds the path of a file: a relative path in an experiment file then
+/// starts at that file's folder. `#[schemars(extend("format" = "path"))]` sets it.
+pub const PATH: &str = "path";
+
 fn placeholder(kind: Kind) -> Schema {
     let mut schema = json_schema!({ "type": "object" });
     schema.insert(PART_KEY.to_owned(), kind.name().into());

@@ -22,6 +22,7 @@ use crate::prompt_file::PromptFile;
 #[serde(deny_unknown_fields)]
 pub struct Dataset {
     /// The file to train on.
+    #[schemars(extend("format" = "path"))]
     pub path: PathBuf,
     /// Whether each pass over the file has a random order of its own.
     #[serde(default)]
@@ -31,6 +32,7 @@ pub struct Dataset {
     pub shuffle_seed: u64,
     /// The file to score on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "path"))]
     pub validation_path: Option<PathBuf>,
     #[serde(skip)]
     train: OnceLock<PromptFile>,

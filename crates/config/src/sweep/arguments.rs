@@ -43,7 +43,7 @@ impl Sweep {
         let mut problems = Problems::new();
         let variants = match axes.is_empty() {
             true => vec![Variant::base()],
-            false => grid::grid(&axes, Path::new(""), &mut problems),
+            false => grid::grid(&axes, &mut problems),
         };
         if !problems.is_empty() {
             let findings = problems.found().iter().map(|problem| Finding {

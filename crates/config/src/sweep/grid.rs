@@ -1,7 +1,6 @@
 //! `[axes]`: a list of values for each key, and every combination of them a variant.
 
 use std::collections::{BTreeSet, HashSet};
-use std::path::Path;
 
 use looped_core::Problems;
 use toml::{Table, Value};
@@ -23,7 +22,7 @@ struct Axis {
 }
 
 /// The combinations, the last axis changing fastest.
-pub(super) fn grid(axes: &Table, folder: &Path, problems: &mut Problems) -> Vec<Variant> {
+pub(super) fn grid(axes: &Table, problems: &mut Problems) -> Vec<Variant> {
     let mut found = Vec::new();
     problems.within("axes", |problems| {
         if axes.is_empty() {
@@ -47,11 +46,7 @@ pub(super) fn grid(axes: &Table, folder: &Path, problems: &mut Problems) -> Vec<
     }
     let variant = |(i, point): (usize, Vec<&Value>)| Variant {
         name: Some(name(&short, &point).unwrap_or_else(|| format!("combination {}", i + 1))),
-        settings: found
-            .iter()
-            .zip(&point)
-            .flat_map(|(axis, value)| settings(&axis.key, value, folder))
-            .collect(),
+        settings: found.iter().zip(&point).flat_map(|(axis, value)| settings(&axis.key, value)).collect(),
         place: "axes".to_owned(),
     };
     points.into_iter().enumerate().map(variant).collect()
@@ -80,7 +75,7 @@ fn collect(prefix: &str, table: &Table, found: &mut Vec<Axis>, problems: &mut Pr
 
 /// Refuses axes of which one would undo what another sets: the names of the variants would not say what they are.
 fn refuse_overlaps(axes: &[Axis], problems: &mut Problems) {
-    let of = |value: &Value, axis: &Axis| settings(&axis.key, value, Path::new(""));
+    let of = |value: &Value, axis: &Axis| settings(&axis.key, value);
     for axis in axes {
         for value in &axis.values {
             check_settings(&of(value, axis), problems);
@@ -154,7 +149,7 @@ mod tests {
     fn of(text: &str) -> (Vec<Variant>, String) {
         let table: Table = toml::from_str(text).unwrap();
         let mut problems = Problems::new();
-        (grid(&table, Path::new(""), &mut problems), problems.to_string())
+        (grid(&table, &mut problems), problems.to_string())
     }
 
     #[test]

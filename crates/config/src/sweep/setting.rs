@@ -1,11 +1,8 @@
 //! Settings as a sweep file writes them, made into the `key=value` of the command line.
 
 use std::fmt;
-use std::path::Path;
 
 use toml::Value;
-
-use crate::paths::{absolute, is_path_key};
 
 /// A key of the experiment and its value.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,18 +20,14 @@ impl fmt::Display for Setting {
 }
 
 /// What sets `key` to `value`: a table that names a part by its `type` replaces the part, any other sets its keys one
-/// by one. Relative paths mean `folder`.
-pub(super) fn settings(key: &str, value: &Value, folder: &Path) -> Vec<Setting> {
+/// by one.
+pub(super) fn settings(key: &str, value: &Value) -> Vec<Setting> {
     match value {
         Value::Table(table) if !table.is_empty() && !table.contains_key("type") => {
-            let inner = table.iter().map(|(inner, value)| settings(&format!("{key}.{inner}"), value, folder));
+            let inner = table.iter().map(|(inner, value)| settings(&format!("{key}.{inner}"), value));
             inner.flatten().collect()
         }
-        _ => {
-            let mut value = value.clone();
-            make_absolute(key.rsplit('.').next().unwrap_or(key), &mut value, folder);
-            vec![Setting { key: key.to_owned(), value }]
-        }
+        _ => vec![Setting { key: key.to_owned(), value: value.clone() }],
     }
 }
 
@@ -46,22 +39,6 @@ pub fn overlap(a: &str, b: &str) -> bool {
     a == b || holds(a, b) || holds(b, a)
 }
 
-/// As [`paths::make_absolute`](crate::paths::make_absolute), for a value in the file's order.
-fn make_absolute(key: &str, value: &mut Value, folder: &Path) {
-    match value {
-        Value::String(path) if is_path_key(key) => {
-            if let Some(absolute) = absolute(path, folder) {
-                *path = absolute;
-            }
-        }
-        Value::Table(table) => table.iter_mut().for_each(|(key, value)| make_absolute(key, value, folder)),
-        Value::Array(items) => items.iter_mut().filter_map(Value::as_table_mut).for_each(|table| {
-            table.iter_mut().for_each(|(key, value)| make_absolute(key, value, folder));
-        }),
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use toml::Table;
@@ -70,7 +47,7 @@ mod tests {
 
     fn told(text: &str) -> Vec<String> {
         let table: Table = toml::from_str(text).unwrap();
-        let all = table.iter().flat_map(|(key, value)| settings(key, value, Path::new("/sweeps")));
+        let all = table.iter().flat_map(|(key, value)| settings(key, value));
         all.map(|setting| setting.to_string()).collect()
     }
 
@@ -84,19 +61,6 @@ mod tests {
         assert_eq!(
             told("'training.learning_rate' = 1e-4\nname = 'a'"),
             ["training.learning_rate=0.0001", r#"name="a""#]
-        );
-    }
-
-    #[test]
-    fn paths_are_seen_from_the_sweep_file() {
-        assert_eq!(told("'model.pretrained_path' = 'a.pt'"), [r#"model.pretrained_path="/sweeps/a.pt""#]);
-        assert_eq!(
-            told("task = { type = 'dataset', path = '/x.safetensors' }"),
-            [r#"task={ type = "dataset", path = "/x.safetensors" }"#]
-        );
-        assert_eq!(
-            told("'evaluation.baselines' = [{ type = 'published', path = 'b.safetensors' }]"),
-            [r#"evaluation.baselines=[{ type = "published", path = "/sweeps/b.safetensors" }]"#]
         );
     }
 

@@ -1,7 +1,6 @@
 //! `[[variant]]`: named changes of the base.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use looped_core::Problems;
 
@@ -28,7 +27,7 @@ impl Variant {
 }
 
 /// The variants of a sweep file's list.
-pub(super) fn variants(named: &[NamedVariant], folder: &Path, problems: &mut Problems) -> Vec<Variant> {
+pub(super) fn variants(named: &[NamedVariant], problems: &mut Problems) -> Vec<Variant> {
     let mut names = HashSet::new();
     let mut found = Vec::new();
     problems.within("variant", |problems| {
@@ -37,7 +36,7 @@ pub(super) fn variants(named: &[NamedVariant], folder: &Path, problems: &mut Pro
                 if !names.insert(name) {
                     problems.report("name", format!("{name:?} is another variant's already"));
                 }
-                let all = set.iter().flat_map(|(key, value)| settings(key, value, folder));
+                let all = set.iter().flat_map(|(key, value)| settings(key, value));
                 let settings: Vec<Setting> = all.collect();
                 problems.within("set", |problems| check_settings(&settings, problems));
                 found.push(Variant {

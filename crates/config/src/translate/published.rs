@@ -32,6 +32,7 @@ pub(super) struct Model {
     pub(super) loop_func: Option<LoopFunc>,
     pub(super) n_last_tokens: Option<i64>,
     pub(super) use_lstm_layer: Option<bool>,
+    #[schemars(extend("format" = "path"))]
     pub(super) pretrained_path: Option<String>,
     pub(super) pred_type: Option<String>,
 }

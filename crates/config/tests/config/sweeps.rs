@@ -2,7 +2,7 @@
 
 use looped_config::sweep::Sweep;
 
-use crate::support::Folder;
+use crate::support::{Folder, GOOD};
 
 const TOML: &str = r#"
 base = "base.toml"
@@ -112,4 +112,18 @@ fn lists_among_the_arguments_are_the_axes_of_a_grid() {
     assert_eq!(error(&["a=[1, "]), "command line: \"a=[1, \": is no TOML list");
     assert_eq!(error(&["a=[1]", "a=[2]"]), "command line: \"a=[2]\": is the second list of this key");
     assert_eq!(error(&["a=[1, 1]"]), "command line: axes.a: lists 1 twice (entry 2)");
+}
+
+#[test]
+fn a_path_in_a_sweep_means_the_sweeps_folder() {
+    let named = "[[variant]]\nname = \"theirs\"\nset = { \"model.pretrained_path\" = \"their.pt\" }\n";
+    let axes = "[axes]\nmodel.pretrained_path = [\"their.pt\"]\n";
+    for changes in [named, axes] {
+        let sweep = format!("base = \"../base.toml\"\nseeds = [0]\n{changes}");
+        let folder = Folder::with(&[("base.toml", GOOD), ("sweeps/sweep.toml", &sweep)]);
+        let sweep = Sweep::read(&folder.path().join("sweeps/sweep.toml")).unwrap();
+        let experiment = sweep.experiment(&["model.n_layer=2".to_owned()], &sweep.variants[0]).unwrap();
+        assert_eq!(experiment.model.pretrained_path, Some(folder.path().join("sweeps/their.pt")));
+        assert_eq!(experiment.model.n_layer, 2);
+    }
 }

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use looped_config::sweep::{Sweep, Variant, overlap};
-use looped_config::{ConfigError, Experiment, Finding, differences};
+use looped_config::sweep::{Sweep, overlap};
+use looped_config::{Experiment, differences};
 use looped_train::Cost;
 
 use crate::comparison::scored_on;
@@ -112,10 +112,10 @@ impl Plan {
         let mut trainings: HashMap<String, String> = HashMap::new();
         for variant in &sweep.variants {
             let place = format!("{}: {}", sweep.path.display(), variant.place);
-            let mut experiment = match load(sweep, overrides, variant) {
+            let mut experiment = match sweep.experiment(overrides, variant) {
                 Ok(experiment) => experiment,
                 Err(error) => {
-                    problems.push(placed(error, &place));
+                    problems.push(error.to_string());
                     continue;
                 }
             };
@@ -216,14 +216,6 @@ impl PlannedRun {
     }
 }
 
-/// The experiment of a variant: the base with the command line's settings, the variant's own and its name.
-fn load(sweep: &Sweep, overrides: &[String], variant: &Variant) -> Result<Experiment, ConfigError> {
-    let mut all = overrides.to_vec();
-    all.extend(variant.settings.iter().map(ToString::to_string));
-    all.extend(variant.name.iter().map(|name| format!("name={}", toml::Value::from(name.as_str()))));
-    Ok(looped_config::load(&sweep.base, &all)?.experiment)
-}
-
 /// Refuses `key=value` arguments that would undo what the sweep is about.
 fn refuse_collisions(sweep: &Sweep, overrides: &[String]) -> Result<()> {
     let named = sweep.variants.iter().any(|variant| variant.name.is_some());
@@ -240,21 +232,6 @@ fn refuse_collisions(sweep: &Sweep, overrides: &[String]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// An error of a variant, with its place in the sweep file instead of the command line.
-fn placed(error: ConfigError, place: &str) -> String {
-    match error {
-        ConfigError::Invalid(findings) => {
-            let placed = findings.into_iter().map(|finding| match finding.source.as_str() {
-                "command line" => Finding { source: place.to_owned(), ..finding },
-                _ => finding,
-            });
-            ConfigError::Invalid(placed.collect()).to_string()
-        }
-        ConfigError::Override(message) => format!("{place}: {message}"),
-        error => error.to_string(),
-    }
 }
 
 /// What tells one training from another, as text: the config without its name, seed and evaluation.
