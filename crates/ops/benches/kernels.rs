@@ -2,7 +2,10 @@
 #![allow(missing_docs)] // criterion's macros
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use looped_ops::{AlignedBuffer, AttentionShape, Kernels, PackedMatrix, Scratch, Start};
+use looped_ops::{
+    AlignedBuffer, AttentionShape, Kernels, Operand, PackedMatrix, Place, PointCode, PointFunc, PointResult,
+    PointStep, Scratch, Start,
+};
 use std::time::Duration;
 
 /// 8 sequences of 81 tokens.
@@ -98,6 +101,23 @@ fn pointwise(criterion: &mut Criterion) {
         );
     });
 
+    let cell = lstm_cell();
+    group.bench_function("lstm cell forward as a program", |bencher| {
+        bencher.iter_batched_ref(
+            || gates.clone(),
+            |gates| {
+                let mut operands = [
+                    Operand::Write(gates),
+                    Operand::Read(&x),
+                    Operand::Write(&mut c),
+                    Operand::Write(&mut h),
+                ];
+                kernels.point(&cell, ROWS, &mut operands);
+            },
+            BatchSize::LargeInput,
+        );
+    });
+
     let (mut pre, mut act) = (gates.clone(), gates.clone());
     group.bench_function("gelu forward, 4 wide", |bencher| bencher.iter(|| kernels.gelu(&gates, &mut act)));
     group.bench_function("gelu backward, 4 wide", |bencher| {
@@ -133,6 +153,22 @@ fn pointwise(criterion: &mut Criterion) {
         });
     });
     group.finish();
+}
+
+/// What [`Kernels::lstm_cell`] does.
+fn lstm_cell() -> PointCode {
+    use PointFunc::{Add, Mul, Sigmoid, Tanh};
+    use PointStep::{Apply, Input};
+    let gate = |i: usize| Place { operand: 0, column: i * WIDTH, stride: 4 * WIDTH };
+    let state = |operand| Place { operand, column: 0, stride: WIDTH };
+    let gates = [Apply(Sigmoid, 0, 0), Apply(Sigmoid, 1, 1), Apply(Tanh, 2, 2), Apply(Sigmoid, 3, 3)];
+    let cell =
+        [Apply(Mul, 6, 4), Apply(Mul, 5, 7), Apply(Add, 9, 10), Apply(Tanh, 11, 11), Apply(Mul, 8, 12)];
+    let steps: Vec<PointStep> = (0..5).map(Input).chain(gates).chain(cell).collect();
+    let set = |value, place| PointResult { value, place, add: false };
+    let gates_back = (0..4).map(|i| set(5 + i, gate(i)));
+    let results: Vec<PointResult> = gates_back.chain([set(11, state(2)), set(13, state(3))]).collect();
+    PointCode::new(WIDTH, &steps, &[gate(0), gate(1), gate(2), gate(3), state(1)], &results)
 }
 
 criterion_group! { name = benches; config = Criterion::default().sample_size(20); targets = attention, pointwise }

@@ -59,14 +59,14 @@ fn square_and_exp<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
 }
 
 #[inline(always)]
-fn value<S: Simd>(s: S, x: S::F) -> S::F {
+pub(crate) fn value<S: Simd>(s: S, x: S::F) -> S::F {
     let (_, e) = square_and_exp(s, x);
     s.mul(x, s.reciprocal(s.add(s.splat(1.0), e)))
 }
 
 /// The value and the derivative.
 #[inline(always)]
-fn value_and_slope<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
+pub(crate) fn value_and_slope<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
     let (square, e) = square_and_exp(s, x);
     let gate = s.reciprocal(s.add(s.splat(1.0), e));
     let value = s.mul(x, gate);

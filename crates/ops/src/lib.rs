@@ -1,5 +1,6 @@
 //! Single-threaded CPU kernels over plain `f32` slices, for a training engine that has no autograd graph: products
-//! with weights packed once, attention, layer norm, GELU, the LSTM cell and the scan of a state space, each forward and backward.
+//! with weights packed once, attention, layer norm, GELU, the LSTM cell and the scan of a state space, each forward and backward, and elementwise
+//! programs that are made when a model is built.
 //!
 //! Everything hangs off [`Kernels`], a small copyable handle that names the instruction set its methods run on:
 //!
@@ -31,6 +32,7 @@ mod isa;
 mod lstm;
 mod math;
 mod norm;
+mod point;
 mod scan;
 mod simd;
 
@@ -38,4 +40,5 @@ pub use attention::AttentionShape;
 pub use buffer::{AlignedBuffer, Scratch};
 pub use gemm::{PackedMatrix, Start};
 pub use isa::{Isa, Kernels, Precision};
+pub use point::{Operand, Place, PointCode, PointFunc, PointResult, PointStep};
 pub use scan::{Diagonal, DiagonalGradients};

@@ -9,6 +9,10 @@ const LOWEST: f32 = -126.0;
 /// The reciprocal of `1 + 2^x` is no normal number much above.
 const HIGHEST: f32 = 126.0;
 
+/// The logarithm of 2, its first 9 bits, whose product with an exponent is exact, and the rest.
+const LN_2_HIGH: f32 = 0.693_359_4;
+const LN_2_REST: f32 = -2.121_944_4e-4;
+
 /// `2^x` for `x <= 127`, or the least normal number where that is larger.
 #[inline(always)]
 pub(crate) fn exp2<S: Simd>(s: S, x: S::F) -> S::F {
@@ -38,4 +42,43 @@ pub(crate) fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
 pub(crate) fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
     let e = bounded_exp2(s, s.mul(x, s.splat(-std::f32::consts::LOG2_E)));
     s.reciprocal(s.add(s.splat(1.0), e))
+}
+
+/// `e^x`: 0 below the least normal number, infinite above the greatest.
+#[inline(always)]
+pub(crate) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
+    let (log2_e, one) = (s.splat(std::f32::consts::LOG2_E), s.splat(1.0));
+    // In this order of arguments a NaN stays one.
+    let within = s.min(s.splat(88.722_8), s.max(s.splat(-87.336_5), x));
+    let n = s.min(s.splat(127.0), s.max(s.splat(-126.0), s.round(s.mul(within, log2_e))));
+    // x - n ln 2 in two parts, of which the first is exact.
+    let r = s.neg_mul_add(n, s.splat(LN_2_REST), s.neg_mul_add(n, s.splat(LN_2_HIGH), within));
+    let r = s.mul(r, log2_e);
+    let (whole, r, q) = reduce(s, r);
+    let power = s.scale(s.scale(s.mul_add(q, r, one), whole), n);
+    let power = s.greater(s.splat(-87.336_5), x, s.splat(0.0), power);
+    s.greater(x, s.splat(88.722_8), s.splat(f32::INFINITY), power)
+}
+
+/// Natural logarithm.
+#[inline(always)]
+pub(crate) fn log<S: Simd>(s: S, x: S::F) -> S::F {
+    let (least, shift) = (s.splat(f32::MIN_POSITIVE), s.splat(8_388_608.0));
+    let subnormal = s.greater(least, x, s.splat(23.0), s.splat(0.0));
+    let (f, n) = s.fraction_and_exponent(s.greater(least, x, s.mul(x, shift), x));
+    let n = s.sub(n, subnormal);
+    // log f = 2 artanh t with t = (f - 1) / (f + 1), whose square is below 0.03.
+    let one = s.splat(1.0);
+    let t = s.div(s.sub(f, one), s.add(f, one));
+    let square = s.mul(t, t);
+    let mut p = s.splat(2.0 / 9.0);
+    p = s.mul_add(p, square, s.splat(2.0 / 7.0));
+    p = s.mul_add(p, square, s.splat(2.0 / 5.0));
+    p = s.mul_add(p, square, s.splat(2.0 / 3.0));
+    let two_t = s.add(t, t);
+    let log_f = s.mul_add(s.mul(p, square), t, two_t);
+    let log = s.mul_add(n, s.splat(LN_2_HIGH), s.mul_add(n, s.splat(LN_2_REST), log_f));
+    // -infinity at 0, NaN below, infinity and NaN as they are.
+    let log = s.greater(x, s.splat(0.0), log, s.div(s.splat(-1.0), s.sqrt(x)));
+    s.greater(x, s.splat(f32::MAX), x, log)
 }

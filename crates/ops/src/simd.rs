@@ -87,6 +87,9 @@ pub(crate) fn reduce<S: Simd>(s: S, x: S::F) -> (S::F, S::F, S::F) {
 /// `1.5 * 2^23`: in sums with it the last bit counts 1.
 const WHOLE: f32 = 12_582_912.0;
 
+/// The bits of the square root of 1/2.
+const SQRT_HALF: i32 = 0x3f35_04f3;
+
 /// Vectors of `LANES` floats and what the kernels do with them.
 pub(crate) trait Simd: Copy {
     type F: Copy;
@@ -151,6 +154,11 @@ pub(crate) trait Simd: Copy {
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
     /// The smaller of both; `b` where `a` is NaN.
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `yes` where `a > b`, else `no`, also where one is NaN.
+    fn greater(self, a: Self::F, b: Self::F, yes: Self::F, no: Self::F) -> Self::F;
+    fn sqrt(self, a: Self::F) -> Self::F;
+    /// `a = f 2^n` with a whole `n` and `f` between the roots of 1/2 and of 2, for a positive normal `a`.
+    fn fraction_and_exponent(self, a: Self::F) -> (Self::F, Self::F);
     /// Each lane's bits moved up by 23, into the exponent.
     fn bits_to_exponent(self, a: Self::F) -> Self::F;
     /// The nearest whole number, ties to even, of `|a| < 2^22`.

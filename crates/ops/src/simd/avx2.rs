@@ -1,6 +1,6 @@
 //! 8 lanes of AVX2 with fused multiply-add.
 
-use super::{Kernel, Simd};
+use super::{Kernel, SQRT_HALF, Simd};
 use std::arch::x86_64::*;
 
 /// Exists only where the machine has the features `run` names.
@@ -117,6 +117,23 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn min(self, a: __m256, b: __m256) -> __m256 {
         unsafe { _mm256_min_ps(a, b) }
+    }
+    #[inline(always)]
+    fn greater(self, a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {
+        unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_GT_OQ>(a, b)) }
+    }
+    #[inline(always)]
+    fn sqrt(self, a: __m256) -> __m256 {
+        unsafe { _mm256_sqrt_ps(a) }
+    }
+    #[inline(always)]
+    fn fraction_and_exponent(self, a: __m256) -> (__m256, __m256) {
+        unsafe {
+            let bits = _mm256_castps_si256(a);
+            let n = _mm256_srai_epi32::<23>(_mm256_sub_epi32(bits, _mm256_set1_epi32(SQRT_HALF)));
+            let fraction = _mm256_castsi256_ps(_mm256_sub_epi32(bits, _mm256_slli_epi32::<23>(n)));
+            (fraction, _mm256_cvtepi32_ps(n))
+        }
     }
     #[inline(always)]
     fn bits_to_exponent(self, a: __m256) -> __m256 {

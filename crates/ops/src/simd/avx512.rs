@@ -1,6 +1,6 @@
 //! 16 lanes of AVX-512.
 
-use super::{Kernel, Simd, WHOLE};
+use super::{Kernel, SQRT_HALF, Simd, WHOLE};
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
@@ -179,6 +179,23 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     #[inline(always)]
     fn min(self, a: __m512, b: __m512) -> __m512 {
         unsafe { _mm512_min_ps(a, b) }
+    }
+    #[inline(always)]
+    fn greater(self, a: __m512, b: __m512, yes: __m512, no: __m512) -> __m512 {
+        unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b), no, yes) }
+    }
+    #[inline(always)]
+    fn sqrt(self, a: __m512) -> __m512 {
+        unsafe { _mm512_sqrt_ps(a) }
+    }
+    #[inline(always)]
+    fn fraction_and_exponent(self, a: __m512) -> (__m512, __m512) {
+        unsafe {
+            let bits = _mm512_castps_si512(a);
+            let n = _mm512_srai_epi32::<23>(_mm512_sub_epi32(bits, _mm512_set1_epi32(SQRT_HALF)));
+            let fraction = _mm512_castsi512_ps(_mm512_sub_epi32(bits, _mm512_slli_epi32::<23>(n)));
+            (fraction, _mm512_cvtepi32_ps(n))
+        }
     }
     #[inline(always)]
     fn bits_to_exponent(self, a: __m512) -> __m512 {

@@ -1,6 +1,6 @@
 //! 4 lanes of ARM's NEON.
 
-use super::{Kernel, Simd};
+use super::{Kernel, SQRT_HALF, Simd};
 use std::arch::aarch64::*;
 
 /// Exists only where the machine has NEON.
@@ -110,6 +110,23 @@ impl Simd for Neon {
     #[inline(always)]
     fn min(self, a: Self::F, b: Self::F) -> Self::F {
         unsafe { vbslq_f32(vcltq_f32(a, b), a, b) }
+    }
+    #[inline(always)]
+    fn greater(self, a: Self::F, b: Self::F, yes: Self::F, no: Self::F) -> Self::F {
+        unsafe { vbslq_f32(vcgtq_f32(a, b), yes, no) }
+    }
+    #[inline(always)]
+    fn sqrt(self, a: Self::F) -> Self::F {
+        unsafe { vsqrtq_f32(a) }
+    }
+    #[inline(always)]
+    fn fraction_and_exponent(self, a: Self::F) -> (Self::F, Self::F) {
+        unsafe {
+            let bits = vreinterpretq_s32_f32(a);
+            let n = vshrq_n_s32::<23>(vsubq_s32(bits, vdupq_n_s32(SQRT_HALF)));
+            let fraction = vreinterpretq_f32_s32(vsubq_s32(bits, vshlq_n_s32::<23>(n)));
+            (fraction, vcvtq_f32_s32(n))
+        }
     }
     #[inline(always)]
     fn bits_to_exponent(self, a: Self::F) -> Self::F {

@@ -1,6 +1,6 @@
 //! Arrays of floats, for the compiler to vectorise as it can.
 
-use super::{Kernel, Simd};
+use super::{Kernel, SQRT_HALF, Simd};
 
 /// Plain Rust; runs everywhere.
 #[derive(Clone, Copy)]
@@ -97,6 +97,20 @@ impl Simd for Portable {
     #[inline(always)]
     fn min(self, a: Self::F, b: Self::F) -> Self::F {
         lanes!(i => if a[i] < b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    fn greater(self, a: Self::F, b: Self::F, yes: Self::F, no: Self::F) -> Self::F {
+        lanes!(i => if a[i] > b[i] { yes[i] } else { no[i] })
+    }
+    #[inline(always)]
+    fn sqrt(self, a: Self::F) -> Self::F {
+        lanes!(i => a[i].sqrt())
+    }
+    #[inline(always)]
+    fn fraction_and_exponent(self, a: Self::F) -> (Self::F, Self::F) {
+        let n = |a: f32| (a.to_bits() as i32).wrapping_sub(SQRT_HALF) >> 23;
+        let fraction = |a: f32| f32::from_bits((a.to_bits() as i32).wrapping_sub(n(a) << 23) as u32);
+        (lanes!(i => fraction(a[i])), lanes!(i => n(a[i]) as f32))
     }
     #[inline(always)]
     fn bits_to_exponent(self, a: Self::F) -> Self::F {

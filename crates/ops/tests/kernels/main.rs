@@ -4,6 +4,7 @@ mod attention;
 mod gelu;
 mod lstm;
 mod norm;
+mod point;
 mod products;
 mod scan;
 

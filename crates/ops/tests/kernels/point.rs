@@ -1,0 +1,271 @@
+//! Elementwise programs against `f64`: random ones, each function over its range, and sums over rows.
+
+use crate::{all_kernels, assert_close, gelu::reference as gelu, values};
+use looped_ops::{Operand, Place, PointCode, PointFunc, PointResult, PointStep};
+use proptest::prelude::*;
+
+fn scalar(func: PointFunc, a: f64, b: f64) -> f64 {
+    match func {
+        PointFunc::Add => a + b,
+        PointFunc::Sub => a - b,
+        PointFunc::Mul => a * b,
+        PointFunc::Div => a / b,
+        PointFunc::Scale(c) => f64::from(c) * a,
+        PointFunc::Offset(c) => a + f64::from(c),
+        PointFunc::Exp => a.exp(),
+        PointFunc::Log => a.ln(),
+        PointFunc::Sqrt => a.sqrt(),
+        PointFunc::Relu => a.max(0.0),
+        PointFunc::Tanh => a.tanh(),
+        PointFunc::Sigmoid => 1.0 / (1.0 + (-a).exp()),
+        PointFunc::Gelu => gelu(a).0,
+        PointFunc::GeluSlope => gelu(a).1,
+        PointFunc::IfPositive => {
+            if a > 0.0 {
+                b
+            } else {
+                0.0
+            }
+        }
+    }
+}
+
+/// The values of all steps at one element.
+fn run(steps: &[PointStep], inputs: &[f64]) -> Vec<f64> {
+    let mut all: Vec<f64> = Vec::new();
+    for step in steps {
+        all.push(match *step {
+            PointStep::Input(i) => inputs[i],
+            PointStep::Const(c) => f64::from(c),
+            PointStep::Apply(func, a, b) => scalar(func, all[a], all[b]),
+        });
+    }
+    all
+}
+
+/// Functions that keep values of about 1 there, so that rounding doesn't grow.
+const FUNCS: [PointFunc; 11] = [
+    PointFunc::Add,
+    PointFunc::Sub,
+    PointFunc::Mul,
+    PointFunc::Scale(-0.7),
+    PointFunc::Offset(0.4),
+    PointFunc::Relu,
+    PointFunc::Tanh,
+    PointFunc::Sigmoid,
+    PointFunc::Gelu,
+    PointFunc::GeluSlope,
+    PointFunc::Mul,
+];
+
+/// Two columns of a wide buffer that is written too, one of a buffer of its own, and one row for all.
+const INPUTS: usize = 4;
+
+fn programs() -> impl Strategy<Value = Vec<PointStep>> {
+    proptest::collection::vec((0..FUNCS.len() + 1, any::<u16>(), any::<u16>()), 0..30).prop_map(|picks| {
+        let mut steps: Vec<PointStep> = (0..INPUTS).map(PointStep::Input).collect();
+        for (i, (func, a, b)) in picks.into_iter().enumerate() {
+            let pick = |x: u16| usize::from(x) % (i + INPUTS);
+            steps.push(match FUNCS.get(func) {
+                Some(&func) => PointStep::Apply(func, pick(a), pick(b)),
+                None => PointStep::Const(f32::from(a) / 65_536.0),
+            });
+        }
+        steps
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Inputs and results share buffers in every way that is allowed: in place, swapped, beside each other, added.
+    #[test]
+    fn any_program_reads_its_places_as_they_were(
+        steps in programs(),
+        rows in 0..5usize,
+        width in prop_oneof![1..70usize, 250..600usize],
+        picks in proptest::collection::vec(any::<u16>(), 4),
+        add: [bool; 4],
+        seed: u64,
+    ) {
+        let stride = 2 * width + 3;
+        let inputs = [
+            Place { operand: 0, column: 0, stride },
+            Place { operand: 0, column: width + 3, stride },
+            Place { operand: 1, column: 0, stride: width },
+            Place { operand: 2, column: 0, stride: 0 },
+        ];
+        let targets = [inputs[0], inputs[1], inputs[2], Place { operand: 3, column: 0, stride: 0 }];
+        let results: Vec<PointResult> = (0..4).map(|i| PointResult {
+            value: usize::from(picks[i]) % steps.len(), place: targets[i], add: add[i] || i == 3,
+        }).collect();
+        let code = PointCode::new(width, &steps, &inputs, &results);
+
+        let before = [values(seed, rows * stride), values(seed ^ 1, rows * width), values(seed ^ 2, width), values(seed ^ 3, width)];
+        let mut want: Vec<Vec<f64>> = before.iter().map(|x| x.iter().map(|&x| f64::from(x)).collect()).collect();
+        for row in 0..rows {
+            for j in 0..width {
+                let at = |place: Place| (place.operand, row * place.stride + place.column + j);
+                let x = inputs.map(|place| f64::from(before[at(place).0][at(place).1]));
+                let all = run(&steps, &x);
+                for result in &results {
+                    let (operand, at) = at(result.place);
+                    let held = if result.add { want[operand][at] } else { 0.0 };
+                    want[operand][at] = held + all[result.value];
+                }
+            }
+        }
+        for kernels in all_kernels() {
+            let [mut a, mut b, c, mut d] = before.clone();
+            let mut operands =
+                [Operand::Write(&mut a), Operand::Write(&mut b), Operand::Read(&c), Operand::Write(&mut d)];
+            kernels.point(&code, rows, &mut operands);
+            for (got, want) in [&a, &b, &c, &d].iter().zip(&want) {
+                // A long chain of products may grow; then it grows in both.
+                assert_close("result", kernels, got, want, 2e-5);
+            }
+        }
+    }
+}
+
+/// One function of all of `x`.
+fn of(kernels: looped_ops::Kernels, func: PointFunc, x: &[f32]) -> Vec<f32> {
+    let place = |operand| Place { operand, column: 0, stride: x.len() };
+    let steps = [PointStep::Input(0), PointStep::Apply(func, 0, 0)];
+    let code = PointCode::new(
+        x.len(),
+        &steps,
+        &[place(0)],
+        &[PointResult { value: 1, place: place(1), add: false }],
+    );
+    let mut out = vec![f32::NAN; x.len()];
+    kernels.point(&code, 1, &mut [Operand::Read(x), Operand::Write(&mut out)]);
+    out
+}
+
+#[test]
+fn every_function_is_right_to_a_few_in_ten_million_over_its_range() {
+    let both: Vec<f32> = (-8000..8000).map(|i| i as f32 * 0.01).collect();
+    let positive: Vec<f32> = (-1260..1270).map(|i| (i as f32 * 0.1).exp2() * 1.01).collect();
+    let near_one: Vec<f32> = (-500..500).map(|i| 1.0 + i as f32 * 1e-4).collect();
+    for kernels in all_kernels() {
+        for (func, x) in [
+            (PointFunc::Exp, &both),
+            (PointFunc::Log, &positive),
+            (PointFunc::Log, &near_one),
+            (PointFunc::Sqrt, &positive),
+            (PointFunc::Tanh, &both),
+            (PointFunc::Sigmoid, &both),
+            (PointFunc::Relu, &both),
+        ] {
+            for (got, &x) in of(kernels, func, x).into_iter().zip(x) {
+                let want = scalar(func, f64::from(x), 0.0);
+                let error = (f64::from(got) - want).abs();
+                // Where the result is no normal number, or 1 was added to it, an absolute error is all that can be asked.
+                let absolute = if func == PointFunc::Sigmoid { 1e-7 } else { 1.2e-38 };
+                assert!(
+                    error <= 3e-7 * want.abs() + absolute,
+                    "{func:?}({x}) = {got}, not {want}, on {:?}",
+                    kernels.isa()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_ends_of_the_range_are_as_in_rust() {
+    let x = [0.0f32, -0.0, -1.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1e-40, 88.73, -104.0];
+    type Scalar = fn(f32) -> f32;
+    let rust: [(PointFunc, Scalar); 4] = [
+        (PointFunc::Exp, f32::exp),
+        (PointFunc::Log, f32::ln),
+        (PointFunc::Sqrt, f32::sqrt),
+        (PointFunc::Tanh, f32::tanh),
+    ];
+    for kernels in all_kernels() {
+        for (func, want) in rust {
+            for (got, &x) in of(kernels, func, &x).into_iter().zip(&x) {
+                let want = want(x);
+                let same =
+                    got == want || got.is_nan() && want.is_nan() || (got - want).abs() <= 1e-6 * want.abs();
+                assert!(same, "{func:?}({x}) = {got}, not {want}, on {:?}", kernels.isa());
+            }
+        }
+        assert!(of(kernels, PointFunc::Relu, &[f32::NAN])[0].is_nan());
+        assert_eq!(of(kernels, PointFunc::Relu, &[-1.0, 2.0]), [0.0, 2.0]);
+    }
+}
+
+/// The program that an author's LSTM becomes gives the same bits as the kernel written by hand.
+#[test]
+fn an_lstm_cell_has_the_bits_of_the_one_by_hand() {
+    let (rows, width) = (3, 37);
+    let (gates, before) = (values(1, rows * 4 * width), values(2, rows * width));
+    let code = lstm(width);
+    for kernels in all_kernels() {
+        let (mut g, mut c, mut h) = (gates.clone(), vec![0.0; rows * width], vec![0.0; rows * width]);
+        kernels.lstm_cell(width, &mut g, &before, &mut c, &mut h);
+        let (mut g2, mut c2, mut h2) = (gates.clone(), vec![0.0; rows * width], vec![0.0; rows * width]);
+        let mut operands = [
+            Operand::Write(&mut g2),
+            Operand::Read(&before),
+            Operand::Write(&mut c2),
+            Operand::Write(&mut h2),
+        ];
+        kernels.point(&code, rows, &mut operands);
+        assert!(g == g2 && c == c2 && h == h2, "on {:?}", kernels.isa());
+    }
+}
+
+/// Gates in place, as [`looped_ops::Kernels::lstm_cell`] does it.
+fn lstm(width: usize) -> PointCode {
+    use PointFunc::{Add, Mul, Sigmoid, Tanh};
+    use PointStep::{Apply, Input};
+    let gate = |i: usize| Place { operand: 0, column: i * width, stride: 4 * width };
+    let state = |operand| Place { operand, column: 0, stride: width };
+    let steps = [
+        Input(0),
+        Input(1),
+        Input(2),
+        Input(3),
+        Input(4),
+        Apply(Sigmoid, 0, 0),
+        Apply(Sigmoid, 1, 1),
+        Apply(Tanh, 2, 2),
+        Apply(Sigmoid, 3, 3),
+        Apply(Mul, 6, 4),
+        Apply(Mul, 5, 7),
+        Apply(Add, 9, 10),
+        Apply(Tanh, 11, 11),
+        Apply(Mul, 8, 12),
+    ];
+    let inputs = [gate(0), gate(1), gate(2), gate(3), state(1)];
+    let set = |value, place| PointResult { value, place, add: false };
+    let results = [
+        set(5, gate(0)),
+        set(6, gate(1)),
+        set(7, gate(2)),
+        set(8, gate(3)),
+        set(11, state(2)),
+        set(13, state(3)),
+    ];
+    PointCode::new(width, &steps, &inputs, &results)
+}
+
+#[test]
+#[should_panic(expected = "is written and overlaps")]
+fn places_that_overlap_in_part_are_refused() {
+    let place = |column| Place { operand: 0, column, stride: 8 };
+    let result = PointResult { value: 0, place: place(2), add: false };
+    let _ = PointCode::new(4, &[PointStep::Input(0)], &[place(0)], &[result]);
+}
+
+#[test]
+#[should_panic(expected = "operand 0 is too short")]
+fn an_operand_that_is_too_short_is_refused() {
+    let place = Place { operand: 0, column: 2, stride: 8 };
+    let result = PointResult { value: 0, place, add: false };
+    let code = PointCode::new(4, &[PointStep::Const(1.0)], &[], &[result]);
+    looped_ops::Kernels::best().point(&code, 2, &mut [Operand::Write(&mut [0.0; 13])]);
+}
