@@ -67,6 +67,20 @@ impl Prompts {
         }
     }
 
+    /// The tokens x_1, y_1, x_2, ... of every prompt, a y being followed by zeros: (prompts, 2 points, n_dims).
+    ///
+    /// # Errors
+    /// If the device refuses the copy.
+    pub fn tokens(&self, device: &Device) -> Result<Tensor> {
+        let mut tokens = vec![0.0; 2 * self.xs.len()];
+        let points = tokens.chunks_exact_mut(2 * self.n_dims.max(1));
+        for ((token, x), y) in points.zip(self.xs.chunks_exact(self.n_dims.max(1))).zip(&self.ys) {
+            token[..self.n_dims].copy_from_slice(x);
+            token[self.n_dims] = *y;
+        }
+        Ok(Tensor::from_vec(tokens, (self.prompts, 2 * self.points, self.n_dims), device)?)
+    }
+
     /// xs (prompts, points, n_dims) and ys (prompts, points) on a device.
     ///
     /// # Errors

@@ -58,6 +58,9 @@ impl Op for Positions {
     }
 
     fn meaning(&self, inputs: &[Tensor], of: Meaning<'_>) -> Result<Vec<Tensor>> {
+        if of.tokens > self.rows {
+            candle_core::bail!("there are {} tokens, and positions for {}", of.tokens, self.rows);
+        }
         let rows = of.param(self.table).narrow(0, 0, of.tokens)?;
         Ok(vec![inputs[0].broadcast_add(&rows)?])
     }

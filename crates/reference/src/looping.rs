@@ -1,0 +1,154 @@
+//! The loops over one batch, node by node.
+
+use candle_core::Tensor;
+use looped_core::{Error, Result};
+use looped_graph::{Graph, Meaning, Node, Rate, Rows, Source, TraceError, Wire, rates};
+
+/// When each node of a graph is computed, and how long its results are needed.
+pub(crate) struct Schedule {
+    rates: Vec<Rate>,
+    /// The last node of a loop that reads it; itself where none does, and `usize::MAX` where its results outlive the loop's nodes.
+    last_reader: Vec<usize>,
+}
+
+impl Schedule {
+    pub(crate) fn new(graph: &Graph) -> Self {
+        let rates = rates(graph);
+        let mut last_reader: Vec<usize> = (0..rates.len()).collect();
+        for (i, node) in graph.nodes().iter().enumerate() {
+            node.inputs.iter().for_each(|wire| last_reader[wire.node.index()] = i);
+        }
+        let pinned = graph.carried().iter().map(|carried| carried.next).chain(graph.read());
+        pinned.for_each(|wire| last_reader[wire.node.index()] = usize::MAX);
+        for (i, node) in graph.nodes().iter().enumerate() {
+            if rates[i] < Rate::Loop || node.probe.is_some() {
+                last_reader[i] = usize::MAX;
+            }
+        }
+        Self { rates, last_reader }
+    }
+}
+
+/// A batch of prompts between two loops of a model.
+pub struct Looping<'a> {
+    graph: &'a Graph,
+    schedule: &'a Schedule,
+    params: Vec<Tensor>,
+    /// (prompts, tokens, width of a token)
+    input: Tensor,
+    /// Each node's results, once they are there and while they are needed.
+    values: Vec<Vec<Tensor>>,
+    states: Vec<Tensor>,
+    /// Loops done.
+    index: usize,
+}
+
+impl<'a> Looping<'a> {
+    /// Before the first loop: what is the same in all loops is computed.
+    pub(crate) fn start(
+        graph: &'a Graph,
+        schedule: &'a Schedule,
+        params: Vec<Tensor>,
+        input: Tensor,
+    ) -> Result<Self> {
+        let values = vec![Vec::new(); graph.nodes().len()];
+        let mut looping = Self { graph, schedule, params, input, values, states: Vec::new(), index: 0 };
+        looping.compute(|rate| rate < Rate::Loop)?;
+        looping.states = graph.carried().iter().map(|carried| looping.value(carried.first).clone()).collect();
+        Ok(looping)
+    }
+
+    /// Runs one loop.
+    ///
+    /// # Errors
+    /// If an operation fails; the message names it, the part it belongs to and the place in its author's code.
+    pub fn advance(&mut self) -> Result<()> {
+        self.compute(|rate| rate == Rate::Loop)?;
+        self.states = self.graph.carried().iter().map(|carried| self.value(carried.next).clone()).collect();
+        self.index += 1;
+        Ok(())
+    }
+
+    /// The state after the loops so far; token 2i is x_i, token 2i + 1 is y_i: (prompts, tokens, width).
+    #[must_use]
+    pub fn state(&self) -> &Tensor {
+        &self.states[0]
+    }
+
+    /// What [`Value::probe`](looped_graph::Value::probe) gave a name to, as the last loop left it; `None` before the first loop, or if nothing has the name.
+    #[must_use]
+    pub fn probed(&self, name: &str) -> Option<&Tensor> {
+        let node = self.graph.nodes().iter().position(|node| node.probe.as_deref() == Some(name))?;
+        self.values[node].first()
+    }
+
+    /// Every y as the last loop predicts it: (prompts, points).
+    pub(crate) fn predictions(&self, read: Wire) -> Result<Tensor> {
+        let (prompts, tokens, _) = self.input.dims3()?;
+        // The even tokens are the x.
+        Ok(self.value(read).reshape((prompts, tokens / 2, 2))?.narrow(2, 0, 1)?.squeeze(2)?)
+    }
+
+    /// Cuts the gradient's way through the state.
+    pub(crate) fn detach(&mut self) {
+        self.states.iter_mut().for_each(|state| *state = state.detach());
+    }
+
+    fn compute(&mut self, wanted: impl Fn(Rate) -> bool) -> Result<()> {
+        for (i, node) in self.graph.nodes().iter().enumerate() {
+            if !wanted(self.schedule.rates[i]) {
+                continue;
+            }
+            self.values[i] = self.results(node)?;
+            for wire in &node.inputs {
+                let input = wire.node.index();
+                if self.schedule.last_reader[input] == i {
+                    self.values[input].clear();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&self, wire: Wire) -> &Tensor {
+        &self.values[wire.node.index()][wire.output]
+    }
+
+    fn results(&self, node: &Node) -> Result<Vec<Tensor>> {
+        let op = match &node.source {
+            Source::Input => return Ok(vec![self.input.clone()]),
+            Source::State(i) => return Ok(vec![self.states[*i].clone()]),
+            Source::Op(op) => op,
+        };
+        let (sequences, tokens, _) = self.input.dims3()?;
+        let of = Meaning {
+            params: &self.params,
+            index: self.index,
+            sequences,
+            tokens,
+            dtype: self.input.dtype(),
+            device: self.input.device(),
+        };
+        let inputs: Vec<Tensor> = node.inputs.iter().map(|wire| self.value(*wire).clone()).collect();
+        let wrong = |what: String| {
+            let what = format!("{}: {what}", node.name());
+            Error::Recording(TraceError { scope: node.scope.to_string(), what, at: node.at })
+        };
+        let results = op.meaning(&inputs, of).map_err(|error| wrong(error.to_string()))?;
+        let expected: Vec<[usize; 3]> = node
+            .shapes
+            .iter()
+            .map(|shape| match shape.rows {
+                Rows::Once => [1, 1, shape.width],
+                Rows::Sequences => [sequences, 1, shape.width],
+                Rows::Tokens => [sequences, tokens, shape.width],
+            })
+            .collect();
+        let found: Vec<&[usize]> = results.iter().map(Tensor::dims).collect();
+        if found == expected {
+            Ok(results)
+        } else {
+            Err(wrong(format!("its results have the shapes {found:?}, where it said {expected:?}")))
+        }
+    }
+}

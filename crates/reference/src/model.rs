@@ -1,0 +1,192 @@
+//! A model on the reference engine: steps and predictions.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Tensor};
+use looped_core::{
+    Error, LoopPlan, ModelConfig, Objective, ParamStore, Predictions, Predictor, Prompts, Result,
+};
+use looped_graph::{Graph, Shape, Source, Wire};
+
+use crate::looping::{Looping, Schedule};
+
+/// A gradient for each parameter, by name.
+pub type Gradients = BTreeMap<String, Tensor>;
+
+/// What a training step needs to know besides its prompts.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Loops, and how many of the last carry gradient.
+    pub plan: LoopPlan,
+    /// How many of the last loops enter the loss; more than the window means the window.
+    pub loss_loops: usize,
+    /// What is minimised.
+    pub objective: Objective,
+}
+
+/// A recorded model; its parameters stay in a [`ParamStore`].
+pub struct ReferenceModel {
+    graph: Graph,
+    schedule: Schedule,
+    read: Wire,
+    dtype: DType,
+}
+
+impl ReferenceModel {
+    /// The model of a config; `None` if a part of it has no recorded form.
+    ///
+    /// # Errors
+    /// If a part records something that can't be.
+    pub fn new(config: &ModelConfig) -> Result<Option<Self>> {
+        config.graph()?.map(Self::of).transpose()
+    }
+
+    /// A recorded model of one's own: it carries a state, and reads one number a token.
+    ///
+    /// # Errors
+    /// If it doesn't.
+    pub fn of(graph: Graph) -> Result<Self> {
+        let unread = || Error::Data("the graph reads no prediction: one number a token".to_owned());
+        let read = graph.read().filter(|read| graph.shape(*read) == Shape::tokens(1)).ok_or_else(unread)?;
+        if graph.carried().is_empty() {
+            return Err(Error::Data("the graph carries no state from loop to loop".to_owned()));
+        }
+        Ok(Self { schedule: Schedule::new(&graph), graph, read, dtype: DType::F32 })
+    }
+
+    /// The same model, computing in 64 bits; its parameters stay in 32.
+    #[must_use]
+    pub fn in_f64(self) -> Self {
+        Self { dtype: DType::F64, ..self }
+    }
+
+    /// What is computed.
+    #[must_use]
+    pub const fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The mean loss of the last loops on `prompts`, and its gradient with respect to every parameter of `store`. Loops before the
+    /// window keep no gradient.
+    ///
+    /// # Errors
+    /// If the parameters or the prompts don't fit the model, no loop enters the loss, or an operation fails.
+    pub fn step(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<(f64, Gradients)> {
+        let params = self.values(store, false)?;
+        let loss = self.loss(params, prompts, step)?;
+        let mut found = loss.backward()?;
+        let mut gradients = Gradients::new();
+        for (name, var) in store.iter() {
+            // A parameter that the loss doesn't reach has the gradient 0.
+            let gradient = found.remove(var.as_tensor()).map_or_else(|| var.zeros_like(), Ok)?;
+            gradients.insert(name.to_owned(), gradient);
+        }
+        Ok((loss.to_dtype(DType::F64)?.to_scalar()?, gradients))
+    }
+
+    /// The mean loss of the last loops on `prompts` as candle computes it from the parameters' values, which are given in the graph's
+    /// order: a scalar that can be differentiated.
+    ///
+    /// # Errors
+    /// As [`ReferenceModel::step`].
+    pub fn loss(&self, params: Vec<Tensor>, prompts: &Prompts, step: Step) -> Result<Tensor> {
+        let Step { plan: LoopPlan { loops, window }, loss_loops, objective } = step;
+        let window = window.min(loops);
+        let counted = loss_loops.min(window);
+        if counted == 0 {
+            return Err(Error::Data(format!(
+                "of {loops} loops, {window} carry gradient and {loss_loops} enter the loss: there is no loss"
+            )));
+        }
+        let mut looping = self.start(params, prompts)?;
+        let mut predictions = Vec::with_capacity(counted);
+        for index in 0..loops {
+            looping.advance()?;
+            if index < loops - window {
+                looping.detach();
+            }
+            if index >= loops - counted {
+                predictions.push(looping.predictions(self.read)?);
+            }
+        }
+        let predictions = Tensor::stack(&predictions, 0)?;
+        let ys = Tensor::from_slice(&prompts.ys, (prompts.prompts, prompts.points), predictions.device())?;
+        objective.loss(&predictions, &ys.to_dtype(self.dtype)?)
+    }
+
+    /// The loops over `prompts` with the parameters of `store`, without gradient, to be run one at a time.
+    ///
+    /// # Errors
+    /// If the parameters or the prompts don't fit the model, or an operation fails.
+    pub fn looping(&self, store: &ParamStore, prompts: &Prompts) -> Result<Looping<'_>> {
+        self.start(self.values(store, true)?, prompts)
+    }
+
+    /// This model with the parameters of `store`, to be asked for predictions.
+    #[must_use]
+    pub fn predictor<'a>(&'a self, store: &'a ParamStore) -> ReferencePredictor<'a> {
+        ReferencePredictor { model: self, store }
+    }
+
+    fn start(&self, params: Vec<Tensor>, prompts: &Prompts) -> Result<Looping<'_>> {
+        self.refuse_unless_it_fits(prompts)?;
+        let device = params.first().map_or(&candle_core::Device::Cpu, Tensor::device);
+        let input = prompts.tokens(device)?.to_dtype(self.dtype)?;
+        Looping::start(&self.graph, &self.schedule, params, input)
+    }
+
+    fn refuse_unless_it_fits(&self, prompts: &Prompts) -> Result<()> {
+        let Prompts { prompts: count, points, n_dims, .. } = *prompts;
+        let refuse = |what: String| Err(Error::Data(what));
+        if count == 0 || points == 0 {
+            return refuse(format!("there are {count} prompts of {points} points"));
+        }
+        let inputs = self.graph.nodes().iter().filter(|node| matches!(node.source, Source::Input));
+        for width in inputs.map(|node| node.shapes[0].width) {
+            if width != n_dims {
+                return refuse(format!("x has {n_dims} coordinates, the model takes {width}"));
+            }
+        }
+        if (prompts.xs.len(), prompts.ys.len()) != (count * points * n_dims, count * points) {
+            let (xs, ys) = (prompts.xs.len(), prompts.ys.len());
+            return refuse(format!(
+                "{xs} values of x and {ys} of y aren't {count} prompts of {points} points"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The parameters' values in the graph's order, with their gradients or without.
+    fn values(&self, store: &ParamStore, detached: bool) -> Result<Vec<Tensor>> {
+        let one = |info: &looped_graph::ParamInfo| {
+            let name = &info.name;
+            let var = store.get(name).ok_or_else(|| Error::Parameters(format!("{name} is missing")))?;
+            if var.dims() != info.dims {
+                let shapes = format!("{name} has shape {:?}, the model needs {:?}", var.dims(), info.dims);
+                return Err(Error::Parameters(shapes));
+            }
+            let value = if detached { var.as_detached_tensor() } else { var.as_tensor().clone() };
+            Ok(value.to_dtype(self.dtype)?)
+        };
+        self.graph.params().iter().map(one).collect()
+    }
+}
+
+/// A [`ReferenceModel`] with its parameters.
+pub struct ReferencePredictor<'a> {
+    model: &'a ReferenceModel,
+    store: &'a ParamStore,
+}
+
+impl Predictor for ReferencePredictor<'_> {
+    fn predict(&self, prompts: &Prompts, loops: usize) -> Result<Predictions> {
+        let mut looping = self.model.looping(self.store, prompts)?;
+        let mut values = Vec::with_capacity(loops * prompts.prompts * prompts.points);
+        for _ in 0..loops {
+            looping.advance()?;
+            let after = looping.predictions(self.model.read)?.to_dtype(DType::F32)?;
+            values.extend(after.flatten_all()?.to_vec1::<f32>()?);
+        }
+        Ok(Predictions { values, loops, prompts: prompts.prompts, points: prompts.points })
+    }
+}
