@@ -35,8 +35,10 @@
 
 mod block;
 mod error;
+mod form;
 mod graph;
 mod layers;
+pub mod lower;
 mod op;
 pub mod ops;
 mod params;
@@ -48,6 +50,7 @@ mod value;
 
 pub use block::{At, Block, Inject};
 pub use error::TraceError;
+pub use form::Form;
 pub use graph::{Carried, Graph, Node, NodeId, Source, Wire};
 pub use layers::{Heads, Linear, Norm, NormKind};
 pub use op::{Meaning, Op, Reach};

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use crate::{Param, Shape};
+use crate::{Param, Shape, form::Form};
 
 /// Which rows of a prompt's tokens a row of the result sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +92,9 @@ pub trait Op: Debug + Send + Sync + 'static {
         let _ = (inputs, earlier);
         0
     }
+
+    /// Which kernels compute it.
+    fn form(&self) -> Form<'_>;
 
     /// What it computes, in candle's operations, on any device and in any type, differentiable.
     ///

@@ -3,7 +3,7 @@
 use candle_core::{D, Result, Tensor};
 
 use super::takes_tokens;
-use crate::{Heads, Meaning, Op, Reach, Shape};
+use crate::{Form, Heads, Meaning, Op, Reach, Shape};
 
 /// [`Value::attention`](crate::Value::attention): softmax(Q K^T / sqrt(head width)) V in each head (Vaswani et al., arXiv 1706.03762, equation 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,10 @@ impl Op for Attention {
     /// Each query meets every key up to its own twice: scores and values.
     fn flops(&self, inputs: &[Shape], earlier: usize) -> u64 {
         4 * (inputs[0].width / 3) as u64 * (earlier as u64 + 1)
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Attention(self.0)
     }
 
     fn meaning(&self, inputs: &[Tensor], of: Meaning<'_>) -> Result<Vec<Tensor>> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use candle_core::{D, Result, Tensor};
 
-use crate::{Meaning, Op, Reach, Shape};
+use crate::{Form, Meaning, Op, Reach, Shape};
 
 /// [`Value::columns`](crate::Value::columns).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,10 @@ impl Op for Columns {
 
     fn light(&self) -> bool {
         true
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Columns(&self.0)
     }
 
     fn meaning(&self, inputs: &[Tensor], _: Meaning<'_>) -> Result<Vec<Tensor>> {

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use crate::{Meaning, Op, Reach, Rows, Shape};
+use crate::{Form, Meaning, Op, Reach, Rows, Shape};
 
 /// [`Value::like`](crate::Value::like).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +28,10 @@ impl Op for Fill {
 
     fn light(&self) -> bool {
         true
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Fill(self.number)
     }
 
     fn meaning(&self, _: &[Tensor], of: Meaning<'_>) -> Result<Vec<Tensor>> {

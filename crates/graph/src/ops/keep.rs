@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::takes_tokens;
-use crate::{Meaning, Op, Reach, Shape};
+use crate::{Form, Meaning, Op, Reach, Shape};
 
 /// [`Value::keep_last`](crate::Value::keep_last) and [`Value::keep_first`](crate::Value::keep_first).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,6 +52,10 @@ impl Op for Keep {
 
     fn invariant_rows(&self, inputs: usize, tokens: usize) -> usize {
         inputs.max(self.kept(tokens).0)
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Keep(*self)
     }
 
     fn meaning(&self, inputs: &[Tensor], of: Meaning<'_>) -> Result<Vec<Tensor>> {

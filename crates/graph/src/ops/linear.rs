@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::takes;
-use crate::{Linear, Meaning, Op, Param, Reach, Shape, Trace};
+use crate::{Form, Linear, Meaning, Op, Param, Reach, Shape, Trace};
 
 /// [`Value::linear`](crate::Value::linear).
 #[derive(Clone, Debug)]
@@ -40,6 +40,10 @@ impl Op for LinearOp {
 
     fn flops(&self, _: &[Shape], _: usize) -> u64 {
         2 * (self.layer.inputs * self.layer.out) as u64
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Linear(self.layer)
     }
 
     fn meaning(&self, inputs: &[Tensor], of: Meaning<'_>) -> Result<Vec<Tensor>> {

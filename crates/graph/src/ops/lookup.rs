@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::{takes, takes_tokens};
-use crate::{Meaning, Op, Param, Reach, Shape, Trace};
+use crate::{Form, Meaning, Op, Param, Reach, Shape, Trace};
 
 /// [`Value::positions`](crate::Value::positions).
 #[derive(Clone, Debug)]
@@ -55,6 +55,10 @@ impl Op for Positions {
 
     fn light(&self) -> bool {
         true
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Positions(self.table)
     }
 
     fn meaning(&self, inputs: &[Tensor], of: Meaning<'_>) -> Result<Vec<Tensor>> {
@@ -116,6 +120,10 @@ impl Op for ByLoop {
 
     fn by_loop(&self) -> bool {
         true
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::ByLoop(self)
     }
 
     fn meaning(&self, _: &[Tensor], of: Meaning<'_>) -> Result<Vec<Tensor>> {

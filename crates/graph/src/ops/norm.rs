@@ -4,7 +4,7 @@ use candle_core::{D, Result, Tensor};
 
 use super::takes;
 use crate::layers::NORM_EPS;
-use crate::{Meaning, Norm, NormKind, Op, Param, Reach, Shape, Trace};
+use crate::{Form, Meaning, Norm, NormKind, Op, Param, Reach, Shape, Trace};
 
 /// [`Value::norm`](crate::Value::norm).
 #[derive(Clone, Debug)]
@@ -44,6 +44,10 @@ impl Op for NormOp {
 
     fn light(&self) -> bool {
         true
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Norm(self.norm)
     }
 
     fn meaning(&self, inputs: &[Tensor], of: Meaning<'_>) -> Result<Vec<Tensor>> {

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use crate::{Meaning, Op, Param, Reach, Shape, Trace};
+use crate::{Form, Meaning, Op, Param, Reach, Shape, Trace};
 
 /// [`Trace::param`].
 #[derive(Clone, Debug)]
@@ -39,6 +39,10 @@ impl Op for Parameter {
 
     fn light(&self) -> bool {
         true
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Parameter(self.param)
     }
 
     fn meaning(&self, _: &[Tensor], of: Meaning<'_>) -> Result<Vec<Tensor>> {

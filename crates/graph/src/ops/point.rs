@@ -5,7 +5,7 @@
 use candle_core::{Result, Tensor};
 
 use super::most_rows;
-use crate::{Meaning, Op, Reach, Rows, Shape};
+use crate::{Form, Meaning, Op, Reach, Rows, Shape};
 
 /// A scalar function.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,6 +91,10 @@ impl Op for Point {
 
     fn light(&self) -> bool {
         true
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Point(self.0)
     }
 
     fn meaning(&self, inputs: &[Tensor], _: Meaning<'_>) -> Result<Vec<Tensor>> {

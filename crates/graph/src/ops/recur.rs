@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 use super::takes_tokens;
 use crate::graph::{Node, Source};
-use crate::{Meaning, Op, Param, Reach, Shape, Trace, TraceError, Value, Wire};
+use crate::{Form, Meaning, Op, Param, Reach, Shape, Trace, TraceError, Value, Wire};
 
 /// What a recurrence does at one token: row-wise nodes over one row of the input and the last states.
 ///
@@ -91,6 +91,10 @@ impl Op for Recur {
             node.op().map_or(0, |op| op.flops(&shapes, 0))
         };
         self.cell.nodes.iter().map(one).sum()
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Recur(&self.cell)
     }
 
     fn meaning(&self, inputs: &[Tensor], of: Meaning<'_>) -> Result<Vec<Tensor>> {

@@ -3,7 +3,7 @@
 use candle_core::{D, Result, Tensor};
 
 use super::takes_tokens;
-use crate::{Meaning, Op, Reach, Shape};
+use crate::{Form, Meaning, Op, Reach, Shape};
 
 /// The base of the frequencies: pair i of n turns by position / 10000^(i / n).
 const BASE: f64 = 10_000.0;
@@ -54,6 +54,10 @@ impl Op for Rotary {
 
     fn light(&self) -> bool {
         true
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Rotary(*self)
     }
 
     fn meaning(&self, inputs: &[Tensor], of: Meaning<'_>) -> Result<Vec<Tensor>> {

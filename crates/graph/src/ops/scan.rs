@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::takes_tokens;
-use crate::{Meaning, Op, Reach, Rows, Shape};
+use crate::{Form, Meaning, Op, Reach, Rows, Shape};
 
 /// [`Value::scan`](crate::Value::scan).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,10 @@ impl Op for Scan {
     /// A state's update (3) and its part of the output (2); the skip (2).
     fn flops(&self, inputs: &[Shape], _: usize) -> u64 {
         (5 * inputs[1].width + 2 * inputs[0].width) as u64
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Scan
     }
 
     fn meaning(&self, inputs: &[Tensor], of: Meaning<'_>) -> Result<Vec<Tensor>> {

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::takes_tokens;
-use crate::{Meaning, Op, Reach, Shape};
+use crate::{Form, Meaning, Op, Reach, Shape};
 
 /// [`Value::shift`](crate::Value::shift).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,10 @@ impl Op for Shift {
 
     fn reach(&self) -> Reach {
         Reach::Back
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Shift(self.0)
     }
 
     fn meaning(&self, inputs: &[Tensor], of: Meaning<'_>) -> Result<Vec<Tensor>> {

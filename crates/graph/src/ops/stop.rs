@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use crate::{Meaning, Op, Reach, Shape};
+use crate::{Form, Meaning, Op, Reach, Shape};
 
 /// [`Value::stop_gradient`](crate::Value::stop_gradient).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,10 @@ impl Op for StopGradient {
 
     fn stops_gradient(&self) -> bool {
         true
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::StopGradient
     }
 
     fn meaning(&self, inputs: &[Tensor], _: Meaning<'_>) -> Result<Vec<Tensor>> {

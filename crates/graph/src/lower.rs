@@ -1,0 +1,303 @@
+//! From a graph to the steps of a training step: which kernel, on which memory.
+//!
+//! A graph says what is computed. A [`Program`] says how, for prompts of one length: a list of [`Step`]s forward and one backward, each a
+//! [`Kernel`] with the [`Place`]s that it reads and writes. An engine on a processor or on a card runs the same lists.
+//!
+//! The backward list is derived. Going through the forward one in reverse, each operation asks for the values that its gradient needs. What
+//! it asks for is kept if it was dear to compute, and computed once more if it was cheap; nothing else is kept.
+//!
+//! Tokens are cut in two where the state begins to matter ([`invariant_rows`](crate::invariant_rows)). The first ones, the *early* part, run once; every loop over
+//! the later ones reads what the early ones left for them: keys and values, or a recurrent state.
+
+mod arena;
+mod attention;
+mod emit;
+mod linear;
+mod norm;
+mod part;
+mod point;
+mod program;
+mod rows;
+mod scan;
+mod units;
+
+use std::sync::Arc;
+
+pub use arena::Sizes;
+pub use part::{Early, Looped, Pair};
+pub use program::{OnceAStep, Program, Shapes};
+
+use crate::ops::{Func, Recur};
+use crate::{Heads, NodeId, Norm, Param};
+
+/// The prompts and tokens that a list of steps works on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// How many prompts.
+    pub sequences: usize,
+    /// The first token.
+    pub first: usize,
+    /// Tokens of each prompt, from the first on.
+    pub tokens: usize,
+    /// Those of them at which predictions are made, counted from the first, in order.
+    pub reads: Arc<[usize]>,
+}
+
+impl Chunk {
+    /// Rows of all tokens.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.sequences * self.tokens
+    }
+
+    /// Rows of those at which predictions are made.
+    #[must_use]
+    pub fn read_rows(&self) -> usize {
+        self.sequences * self.reads.len()
+    }
+}
+
+/// Which memory of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// Of the early tokens, kept while the later ones are looped over.
+    Early,
+    /// Of the later tokens, the same for all loops.
+    Chunk,
+    /// Of one loop that will be run backward.
+    Slot,
+    /// Of the loop after it.
+    Next,
+    /// Of one list of steps.
+    Scratch,
+}
+
+/// Where numbers lie: so many from a start on, counted in floats within a space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which memory.
+    pub space: Space,
+    /// The first number.
+    pub start: u32,
+    /// How many.
+    pub len: u32,
+}
+
+impl Place {
+    /// No numbers.
+    pub const NONE: Self = Self { space: Space::Scratch, start: 0, len: 0 };
+}
+
+/// A row of numbers that is the same for all prompts: a parameter, or a result of the operations on parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// A parameter.
+    Param(Param),
+    /// A result of an operation on parameters, by its place among all of them.
+    Step(usize),
+}
+
+/// What a product begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing.
+    Zero,
+    /// What the output holds.
+    Output,
+    /// A bias, on every row.
+    Bias(Param),
+    /// A bias, and another value.
+    Residual(Param),
+}
+
+/// What one step does. Each kind says which places it has, in order; `w` are those it writes.
+#[derive(Clone, Debug)]
+pub enum Kernel {
+    /// out = a W^T, or a W if `transposed`, from a start: a, out(w); with [`Start::Residual`] a, residual, out(w).
+    Product {
+        /// (out, inputs)
+        weight: Param,
+        /// Whether it goes backward through the layer.
+        transposed: bool,
+        /// Whether it stays in f32.
+        exact: bool,
+        /// What it begins with.
+        start: Start,
+    },
+    /// pre = a W^T + b, out = gelu(pre): a, pre(w), out(w).
+    ProductGelu {
+        /// (out, inputs)
+        weight: Param,
+        /// (out)
+        bias: Param,
+        /// Whether it stays in f32.
+        exact: bool,
+    },
+    /// out = gelu(a W^T + b): a, out(w).
+    ProductGeluOnly {
+        /// (out, inputs)
+        weight: Param,
+        /// (out)
+        bias: Param,
+        /// Whether it stays in f32.
+        exact: bool,
+    },
+    /// out = (dy W) gelu'(pre), and pre becomes gelu(pre): dy, pre(w), out(w).
+    ProductGeluBack {
+        /// (out, inputs)
+        weight: Param,
+        /// Whether it stays in f32.
+        exact: bool,
+    },
+    /// dW += dy^T x, db += the column sums of dy: dy, x.
+    WeightGradient {
+        /// (out, inputs)
+        weight: Param,
+        /// (out)
+        bias: Option<Param>,
+        /// Whether it stays in f32.
+        exact: bool,
+    },
+    /// out = x w + b, a product with one column, at the read rows alone if `picks`: x, out(w).
+    Dot {
+        /// (1, inputs)
+        weight: Param,
+        /// (1)
+        bias: Option<Param>,
+        /// Whether x has all rows.
+        picks: bool,
+    },
+    /// dx += dy w, dw += dy x, db += dy: dy, x, dx(w).
+    DotBack {
+        /// (1, inputs)
+        weight: Param,
+        /// (1)
+        bias: Option<Param>,
+        /// Whether x has all rows.
+        picks: bool,
+    },
+    /// out = norm(x): x, out(w), mean(w), inverse deviation(w).
+    Norm(Norm),
+    /// dx = or += the gradient with respect to x, and those of the parameters: dy, x, mean, inverse deviation, dx(w).
+    NormBack {
+        /// Which.
+        norm: Norm,
+        /// Whether dx is added to.
+        add: bool,
+    },
+    /// Softmax attention after `prefix` earlier tokens: qkv, earlier qkv, out(w), kept(w).
+    Attention {
+        /// How a row is divided.
+        heads: Heads,
+        /// Earlier tokens.
+        prefix: usize,
+    },
+    /// qkv, earlier qkv, kept, dout, dqkv(w), d(earlier qkv)(w, added to).
+    AttentionBack {
+        /// How a row is divided.
+        heads: Heads,
+        /// Earlier tokens.
+        prefix: usize,
+    },
+    /// x, earlier states, out(w), last states(w), scratch(w).
+    Scan(ScanOf),
+    /// x, earlier states, d(last states), dy(w), d(earlier states)(w, added to), scratch(w): dy becomes dx.
+    ScanBack(ScanOf),
+    /// A recurrence: x, earlier states, tape(w), last states(w), scratch(w), one out(w) for each state that is read.
+    Recur(RecurOf),
+    /// x, earlier states, d(last states), tape(w), d(earlier states)(w, added to), scratch(w), dx(w), one dout for each state that is read.
+    RecurBack(RecurOf),
+    /// A scalar function: a, out(w), or a, b, out(w).
+    Point(PointOf),
+    /// The gradient through a scalar function: see [`PointOf`].
+    PointBack(PointOf),
+    /// out = x + the rows of a table from the chunk's first token on: x, out(w).
+    Positions(Param),
+    /// The table's rows += the sums of d over the prompts: d.
+    PositionsBack(Param),
+    /// out += x: x, out(w).
+    Add,
+    /// out = x: x, out(w).
+    Copy,
+    /// out = a number: out(w).
+    Fill(f32),
+    /// out = x at the tokens `from..to`, counted from the chunk's first, and a number elsewhere: x, out(w).
+    Keep {
+        /// The first token kept.
+        from: usize,
+        /// The first token after them.
+        to: usize,
+        /// What the others are filled with.
+        lost: f32,
+    },
+    /// Fills with 0 all but the tokens `from..to`: d(w).
+    Lose {
+        /// The first token kept.
+        from: usize,
+        /// The first token after them.
+        to: usize,
+    },
+    /// The read rows of x: x, out(w).
+    Gather,
+    /// The read rows of out are x, or have x added; without `add` the other rows become 0: x, out(w).
+    Scatter {
+        /// Whether out is added to.
+        add: bool,
+    },
+}
+
+/// The numbers of a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScanOf {
+    /// decay, gain and read, (states, width) each, and skip, (width).
+    pub system: [Shared; 4],
+    /// States of all channels together.
+    pub states: usize,
+    /// Channels.
+    pub width: usize,
+    /// Whether there are earlier tokens.
+    pub prefix: bool,
+}
+
+/// A recurrence.
+#[derive(Clone, Debug)]
+pub struct RecurOf {
+    /// Which node it is; engines keep their plans by it.
+    pub node: NodeId,
+    /// The recurrence.
+    pub recur: Arc<Recur>,
+    /// Which of its states are read.
+    pub read: Vec<usize>,
+    /// Whether there are earlier tokens.
+    pub prefix: bool,
+    /// Whether dx is added to, going backward.
+    pub add: bool,
+}
+
+/// A scalar function as a step.
+///
+/// Forward: a, (b), out(w). Backward, with respect to one operand: dout, a, (b), d(w), with d set or added to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PointOf {
+    /// Which function.
+    pub func: Func,
+    /// Numbers in a row.
+    pub width: usize,
+    /// Backward: the operand whose gradient it is.
+    pub operand: usize,
+    /// Backward: whether d is added to.
+    pub add: bool,
+    /// An operand that is one row for all rows.
+    pub shared: [Option<Shared>; 2],
+}
+
+/// One kernel on its places.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What it does.
+    pub kernel: Kernel,
+    /// The node that it belongs to, for errors and tables.
+    pub node: NodeId,
+    /// What it reads and writes, in the kernel's order.
+    pub places: Vec<Place>,
+}

@@ -1,0 +1,438 @@
+//! The lists of steps for the early tokens, and for those that are looped over.
+
+use std::collections::{HashMap, HashSet};
+
+use super::arena::{Buf, place};
+use super::emit::{Emit, Known, Memory};
+use super::units::{Unit, form};
+use super::{Chunk, Kernel, Place, Sizes, Space, Step};
+use crate::{Demand, Form, NodeId, Rate, Reach, Rows, Source, Wire, demand};
+
+/// Steps forward, and those that go back over them.
+#[derive(Clone, Debug, Default)]
+pub struct Pair {
+    /// In order.
+    pub forward: Vec<Step>,
+    /// In order: the last forward step's gradient comes first.
+    pub backward: Vec<Step>,
+}
+
+/// The early tokens: run once, whatever the number of loops.
+#[derive(Clone, Debug)]
+pub struct Early {
+    /// Its tokens.
+    pub chunk: Chunk,
+    /// Where the prompt's tokens as given belong.
+    pub input: Place,
+    /// Where the predictions come.
+    pub predictions: Place,
+    /// Where the gradient with respect to them belongs.
+    pub slopes: Place,
+    /// Gradients with respect to what was left for the later tokens: to be 0 before those are run backward.
+    pub left: Vec<Place>,
+    /// The steps.
+    pub steps: Pair,
+    /// The forward steps where nothing is trained.
+    pub ask: Vec<Step>,
+}
+
+/// The tokens that are looped over.
+#[derive(Clone, Debug)]
+pub struct Looped {
+    /// Its tokens.
+    pub chunk: Chunk,
+    /// Where the prompt's tokens as given belong.
+    pub input: Place,
+    /// Where the predictions come.
+    pub predictions: Place,
+    /// Where the gradient with respect to them belongs, in each loop.
+    pub slopes: Place,
+    /// The state, in each loop.
+    pub state: Place,
+    /// Gradients with respect to values that all loops read: to be 0 before the first loop is run backward.
+    pub shared: Vec<Place>,
+    /// What is the same for all loops, and the first state.
+    pub prelude: Pair,
+    /// Backward through what is the same for all loops, when the first state's gradient counts too.
+    pub prelude_from_state: Vec<Step>,
+    /// A loop of which nothing is kept.
+    pub free: Vec<Step>,
+    /// A loop that will be run backward.
+    pub body: Pair,
+    /// The last loop, with its predictions: nothing reads the state after it.
+    pub last: Pair,
+    /// The predictions after a loop that is kept.
+    pub read: Pair,
+    /// The predictions after a loop that isn't.
+    pub ask: Vec<Step>,
+}
+
+/// What the lists of one part share.
+struct Part<'k> {
+    known: &'k Known<'k>,
+    chunk: Chunk,
+    before: HashMap<NodeId, Memory>,
+    apart: bool,
+}
+
+/// The nodes that `roots` need, but for those given.
+fn closure(emit: &Emit<'_>, roots: &[Wire], given: &HashSet<Wire>) -> Vec<NodeId> {
+    let graph = emit.graph();
+    let (mut seen, mut open) = (HashSet::new(), roots.to_vec());
+    while let Some(wire) = open.pop() {
+        if given.contains(&wire) || !seen.insert(wire.node) {
+            continue;
+        }
+        if !emit.loses_all(wire.node) {
+            open.extend(&graph.node(wire.node).inputs);
+        }
+    }
+    let mut nodes: Vec<NodeId> = seen.into_iter().collect();
+    nodes.sort_unstable();
+    nodes
+}
+
+/// Operations that see earlier rows.
+fn backward_looking<'k>(known: &'k Known<'_>) -> impl Iterator<Item = NodeId> + 'k {
+    let graph = known.graph;
+    graph.ids().filter(move |id| {
+        known.rates[id.index()] == Rate::Loop
+            && graph.node(*id).op().is_some_and(|op| op.reach() == Reach::Back)
+    })
+}
+
+/// How much an operation leaves for the tokens after a chunk.
+fn memory_len(known: &Known<'_>, node: NodeId, chunk: &Chunk) -> usize {
+    let of = known.graph.node(node);
+    let width = |i: usize| known.graph.shape(of.inputs[i]).width;
+    match form(of) {
+        Some(Form::Attention(_)) => chunk.rows() * width(0),
+        Some(Form::Scan) => chunk.sequences * width(1),
+        Some(Form::Recur(cell)) => chunk.sequences * cell.widths.iter().sum::<usize>(),
+        _ => 0,
+    }
+}
+
+/// The early tokens' lists, and what they leave.
+pub(super) fn early(
+    known: &Known<'_>,
+    chunk: Chunk,
+    sizes: &mut Sizes,
+    apart: bool,
+) -> (Early, HashMap<NodeId, Memory>) {
+    let graph = known.graph;
+    let leaves: HashMap<NodeId, Memory> = backward_looking(known)
+        .map(|node| {
+            let len = memory_len(known, node, &chunk);
+            let values = sizes.take(Space::Early, len);
+            (node, Memory { values, gradient: sizes.take(Space::Early, len) })
+        })
+        .collect();
+    let input_width = input_width(known);
+    let input = sizes.take(Space::Early, chunk.rows() * input_width);
+    let predictions = sizes.take(Space::Early, chunk.read_rows());
+    let slopes = sizes.take(Space::Early, chunk.read_rows());
+    let none = HashMap::new();
+    // `Program::new` has refused a graph that predicts nothing.
+    let read = graph.read().unwrap_or(graph.carried()[0].next);
+    let mut roots = vec![read];
+    roots.extend(leaves.keys().map(|&node| Wire { node, output: 0 }));
+    roots.sort_unstable();
+    let wanted: Vec<(Wire, Demand)> = roots.iter().map(|wire| (*wire, Demand::Read)).collect();
+    let lists = |training: bool, sizes: &mut Sizes| {
+        let mut emit = Emit::new(known, &chunk, demand(graph, &wanted), &none, training);
+        emit.leaves.clone_from(&leaves);
+        give_input(&mut emit, input);
+        let nodes = closure(&emit, &roots, &inputs(known));
+        emit.send(read, predictions);
+        forward(&mut emit, &nodes, &[(read, predictions)]);
+        if training {
+            emit.turn();
+            let slopes = emit.home(slopes);
+            emit.grads.insert(read, slopes);
+            nodes.iter().rev().for_each(|node| emit.backward(*node));
+        }
+        placed(emit, Space::Early, sizes, apart)
+    };
+    let steps = lists(true, sizes);
+    let ask = lists(false, sizes).forward;
+    let mut left: Vec<Place> = leaves.values().map(|memory| memory.gradient).collect();
+    left.sort_unstable_by_key(|place| place.start);
+    (Early { chunk: chunk.clone(), input, predictions, slopes, left, steps, ask }, leaves)
+}
+
+/// The lists of the tokens that are looped over.
+pub(super) fn looped(
+    known: &Known<'_>,
+    chunk: Chunk,
+    before: HashMap<NodeId, Memory>,
+    sizes: &mut Sizes,
+    apart: bool,
+) -> Looped {
+    Part { known, chunk, before, apart }.looped(sizes)
+}
+
+impl Part<'_> {
+    fn looped(self, sizes: &mut Sizes) -> Looped {
+        let (known, graph) = (self.known, self.known.graph);
+        let carried = graph.carried()[0];
+        let read = graph.read().unwrap_or(carried.next);
+        let width = graph.shape(carried.state).width;
+        let state_len = self.chunk.rows() * width;
+        let input = sizes.take(Space::Chunk, self.chunk.rows() * input_width(known));
+        let predictions = sizes.take(Space::Chunk, self.chunk.read_rows());
+        let dstate = sizes.take(Space::Chunk, state_len);
+        let state = sizes.take(Space::Slot, state_len);
+        let slopes = sizes.take(Space::Slot, self.chunk.read_rows());
+        let next = Place { space: Space::Next, ..state };
+
+        // What all loops read.
+        let exports: Vec<(Wire, Place, Option<Place>)> = self
+            .exports()
+            .into_iter()
+            .map(|wire| {
+                let len = self.chunk.rows() * graph.shape(wire).width;
+                let value = sizes.take(Space::Chunk, len);
+                let needs = known.needs[wire.node.index()];
+                (wire, value, needs.then(|| sizes.take(Space::Chunk, len)))
+            })
+            .collect();
+        let shared = exports.iter().filter_map(|(_, _, gradient)| *gradient).collect();
+        let given: HashSet<Wire> =
+            exports.iter().map(|(wire, ..)| *wire).chain([carried.state]).chain(inputs(known)).collect();
+
+        let (prelude, prelude_from_state) = self.prelude(&exports, input, state, dstate, sizes);
+
+        let body_emit = |wanted: &[(Wire, Demand)], training: bool| {
+            let mut emit = Emit::new(known, &self.chunk, demand(graph, wanted), &self.before, training);
+            for (wire, value, gradient) in &exports {
+                let buf = emit.home(*value);
+                emit.give(*wire, buf, Demand::All);
+                if let Some(gradient) = gradient {
+                    let buf = emit.home(*gradient);
+                    emit.grads.insert(*wire, buf);
+                }
+            }
+            let buf = emit.home(state);
+            emit.give(carried.state, buf, Demand::All);
+            emit
+        };
+        let leave = |emit: &mut Emit<'_>| {
+            let to = emit.home(dstate);
+            match emit.grads.get(&carried.state).copied() {
+                Some(from) => emit.step(Kernel::Copy, &[from, to]),
+                None => emit.step(Kernel::Fill(0.0), &[to]),
+            }
+        };
+
+        let header = sizes.slot;
+        let body = {
+            let mut emit = body_emit(&[(carried.next, Demand::All)], true);
+            let nodes = closure(&emit, &[carried.next], &given);
+            emit.send(carried.next, next);
+            forward(&mut emit, &nodes, &[(carried.next, next)]);
+            emit.turn();
+            let from = emit.home(dstate);
+            emit.grads.insert(carried.next, from);
+            nodes.iter().rev().for_each(|node| emit.backward(*node));
+            leave(&mut emit);
+            placed(emit, Space::Slot, sizes, self.apart)
+        };
+        let read_pair = self.read(carried.next, read, next, dstate, predictions, Some(slopes), sizes);
+        let with_body = std::mem::replace(&mut sizes.slot, header);
+        let last = {
+            let mut emit = body_emit(&[(read, Demand::Read)], true);
+            let nodes = closure(&emit, &[read], &given);
+            emit.send(read, predictions);
+            forward(&mut emit, &nodes, &[(read, predictions)]);
+            emit.turn();
+            let from = emit.home(slopes);
+            emit.grads.insert(read, from);
+            nodes.iter().rev().for_each(|node| emit.backward(*node));
+            leave(&mut emit);
+            placed(emit, Space::Slot, sizes, self.apart)
+        };
+        sizes.slot = sizes.slot.max(with_body);
+        let free = {
+            let mut emit = body_emit(&[(carried.next, Demand::All)], false);
+            let nodes = closure(&emit, &[carried.next], &given);
+            // The next state takes the present one's place, if nothing reads that one any more.
+            forward(&mut emit, &nodes, &[]);
+            let (result, present) = (emit.value(carried.next), emit.value(carried.state));
+            emit.replace(result, present, state);
+            placed(emit, Space::Slot, sizes, self.apart).forward
+        };
+        let ask = self.read(carried.next, read, state, dstate, predictions, None, sizes).forward;
+        let chunk = self.chunk.clone();
+        Looped {
+            chunk,
+            input,
+            predictions,
+            slopes,
+            state,
+            shared,
+            prelude,
+            prelude_from_state,
+            free,
+            body,
+            last,
+            read: read_pair,
+            ask,
+        }
+    }
+
+    /// Values that don't change from loop to loop and that loops read, the first state left out.
+    fn exports(&self) -> Vec<Wire> {
+        let graph = self.known.graph;
+        let mut exports: Vec<Wire> = graph
+            .ids()
+            .filter(|id| self.known.rates[id.index()] == Rate::Loop)
+            .flat_map(|id| graph.node(id).inputs.clone())
+            .filter(|wire| self.known.rates[wire.node.index()] == Rate::Chunk)
+            .filter(|wire| graph.shape(*wire).rows == Rows::Tokens)
+            .collect();
+        exports.sort_unstable();
+        exports.dedup();
+        exports
+    }
+
+    fn prelude(
+        &self,
+        exports: &[(Wire, Place, Option<Place>)],
+        input: Place,
+        state: Place,
+        dstate: Place,
+        sizes: &mut Sizes,
+    ) -> (Pair, Vec<Step>) {
+        let (known, graph) = (self.known, self.known.graph);
+        let first = graph.carried()[0].first;
+        let mut roots: Vec<Wire> = exports.iter().map(|(wire, ..)| *wire).collect();
+        roots.push(first);
+        let wanted: Vec<(Wire, Demand)> = roots.iter().map(|wire| (*wire, Demand::All)).collect();
+        let none = HashMap::new();
+        let lists = |from_state: bool| {
+            let mut emit = Emit::new(known, &self.chunk, demand(graph, &wanted), &none, true);
+            give_input(&mut emit, input);
+            let nodes = closure(&emit, &roots, &inputs(known));
+            for (wire, value, _) in exports {
+                emit.send(*wire, *value);
+            }
+            let mut results: Vec<(Wire, Place)> =
+                exports.iter().map(|(wire, value, _)| (*wire, *value)).collect();
+            results.push((first, state));
+            forward(&mut emit, &nodes, &results);
+            emit.turn();
+            for (wire, _, gradient) in exports {
+                if let Some(gradient) = gradient {
+                    let buf = emit.home(*gradient);
+                    emit.grads.insert(*wire, buf);
+                }
+            }
+            if from_state && known.needs[first.node.index()] {
+                let buf = emit.home(dstate);
+                emit.hand_over(buf, Demand::All, first);
+            }
+            nodes.iter().rev().for_each(|node| emit.backward(*node));
+            emit
+        };
+        // Both variants have one forward list, and what the second keeps must lie where the first has it: so both are placed from the same sizes.
+        let before = *sizes;
+        let pair = placed(lists(false), Space::Chunk, sizes, self.apart);
+        let mut again = before;
+        let from_state = placed(lists(true), Space::Chunk, &mut again, self.apart);
+        sizes.chunk = sizes.chunk.max(again.chunk);
+        sizes.scratch = sizes.scratch.max(again.scratch);
+        (pair, from_state.backward)
+    }
+
+    /// The predictions from a state that lies at `from`; backward only with slopes.
+    #[allow(clippy::too_many_arguments, reason = "places of one list, each named at the call")]
+    fn read(
+        &self,
+        next: Wire,
+        read: Wire,
+        from: Place,
+        dnext: Place,
+        predictions: Place,
+        slopes: Option<Place>,
+        sizes: &mut Sizes,
+    ) -> Pair {
+        let (known, graph) = (self.known, self.known.graph);
+        let wanted = [(read, Demand::Read)];
+        let mut emit = Emit::new(known, &self.chunk, demand(graph, &wanted), &self.before, slopes.is_some());
+        let buf = emit.home(from);
+        emit.give(next, buf, Demand::All);
+        let nodes = closure(&emit, &[read], &HashSet::from([next]));
+        emit.send(read, predictions);
+        forward(&mut emit, &nodes, &[(read, predictions)]);
+        if let Some(slopes) = slopes {
+            emit.turn();
+            let (slopes, dnext) = (emit.home(slopes), emit.home(dnext));
+            emit.grads.insert(read, slopes);
+            emit.grads.insert(next, dnext);
+            nodes.iter().rev().for_each(|node| emit.backward(*node));
+        }
+        placed(emit, Space::Slot, sizes, self.apart)
+    }
+}
+
+/// The forward steps of `nodes`, whose `results` come to lie at their places.
+fn forward(emit: &mut Emit<'_>, nodes: &[NodeId], results: &[(Wire, Place)]) {
+    nodes.iter().for_each(|node| emit.forward(*node));
+    for (wire, place) in results {
+        let from = emit.value(*wire);
+        if emit.buffers[from.0].home != Some(*place) {
+            let to = emit.home(*place);
+            emit.step(Kernel::Copy, &[from, to]);
+        }
+    }
+}
+
+fn placed(emit: Emit<'_>, kept: Space, sizes: &mut Sizes, apart: bool) -> Pair {
+    let [forward, backward] = place(&emit.buffers, emit.lists, kept, sizes, apart);
+    Pair { forward, backward }
+}
+
+fn inputs(known: &Known<'_>) -> HashSet<Wire> {
+    let graph = known.graph;
+    let input = |id: &NodeId| matches!(graph.node(*id).source, Source::Input);
+    graph.ids().filter(input).map(|node| Wire { node, output: 0 }).collect()
+}
+
+fn input_width(known: &Known<'_>) -> usize {
+    inputs(known).into_iter().map(|wire| known.graph.shape(wire).width).max().unwrap_or(0)
+}
+
+fn give_input(emit: &mut Emit<'_>, place: Place) {
+    for wire in inputs(emit.known) {
+        let buf = emit.home(place);
+        emit.give(wire, buf, Demand::All);
+    }
+}
+
+impl Emit<'_> {
+    /// Whether a node's rows are all lost in this chunk, so that it needs no input.
+    fn loses_all(&self, node: NodeId) -> bool {
+        match (&self.known.units[node.index()], form(self.graph().node(node))) {
+            (Unit::Alone, Some(Form::Keep(keep))) => {
+                let (from, to) = keep.kept(self.known.tokens);
+                let (first, end) = (self.chunk.first, self.chunk.first + self.chunk.tokens);
+                from.clamp(first, end) >= to.clamp(first, end)
+            }
+            _ => false,
+        }
+    }
+
+    /// Lets a list end with `result` at `place`, where `present` lies, which nothing needs after it.
+    fn replace(&mut self, result: Buf, present: Buf, place: Place) {
+        let list = &self.lists[0];
+        let written = list.iter().position(|draft| draft.bufs.contains(&result));
+        let read = list.iter().rposition(|draft| draft.bufs.contains(&present));
+        let free = self.buffers[result.0].home.is_none() && written > read;
+        if free {
+            self.buffers[result.0].home = Some(place);
+        } else if result != present {
+            self.step(Kernel::Copy, &[result, present]);
+        }
+    }
+}

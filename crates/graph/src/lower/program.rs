@@ -1,0 +1,183 @@
+//! All lists of steps for prompts of one length.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::emit::Known;
+use super::part::{early, looped};
+use super::units::{form, units};
+use super::{Chunk, Early, Looped, Sizes};
+use crate::{Form, Graph, NodeId, Rate, Rows, Source, Wire, invariant_rows, rates, sees_later_rows};
+
+/// The prompts that a program is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Shapes {
+    /// How many prompts.
+    pub sequences: usize,
+    /// Tokens of each.
+    pub tokens: usize,
+    /// Those of them at which predictions are made, in order.
+    pub reads: Arc<[usize]>,
+    /// Whether every buffer of a list gets room of its own, so that a wrong sharing shows.
+    pub apart: bool,
+}
+
+/// The steps of training and of prediction, for prompts of one length.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The tokens that are the same in every loop, if there are any.
+    pub early: Option<Early>,
+    /// The others, if there are any.
+    pub looped: Option<Looped>,
+    /// How much memory each space takes.
+    pub sizes: Sizes,
+}
+
+/// An operation on parameters alone, computed once a step for all prompts.
+#[derive(Clone, Debug)]
+pub struct OnceAStep {
+    /// The node.
+    pub node: NodeId,
+    /// The places of its results among all such.
+    pub results: Vec<usize>,
+}
+
+impl Program {
+    /// The tokens that are cut off: those after the last read one, if no token sees a later one.
+    #[must_use]
+    pub fn tokens_in_use(graph: &Graph, tokens: usize, reads: &[usize]) -> usize {
+        match reads.last() {
+            Some(last) if !sees_later_rows(graph) => (last + 1).min(tokens),
+            _ => tokens,
+        }
+    }
+
+    /// How many of the tokens in use are the same in every loop.
+    #[must_use]
+    pub fn early_tokens(graph: &Graph, tokens: usize, reads: &[usize]) -> usize {
+        let in_use = Self::tokens_in_use(graph, tokens, reads);
+        let rows = invariant_rows(graph, tokens);
+        graph.carried().iter().map(|carried| rows[carried.next.node.index()]).min().unwrap_or(0).min(in_use)
+    }
+
+    /// The operations on parameters alone.
+    #[must_use]
+    pub fn once_a_step(graph: &Graph) -> Vec<OnceAStep> {
+        let mut count = 0;
+        let mut all = Vec::new();
+        for (id, rate) in graph.ids().zip(rates(graph)) {
+            let node = graph.node(id);
+            let plain = matches!(form(node), Some(Form::Parameter(_) | Form::Fill(_)) | None);
+            if rate == Rate::Step && !plain && node.shapes.iter().all(|shape| shape.rows == Rows::Once) {
+                let results = node.shapes.iter().map(|_| {
+                    count += 1;
+                    count - 1
+                });
+                all.push(OnceAStep { node: id, results: results.collect() });
+            }
+        }
+        all
+    }
+
+    /// What keeps a graph from being lowered: each node in the way, with its place.
+    #[must_use]
+    pub fn refusals(graph: &Graph) -> Vec<String> {
+        let mut refusals = Vec::new();
+        if graph.carried().len() != 1 {
+            refusals.push(format!("the loop carries {} values, not one", graph.carried().len()));
+        }
+        if graph.read().is_none() {
+            refusals.push("nothing is predicted".to_owned());
+        }
+        let rates = rates(graph);
+        for id in graph.ids() {
+            let node = graph.node(id);
+            let once = node.shapes.iter().all(|shape| shape.rows == Rows::Once);
+            let why = match form(node) {
+                Some(Form::Custom(custom)) if once && rates[id.index()] == Rate::Step => {
+                    custom.cpu().is_none().then_some("it has no form on slices")
+                }
+                Some(
+                    Form::Columns(_)
+                    | Form::Concat
+                    | Form::Shift(_)
+                    | Form::Rotary(_)
+                    | Form::ByLoop(_)
+                    | Form::Recur(_)
+                    | Form::Custom(_),
+                ) => Some("this engine has no kernel for it"),
+                Some(Form::Attention(heads)) if !heads.causal => Some("this engine has no kernel for it"),
+                Some(Form::Norm(norm)) if norm.groups > 1 || norm.bias.is_none() => {
+                    Some("this engine has no kernel for it")
+                }
+                Some(Form::Scan) => {
+                    let system = &node.inputs[1..];
+                    let known = |wire: &Wire| {
+                        matches!(form(graph.node(wire.node)), Some(Form::Parameter(_) | Form::Custom(_)))
+                    };
+                    (!system.iter().all(known))
+                        .then_some("its numbers aren't parameters, or computed of them")
+                }
+                Some(Form::Point(_)) if once => Some("it is computed of parameters alone"),
+                _ if node.shapes.iter().any(|shape| shape.rows == Rows::Sequences) => {
+                    Some("it has one row for each prompt")
+                }
+                _ => None,
+            };
+            if let Some(why) = why {
+                let scope = if node.scope.is_empty() { String::new() } else { format!("{}: ", node.scope) };
+                refusals.push(format!("{scope}{}: {why}, at {}", node.name(), node.at));
+            }
+        }
+        refusals
+    }
+
+    /// The steps for some prompts.
+    ///
+    /// # Errors
+    /// If there is something in the graph that can't be lowered: see [`Program::refusals`].
+    pub fn new(graph: &Graph, shapes: &Shapes) -> Result<Self, String> {
+        let refusals = Self::refusals(graph);
+        if !refusals.is_empty() {
+            return Err(refusals.join("\n"));
+        }
+        let mut shared = HashMap::new();
+        for once in Self::once_a_step(graph) {
+            for (output, place) in once.results.iter().enumerate() {
+                shared.insert(Wire { node: once.node, output }, *place);
+            }
+        }
+        let known = Known {
+            graph,
+            units: units(graph),
+            rates: rates(graph),
+            needs: graph.needs_gradient(),
+            tokens: shapes.tokens,
+            shared,
+        };
+        let Shapes { sequences, tokens, reads, apart } = shapes;
+        let in_use = Self::tokens_in_use(graph, *tokens, reads);
+        let border = Self::early_tokens(graph, *tokens, reads);
+        let part = |first: usize, end: usize| {
+            let reads = reads.iter().filter(|read| (first..end).contains(*read)).map(|read| read - first);
+            Chunk { sequences: *sequences, first, tokens: end - first, reads: reads.collect() }
+        };
+        let mut sizes = Sizes::default();
+        let (early, left) = if border > 0 {
+            let (early, left) = early(&known, part(0, border), &mut sizes, *apart);
+            (Some(early), left)
+        } else {
+            (None, HashMap::new())
+        };
+        let looped =
+            (border < in_use).then(|| looped(&known, part(border, in_use), left, &mut sizes, *apart));
+        Ok(Self { early, looped, sizes })
+    }
+
+    /// Numbers in one of the prompt's tokens as given.
+    #[must_use]
+    pub fn input_width(graph: &Graph) -> usize {
+        let input = graph.nodes().iter().find(|node| matches!(node.source, Source::Input));
+        input.map_or(0, |node| node.shapes[0].width)
+    }
+}
