@@ -280,7 +280,7 @@ impl<'g> Emit<'g> {
             return;
         }
         match self.known.units[node.index()].clone() {
-            Unit::Within(_) => {}
+            Unit::Within => {}
             Unit::Product(product) => self.product(out, product),
             Unit::Alone => self.alone(node),
         }
@@ -323,7 +323,7 @@ impl<'g> Emit<'g> {
             return;
         }
         match self.known.units[node.index()].clone() {
-            Unit::Within(_) => {}
+            Unit::Within => {}
             Unit::Product(product) => self.product_back(out, product),
             Unit::Alone => {
                 let Some(d) = self.grads.get(&out).copied() else { return };

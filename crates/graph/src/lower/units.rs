@@ -18,21 +18,13 @@ pub(super) struct Product {
     pub(super) gelu: Option<Wire>,
 }
 
-impl Product {
-    /// What others read: the sum, the GELU, or the product.
-    pub(super) fn result(&self, sum: Option<NodeId>) -> Wire {
-        let of = |node| Wire { node, output: 0 };
-        sum.map(of).or(self.gelu).unwrap_or(self.own)
-    }
-}
-
 /// How each node is computed.
 #[derive(Clone, Debug)]
 pub(super) enum Unit {
     /// By itself.
     Alone,
-    /// As the product of another node, the one given.
-    Within(NodeId),
+    /// With the product that a later node stands for.
+    Within,
     /// With the product that this node stands for.
     Product(Product),
 }
@@ -63,7 +55,7 @@ pub(super) fn units(graph: &Graph) -> Vec<Unit> {
                     (fits && found.layer.out > 1).then_some(Product { residual: Some(residual), ..found })
                 });
                 if let Some(product) = folds {
-                    units[product.own.node.index()] = Unit::Within(id);
+                    units[product.own.node.index()] = Unit::Within;
                     units[id.index()] = Unit::Product(product);
                 }
             }
@@ -76,7 +68,7 @@ pub(super) fn units(graph: &Graph) -> Vec<Unit> {
                     _ => false,
                 };
                 if let Some(found) = found.filter(|_| into_product) {
-                    units[of.node.index()] = Unit::Within(id);
+                    units[of.node.index()] = Unit::Within;
                     units[id.index()] = Unit::Product(Product { gelu: Some(result), ..found });
                 }
             }

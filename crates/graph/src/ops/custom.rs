@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
-use crate::{Meaning, Op, Reach, Shape};
+use crate::{Form, Meaning, Op, Reach, Shape};
 
 /// An operation of an author's own.
 ///
@@ -64,6 +64,10 @@ impl Op for CustomOp {
 
     fn reach(&self) -> Reach {
         self.0.reach()
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Custom(&self.0)
     }
 
     fn meaning(&self, inputs: &[Tensor], _: Meaning<'_>) -> Result<Vec<Tensor>> {

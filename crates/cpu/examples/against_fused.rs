@@ -1,0 +1,136 @@
+//! Times a training step on this engine and on the fused one, in turn, at the settings of `docs/speed.md`.
+//!
+//! `cargo run -p looped-cpu --example against_fused -- [ROUNDS]`
+#![allow(clippy::unwrap_used, reason = "a failed measurement is a panic")]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use looped_blocks as _;
+use looped_core::{
+    Device, LoopPlan, LoopedModel, ModelConfig, Objective, ParamStore, Predictor, Prompts, Rng,
+};
+use looped_cpu::{CpuModel, Precision};
+use looped_fused::FusedModel;
+
+struct Setting {
+    name: &'static str,
+    width: usize,
+    block: &'static str,
+    injector: &'static str,
+    precision: Precision,
+    layers: usize,
+    loops: LoopPlan,
+    train: bool,
+}
+
+const TRANSFORMER: &str = r#"{"type":"transformer","n_head":8}"#;
+const FULL: &str = r#"{"type":"full"}"#;
+
+fn settings() -> Vec<Setting> {
+    let loops = LoopPlan { loops: 30, window: 20 };
+    let base = |name, width| Setting {
+        name,
+        width,
+        block: TRANSFORMER,
+        injector: FULL,
+        precision: Precision::F32,
+        layers: 1,
+        loops,
+        train: true,
+    };
+    vec![
+        Setting { loops: LoopPlan { loops: 12, window: 8 }, ..base("D 64", 64) },
+        base("D 256", 256),
+        Setting { precision: Precision::Bf16, ..base("D 256 bf16", 256) },
+        Setting { injector: r#"{"type":"last_n","n":20}"#, ..base("D 256 last 20", 256) },
+        Setting { block: r#"{"type":"ssm"}"#, ..base("D 256 ssm", 256) },
+        Setting {
+            layers: 12,
+            loops: LoopPlan { loops: 1, window: 1 },
+            injector: r#"{"type":"none"}"#,
+            ..base("12 blocks", 256)
+        },
+        Setting { train: false, ..base("D 256 predict", 256) },
+    ]
+}
+
+fn main() {
+    let rounds: usize = std::env::args().nth(1).map_or(5, |rounds| rounds.parse().unwrap());
+    let only = std::env::args().nth(2);
+    let threads = std::thread::available_parallelism().unwrap().get();
+    println!(
+        "| setting | fused, ms | cpu, ms | cpu / fused: median (least .. most) |\n| --- | --- | --- | --- |"
+    );
+    for setting in settings().iter().filter(|s| only.as_ref().is_none_or(|only| s.name == only)) {
+        let (n_dims, points) = (10, 41);
+        let config = Arc::new(ModelConfig {
+            n_dims,
+            n_positions: points,
+            n_embd: setting.width,
+            n_layer: setting.layers,
+            pretrained_path: None,
+            block: serde_json::from_str(setting.block).unwrap(),
+            injector: serde_json::from_str(setting.injector).unwrap(),
+        });
+        let mut store = ParamStore::new(1, &Device::Cpu);
+        LoopedModel::build(Arc::clone(&config), &mut store).unwrap();
+        let mut rng = Rng::stream(1, "prompts", 0);
+        let prompts = if setting.width == 64 { 64 } else { 16 };
+        let (xs, ys) = (rng.normals(prompts * points * n_dims), rng.normals(prompts * points));
+        let prompts = Prompts { xs, ys, prompts, points, n_dims };
+        let fused = FusedModel::new(&config, threads).unwrap().unwrap();
+        let graph = config.graph().unwrap().unwrap();
+        let cpu = CpuModel::new(Arc::new(graph), config.dims(), threads).unwrap();
+        let (plan, objective, precision) = (setting.loops, Objective::SquaredError, setting.precision);
+        let by_fused = || {
+            if setting.train {
+                let step = looped_fused::Step { plan, loss_loops: plan.window, objective, precision };
+                fused.step(&store, &prompts, step).unwrap();
+            } else {
+                fused.predictor(&store, precision).predict(&prompts, plan.loops).unwrap();
+            }
+        };
+        let by_cpu = || {
+            if setting.train {
+                let step = looped_cpu::Step { plan, loss_loops: plan.window, objective, precision };
+                cpu.step(&store, &prompts, step).unwrap();
+            } else {
+                cpu.predictor(&store, precision).predict(&prompts, plan.loops).unwrap();
+            }
+        };
+        let time = |run: &dyn Fn()| {
+            let start = Instant::now();
+            run();
+            start.elapsed().as_secs_f64() * 1e3
+        };
+        by_fused();
+        by_cpu();
+        let (mut of_fused, mut of_cpu, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..rounds {
+            let (a, b) = if round % 2 == 0 {
+                let a = time(&by_fused);
+                (a, time(&by_cpu))
+            } else {
+                let b = time(&by_cpu);
+                (time(&by_fused), b)
+            };
+            of_fused.push(a);
+            of_cpu.push(b);
+            ratios.push(b / a);
+        }
+        for all in [&mut of_fused, &mut of_cpu, &mut ratios] {
+            all.sort_by(f64::total_cmp);
+        }
+        let middle = |all: &[f64]| all[all.len() / 2];
+        println!(
+            "| {} | {:.1} | {:.1} | {:.3} ({:.3} .. {:.3}) |",
+            setting.name,
+            middle(&of_fused),
+            middle(&of_cpu),
+            middle(&ratios),
+            ratios[0],
+            ratios[rounds - 1]
+        );
+    }
+}

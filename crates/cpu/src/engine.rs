@@ -1,0 +1,251 @@
+//! A model on the CPU engine: its threads, and steps and predictions shared out to them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use looped_core::{Error, ModelDims, ParamStore, Predictions, Predictor, Prompts, Result};
+use looped_graph::lower::{Program, Shapes};
+use looped_graph::{Graph, Linear, Source};
+use looped_ops::{AlignedBuffer, Kernels, Precision};
+use rayon::prelude::*;
+
+use crate::chunks::chunks;
+use crate::layout::Layout;
+use crate::once;
+use crate::plan::{Loops, Step, check};
+use crate::weights::{Weights, layers};
+use crate::worker::Worker;
+
+/// A gradient for each parameter, by name: as many values as the parameter, row-major.
+pub type Gradients = BTreeMap<String, Vec<f32>>;
+
+/// A recorded model on the CPU; its parameters stay in a [`ParamStore`].
+///
+/// Equal calls give equal bits for one number of threads.
+pub struct CpuModel {
+    dims: ModelDims,
+    graph: Arc<Graph>,
+    layers: Vec<Linear>,
+    layout: Layout,
+    kernels: Kernels,
+    threads: rayon::ThreadPool,
+    apart: bool,
+    memory: Mutex<Memory>,
+}
+
+/// What is kept between calls, so that they don't ask the system for it each time.
+#[derive(Default)]
+struct Memory {
+    flat: AlignedBuffer,
+    workers: Vec<Worker>,
+    programs: HashMap<Shapes, Arc<Program>>,
+}
+
+/// Programs that are kept: two for each length of prompts that is in use, and then some.
+const PROGRAMS: usize = 64;
+
+impl CpuModel {
+    /// What keeps a graph from this engine: each operation in the way, with its place.
+    #[must_use]
+    pub fn refusals(graph: &Graph) -> Vec<String> {
+        Program::refusals(graph)
+    }
+
+    /// A recorded model, to run on so many threads.
+    ///
+    /// # Errors
+    /// If the engine can't take the graph (see [`CpuModel::refusals`]), or the system refuses the threads.
+    pub fn new(graph: Arc<Graph>, dims: ModelDims, threads: usize) -> Result<Self> {
+        let refusals = Self::refusals(&graph);
+        if !refusals.is_empty() {
+            return Err(Error::Data(refusals.join("\n")));
+        }
+        let threads = threads.max(1);
+        let name = |i| format!("cpu {i}");
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build();
+        let refused = |error| Error::Data(format!("the system refuses {threads} threads: {error}"));
+        let workers = (0..threads).map(|_| Worker::default()).collect();
+        Ok(Self {
+            dims,
+            layers: layers(&graph),
+            layout: Layout::new(&graph),
+            graph,
+            kernels: Kernels::best(),
+            threads: pool.map_err(refused)?,
+            apart: std::env::var("LOOPED_ARENA").is_ok_and(|arena| arena == "apart"),
+            memory: Mutex::new(Memory { workers, ..Memory::default() }),
+        })
+    }
+
+    /// The same model on a given instruction set.
+    #[must_use]
+    pub fn with_kernels(self, kernels: Kernels) -> Self {
+        Self { kernels, ..self }
+    }
+
+    /// The same model with room of its own for every buffer, so that a wrong sharing shows as another result.
+    #[must_use]
+    pub fn with_buffers_apart(self) -> Self {
+        Self { apart: true, ..self }
+    }
+
+    /// The mean loss of the last loops on `prompts`, and its gradient for every parameter of `store`.
+    ///
+    /// # Errors
+    /// If the parameters or the prompts don't fit the model, or no loop enters the loss.
+    pub fn step(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<(f64, Gradients)> {
+        check(prompts, self.dims)?;
+        let loops = Loops::new(step, prompts)?;
+        let mut memory = self.memory();
+        let Memory { flat, workers, programs } = &mut *memory;
+        let weights = self.weights(store, flat, step.precision, true)?;
+        let chunks = self.share(prompts);
+        let programs = self.programs(programs, prompts, &chunks)?;
+        let workers = &mut workers[..chunks.len().min(self.threads.current_num_threads())];
+        self.spread(workers, &chunks, |worker, own| {
+            worker.start(self.layout.len);
+            own.for_each(|range| worker.train(&weights, &programs[&range.len()], prompts, range, loops));
+        });
+        let loss = workers.iter().map(|worker| worker.loss).sum();
+        Ok((loss, self.threads.install(|| self.sum(workers, &weights))))
+    }
+
+    /// This model with the parameters of `store`, to be asked for predictions.
+    pub fn predictor<'a>(&'a self, store: &'a ParamStore, precision: Precision) -> CpuPredictor<'a> {
+        CpuPredictor { model: self, store, precision }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        // What a panicking thread leaves behind has no meaning between calls anyway.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The weights of `store`, packed.
+    fn weights<'a>(
+        &'a self,
+        store: &ParamStore,
+        flat: &'a mut AlignedBuffer,
+        precision: Precision,
+        training: bool,
+    ) -> Result<Weights<'a>> {
+        flat.resize(self.layout.len);
+        self.layout.read(store, flat)?;
+        once::forward(&self.graph, &self.layout, flat);
+        let (kernels, flat) = (self.kernels.with_precision(precision), &**flat);
+        let count = self.graph.params().len();
+        Ok(self.threads.install(|| Weights::new(&self.layers, count, &self.layout, flat, kernels, training)))
+    }
+
+    /// Tokens of a prompt, and those at which predictions are made: the x.
+    fn tokens(prompts: &Prompts) -> (usize, Arc<[usize]>) {
+        (2 * prompts.points, (0..prompts.points).map(|point| 2 * point).collect())
+    }
+
+    fn share(&self, prompts: &Prompts) -> Vec<Range<usize>> {
+        let (tokens, reads) = Self::tokens(prompts);
+        let early = Program::early_tokens(&self.graph, tokens, &reads);
+        let looped = Program::tokens_in_use(&self.graph, tokens, &reads) - early;
+        let recurs = self.graph.nodes().iter().any(|node| match &node.source {
+            Source::Op(op) => matches!(op.form(), looped_graph::Form::Recur(_)),
+            _ => false,
+        });
+        // A recurrence has as many rows in a product as there are prompts: with fewer than 4 the machine isn't busy.
+        let least = if recurs { 4 } else { 1 };
+        chunks(prompts.prompts, [early, looped], least, self.threads.current_num_threads())
+    }
+
+    /// The programs for the chunks, by their number of prompts.
+    fn programs(
+        &self,
+        known: &mut HashMap<Shapes, Arc<Program>>,
+        prompts: &Prompts,
+        chunks: &[Range<usize>],
+    ) -> Result<HashMap<usize, Arc<Program>>> {
+        if known.len() > PROGRAMS {
+            known.clear();
+        }
+        let (tokens, reads) = Self::tokens(prompts);
+        let mut programs = HashMap::new();
+        for sequences in chunks.iter().map(ExactSizeIterator::len) {
+            if programs.contains_key(&sequences) {
+                continue;
+            }
+            let shapes = Shapes { sequences, tokens, reads: Arc::clone(&reads), apart: self.apart };
+            let program = match known.get(&shapes) {
+                Some(program) => Arc::clone(program),
+                None => {
+                    let program = Arc::new(Program::new(&self.graph, &shapes).map_err(Error::Data)?);
+                    known.insert(shapes, Arc::clone(&program));
+                    program
+                }
+            };
+            programs.insert(sequences, program);
+        }
+        Ok(programs)
+    }
+
+    /// Runs `work` on every worker, each with its own chunks.
+    fn spread(
+        &self,
+        workers: &mut [Worker],
+        chunks: &[Range<usize>],
+        work: impl Fn(&mut Worker, &mut dyn Iterator<Item = Range<usize>>) + Sync,
+    ) {
+        let threads = workers.len();
+        self.threads.scope(|scope| {
+            for (i, worker) in workers.iter_mut().enumerate() {
+                let work = &work;
+                scope.spawn(move |_| work(worker, &mut chunks.iter().skip(i).step_by(threads).cloned()));
+            }
+        });
+    }
+
+    /// The workers' gradients, added in their order and carried on through what is computed of parameters alone.
+    fn sum(&self, workers: &mut [Worker], weights: &Weights<'_>) -> Gradients {
+        let kernels = self.kernels;
+        let (first, others) = workers.split_at_mut(1);
+        let all = &mut first[0].grads;
+        for worker in others {
+            all.par_chunks_mut(1 << 14)
+                .zip(worker.grads.par_chunks(1 << 14))
+                .for_each(|(all, own)| kernels.add(own, all));
+        }
+        once::backward(&self.graph, &self.layout, weights.flat, all);
+        self.layout.entries().map(|(name, range)| (name.to_owned(), all[range].to_vec())).collect()
+    }
+}
+
+/// A [`CpuModel`] with its parameters.
+pub struct CpuPredictor<'a> {
+    model: &'a CpuModel,
+    store: &'a ParamStore,
+    precision: Precision,
+}
+
+impl Predictor for CpuPredictor<'_> {
+    fn predict(&self, prompts: &Prompts, loops: usize) -> Result<Predictions> {
+        let model = self.model;
+        check(prompts, model.dims)?;
+        let mut memory = model.memory();
+        let Memory { flat, workers, programs } = &mut *memory;
+        let weights = model.weights(self.store, flat, self.precision, false)?;
+        let chunks = model.share(prompts);
+        let programs = model.programs(programs, prompts, &chunks)?;
+        let after = prompts.prompts * prompts.points;
+        let values = Mutex::new(vec![0.0; loops * after]);
+        model.spread(workers, &chunks, |worker, own| {
+            for range in own {
+                let (start, len) = (range.start * prompts.points, range.len() * prompts.points);
+                let program = &programs[&range.len()];
+                let predictions = worker.predict(&weights, program, prompts, range, loops);
+                let mut values = values.lock().unwrap_or_else(PoisonError::into_inner);
+                for (own, all) in predictions.chunks_exact(len).zip(values.chunks_exact_mut(after)) {
+                    all[start..start + len].copy_from_slice(own);
+                }
+            }
+        });
+        let values = values.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Predictions { values, loops, prompts: prompts.prompts, points: prompts.points })
+    }
+}

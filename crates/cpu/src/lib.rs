@@ -1,0 +1,24 @@
+//! The CPU engine: it runs the steps that a graph was lowered to, on hand-written kernels.
+//!
+//! A batch is cut into chunks of one or a few prompts. Each thread takes chunk after chunk through all loops forward and through the window
+//! backward, on memory of its own that it reuses, with single-threaded kernels over weights that are packed once a step. What a chunk runs
+//! is a [`Program`](looped_graph::lower::Program); this crate holds no block's code.
+//!
+//! Gradients are added per thread, chunk by chunk in a fixed order, and over the threads at the end: equal calls give equal bits for one
+//! number of threads.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod chunks;
+mod engine;
+mod kernels;
+mod layout;
+mod memory;
+mod once;
+mod plan;
+mod run;
+mod weights;
+mod worker;
+
+pub use engine::{CpuModel, CpuPredictor, Gradients};
+pub use looped_ops::Precision;
+pub use plan::Step;

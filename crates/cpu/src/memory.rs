@@ -1,0 +1,60 @@
+//! A thread's memory, and the places in it.
+
+use std::ops::Range;
+
+use looped_graph::lower::{Place, Sizes, Space};
+use looped_ops::AlignedBuffer;
+
+/// One buffer: what early tokens keep, what all loops share, a slot for each loop that is run backward, and scratch space.
+#[derive(Default)]
+pub(crate) struct Memory {
+    buffer: AlignedBuffer,
+    chunk: usize,
+    slots: usize,
+    slot: usize,
+    scratch: usize,
+}
+
+impl Memory {
+    /// Makes room for a program with so many slots. A slot has `slot` floats: less than the program's where nothing is kept.
+    pub(crate) fn fit(&mut self, sizes: Sizes, slots: usize, slot: usize) {
+        self.chunk = sizes.early;
+        self.slots = self.chunk + sizes.chunk;
+        self.slot = slot;
+        self.scratch = self.slots + slots * slot;
+        self.buffer.resize(self.scratch + sizes.scratch);
+    }
+
+    fn range(&self, place: Place, slot: usize) -> Range<usize> {
+        if place.len == 0 {
+            return 0..0;
+        }
+        let base = match place.space {
+            Space::Early => 0,
+            Space::Chunk => self.chunk,
+            Space::Slot => self.slots + slot * self.slot,
+            Space::Next => self.slots + (slot + 1) * self.slot,
+            Space::Scratch => self.scratch,
+        };
+        let start = base + place.start as usize;
+        start..start + place.len as usize
+    }
+
+    /// Several places at once.
+    ///
+    /// # Panics
+    /// If they overlap: then the program is wrong, and its results would be.
+    pub(crate) fn at<const N: usize>(&mut self, places: [Place; N], slot: usize) -> [&mut [f32]; N] {
+        let ranges = places.map(|place| self.range(place, slot));
+        match self.buffer.get_disjoint_mut(ranges) {
+            Ok(slices) => slices,
+            Err(error) => panic!("a step's places {places:?}: {error}"),
+        }
+    }
+
+    /// One place.
+    pub(crate) fn one(&mut self, place: Place, slot: usize) -> &mut [f32] {
+        let range = self.range(place, slot);
+        &mut self.buffer[range]
+    }
+}

@@ -1,0 +1,102 @@
+//! What a step asks for, checked.
+
+use looped_core::{Error, LoopPlan, ModelDims, Objective, Prompts, Result};
+use looped_graph::lower::Chunk;
+use looped_ops::Precision;
+
+/// What a training step needs to know besides its prompts.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Loops, and how many of the last carry gradient.
+    pub plan: LoopPlan,
+    /// How many of the last loops enter the loss; more than the window means the window.
+    pub loss_loops: usize,
+    /// What is minimised.
+    pub objective: Objective,
+    /// The inputs' type in the blocks' products.
+    pub precision: Precision,
+}
+
+/// Refuses prompts that don't fit the model.
+pub(crate) fn check(prompts: &Prompts, dims: ModelDims) -> Result<()> {
+    let refuse = |what: String| Err(Error::Data(what));
+    if prompts.prompts == 0 || prompts.points == 0 {
+        return refuse(format!("there are {} prompts of {} points", prompts.prompts, prompts.points));
+    }
+    if prompts.n_dims != dims.n_dims {
+        return refuse(format!("x has {} coordinates, the model takes {}", prompts.n_dims, dims.n_dims));
+    }
+    if prompts.points > dims.n_positions {
+        let (points, room) = (prompts.points, dims.n_positions);
+        return refuse(format!("a prompt has {points} points, the model has positions for {room}"));
+    }
+    let rows = prompts.prompts * prompts.points;
+    let (xs, ys) = (prompts.xs.len(), prompts.ys.len());
+    if ys != rows || xs != rows * prompts.n_dims {
+        let (count, points) = (prompts.prompts, prompts.points);
+        return refuse(format!("{xs} values of x and {ys} of y aren't {count} prompts of {points} points"));
+    }
+    Ok(())
+}
+
+/// The loops of a training step.
+#[derive(Clone, Copy)]
+pub(crate) struct Loops {
+    /// Loops without gradient.
+    pub(crate) free: usize,
+    /// Loops with gradient, after them.
+    pub(crate) window: usize,
+    /// The last of those, that enter the loss.
+    pub(crate) counted: usize,
+    pub(crate) objective: Objective,
+    /// What each prediction's loss counts: one over their number.
+    pub(crate) weight: f64,
+}
+
+impl Loops {
+    /// # Errors
+    /// If no loop enters the loss.
+    pub(crate) fn new(step: Step, prompts: &Prompts) -> Result<Self> {
+        let window = step.plan.window.min(step.plan.loops);
+        let counted = step.loss_loops.min(window);
+        if counted == 0 {
+            let LoopPlan { loops, window } = step.plan;
+            return Err(Error::Data(format!(
+                "of {loops} loops, {window} carry gradient and {} enter the loss: there is no loss",
+                step.loss_loops
+            )));
+        }
+        let weight = 1.0 / (counted * prompts.prompts * prompts.points) as f64;
+        Ok(Self { free: step.plan.loops - window, window, counted, objective: step.objective, weight })
+    }
+
+    /// What the predictions at a chunk's read rows add to the loss, if they stand for `times` loops; `slopes` gets the gradient with respect
+    /// to each.
+    ///
+    /// # Shapes
+    /// `predictions` and `slopes` (prompts of the chunk, reads), for the prompts from `first` on.
+    pub(crate) fn loss(
+        self,
+        prompts: &Prompts,
+        first: usize,
+        chunk: &Chunk,
+        times: usize,
+        predictions: &[f32],
+        slopes: &mut [f32],
+    ) -> f64 {
+        let weight = self.weight * times as f64;
+        let mut loss = 0.0;
+        let each = chunk.reads.len().max(1);
+        let rows = predictions.chunks_exact(each).zip(slopes.chunks_exact_mut(each));
+        for (sequence, (predictions, slopes)) in rows.enumerate() {
+            let (_, ys) = prompts.get(first + sequence);
+            for ((read, prediction), slope_of) in chunk.reads.iter().zip(predictions).zip(slopes) {
+                let (value, slope) =
+                    self.objective.value_and_slope(*prediction, ys[(chunk.first + read) / 2]);
+                loss += f64::from(value);
+                *slope_of = (f64::from(slope) * weight) as f32;
+            }
+        }
+        loss * weight
+    }
+}

@@ -1,0 +1,217 @@
+//! One list of steps, run.
+
+use looped_graph::lower::{Chunk, Kernel, Start, Step};
+use looped_ops::{self as ops, AttentionShape, Kernels, Scratch};
+
+use crate::kernels::{self, dot};
+use crate::memory::Memory;
+use crate::weights::Weights;
+
+/// A thread at work on a chunk.
+pub(crate) struct Run<'a> {
+    pub(crate) weights: &'a Weights<'a>,
+    pub(crate) memory: &'a mut Memory,
+    /// The gradient with respect to each parameter and each result of operations on parameters, in the layout's order; empty where nothing is trained.
+    pub(crate) grads: &'a mut [f32],
+    pub(crate) scratch: &'a mut Scratch,
+}
+
+impl Run<'_> {
+    /// Runs the steps on the tokens of `chunk`, in the slot of one loop.
+    pub(crate) fn list(&mut self, steps: &[Step], chunk: &Chunk, slot: usize) {
+        for step in steps {
+            self.step(step, chunk, slot);
+        }
+    }
+
+    fn products(&self, exact: bool) -> Kernels {
+        if exact { self.weights.exact } else { self.weights.kernels }
+    }
+
+    fn step(&mut self, step: &Step, chunk: &Chunk, slot: usize) {
+        let (weights, exact_kernels, places) = (self.weights, self.weights.exact, &step.places[..]);
+        match step.kernel {
+            Kernel::Product { weight, transposed, exact, start } => {
+                let (k, matrix) = (self.products(exact), weights.matrix(weight, transposed));
+                if let Start::Residual(bias) = start {
+                    let [a, residual, out] = self.memory.at([places[0], places[1], places[2]], slot);
+                    let start = ops::Start::BiasResidual(weights.param(bias), residual);
+                    k.matmul(a, matrix, start, out, self.scratch);
+                } else {
+                    let [a, out] = self.memory.at([places[0], places[1]], slot);
+                    let start = match start {
+                        Start::Zero | Start::Residual(_) => ops::Start::Zero,
+                        Start::Output => ops::Start::Output,
+                        Start::Bias(bias) => ops::Start::Bias(weights.param(bias)),
+                    };
+                    k.matmul(a, matrix, start, out, self.scratch);
+                }
+            }
+            Kernel::ProductGelu { weight, bias, exact } => {
+                let (k, matrix) = (self.products(exact), weights.matrix(weight, false));
+                let [a, pre, out] = self.memory.at([places[0], places[1], places[2]], slot);
+                k.matmul_gelu(a, matrix, weights.param(bias), pre, out, self.scratch);
+            }
+            Kernel::ProductGeluOnly { weight, bias, exact } => {
+                let (k, matrix) = (self.products(exact), weights.matrix(weight, false));
+                let [a, out] = self.memory.at([places[0], places[1]], slot);
+                k.matmul_gelu_only(a, matrix, weights.param(bias), out, self.scratch);
+            }
+            Kernel::ProductGeluBack { weight, exact } => {
+                let (k, matrix) = (self.products(exact), weights.matrix(weight, true));
+                let [dy, pre, out] = self.memory.at([places[0], places[1], places[2]], slot);
+                k.matmul_gelu_backward(dy, matrix, pre, out, self.scratch);
+            }
+            Kernel::WeightGradient { weight, bias, exact } => {
+                let k = self.products(exact);
+                let [dy, x] = self.memory.at([places[0], places[1]], slot);
+                let dweight = &mut self.grads[weights.layout.param(weight)];
+                // Every product has a weight of so many numbers a row, so this is the number of rows.
+                let rows = kernels::rows_of_gradient(dweight.len(), dy.len(), x.len());
+                k.add_weight_gradient(dy, x, rows, dweight, self.scratch);
+                if let Some(bias) = bias {
+                    k.add_column_sums(dy, &mut self.grads[weights.layout.param(bias)]);
+                }
+            }
+            Kernel::Dot { weight, bias, picks } => {
+                let [x, out] = self.memory.at([places[0], places[1]], slot);
+                let (weight, bias) = (weights.param(weight), bias.map_or(0.0, |bias| weights.param(bias)[0]));
+                for (row, out) in kernels::rows(chunk, picks).zip(out) {
+                    *out = bias + dot(weight, &x[row * weight.len()..][..weight.len()]);
+                }
+            }
+            Kernel::DotBack { weight, bias, picks } => {
+                let [dy, x, dx] = self.memory.at([places[0], places[1], places[2]], slot);
+                let of = weights.layout.param(weight);
+                let weight = weights.param(weight);
+                for (row, slope) in kernels::rows(chunk, picks).zip(&*dy) {
+                    let row = row * weight.len()..(row + 1) * weight.len();
+                    exact_kernels.add_scaled(*slope, weight, &mut dx[row.clone()]);
+                    exact_kernels.add_scaled(*slope, &x[row], &mut self.grads[of.clone()]);
+                    if let Some(bias) = bias {
+                        self.grads[weights.layout.param(bias)][0] += slope;
+                    }
+                }
+            }
+            Kernel::Norm(norm) => {
+                let [x, out, mean, inverse] =
+                    self.memory.at([places[0], places[1], places[2], places[3]], slot);
+                let bias = norm.bias.map_or(&[][..], |bias| weights.param(bias));
+                exact_kernels.layer_norm(x, weights.param(norm.weight), bias, out, mean, inverse);
+            }
+            Kernel::NormBack { norm, add } => {
+                let [dy, x, mean, inverse, dx] =
+                    self.memory.at([places[0], places[1], places[2], places[3], places[4]], slot);
+                let (of_weight, of_bias) =
+                    (weights.layout.param(norm.weight), norm.bias.map(|b| weights.layout.param(b)));
+                let weight = weights.param(norm.weight);
+                let [dweight, dbias] = two(self.grads, of_weight, of_bias.unwrap_or(0..0));
+                exact_kernels.layer_norm_backward(dy, x, mean, inverse, weight, dx, add, dweight, dbias);
+            }
+            Kernel::Attention { heads, prefix } => {
+                let shape = attention_shape(chunk, heads.heads, places[2].len as usize, prefix);
+                let [qkv, before, out, kept] =
+                    self.memory.at([places[0], places[1], places[2], places[3]], slot);
+                for i in 0..chunk.sequences {
+                    let [qkv, before, out, kept] =
+                        kernels::each(i, chunk.sequences, [qkv, before, out, kept]);
+                    exact_kernels.attention(shape, qkv, before, out, kept, self.scratch);
+                }
+            }
+            Kernel::AttentionBack { heads, prefix } => {
+                let shape = attention_shape(chunk, heads.heads, places[3].len as usize, prefix);
+                let all = [places[0], places[1], places[2], places[3], places[4], places[5]];
+                let [qkv, before, kept, dout, dqkv, dbefore] = self.memory.at(all, slot);
+                for i in 0..chunk.sequences {
+                    let [qkv, before, kept, dout, dqkv, dbefore] =
+                        kernels::each(i, chunk.sequences, [qkv, before, kept, dout, dqkv, dbefore]);
+                    exact_kernels.attention_backward(
+                        shape,
+                        qkv,
+                        before,
+                        kept,
+                        dout,
+                        dqkv,
+                        dbefore,
+                        self.scratch,
+                    );
+                }
+            }
+            Kernel::Scan(of) => {
+                let all = [places[0], places[1], places[2], places[3], places[4]];
+                kernels::scan(weights, of, chunk, self.memory.at(all, slot));
+            }
+            Kernel::ScanBack(of) => {
+                let all = [places[0], places[1], places[2], places[3], places[4], places[5]];
+                kernels::scan_back(weights, of, chunk, self.memory.at(all, slot), self.grads);
+            }
+            Kernel::Recur(_) | Kernel::RecurBack(_) => unreachable!("`Program::refusals` told of it"),
+            Kernel::Point(of) => {
+                let [a, b, out] = kernels::operands(self.memory, places, slot);
+                kernels::point(weights, of, a, b, out);
+            }
+            Kernel::PointBack(of) => {
+                let (d, rest) = (places[0], &places[1..]);
+                kernels::point_back(self.memory, weights, of, d, rest, slot);
+            }
+            Kernel::Positions(table) => {
+                let [x, out] = self.memory.at([places[0], places[1]], slot);
+                out.copy_from_slice(x);
+                let rows = placed(chunk, out.len(), weights.param(table));
+                for sequence in out.chunks_exact_mut(rows.len().max(1)) {
+                    exact_kernels.add(rows, sequence);
+                }
+            }
+            Kernel::PositionsBack(table) => {
+                let [d] = self.memory.at([places[0]], slot);
+                let width = d.len() / chunk.rows().max(1);
+                let (first, len) = (chunk.first * width, chunk.tokens * width);
+                let dtable = &mut self.grads[weights.layout.param(table)][first..first + len];
+                for sequence in d.chunks_exact(len.max(1)) {
+                    exact_kernels.add(sequence, dtable);
+                }
+            }
+            Kernel::Add => {
+                let [x, out] = self.memory.at([places[0], places[1]], slot);
+                exact_kernels.add(x, out);
+            }
+            Kernel::Copy => {
+                let [x, out] = self.memory.at([places[0], places[1]], slot);
+                out.copy_from_slice(x);
+            }
+            Kernel::Fill(number) => self.memory.one(places[0], slot).fill(number),
+            Kernel::Keep { from, to, lost } => {
+                let [x, out] = self.memory.at([places[0], places[1]], slot);
+                kernels::keep(chunk, from, to, lost, x, out);
+            }
+            Kernel::Lose { from, to } => kernels::lose(chunk, from, to, self.memory.one(places[0], slot)),
+            Kernel::Gather => {
+                let [x, out] = self.memory.at([places[0], places[1]], slot);
+                kernels::gather(chunk, x, out);
+            }
+            Kernel::Scatter { add } => {
+                let [x, out] = self.memory.at([places[0], places[1]], slot);
+                kernels::scatter(chunk, add, x, out);
+            }
+        }
+    }
+}
+
+/// Two parts of the gradients at once; the second may be empty.
+fn two(grads: &mut [f32], first: std::ops::Range<usize>, second: std::ops::Range<usize>) -> [&mut [f32]; 2] {
+    match grads.get_disjoint_mut([first, second]) {
+        Ok(parts) => parts,
+        Err(error) => unreachable!("two parameters don't overlap: {error}"),
+    }
+}
+
+/// The rows of a table at a chunk's tokens.
+fn placed<'t>(chunk: &Chunk, len: usize, table: &'t [f32]) -> &'t [f32] {
+    let width = len / chunk.rows().max(1);
+    &table[chunk.first * width..][..chunk.tokens * width]
+}
+
+fn attention_shape(chunk: &Chunk, heads: usize, out: usize, prefix: usize) -> AttentionShape {
+    let width = out / chunk.rows().max(1);
+    AttentionShape { tokens: chunk.tokens, prefix, heads, head_size: width / heads }
+}

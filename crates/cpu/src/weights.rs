@@ -1,0 +1,89 @@
+//! A step's weights: packed once, read by all threads.
+
+use looped_graph::{Form, Graph, Linear, Param, Source};
+use looped_ops::{Kernels, PackedMatrix, Precision};
+use rayon::prelude::*;
+
+use crate::layout::Layout;
+
+/// The weights of one step.
+pub(crate) struct Weights<'a> {
+    /// Products in the run's precision.
+    pub(crate) kernels: Kernels,
+    /// Products in f32.
+    pub(crate) exact: Kernels,
+    pub(crate) layout: &'a Layout,
+    /// Parameters, and what was computed of them.
+    pub(crate) flat: &'a [f32],
+    packed: Vec<Packed>,
+}
+
+/// A weight for x W^T and for dy W.
+#[derive(Default)]
+struct Packed {
+    forward: Option<PackedMatrix>,
+    transposed: Option<PackedMatrix>,
+}
+
+/// All linear layers of a graph, those within recurrences too.
+pub(crate) fn layers(graph: &Graph) -> Vec<Linear> {
+    let mut layers = Vec::new();
+    let mut note = |source: &Source| {
+        if let Source::Op(op) = source
+            && let Form::Linear(layer) = op.form()
+        {
+            layers.push(layer);
+        }
+    };
+    for node in graph.nodes() {
+        note(&node.source);
+        if let Some(Form::Recur(cell)) = node.op().map(looped_graph::Op::form) {
+            cell.nodes.iter().for_each(|node| note(&node.source));
+        }
+    }
+    layers
+}
+
+impl<'a> Weights<'a> {
+    /// Packs the weights of `layers`, for the way back too if `training`.
+    pub(crate) fn new(
+        layers: &[Linear],
+        params: usize,
+        layout: &'a Layout,
+        flat: &'a [f32],
+        kernels: Kernels,
+        training: bool,
+    ) -> Self {
+        let exact = kernels.with_precision(Precision::F32);
+        let pack = |layer: &Linear| {
+            let kernels = if layer.exact { exact } else { kernels };
+            let weight = &flat[layout.param(layer.weight)];
+            // A product with one column is a dot product of the weight as it is.
+            if layer.out == 1 {
+                return (layer.weight, Packed::default());
+            }
+            let (out, inputs) = (layer.out, layer.inputs);
+            let forward = Some(PackedMatrix::linear_forward(kernels, weight, out, inputs));
+            let back = || PackedMatrix::linear_backward(kernels, weight, out, inputs);
+            (layer.weight, Packed { forward, transposed: training.then(back) })
+        };
+        let mut packed: Vec<Packed> = std::iter::repeat_with(Packed::default).take(params).collect();
+        for (param, of) in layers.par_iter().map(pack).collect::<Vec<_>>() {
+            packed[param.index()] = of;
+        }
+        Self { kernels, exact, layout, flat, packed }
+    }
+
+    pub(crate) fn param(&self, param: Param) -> &[f32] {
+        &self.flat[self.layout.param(param)]
+    }
+
+    /// The packed weight of a layer.
+    pub(crate) fn matrix(&self, param: Param, transposed: bool) -> &PackedMatrix {
+        let Packed { forward, transposed: back } = &self.packed[param.index()];
+        let matrix = if transposed { back } else { forward };
+        matrix
+            .as_ref()
+            .unwrap_or_else(|| unreachable!("a program asks for the weights of its graph's layers alone"))
+    }
+}

@@ -1,0 +1,168 @@
+//! One thread's part of a step or of predictions.
+
+use std::ops::Range;
+
+use looped_core::Prompts;
+use looped_graph::lower::{Chunk, Early, Looped, Program};
+use looped_ops::{AlignedBuffer, Scratch};
+
+use crate::memory::Memory;
+use crate::plan::Loops;
+use crate::run::Run;
+use crate::weights::Weights;
+
+/// What one thread owns; its memory grows to what the largest chunk needs, and stays.
+#[derive(Default)]
+pub(crate) struct Worker {
+    /// The loss of this step's chunks so far, and its gradients.
+    pub(crate) loss: f64,
+    pub(crate) grads: AlignedBuffer,
+    memory: Memory,
+    scratch: Scratch,
+    predictions: Vec<f32>,
+}
+
+/// Token 2i is x_i, token 2i + 1 is (y_i, 0, ..., 0): (prompts, tokens, n_dims) of the prompts from `first` on.
+fn interleave(prompts: &Prompts, first: usize, chunk: &Chunk, tokens: &mut [f32]) {
+    let (n_dims, mut rows) = (prompts.n_dims, tokens.chunks_exact_mut(prompts.n_dims));
+    for sequence in 0..chunk.sequences {
+        let (xs, ys) = prompts.get(first + sequence);
+        for (token, row) in (chunk.first..chunk.first + chunk.tokens).zip(&mut rows) {
+            let point = token / 2;
+            if token % 2 == 0 {
+                row.copy_from_slice(&xs[point * n_dims..(point + 1) * n_dims]);
+            } else {
+                row.fill(0.0);
+                row[0] = ys[point];
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// Begins a step of a model with `len` parameters.
+    pub(crate) fn start(&mut self, len: usize) {
+        self.loss = 0.0;
+        self.grads.resize(len);
+        self.grads.fill(0.0);
+    }
+
+    /// Adds the loss and gradients of the prompts `range`.
+    pub(crate) fn train(
+        &mut self,
+        weights: &Weights<'_>,
+        program: &Program,
+        prompts: &Prompts,
+        range: Range<usize>,
+        loops: Loops,
+    ) {
+        let Self { loss, grads, memory, scratch, .. } = self;
+        memory.fit(program.sizes, loops.window, program.sizes.slot);
+        let mut run = Run { weights, memory, grads, scratch };
+        let first = range.start;
+        if let Some(early) = &program.early {
+            *loss += run.early(early, prompts, first, loops);
+        }
+        if let Some(looped) = &program.looped {
+            *loss += run.looped(looped, prompts, first, loops);
+        }
+        if let Some(early) = &program.early {
+            run.list(&early.steps.backward, &early.chunk, 0);
+        }
+    }
+
+    /// The predictions of the prompts `range` after each loop: (loops, prompts, points).
+    pub(crate) fn predict(
+        &mut self,
+        weights: &Weights<'_>,
+        program: &Program,
+        prompts: &Prompts,
+        range: Range<usize>,
+        loops: usize,
+    ) -> &[f32] {
+        let Self { memory, scratch, predictions, .. } = self;
+        let slot = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize).next_multiple_of(16);
+        memory.fit(program.sizes, 1, slot);
+        let mut run = Run { weights, memory, grads: &mut [], scratch };
+        let after = range.len() * prompts.points;
+        predictions.clear();
+        predictions.resize(loops * after, 0.0);
+        if let Some(early) = &program.early {
+            interleave(prompts, range.start, &early.chunk, run.memory.one(early.input, 0));
+            run.list(&early.ask, &early.chunk, 0);
+            for predictions in predictions.chunks_exact_mut(after) {
+                spread(&early.chunk, prompts.points, run.memory.one(early.predictions, 0), predictions);
+            }
+        }
+        if let Some(looped) = &program.looped {
+            let chunk = &looped.chunk;
+            interleave(prompts, range.start, chunk, run.memory.one(looped.input, 0));
+            run.list(&looped.prelude.forward, chunk, 0);
+            for predictions in predictions.chunks_exact_mut(after) {
+                run.list(&looped.free, chunk, 0);
+                run.list(&looped.ask, chunk, 0);
+                spread(chunk, prompts.points, run.memory.one(looped.predictions, 0), predictions);
+            }
+        }
+        predictions
+    }
+}
+
+/// Writes a chunk's predictions (prompts, reads) to their points of (prompts, `points`).
+fn spread(chunk: &Chunk, points: usize, from: &[f32], to: &mut [f32]) {
+    let each = chunk.reads.len().max(1);
+    for (from, to) in from.chunks_exact(each).zip(to.chunks_exact_mut(points)) {
+        for (read, prediction) in chunk.reads.iter().zip(from) {
+            to[(chunk.first + read) / 2] = *prediction;
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Runs the early tokens, whose predictions count once for every loop that enters the loss.
+    fn early(&mut self, early: &Early, prompts: &Prompts, first: usize, loops: Loops) -> f64 {
+        let chunk = &early.chunk;
+        interleave(prompts, first, chunk, self.memory.one(early.input, 0));
+        self.list(&early.steps.forward, chunk, 0);
+        for place in &early.left {
+            self.memory.one(*place, 0).fill(0.0);
+        }
+        let [predictions, slopes] = self.memory.at([early.predictions, early.slopes], 0);
+        loops.loss(prompts, first, chunk, loops.counted, predictions, slopes)
+    }
+
+    /// Runs the loops forward and those of the window backward.
+    fn looped(&mut self, looped: &Looped, prompts: &Prompts, first: usize, loops: Loops) -> f64 {
+        let chunk = &looped.chunk;
+        interleave(prompts, first, chunk, self.memory.one(looped.input, 0));
+        self.list(&looped.prelude.forward, chunk, 0);
+        for _ in 0..loops.free {
+            self.list(&looped.free, chunk, 0);
+        }
+        let (last, uncounted) = (loops.window - 1, loops.window - loops.counted);
+        let mut loss = 0.0;
+        for slot in 0..loops.window {
+            self.list(if slot == last { &looped.last.forward } else { &looped.body.forward }, chunk, slot);
+            if slot >= uncounted {
+                if slot < last {
+                    self.list(&looped.read.forward, chunk, slot);
+                }
+                let [predictions, slopes] = self.memory.at([looped.predictions, looped.slopes], slot);
+                loss += loops.loss(prompts, first, chunk, 1, predictions, slopes);
+            }
+        }
+        for place in &looped.shared {
+            self.memory.one(*place, 0).fill(0.0);
+        }
+        for slot in (0..loops.window).rev() {
+            if slot >= uncounted && slot < last {
+                self.list(&looped.read.backward, chunk, slot);
+            }
+            self.list(if slot == last { &looped.last.backward } else { &looped.body.backward }, chunk, slot);
+        }
+        // The state that enters a window after loops without gradient is a constant.
+        let from_state = loops.free == 0;
+        self.list(if from_state { &looped.prelude_from_state } else { &looped.prelude.backward }, chunk, 0);
+        loss
+    }
+}
