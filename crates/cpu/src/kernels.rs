@@ -35,11 +35,7 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// The part of prompt `i` of each slice, in which all prompts have equal parts.
-pub(crate) fn each<'a, const N: usize>(
-    i: usize,
-    count: usize,
-    all: [&'a mut [f32]; N],
-) -> [&'a mut [f32]; N] {
+pub(crate) fn each<const N: usize>(i: usize, count: usize, all: [&mut [f32]; N]) -> [&mut [f32]; N] {
     all.map(|slice| {
         let len = slice.len() / count;
         &mut slice[i * len..(i + 1) * len]
