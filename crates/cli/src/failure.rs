@@ -49,19 +49,6 @@ impl Failure {
     }
 }
 
-/// Text without control characters, which can steer a terminal: `\u{1b}` for the escape. Lines stay lines.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\t' => shown.push(c),
-            c if c.is_control() => shown.extend(c.escape_default()),
-            c => shown.push(c),
-        }
-    }
-    shown
-}
-
 /// The beginning of a very long text.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
@@ -103,6 +90,12 @@ impl From<looped_study::StudyError> for Failure {
     }
 }
 
+impl From<stop::NotListening> for Failure {
+    fn from(stop::NotListening(why): stop::NotListening) -> Self {
+        Self::Failed(why)
+    }
+}
+
 impl From<looped_core::Error> for Failure {
     fn from(error: looped_core::Error) -> Self {
         match error {
@@ -116,11 +109,6 @@ impl From<looped_core::Error> for Failure {
 #[allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_steers_a_terminal_is_shown_instead() {
-        assert_eq!(escaped("a\u{1b}]0;x\u{7}.toml:\n  größer"), "a\\u{1b}]0;x\\u{7}.toml:\n  größer");
-    }
 
     #[test]
     fn a_message_ends_somewhere() {

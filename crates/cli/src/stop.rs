@@ -4,8 +4,6 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use crate::failure::{Failure, Outcome};
-
 /// What a sweep sets for its runs.
 pub(crate) const STOP_WITH_STDIN: &str = "LOOPED_STOP_WITH_STDIN";
 
@@ -19,14 +17,21 @@ static ASKED: AtomicI32 = AtomicI32::new(0);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stop(());
 
+/// Why signals can't be heard.
+#[derive(Debug)]
+pub(crate) struct NotListening(pub(crate) String);
+
 impl Stop {
     /// Starts to listen: to Ctrl-C, SIGTERM, SIGHUP (the terminal is gone) and SIGUSR1 (Slurm's `--signal`).
-    pub(crate) fn listen() -> Outcome<Self> {
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(crate) fn listen() -> Result<Self, NotListening> {
         static LISTENING: OnceLock<Result<(), String>> = OnceLock::new();
         let listening = LISTENING.get_or_init(|| listener::start().map_err(|error| error.to_string()));
         match listening {
             Ok(()) => Ok(Self(()).and_with_its_sweep()),
-            Err(error) => Err(Failure::failed(format!("cannot listen for signals: {error}"))),
+            Err(error) => Err(NotListening(format!("cannot listen for signals: {error}"))),
         }
     }
 

@@ -12,8 +12,6 @@ use clap::ColorChoice;
 use looped_config::{ConfigError, Place};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::failure::escaped;
-
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const FRAME: Style = AnsiColor::Blue.on_default().bold();
 
@@ -65,6 +63,19 @@ fn titled(text: &str) -> String {
         Some((title, style, rest)) => format!("{style}{title}{style:#}{}", escaped(rest)),
         None => escaped(text),
     }
+}
+
+/// Text without control characters, which can steer a terminal: `\u{1b}` for the escape. Lines stay lines.
+fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => shown.push(c),
+            c if c.is_control() => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// Every finding, and below it the line that it is about.
@@ -139,6 +150,11 @@ mod tests {
         assert_eq!(plain(&snippet(&place(7, 1, "\"名\" = 3"))), "   |\n12 | \"名\" = 3\n   |        ^");
         // Past the end, as where a file stops too early.
         assert_eq!(plain(&snippet(&place(9, 4, "a = ["))), "   |\n12 | a = [\n   |      ^");
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_shown_instead() {
+        assert_eq!(escaped("a\u{1b}]0;x\u{7}.toml:\n  größer"), "a\\u{1b}]0;x\\u{7}.toml:\n  größer");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod cholesky;
 mod evaluate;
 mod evaluation;
 mod minimum_norm;
+mod plan;
 mod prompt_scores;
 mod settling;
 mod suite;
@@ -24,8 +25,9 @@ pub use baselines::{
     all_baselines, baseline_predictions, default_baselines, linear_baselines, plugin_baselines,
 };
 pub use bootstrap::{Curve, Scores};
-pub use evaluate::{EvalPlan, evaluate, score_prompts};
+pub use evaluate::{evaluate, score_prompts};
 pub use evaluation::{Curves, Evaluation, MODEL};
+pub use plan::EvalPlan;
 pub use prompt_scores::PromptScores;
 pub use settling::{CONVERGED_WITHIN, StateChange, state_change};
 pub use suite::{Shift, ShiftEvaluation, SuiteEvaluation, evaluate_suite, examples};

@@ -1,6 +1,6 @@
 //! What can go wrong with runs that are finished, compared or swept.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -21,15 +21,8 @@ pub enum StudyError {
     #[error(transparent)]
     Report(#[from] looped_report::Error),
     /// A file or folder could not be read or written.
-    #[error("{path}: cannot be {action}: {source}", path = path.display())]
-    File {
-        /// What was to be done with it, as in `written`.
-        action: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] looped_train::FileError),
     /// A file's contents are not what they should be.
     #[error("{path}: {message}", path = path.display())]
     Content {
@@ -41,14 +34,6 @@ pub enum StudyError {
     /// Results that can't be written down.
     #[error("cannot write the results as text: {0}")]
     Encode(String),
-}
-
-impl StudyError {
-    /// For `map_err`: an error of the system at `path`.
-    pub(crate) fn at(action: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Self + use<> {
-        let path = path.to_owned();
-        move |source| Self::File { action, path: path.clone(), source }
-    }
 }
 
 impl From<serde_json::Error> for StudyError {

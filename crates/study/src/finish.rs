@@ -5,7 +5,7 @@ use std::path::Path;
 use looped_config::Experiment;
 use looped_core::{Baseline, Watch};
 use looped_eval::{EvalPlan, Evaluation, PromptScores, score_prompts, state_change};
-use looped_train::{RunDir, Trainer, write_atomically};
+use looped_train::{At as _, RunDir, Trainer, write_atomically};
 
 use crate::{Result, StudyError, run_report};
 
@@ -38,7 +38,7 @@ pub fn save_evaluation(
         return Err(StudyError::Refused(message));
     }
     let folder = run.path().join("evals");
-    std::fs::create_dir_all(&folder).map_err(StudyError::at("created", &folder))?;
+    std::fs::create_dir_all(&folder).at("create", &folder)?;
     let file = |ending: &str| folder.join(format!("{name}.{ending}"));
     keep(evaluation, scores, &file("json"), &file("safetensors"))
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use looped_config::{Difference, Engine, Experiment};
 use looped_core::Device;
 use looped_eval::Evaluation;
-use looped_train::{Build, Metrics, Provenance, RunDir, Session, TrainError, Trainer, write_atomically};
+use looped_train::{
+    At as _, Build, Metrics, Provenance, RunDir, Session, TrainError, Trainer, write_atomically,
+};
 
 use crate::{Result, StudyError};
 
@@ -144,7 +146,7 @@ fn set_evaluation_aside(run: &RunDir, steps: usize, tell: &mut dyn FnMut(String)
     let Ok(text) = fs::read(run.evaluation()) else { return Ok(()) };
     let folder = run.path().join("evals");
     let kept = folder.join(format!("step_{steps:07}.json"));
-    fs::create_dir_all(&folder).map_err(StudyError::at("created", &folder))?;
+    fs::create_dir_all(&folder).at("create", &folder)?;
     if let Ok(scores) = fs::read(run.scores()) {
         write_atomically(&kept.with_extension("safetensors"), &scores)?;
     }
@@ -158,10 +160,8 @@ fn set_evaluation_aside(run: &RunDir, steps: usize, tell: &mut dyn FnMut(String)
 /// Removes a file, if it is there.
 fn remove(path: &PathBuf) -> Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(StudyError::at("removed", path)(error))
-        }
-        _ => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => Ok(removed.at("remove", path)?),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can go wrong in a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -15,15 +15,8 @@ pub enum TrainError {
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
     /// A file or folder could not be read or written.
-    #[error("{path}: cannot {action}: {source}", path = path.display())]
-    File {
-        /// What was to be done, as in `write`.
-        action: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file's contents are not what they should be.
     #[error("{path}: {message}", path = path.display())]
     Content {
@@ -61,16 +54,32 @@ pub enum TrainError {
     },
 }
 
+/// A file or folder that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: cannot {action}: {source}", path = path.display())]
+pub struct FileError {
+    /// What was to be done, as in `write`.
+    pub action: &'static str,
+    /// Where.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: std::io::Error,
+}
+
 /// The result of this crate's functions.
 pub type Result<T, E = TrainError> = std::result::Result<T, E>;
 
 /// Adds to an I/O error what was done, and where.
-pub(crate) trait At<T> {
-    fn at(self, action: &'static str, path: &std::path::Path) -> Result<T>;
+pub trait At<T> {
+    /// `action` is as in `write`.
+    ///
+    /// # Errors
+    /// The same error with these words.
+    fn at(self, action: &'static str, path: &Path) -> Result<T, FileError>;
 }
 
 impl<T> At<T> for std::io::Result<T> {
-    fn at(self, action: &'static str, path: &std::path::Path) -> Result<T> {
-        self.map_err(|source| TrainError::File { action, path: path.to_owned(), source })
+    fn at(self, action: &'static str, path: &Path) -> Result<T, FileError> {
+        self.map_err(|source| FileError { action, path: path.to_owned(), source })
     }
 }

@@ -56,20 +56,23 @@ pub(crate) fn write_synced(path: &Path, contents: &[u8]) -> Result<()> {
         // What a full disk left half-written is of no use; that it can't be removed changes nothing.
         let _ = fs::remove_file(path);
     }
-    written.at("write", path)
+    Ok(written.at("write", path)?)
 }
 
 /// Waits until the disk has a folder's names.
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     // Windows can't open a folder as a file, and makes renames durable by itself.
-    if cfg!(unix) { File::open(path).and_then(|folder| folder.sync_all()).at("sync", path) } else { Ok(()) }
+    if cfg!(unix) {
+        File::open(path).and_then(|folder| folder.sync_all()).at("sync", path)?;
+    }
+    Ok(())
 }
 
 /// Removes a folder if it's there.
 pub(crate) fn remove_folder(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        result => result.at("remove", path),
+        result => Ok(result.at("remove", path)?),
     }
 }
 

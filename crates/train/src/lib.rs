@@ -32,7 +32,7 @@ pub use checkpoint::{Checkpoint, Checkpoints, Generator, State, decode, encode};
 pub use cost::{Cost, available_memory};
 pub use device::{device, device_and_note};
 pub use engine::EngineChoice;
-pub use error::{Result, TrainError};
+pub use error::{At, FileError, Result, TrainError};
 pub use files::{replace_file, write_atomically};
 pub use metrics::{Metrics, Record};
 pub use model::{Model, StepPlan};

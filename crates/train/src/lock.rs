@@ -29,7 +29,7 @@ pub(crate) fn lock(folder: &Path) -> Result<File> {
             let message = format!("{} is in use by another looped process{process}", folder.display());
             Err(TrainError::Refused(message))
         }
-        Err(TryLockError::Error(source)) => Err(source).at("lock", &path),
+        Err(TryLockError::Error(source)) => Ok(Err(source).at("lock", &path)?),
     }
 }
 

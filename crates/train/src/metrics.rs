@@ -71,7 +71,7 @@ impl Metrics {
     /// If it can't be written.
     pub fn append(&mut self, record: &Record) -> Result<()> {
         let line = line(record, &self.path)?;
-        self.file.write_all(&line).at("write", &self.path)
+        Ok(self.file.write_all(&line).at("write", &self.path)?)
     }
 
     /// Waits until the disk has every line.
@@ -79,7 +79,7 @@ impl Metrics {
     /// # Errors
     /// If the system says so.
     pub fn sync(&self) -> Result<()> {
-        self.file.sync_data().at("sync", &self.path)
+        Ok(self.file.sync_data().at("sync", &self.path)?)
     }
 
     /// The records of a file; a last line that a crash cut short is left out. None where there is no file: a training

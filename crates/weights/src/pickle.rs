@@ -4,34 +4,15 @@
 //! to each other by number, so that no depth of nesting costs any depth of recursion.
 
 mod machine;
+mod value;
 
 use crate::Problem;
 use crate::budget::Budget;
-use crate::globals::Global;
-use crate::view::{Storage, View};
+use crate::view::View;
 
 use machine::Machine;
-
-/// A value on the machine's stack.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Value<'p> {
-    /// Anything that no weight depends on: none, truth values, floats, lists.
-    Fact,
-    Int(i64),
-    Text(&'p str),
-    Global(Global),
-    /// The number of an object in the heap.
-    Object(usize),
-}
-
-/// What a value may refer to.
-#[derive(Debug)]
-enum Object<'p> {
-    Tuple(Vec<Value<'p>>),
-    Dict(Vec<(Value<'p>, Value<'p>)>),
-    Storage(Storage<'p>),
-    Tensor(Box<View<'p>>),
-}
+use value::Object;
+pub(crate) use value::Value;
 
 /// A pickle that has been run to its end.
 #[derive(Debug)]
@@ -43,7 +24,8 @@ pub(crate) struct Pickle<'p> {
 impl<'p> Pickle<'p> {
     /// Runs the pickle in `bytes`.
     pub(crate) fn run(bytes: &'p [u8], budget: &mut Budget) -> Result<Self, Problem> {
-        Machine::new(bytes, budget).run()
+        let (heap, top) = Machine::new(bytes, budget).run()?;
+        Ok(Self { heap, top })
     }
 
     /// The value that the whole pickle stands for.

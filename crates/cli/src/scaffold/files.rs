@@ -2,40 +2,8 @@
 
 use looped_core::Kind;
 
+use crate::scaffold::templates::{EXPERIMENT, checks, place, source};
 use crate::scaffold::{Home, Name};
-
-/// The part itself: `src/lib.rs`, not yet renamed.
-pub(crate) const fn source(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Block => include_str!("../../templates/block.rs"),
-        Kind::Injector => include_str!("../../templates/injector.rs"),
-        Kind::Task => include_str!("../../templates/task.rs"),
-        Kind::Baseline => include_str!("../../templates/baseline.rs"),
-    }
-}
-
-const fn checks(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Block => include_str!("../../templates/block_checks.rs"),
-        Kind::Injector => include_str!("../../templates/injector_checks.rs"),
-        Kind::Task => include_str!("../../templates/task_checks.rs"),
-        Kind::Baseline => include_str!("../../templates/baseline_checks.rs"),
-    }
-}
-
-const EXPERIMENT: &str = include_str!("../../templates/experiment.toml");
-
-/// What an experiment of built-in parts says where the new part comes in, and what it says with it.
-const fn place(kind: Kind) -> (&'static str, &'static str) {
-    match kind {
-        Kind::Block => ("type = \"transformer\"\nn_head = 4", "type = \"part_name\"\nexpansion = 2"),
-        Kind::Injector => ("type = \"full\"", "type = \"part_name\"\nevery = 2"),
-        Kind::Task => ("type = \"linear_regression\"", "type = \"part_name\"\nslope = 0.5"),
-        Kind::Baseline => {
-            ("{ type = \"averaging\" }]", "{ type = \"averaging\" }, { type = \"part_name\", rate = 0.5 }]")
-        }
-    }
-}
 
 /// Path and contents of every file.
 pub(crate) fn files(kind: Kind, name: &Name, home: &Home) -> Vec<(String, String)> {

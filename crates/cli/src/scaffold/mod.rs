@@ -6,6 +6,7 @@
 mod files;
 mod home;
 mod name;
+mod templates;
 
 pub(crate) use files::files;
 pub(crate) use home::Home;

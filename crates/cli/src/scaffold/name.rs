@@ -3,7 +3,7 @@
 use looped_core::{Kind, Part};
 
 use crate::failure::{Failure, Outcome};
-use crate::scaffold::files::source;
+use crate::scaffold::templates::source;
 
 /// Rust's words, those kept for later included.
 const KEYWORDS: [&str; 52] = [

@@ -1,7 +1,9 @@
 //! Which curves share a frame.
 
-use super::style::DISTINCT;
 use super::{Curve, Role};
+
+/// As many models as one panel shows, each in a colour of its own.
+pub(super) const DISTINCT: usize = 6;
 
 /// A frame of a figure.
 #[derive(Clone, Debug, Default, PartialEq)]

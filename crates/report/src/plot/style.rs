@@ -1,6 +1,6 @@
 //! Colours, dashes and sizes.
 
-use super::panels::Place;
+use super::panels::{DISTINCT, Place};
 use super::{Curve, Palette, Role};
 use std::fmt;
 
@@ -48,9 +48,6 @@ impl fmt::Display for Colour {
         }
     }
 }
-
-/// As many models as one panel shows, each in a colour of its own.
-pub(super) const DISTINCT: usize = 6;
 
 /// The colours of Okabe and Ito, told apart by every kind of colour vision, most distinct first. Their yellow, too
 /// faint on white, is left out, and so is their black, which is the ink's.

@@ -1,5 +1,6 @@
 //! Finished runs side by side: grouped into variants, averaged over seeds, set beside the baselines.
 
+mod align;
 mod difference;
 mod figures;
 mod history;
@@ -25,10 +26,11 @@ pub use options::CompareOptions;
 pub use publish::refuse_unless_free;
 pub use tables::clock;
 pub(crate) use task::scored_on;
+pub use variant::MissingRun;
 
+use crate::comparison::align::{Basis, align};
 use crate::comparison::ratios::Ratios;
 use crate::comparison::run::FinishedRun;
-use crate::comparison::scored::Basis;
 use crate::comparison::variant::Variant;
 use crate::{Result, StudyError};
 
@@ -43,17 +45,6 @@ pub struct Comparison {
     ratios: Ratios,
     /// Runs of variants that have no finished run at all.
     missing: Vec<MissingRun>,
-}
-
-/// A run that a variant should have had.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MissingRun {
-    /// The variant's name.
-    pub variant: String,
-    /// The seed.
-    pub seed: u64,
-    /// What became of it, in a word: `diverged`, `failed`.
-    pub why: String,
 }
 
 /// The words around the numbers.
@@ -103,7 +94,7 @@ impl Comparison {
         if !problems.is_empty() {
             return Err(StudyError::Refused(problems.join("\n")));
         }
-        let basis = scored::align(&mut runs).map_err(StudyError::Refused)?;
+        let basis = align(&mut runs).map_err(StudyError::Refused)?;
         for run in &mut runs {
             run.means = run.scored.means(basis != Basis::NoScores);
         }

@@ -3,8 +3,8 @@
 use looped_report::plot::Drawing;
 use looped_report::report::{Part, Report, Section};
 
+use crate::comparison::align::Basis;
 use crate::comparison::figures::{batch_loss, over_examples, over_loops, validation_loss};
-use crate::comparison::scored::Basis;
 use crate::comparison::varied::{over_key, over_two_keys};
 use crate::comparison::{Comparison, ReportContext, tables};
 use crate::figures::ENOUGH_SEEDS;

@@ -4,6 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use looped_train::At as _;
+
 use crate::{Result, StudyError};
 
 /// In a report's folder: the files that are its own, a line each. The next report replaces these and no others.
@@ -49,22 +51,21 @@ pub(super) fn publish(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> 
                     folder.display()
                 )))
             }
-            renamed => renamed.map_err(StudyError::at("written", folder)),
+            renamed => Ok(renamed.at("write", folder)?),
         };
     }
     let staging = Staging::take(folder.join(STAGING))?;
     fill(&staging.path)?;
-    let written = StudyError::at("written", folder);
-    let mut files = files_below(&staging.path).map_err(&written)?;
+    let mut files = files_below(&staging.path).at("write", folder)?;
     files.sort_by_key(|file| (file.as_path() == Path::new("report.html"), file.clone()));
     let old = fs::read_to_string(folder.join(OWN_FILES)).unwrap_or_default();
     write_list(&staging.path)?;
     for file in files.iter().map(PathBuf::as_path).chain([Path::new(OWN_FILES)]) {
         let place = folder.join(file);
         if let Some(parent) = place.parent() {
-            fs::create_dir_all(parent).map_err(&written)?;
+            fs::create_dir_all(parent).at("write", folder)?;
         }
-        fs::rename(staging.path.join(file), place).map_err(&written)?;
+        fs::rename(staging.path.join(file), place).at("write", folder)?;
     }
     for gone in old.lines().map(PathBuf::from).filter(|old| !files.contains(old)) {
         // Written by an earlier report; that it can't be removed changes nothing.
@@ -83,8 +84,7 @@ struct Staging {
 impl Staging {
     /// Makes the folder, in place of what a killed process has left there.
     fn take(path: PathBuf) -> Result<Self> {
-        let written = StudyError::at("written", &path);
-        fs::create_dir_all(&path).map_err(&written)?;
+        fs::create_dir_all(&path).at("write", &path)?;
         // Where a folder can't be locked, as on some network disks, two processes at once are not told apart.
         let lock = File::open(&path).ok();
         if lock.as_ref().is_some_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock))) {
@@ -93,9 +93,10 @@ impl Staging {
                 path.display()
             )));
         }
-        for entry in fs::read_dir(&path).map_err(&written)? {
-            let left = entry.map_err(&written)?.path();
-            if left.is_dir() { fs::remove_dir_all(left) } else { fs::remove_file(left) }.map_err(&written)?;
+        for entry in fs::read_dir(&path).at("write", &path)? {
+            let left = entry.at("write", &path)?.path();
+            if left.is_dir() { fs::remove_dir_all(left) } else { fs::remove_file(left) }
+                .at("write", &path)?;
         }
         Ok(Self { path, _lock: lock })
     }
@@ -117,11 +118,10 @@ fn beside(folder: &Path) -> PathBuf {
 
 /// Leaves the list of a report's own files.
 fn write_list(folder: &Path) -> Result<()> {
-    let written = StudyError::at("written", folder);
-    let mut files = files_below(folder).map_err(&written)?;
+    let mut files = files_below(folder).at("write", folder)?;
     files.sort();
     let lines: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
-    fs::write(folder.join(OWN_FILES), lines).map_err(&written)
+    Ok(fs::write(folder.join(OWN_FILES), lines).at("write", folder)?)
 }
 
 /// All files below a folder, by their paths from there.

@@ -1,7 +1,7 @@
 //! Each variant's error against one variant's.
 
 use crate::comparison::CompareOptions;
-use crate::comparison::scored::Basis;
+use crate::comparison::align::Basis;
 use crate::comparison::variant::Variant;
 use crate::statistics::{
     Contrast, Interval, Judged, Pairing, Run, Scale, Spread, contrasts, judge, seeds_to_show,

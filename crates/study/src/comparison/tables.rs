@@ -6,8 +6,8 @@ use looped_eval::Curve;
 use looped_report::number::{short, with_interval};
 use looped_report::table::{Column, Table};
 
+use crate::comparison::align::Basis;
 use crate::comparison::ratios::Ratio;
-use crate::comparison::scored::Basis;
 use crate::comparison::{Comparison, MissingRun};
 
 /// A row for each variant but one: its error divided by that one's, and what that shows.

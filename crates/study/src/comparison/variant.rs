@@ -2,12 +2,22 @@
 
 use looped_eval::{Curve, MODEL};
 
-use crate::comparison::MissingRun;
 use crate::comparison::difference::{Settings, difference};
 use crate::comparison::history::History;
 use crate::comparison::run::FinishedRun;
 use crate::comparison::scored::Means;
 use crate::comparison::seeds::{averaged, mean};
+
+/// A run that a variant should have had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingRun {
+    /// The variant's name.
+    pub variant: String,
+    /// The seed.
+    pub seed: u64,
+    /// What became of it, in a word: `diverged`, `failed`.
+    pub why: String,
+}
 
 /// A variant with its seeds.
 pub(crate) struct Variant {

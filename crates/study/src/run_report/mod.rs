@@ -10,7 +10,7 @@ use looped_config::Experiment;
 use looped_eval::{CONVERGED_WITHIN, Evaluation, SuiteEvaluation};
 use looped_report::plot::Drawing;
 use looped_report::report::{Part, Report, Section};
-use looped_train::{Metrics, Provenance, Record, RunDir};
+use looped_train::{At as _, Metrics, Provenance, Record, RunDir};
 use serde::de::DeserializeOwned;
 
 use crate::{Result, StudyError};
@@ -49,7 +49,7 @@ pub fn report(experiment: &Experiment, run: &RunDir) -> Result<Report> {
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let text = match std::fs::read_to_string(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        read => read.map_err(StudyError::at("read", path))?,
+        read => read.at("read", path)?,
     };
     let value = serde_json::from_str(&text);
     let bad =

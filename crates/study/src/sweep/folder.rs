@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use looped_config::sweep::Sweep;
-use looped_train::write_atomically;
+use looped_train::{At as _, write_atomically};
 
 use crate::comparison::refuse_unless_free;
 use crate::sweep::Plan;
@@ -29,11 +29,11 @@ impl SweepFolder {
         if !copy.is_file() && !is_left_over(path, &copy) {
             refuse_unless_free(path)?;
         }
-        fs::create_dir_all(path).map_err(StudyError::at("written", path))?;
+        fs::create_dir_all(path).at("create", path)?;
         let folder = Self { path: path.clone(), _lock: lock(path)? };
         write_atomically(&copy, sweep.text.as_bytes())?;
         let configs = path.join("configs");
-        fs::create_dir_all(&configs).map_err(StudyError::at("written", &configs))?;
+        fs::create_dir_all(&configs).at("create", &configs)?;
         for run in &plan.runs {
             write_atomically(&run.config, run.toml.as_bytes())?;
         }
@@ -65,13 +65,12 @@ fn copy_of(sweep: &Sweep, folder: &Path) -> PathBuf {
 
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(".lock");
-    let cannot = StudyError::at("written", &path);
-    let lock = File::create(&path).map_err(&cannot)?;
+    let lock = File::create(&path).at("write", &path)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => {
             Err(StudyError::Refused(format!("{} is in use by another looped sweep", folder.display())))
         }
-        Err(TryLockError::Error(error)) => Err(cannot(error)),
+        Err(TryLockError::Error(error)) => Ok(Err(error).at("lock", &path)?),
     }
 }

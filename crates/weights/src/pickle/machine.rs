@@ -4,7 +4,7 @@
 //! knows the instructions that `torch.save` writes (protocol 2) and no others, looks every name up in [`Global`], and
 //! spends the file's [`Budget`] on whatever it keeps.
 
-use super::{Object, Pickle, Value};
+use super::value::{Object, Value};
 use crate::Problem;
 use crate::budget::Budget;
 use crate::error::shown;
@@ -40,13 +40,13 @@ impl<'p, 'b> Machine<'p, 'b> {
         Self { bytes, at: 0, op_at: 0, stack, marks, memo, heap, budget }
     }
 
-    /// Runs to the end; what is on top of the stack then is what the pickle stands for.
-    pub(super) fn run(mut self) -> Result<Pickle<'p>, Problem> {
+    /// Runs to the end: the heap, and what is on top of the stack then, which is what the pickle stands for.
+    pub(super) fn run(mut self) -> Result<(Vec<Object<'p>>, Value<'p>), Problem> {
         loop {
             self.op_at = self.at;
             match self.byte()? {
                 0x80 => self.protocol()?,
-                b'.' => return self.pop().map(|top| Pickle { heap: self.heap, top }),
+                b'.' => return self.pop().map(|top| (self.heap, top)),
 
                 b'N' | 0x88 | 0x89 | b']' => self.push(Value::Fact)?,
                 b'G' => self.take(8).and_then(|_| self.push(Value::Fact))?,
