@@ -133,8 +133,8 @@ impl CpuModel {
         self.layout.read(store, flat)?;
         once::forward(&self.graph, &self.layout, flat);
         let (kernels, flat) = (self.kernels.with_precision(precision), &**flat);
-        let count = self.graph.params().len();
-        Ok(self.threads.install(|| Weights::new(&self.layers, count, &self.layout, flat, kernels, training)))
+        let new = || Weights::new(&self.graph, &self.layers, &self.layout, flat, kernels, training);
+        Ok(self.threads.install(new))
     }
 
     /// Tokens of a prompt, and those at which predictions are made: the x.

@@ -10,6 +10,7 @@
 
 mod chunks;
 mod engine;
+mod island;
 mod kernels;
 mod layout;
 mod memory;

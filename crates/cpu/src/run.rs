@@ -16,9 +16,9 @@ pub(crate) struct Run<'a> {
     pub(crate) scratch: &'a mut Scratch,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     /// Runs the steps on the tokens of `chunk`, in the slot of one loop.
-    pub(crate) fn list(&mut self, steps: &[Step], chunk: &Chunk, slot: usize) {
+    pub(crate) fn list(&mut self, steps: &[Step], chunk: &'a Chunk, slot: usize) {
         for step in steps {
             self.step(step, chunk, slot);
         }
@@ -28,7 +28,7 @@ impl Run<'_> {
         if exact { self.weights.exact } else { self.weights.kernels }
     }
 
-    fn step(&mut self, step: &Step, chunk: &Chunk, slot: usize) {
+    fn step(&mut self, step: &Step, chunk: &'a Chunk, slot: usize) {
         let (weights, exact_kernels, places) = (self.weights, self.weights.exact, &step.places[..]);
         match step.kernel {
             Kernel::Product { weight, transposed, exact, start } => {
@@ -171,6 +171,8 @@ impl Run<'_> {
                     exact_kernels.add(sequence, dtable);
                 }
             }
+            Kernel::Island(ref of) => self.island(of, places, chunk, slot),
+            Kernel::IslandBack(ref of) => self.island_back(of, places, chunk, slot),
             Kernel::Add => {
                 let [x, out] = self.memory.at([places[0], places[1]], slot);
                 exact_kernels.add(x, out);

@@ -8,6 +8,7 @@ use crate::layout::Layout;
 
 /// The weights of one step.
 pub(crate) struct Weights<'a> {
+    pub(crate) graph: &'a Graph,
     /// Products in the run's precision.
     pub(crate) kernels: Kernels,
     /// Products in f32.
@@ -47,8 +48,8 @@ pub(crate) fn layers(graph: &Graph) -> Vec<Linear> {
 impl<'a> Weights<'a> {
     /// Packs the weights of `layers`, for the way back too if `training`.
     pub(crate) fn new(
+        graph: &'a Graph,
         layers: &[Linear],
-        params: usize,
         layout: &'a Layout,
         flat: &'a [f32],
         kernels: Kernels,
@@ -67,11 +68,12 @@ impl<'a> Weights<'a> {
             let back = || PackedMatrix::linear_backward(kernels, weight, out, inputs);
             (layer.weight, Packed { forward, transposed: training.then(back) })
         };
-        let mut packed: Vec<Packed> = std::iter::repeat_with(Packed::default).take(params).collect();
+        let mut packed: Vec<Packed> =
+            std::iter::repeat_with(Packed::default).take(graph.params().len()).collect();
         for (param, of) in layers.par_iter().map(pack).collect::<Vec<_>>() {
             packed[param.index()] = of;
         }
-        Self { kernels, exact, layout, flat, packed }
+        Self { graph, kernels, exact, layout, flat, packed }
     }
 
     pub(crate) fn param(&self, param: Param) -> &[f32] {

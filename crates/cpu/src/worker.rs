@@ -118,9 +118,9 @@ fn spread(chunk: &Chunk, points: usize, from: &[f32], to: &mut [f32]) {
     }
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     /// Runs the early tokens, whose predictions count once for every loop that enters the loss.
-    fn early(&mut self, early: &Early, prompts: &Prompts, first: usize, loops: Loops) -> f64 {
+    fn early(&mut self, early: &'a Early, prompts: &Prompts, first: usize, loops: Loops) -> f64 {
         let chunk = &early.chunk;
         interleave(prompts, first, chunk, self.memory.one(early.input, 0));
         self.list(&early.steps.forward, chunk, 0);
@@ -132,7 +132,7 @@ impl Run<'_> {
     }
 
     /// Runs the loops forward and those of the window backward.
-    fn looped(&mut self, looped: &Looped, prompts: &Prompts, first: usize, loops: Loops) -> f64 {
+    fn looped(&mut self, looped: &'a Looped, prompts: &Prompts, first: usize, loops: Loops) -> f64 {
         let chunk = &looped.chunk;
         interleave(prompts, first, chunk, self.memory.one(looped.input, 0));
         self.list(&looped.prelude.forward, chunk, 0);

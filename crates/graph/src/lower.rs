@@ -12,6 +12,7 @@
 mod arena;
 mod attention;
 mod emit;
+mod island;
 mod linear;
 mod norm;
 mod part;
@@ -28,7 +29,7 @@ pub use part::{Early, Looped, Pair};
 pub use program::{OnceAStep, Program, Shapes};
 
 use crate::ops::{Func, Recur};
-use crate::{Heads, NodeId, Norm, Param};
+use crate::{Form, Heads, Node, NodeId, Norm, NormKind, Op, Param, Rows};
 
 /// The prompts and tokens that a list of steps works on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +96,31 @@ pub enum Shared {
     Param(Param),
     /// A result of an operation on parameters, by its place among all of them.
     Step(usize),
+}
+
+/// Whether a node's operation has no kernel, so that it runs by its meaning.
+#[must_use]
+pub fn is_island(node: &Node) -> bool {
+    match node.op().map(Op::form) {
+        Some(Form::Norm(norm)) => !norm.has_kernel(),
+        Some(Form::Attention(heads)) => !heads.causal,
+        Some(
+            Form::Columns(_)
+            | Form::Concat
+            | Form::Shift(_)
+            | Form::Rotary(_)
+            | Form::Recur(_)
+            | Form::Custom(_),
+        ) => node.shapes.iter().any(|shape| shape.rows != Rows::Once),
+        _ => false,
+    }
+}
+
+impl Norm {
+    /// Whether the engines have a kernel for it.
+    pub(crate) fn has_kernel(self) -> bool {
+        self.kind == NormKind::Layer && self.groups == 1 && self.bias.is_some()
+    }
 }
 
 /// What a product begins with.
@@ -215,6 +241,10 @@ pub enum Kernel {
     Positions(Param),
     /// The table's rows += the sums of d over the prompts: d.
     PositionsBack(Param),
+    /// An operation for which there is no kernel, by its meaning: its inputs that have rows, its results(w).
+    Island(IslandOf),
+    /// Its gradient: its inputs that have rows, the gradient with respect to each result, that with respect to each wanted input(w).
+    IslandBack(IslandOf),
     /// out += x: x, out(w).
     Add,
     /// out = x: x, out(w).
@@ -257,6 +287,21 @@ pub struct ScanOf {
     pub width: usize,
     /// Whether there are earlier tokens.
     pub prefix: bool,
+}
+
+/// An operation that is run by its meaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IslandOf {
+    /// The node.
+    pub node: NodeId,
+    /// Its inputs that are one row for all prompts; `None` for one with rows of its own.
+    pub inputs: Vec<Option<Shared>>,
+    /// Backward: whether the gradient with respect to each result is there.
+    pub given: Vec<bool>,
+    /// Backward: for each input, whether its gradient is wanted.
+    pub wanted: Vec<bool>,
+    /// Backward: for each wanted input with rows, whether its gradient is added to.
+    pub add: Vec<bool>,
 }
 
 /// A recurrence.

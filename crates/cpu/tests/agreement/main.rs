@@ -113,8 +113,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 40, ..ProptestConfig::default() })]
 
     #[test]
-    fn on_random_models(case in cases().prop_filter("no recurrences yet", |case| !case.block.contains("lstm"))) {
-        agree(&case, Precision::F32, 2e-5);
+    fn on_random_models(case in cases()) {
+        agree(&case, Precision::F32, 1e-4);
     }
 }
 

@@ -276,7 +276,9 @@ impl<'g> Emit<'g> {
     pub(super) fn forward(&mut self, node: NodeId) {
         self.at = node;
         let out = Wire { node, output: 0 };
-        if self.given.contains_key(&out) || self.demand[node.index()] == Demand::None {
+        // What is one row for all prompts is computed elsewhere: once a step.
+        let once = self.graph().shape(out).rows == Rows::Once;
+        if once || self.given.contains_key(&out) || self.demand[node.index()] == Demand::None {
             return;
         }
         match self.known.units[node.index()].clone() {
@@ -290,23 +292,24 @@ impl<'g> Emit<'g> {
         let of = self.graph().node(node);
         match form(of) {
             None | Some(Form::Parameter(_) | Form::ByLoop(_) | Form::Linear(_)) => {}
-            Some(Form::Norm(norm)) => self.norm(node, norm),
+            Some(Form::Norm(norm)) if norm.has_kernel() => self.norm(node, norm),
             Some(Form::Point(func)) => self.point(node, func),
             Some(Form::Fill(number)) => self.fill(node, number),
             Some(Form::Keep(keep)) => self.keep(node, keep),
             Some(Form::Positions(table)) => self.positions(node, table),
-            Some(Form::Attention(heads)) => self.attention(node, heads),
+            Some(Form::Attention(heads)) if heads.causal => self.attention(node, heads),
             Some(Form::Scan) => self.scan(node),
             Some(Form::StopGradient) => self.alias(node),
-            // `Program::new` has refused these.
             Some(
-                Form::Columns(_)
+                Form::Norm(_)
+                | Form::Attention(_)
+                | Form::Columns(_)
                 | Form::Concat
                 | Form::Shift(_)
                 | Form::Rotary(_)
                 | Form::Recur(_)
                 | Form::Custom(_),
-            ) => {}
+            ) => self.island(node),
         }
     }
 
@@ -319,17 +322,28 @@ impl<'g> Emit<'g> {
     pub(super) fn backward(&mut self, node: NodeId) {
         self.at = node;
         let out = Wire { node, output: 0 };
-        if self.given.contains_key(&out) {
+        if self.given.contains_key(&out) || self.graph().shape(out).rows == Rows::Once {
             return;
         }
         match self.known.units[node.index()].clone() {
             Unit::Within => {}
             Unit::Product(product) => self.product_back(out, product),
             Unit::Alone => {
-                let Some(d) = self.grads.get(&out).copied() else { return };
-                self.alone_back(node, d);
+                if self.is_island(node) {
+                    let results = 0..self.graph().node(node).shapes.len();
+                    if results.into_iter().any(|output| self.grads.contains_key(&Wire { node, output })) {
+                        self.island_back(node);
+                    }
+                } else if let Some(d) = self.grads.get(&out).copied() {
+                    self.alone_back(node, d);
+                }
             }
         }
+    }
+
+    /// Whether a node runs by its meaning.
+    fn is_island(&self, node: NodeId) -> bool {
+        matches!(self.known.units[node.index()], Unit::Alone) && super::is_island(self.graph().node(node))
     }
 
     fn alone_back(&mut self, node: NodeId, d: Buf) {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::emit::Known;
 use super::part::{early, looped};
 use super::units::{form, units};
-use super::{Chunk, Early, Looped, Sizes};
-use crate::{Form, Graph, NodeId, Rate, Rows, Source, Wire, invariant_rows, rates, sees_later_rows};
+use super::{Chunk, Early, Looped, Sizes, is_island};
+use crate::{Form, Graph, NodeId, Rate, Reach, Rows, Source, Wire, invariant_rows, rates, sees_later_rows};
 
 /// The prompts that a program is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +57,17 @@ impl Program {
     pub fn early_tokens(graph: &Graph, tokens: usize, reads: &[usize]) -> usize {
         let in_use = Self::tokens_in_use(graph, tokens, reads);
         let rows = invariant_rows(graph, tokens);
+        // What runs by its meaning can't be told what the tokens before its own left, or where its own begin.
+        let rates = rates(graph);
+        let whole = graph.ids().any(|id| {
+            let node = graph.node(id);
+            let places = matches!(form(node), Some(Form::Rotary(_)));
+            let looks = node.op().is_some_and(|op| op.reach() != Reach::Own) || places;
+            rates[id.index()] == Rate::Loop && looks && is_island(node)
+        });
+        if whole {
+            return 0;
+        }
         graph.carried().iter().map(|carried| rows[carried.next.node.index()]).min().unwrap_or(0).min(in_use)
     }
 
@@ -97,18 +108,9 @@ impl Program {
                 Some(Form::Custom(custom)) if once && rates[id.index()] == Rate::Step => {
                     custom.cpu().is_none().then_some("it has no form on slices")
                 }
-                Some(
-                    Form::Columns(_)
-                    | Form::Concat
-                    | Form::Shift(_)
-                    | Form::Rotary(_)
-                    | Form::ByLoop(_)
-                    | Form::Recur(_)
-                    | Form::Custom(_),
-                ) => Some("this engine has no kernel for it"),
-                Some(Form::Attention(heads)) if !heads.causal => Some("this engine has no kernel for it"),
-                Some(Form::Norm(norm)) if norm.groups > 1 || norm.bias.is_none() => {
-                    Some("this engine has no kernel for it")
+                Some(Form::ByLoop(_)) => Some("this engine has no kernel for it"),
+                Some(form) if is_island(node) && matches!(form, Form::Custom(_)) && once => {
+                    Some("it is computed of parameters alone")
                 }
                 Some(Form::Scan) => {
                     let system = &node.inputs[1..];
@@ -130,6 +132,18 @@ impl Program {
             }
         }
         refusals
+    }
+
+    /// The operations that run by their meaning, each with its part and place.
+    #[must_use]
+    pub fn islands(graph: &Graph) -> Vec<String> {
+        let island = |node: &&crate::Node| is_island(node);
+        graph
+            .nodes()
+            .iter()
+            .filter(island)
+            .map(|node| format!("{}: {}, at {}", node.scope, node.name(), node.at))
+            .collect()
     }
 
     /// The steps for some prompts.

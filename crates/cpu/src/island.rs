@@ -1,0 +1,166 @@
+//! Operations without a kernel: each runs by its meaning, in candle's operations.
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use looped_graph::lower::{Chunk, IslandOf, Place};
+use looped_graph::{Meaning, Op, Rows, Shape, Wire};
+
+use crate::run::Run;
+
+/// One operation with its operands as tensors.
+struct Island<'a> {
+    op: &'a dyn Op,
+    inputs: Vec<Tensor>,
+    params: Vec<Tensor>,
+    chunk: &'a Chunk,
+}
+
+impl Island<'_> {
+    fn run(&self) -> Result<Vec<Tensor>> {
+        let Chunk { sequences, tokens, .. } = *self.chunk;
+        let of = Meaning {
+            params: &self.params,
+            index: 0,
+            sequences,
+            tokens,
+            dtype: DType::F32,
+            device: &Device::Cpu,
+        };
+        self.op.meaning(&self.inputs, of)
+    }
+}
+
+fn dims(shape: Shape, chunk: &Chunk) -> (usize, usize, usize) {
+    match shape.rows {
+        Rows::Once => (1, 1, shape.width),
+        Rows::Sequences => (chunk.sequences, 1, shape.width),
+        Rows::Tokens => (chunk.sequences, chunk.tokens, shape.width),
+    }
+}
+
+/// A panic in a thread's work ends the step with its message.
+fn must<T>(op: &dyn Op, result: Result<T>) -> T {
+    result.unwrap_or_else(|error| panic!("{}: {error}", op.name()))
+}
+
+impl<'a> Run<'a> {
+    /// The operation, its operands as variables where gradients are wanted.
+    fn island_of(
+        &mut self,
+        of: &IslandOf,
+        places: &[Place],
+        chunk: &'a Chunk,
+        slot: usize,
+        as_variables: bool,
+    ) -> Result<(Island<'a>, Vec<Option<Var>>, Vec<Option<Var>>)> {
+        let (weights, graph) = (self.weights, self.weights.graph);
+        let node = graph.node(of.node);
+        let op: &dyn Op = match node.op() {
+            Some(op) => op,
+            None => unreachable!("an island is an operation"),
+        };
+        let mut places = places.iter();
+        let (mut inputs, mut of_inputs) = (Vec::new(), Vec::new());
+        for (i, (wire, shared)) in node.inputs.iter().zip(&of.inputs).enumerate() {
+            let values = match (shared, graph.shape(*wire).rows) {
+                (Some(shared), _) => weights.flat[weights.layout.shared(*shared)].to_vec(),
+                (None, _) => {
+                    let place = places.next().copied().unwrap_or(Place::NONE);
+                    self.memory.one(place, slot).to_vec()
+                }
+            };
+            let tensor = Tensor::from_vec(values, dims(graph.shape(*wire), chunk), &Device::Cpu)?;
+            let variable = (as_variables && of.wanted[i]).then(|| Var::from_tensor(&tensor)).transpose()?;
+            inputs.push(variable.as_ref().map_or(tensor, |variable| variable.as_tensor().clone()));
+            of_inputs.push(variable);
+        }
+        // Only the operation's own parameters are made: it asks for no other.
+        let nothing = Tensor::zeros((), DType::F32, &Device::Cpu)?;
+        let mut params = vec![nothing; graph.params().len()];
+        let mut of_params = Vec::new();
+        for param in op.params() {
+            let values = weights.param(param).to_vec();
+            let tensor = Tensor::from_vec(values, graph.params()[param.index()].dims.clone(), &Device::Cpu)?;
+            let variable = as_variables.then(|| Var::from_tensor(&tensor)).transpose()?;
+            params[param.index()] = variable.as_ref().map_or(tensor, |variable| variable.as_tensor().clone());
+            of_params.push(variable);
+        }
+        Ok((Island { op, inputs, params, chunk }, of_inputs, of_params))
+    }
+
+    pub(crate) fn island(&mut self, of: &IslandOf, places: &[Place], chunk: &'a Chunk, slot: usize) {
+        let op = self.weights.graph.node(of.node).op();
+        let results = self.island_of(of, places, chunk, slot, false).and_then(|(island, ..)| {
+            island
+                .run()?
+                .iter()
+                .map(|result| result.flatten_all()?.to_vec1::<f32>())
+                .collect::<Result<Vec<_>>>()
+        });
+        let Some(op) = op else { return };
+        let results = must(op, results);
+        let first = places.len() - results.len();
+        for (place, result) in places[first..].iter().zip(results) {
+            self.memory.one(*place, slot).copy_from_slice(&result);
+        }
+    }
+
+    pub(crate) fn island_back(&mut self, of: &IslandOf, places: &[Place], chunk: &'a Chunk, slot: usize) {
+        let Some(op) = self.weights.graph.node(of.node).op() else { return };
+        let gradients = self.island_gradients(of, places, chunk, slot);
+        must(op, gradients);
+    }
+
+    fn island_gradients(
+        &mut self,
+        of: &IslandOf,
+        places: &[Place],
+        chunk: &'a Chunk,
+        slot: usize,
+    ) -> Result<()> {
+        let graph = self.weights.graph;
+        let (island, inputs, params) = self.island_of(of, places, chunk, slot, true)?;
+        let first = of.inputs.iter().filter(|shared| shared.is_none()).count();
+        let mut rest = places[first..].iter();
+        let mut loss = Tensor::zeros((), DType::F32, &Device::Cpu)?;
+        for (output, result) in island.run()?.iter().enumerate() {
+            if of.given[output] {
+                let place = rest.next().copied().unwrap_or(Place::NONE);
+                let shape = graph.shape(Wire { node: of.node, output });
+                let slope = self.memory.one(place, slot).to_vec();
+                let slope = Tensor::from_vec(slope, dims(shape, chunk), &Device::Cpu)?;
+                loss = (loss + (result * slope)?.sum_all()?)?;
+            }
+        }
+        let mut found = loss.backward()?;
+        let mut values = |variable: &Var| -> Result<Vec<f32>> {
+            match found.remove(variable.as_tensor()) {
+                Some(gradient) => gradient.flatten_all()?.to_vec1(),
+                None => Ok(vec![0.0; variable.elem_count()]),
+            }
+        };
+        let mut adds = of.add.iter();
+        for (shared, variable) in of.inputs.iter().zip(&inputs) {
+            let Some(variable) = variable else { continue };
+            let gradient = values(variable)?;
+            let (to, add) = match shared {
+                Some(shared) => (&mut self.grads[self.weights.layout.shared(*shared)], true),
+                None => {
+                    let place = rest.next().copied().unwrap_or(Place::NONE);
+                    (self.memory.one(place, slot), adds.next().copied().unwrap_or(false))
+                }
+            };
+            if add {
+                to.iter_mut().zip(&gradient).for_each(|(to, gradient)| *to += gradient);
+            } else {
+                to.copy_from_slice(&gradient);
+            }
+        }
+        for (param, variable) in island.op.params().into_iter().zip(&params) {
+            let Some(variable) = variable else { continue };
+            let gradient = values(variable)?;
+            let to = &mut self.grads[self.weights.layout.param(param)];
+            to.iter_mut().zip(&gradient).for_each(|(to, gradient)| *to += gradient);
+        }
+        Ok(())
+    }
+}
