@@ -11,6 +11,7 @@
 
 mod arena;
 mod attention;
+mod columns;
 mod emit;
 mod island;
 mod linear;
@@ -28,8 +29,8 @@ pub use arena::Sizes;
 pub use part::{Early, Looped, Pair};
 pub use program::{OnceAStep, Program, Shapes};
 
-use crate::ops::{Func, Recur};
-use crate::{Form, Heads, Node, NodeId, Norm, NormKind, Op, Param, Rows};
+use crate::ops::Recur;
+use crate::{Form, Heads, Node, NodeId, Norm, NormKind, Op, Param, PointProgram, Rows};
 
 /// The prompts and tokens that a list of steps works on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,13 @@ pub enum Shared {
     Param(Param),
     /// A result of an operation on parameters, by its place among all of them.
     Step(usize),
+    /// The loop's row of a table.
+    Loop {
+        /// (rows, width)
+        table: Param,
+        /// How many rows it has; loops beyond get the last.
+        rows: usize,
+    },
 }
 
 /// Whether a node's operation has no kernel, so that it runs by its meaning.
@@ -105,9 +113,7 @@ pub fn is_island(node: &Node) -> bool {
         Some(Form::Norm(norm)) => !norm.has_kernel(),
         Some(Form::Attention(heads)) => !heads.causal,
         Some(
-            Form::Columns(_)
-            | Form::Concat
-            | Form::Shift(_)
+            Form::Shift(_)
             | Form::Rotary(_)
             | Form::Recur(_)
             | Form::Custom(_),
@@ -233,10 +239,22 @@ pub enum Kernel {
     Recur(RecurOf),
     /// x, earlier states, d(last states), tape(w), d(earlier states)(w, added to), scratch(w), dx(w), one dout for each state that is read.
     RecurBack(RecurOf),
-    /// A scalar function: a, out(w), or a, b, out(w).
+    /// An elementwise program, on the places that [`PointOf`] says.
     Point(PointOf),
-    /// The gradient through a scalar function: see [`PointOf`].
-    PointBack(PointOf),
+    /// out = or += columns of x, from one on: x, out(w).
+    TakeColumns {
+        /// The first column.
+        start: usize,
+        /// Whether out is added to.
+        add: bool,
+    },
+    /// Columns of out, from one on, are x, or have x added: x, out(w).
+    PutColumns {
+        /// The first column.
+        start: usize,
+        /// Whether out is added to.
+        add: bool,
+    },
     /// out = x + the rows of a table from the chunk's first token on: x, out(w).
     Positions(Param),
     /// The table's rows += the sums of d over the prompts: d.
@@ -319,21 +337,41 @@ pub struct RecurOf {
     pub add: bool,
 }
 
-/// A scalar function as a step.
-///
-/// Forward: a, (b), out(w). Backward, with respect to one operand: dout, a, (b), d(w), with d set or added to.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// An elementwise program as a step.
+#[derive(Clone, Debug)]
 pub struct PointOf {
-    /// Which function.
-    pub func: Func,
+    /// Its number among those of a [`Program`]; engines keep what they make of it by this.
+    pub id: usize,
+    /// What it computes.
+    pub program: Arc<PointProgram>,
     /// Numbers in a row.
     pub width: usize,
-    /// Backward: the operand whose gradient it is.
-    pub operand: usize,
-    /// Backward: whether d is added to.
-    pub add: bool,
-    /// An operand that is one row for all rows.
-    pub shared: [Option<Shared>; 2],
+    /// Where its inputs lie.
+    pub inputs: Vec<Strided>,
+    /// Where its results belong, and whether they are added to what is there.
+    pub results: Vec<(Strided, bool)>,
+}
+
+/// Columns of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strided {
+    /// The rows.
+    pub at: At,
+    /// The first column.
+    pub column: usize,
+    /// Numbers from a row to the next; 0 if one row stands for all.
+    pub stride: usize,
+}
+
+/// Where the rows of an elementwise program's operand lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// At one of the step's places.
+    Place(usize),
+    /// One row for all prompts.
+    Shared(Shared),
+    /// The gradient with respect to such a row.
+    Gradient(Shared),
 }
 
 /// One kernel on its places.

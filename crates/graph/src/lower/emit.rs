@@ -26,6 +26,15 @@ pub(super) struct Memory {
     pub(super) gradient: Place,
 }
 
+/// Where a gradient is written.
+pub(super) struct Target {
+    wire: Wire,
+    pub(super) buf: Buf,
+    /// Whether it must be added to.
+    pub(super) add: bool,
+    scatter: bool,
+}
+
 /// Steps forward and backward over some of a graph's nodes.
 pub(super) struct Emit<'g> {
     pub(super) known: &'g Known<'g>,
@@ -174,8 +183,9 @@ impl<'g> Emit<'g> {
     /// Whether a value is computed again for the backward list.
     fn again(&self, wire: Wire) -> bool {
         let light = match &self.known.units[wire.node.index()] {
-            Unit::Alone => self.graph().node(wire.node).op().is_some_and(|op| op.light()),
-            _ => false,
+            Unit::Alone | Unit::View => self.graph().node(wire.node).op().is_some_and(|op| op.light()),
+            Unit::Cluster(_) => true,
+            Unit::Product(_) | Unit::Within => false,
         };
         self.backward && light && !self.given.contains_key(&wire)
     }
@@ -190,9 +200,21 @@ impl<'g> Emit<'g> {
                 return *buf;
             }
             let at = self.at;
-            self.forward(wire.node);
+            match &self.known.units[wire.node.index()] {
+                Unit::View => {
+                    self.at = wire.node;
+                    self.alone(wire.node);
+                }
+                _ => self.forward(wire.node),
+            }
             self.at = at;
             return self.values[1][&wire];
+        }
+        if let (None, Unit::View) = (self.values[0].get(&wire), &self.known.units[wire.node.index()]) {
+            let at = self.at;
+            self.at = wire.node;
+            self.alone(wire.node);
+            self.at = at;
         }
         self.values[0][&wire]
     }
@@ -218,6 +240,7 @@ impl<'g> Emit<'g> {
     pub(super) fn shared(&self, wire: Wire) -> Option<Shared> {
         match form(self.graph().node(wire.node)) {
             Some(Form::Parameter(param)) => Some(Shared::Param(param)),
+            Some(Form::ByLoop(of)) => Some(Shared::Loop { table: of.table, rows: of.rows() }),
             _ => self.known.shared.get(&wire).map(|place| Shared::Step(*place)),
         }
     }
@@ -227,19 +250,31 @@ impl<'g> Emit<'g> {
         self.known.needs[wire.node.index()]
     }
 
+    /// Where to write the gradient with respect to a value at some rows; to be settled when it is written.
+    pub(super) fn target(&mut self, wire: Wire, rows: Demand) -> Target {
+        let found = self.grads.get(&wire).copied();
+        if self.rows_of(wire) == rows {
+            let buf = found.unwrap_or_else(|| self.room(wire, rows));
+            Target { wire, buf, add: found.is_some(), scatter: false }
+        } else {
+            Target { wire, buf: self.room(wire, rows), add: false, scatter: true }
+        }
+    }
+
+    pub(super) fn settle(&mut self, target: Target) {
+        if target.scatter {
+            let found = self.grads.get(&target.wire).copied();
+            self.scatter(target.buf, target.wire, found);
+        } else {
+            self.grads.insert(target.wire, target.buf);
+        }
+    }
+
     /// Writes, with `write`, the gradient with respect to a value at some rows. `write` gets the buffer, and whether it must add to it.
     pub(super) fn into(&mut self, wire: Wire, rows: Demand, write: impl FnOnce(&mut Self, Buf, bool)) {
-        let of = self.rows_of(wire);
-        let found = self.grads.get(&wire).copied();
-        if of == rows {
-            let buf = found.unwrap_or_else(|| self.room(wire, rows));
-            write(self, buf, found.is_some());
-            self.grads.insert(wire, buf);
-        } else {
-            let some = self.room(wire, rows);
-            write(self, some, false);
-            self.scatter(some, wire, found);
-        }
+        let target = self.target(wire, rows);
+        write(self, target.buf, target.add);
+        self.settle(target);
     }
 
     /// Hands a gradient at some rows on to a value, unchanged; afterwards `from` means nothing else.
@@ -284,6 +319,9 @@ impl<'g> Emit<'g> {
         match self.known.units[node.index()].clone() {
             Unit::Within => {}
             Unit::Product(product) => self.product(out, product),
+            Unit::Cluster(cluster) => self.point(node, &cluster),
+            // Columns are taken out only for those who ask.
+            Unit::View => {}
             Unit::Alone => self.alone(node),
         }
     }
@@ -293,7 +331,9 @@ impl<'g> Emit<'g> {
         match form(of) {
             None | Some(Form::Parameter(_) | Form::ByLoop(_) | Form::Linear(_)) => {}
             Some(Form::Norm(norm)) if norm.has_kernel() => self.norm(node, norm),
-            Some(Form::Point(func)) => self.point(node, func),
+            Some(Form::Point(_)) => self.sum(node),
+            Some(Form::Columns(range)) => self.columns(node, range.start),
+            Some(Form::Concat) => self.concat(node),
             Some(Form::Fill(number)) => self.fill(node, number),
             Some(Form::Keep(keep)) => self.keep(node, keep),
             Some(Form::Positions(table)) => self.positions(node, table),
@@ -303,8 +343,6 @@ impl<'g> Emit<'g> {
             Some(
                 Form::Norm(_)
                 | Form::Attention(_)
-                | Form::Columns(_)
-                | Form::Concat
                 | Form::Shift(_)
                 | Form::Rotary(_)
                 | Form::Recur(_)
@@ -328,7 +366,12 @@ impl<'g> Emit<'g> {
         match self.known.units[node.index()].clone() {
             Unit::Within => {}
             Unit::Product(product) => self.product_back(out, product),
-            Unit::Alone => {
+            Unit::Cluster(cluster) => {
+                if let Some(d) = self.grads.get(&out).copied() {
+                    self.point_back(node, &cluster, d);
+                }
+            }
+            Unit::Alone | Unit::View => {
                 if self.is_island(node) {
                     let results = 0..self.graph().node(node).shapes.len();
                     if results.into_iter().any(|output| self.grads.contains_key(&Wire { node, output })) {
@@ -349,7 +392,9 @@ impl<'g> Emit<'g> {
     fn alone_back(&mut self, node: NodeId, d: Buf) {
         match form(self.graph().node(node)) {
             Some(Form::Norm(norm)) => self.norm_back(node, norm, d),
-            Some(Form::Point(func)) => self.point_back(node, func, d),
+            Some(Form::Point(_)) => self.sum_back(node, d),
+            Some(Form::Columns(range)) => self.columns_back(node, range.start, d),
+            Some(Form::Concat) => self.concat_back(node, d),
             Some(Form::Keep(keep)) => self.keep_back(node, keep, d),
             Some(Form::Positions(table)) => self.positions_back(node, table, d),
             Some(Form::Attention(heads)) => self.attention_back(node, heads, d),

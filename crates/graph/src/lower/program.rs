@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::emit::Known;
 use super::part::{early, looped};
 use super::units::{form, units};
-use super::{Chunk, Early, Looped, Sizes, is_island};
+use super::{Chunk, Early, Kernel, Looped, Sizes, Step, is_island};
 use crate::{Form, Graph, NodeId, Rate, Reach, Rows, Source, Wire, invariant_rows, rates, sees_later_rows};
 
 /// The prompts that a program is for.
@@ -108,7 +108,6 @@ impl Program {
                 Some(Form::Custom(custom)) if once && rates[id.index()] == Rate::Step => {
                     custom.cpu().is_none().then_some("it has no form on slices")
                 }
-                Some(Form::ByLoop(_)) => Some("this engine has no kernel for it"),
                 Some(form) if is_island(node) && matches!(form, Form::Custom(_)) && once => {
                     Some("it is computed of parameters alone")
                 }

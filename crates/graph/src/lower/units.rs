@@ -2,8 +2,11 @@
 //!
 //! Two folds, both with the only reader of a product: a value added to it is what the product starts from, and GELU of it is taken while its result is at hand.
 
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
 use crate::ops::Func;
-use crate::{Form, Graph, Linear, Node, NodeId, Wire};
+use crate::{Form, Graph, Linear, Node, NodeId, PointBuilder, PointProgram, Rows, Wire};
 
 /// A product with what it starts from and what is done to it at once.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +30,18 @@ pub(super) enum Unit {
     Within,
     /// With the product that this node stands for.
     Product(Product),
+    /// As the end of an elementwise program.
+    Cluster(Cluster),
+    /// Not at all: elementwise programs read the columns where they are.
+    View,
+}
+
+/// An elementwise program, made of the scalar functions that nothing else reads.
+#[derive(Clone, Debug)]
+pub(super) struct Cluster {
+    pub(super) program: Arc<PointProgram>,
+    /// What its inputs are.
+    pub(super) operands: Vec<Wire>,
 }
 
 /// The units of a graph, by node.
@@ -72,10 +87,66 @@ pub(super) fn units(graph: &Graph) -> Vec<Unit> {
                     units[id.index()] = Unit::Product(Product { gelu: Some(result), ..found });
                 }
             }
+            Some(Form::Columns(_)) if graph.shape(Wire { node: id, output: 0 }).rows != Rows::Once => {
+                units[id.index()] = Unit::View;
+            }
             _ => {}
         }
     }
+    for id in graph.ids().rev() {
+        join(graph, &readers, &mut units, id);
+    }
     units
+}
+
+/// Joins a scalar function with those before it that nothing else reads.
+fn join(graph: &Graph, readers: &[Vec<NodeId>], units: &mut [Unit], end: NodeId) {
+    let is_point = |units: &[Unit], id: NodeId| {
+        let rows = graph.node(id).shapes[0].rows;
+        let alone = matches!(units[id.index()], Unit::Alone) && rows != Rows::Once;
+        alone && matches!(form(graph.node(id)), Some(Form::Point(_)))
+    };
+    if !is_point(units, end) {
+        return;
+    }
+    let mut members = BTreeSet::from([end]);
+    // Later nodes first, so that all readers of a node have been looked at before it.
+    let mut open: BTreeSet<NodeId> = graph.node(end).inputs.iter().map(|wire| wire.node).collect();
+    while let Some(id) = open.pop_last() {
+        let own = readers[id.index()].iter().all(|reader| members.contains(reader)) && graph.node(id).probe.is_none();
+        if own && is_point(units, id) {
+            members.insert(id);
+            open.extend(graph.node(id).inputs.iter().map(|wire| wire.node));
+        }
+    }
+    let node = graph.node(end);
+    let plain = |wire: &Wire| graph.shape(*wire).rows != Rows::Once && !matches!(units[wire.node.index()], Unit::View);
+    if members.len() == 1 && matches!(form(node), Some(Form::Point(Func::Add))) && node.inputs.iter().all(plain) {
+        return;
+    }
+    let mut operands: Vec<Wire> = Vec::new();
+    for wire in members.iter().flat_map(|id| &graph.node(*id).inputs) {
+        if !members.contains(&wire.node) && !operands.contains(wire) {
+            operands.push(*wire);
+        }
+    }
+    let mut code = PointBuilder::new(operands.len());
+    let mut made: HashMap<Wire, usize> = HashMap::new();
+    for (i, wire) in operands.iter().enumerate() {
+        made.insert(*wire, code.input(i));
+    }
+    for id in &members {
+        if let Some(Form::Point(func)) = form(graph.node(*id)) {
+            let inputs = &graph.node(*id).inputs;
+            let (a, b) = (made[&inputs[0]], made[inputs.last().unwrap_or(&inputs[0])]);
+            made.insert(Wire { node: *id, output: 0 }, code.apply(func, [a, b]));
+        }
+    }
+    let program = Arc::new(code.finish(&[made[&Wire { node: end, output: 0 }]]));
+    for id in members {
+        units[id.index()] = Unit::Within;
+    }
+    units[end.index()] = Unit::Cluster(Cluster { program, operands });
 }
 
 fn is_plain(unit: &Unit) -> bool {

@@ -87,6 +87,12 @@ impl ByLoop {
         Self { table, name: info.name, rows, width }
     }
 
+    /// How many rows the table has.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// The table's row of a loop: the last one for all loops beyond it.
     #[must_use]
     pub fn row(&self, index: usize) -> usize {
