@@ -14,6 +14,7 @@ use crate::chunks::chunks;
 use crate::layout::Layout;
 use crate::once;
 use crate::plan::{Loops, Step, check};
+use crate::point::Compiled;
 use crate::weights::{Weights, layers};
 use crate::worker::Worker;
 
@@ -39,7 +40,7 @@ pub struct CpuModel {
 struct Memory {
     flat: AlignedBuffer,
     workers: Vec<Worker>,
-    programs: HashMap<Shapes, Arc<Program>>,
+    programs: HashMap<Shapes, Arc<Compiled>>,
 }
 
 /// Programs that are kept: two for each length of prompts that is in use, and then some.
@@ -158,10 +159,10 @@ impl CpuModel {
     /// The programs for the chunks, by their number of prompts.
     fn programs(
         &self,
-        known: &mut HashMap<Shapes, Arc<Program>>,
+        known: &mut HashMap<Shapes, Arc<Compiled>>,
         prompts: &Prompts,
         chunks: &[Range<usize>],
-    ) -> Result<HashMap<usize, Arc<Program>>> {
+    ) -> Result<HashMap<usize, Arc<Compiled>>> {
         if known.len() > PROGRAMS {
             known.clear();
         }
@@ -175,7 +176,7 @@ impl CpuModel {
             let program = match known.get(&shapes) {
                 Some(program) => Arc::clone(program),
                 None => {
-                    let program = Arc::new(Program::new(&self.graph, &shapes).map_err(Error::Data)?);
+                    let program = Compiled::new(Program::new(&self.graph, &shapes).map_err(Error::Data)?);
                     known.insert(shapes, Arc::clone(&program));
                     program
                 }

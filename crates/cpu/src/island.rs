@@ -12,6 +12,7 @@ struct Island<'a> {
     inputs: Vec<Tensor>,
     params: Vec<Tensor>,
     chunk: &'a Chunk,
+    index: usize,
 }
 
 impl Island<'_> {
@@ -19,7 +20,7 @@ impl Island<'_> {
         let Chunk { sequences, tokens, .. } = *self.chunk;
         let of = Meaning {
             params: &self.params,
-            index: 0,
+            index: self.index,
             sequences,
             tokens,
             dtype: DType::F32,
@@ -62,7 +63,7 @@ impl<'a> Run<'a> {
         let (mut inputs, mut of_inputs) = (Vec::new(), Vec::new());
         for (i, (wire, shared)) in node.inputs.iter().zip(&of.inputs).enumerate() {
             let values = match (shared, graph.shape(*wire).rows) {
-                (Some(shared), _) => weights.flat[weights.layout.shared(*shared)].to_vec(),
+                (Some(shared), _) => weights.flat[weights.layout.shared(*shared, self.index)].to_vec(),
                 (None, _) => {
                     let place = places.next().copied().unwrap_or(Place::NONE);
                     self.memory.one(place, slot).to_vec()
@@ -84,7 +85,7 @@ impl<'a> Run<'a> {
             params[param.index()] = variable.as_ref().map_or(tensor, |variable| variable.as_tensor().clone());
             of_params.push(variable);
         }
-        Ok((Island { op, inputs, params, chunk }, of_inputs, of_params))
+        Ok((Island { op, inputs, params, chunk, index: self.index }, of_inputs, of_params))
     }
 
     pub(crate) fn island(&mut self, of: &IslandOf, places: &[Place], chunk: &'a Chunk, slot: usize) {
@@ -143,7 +144,7 @@ impl<'a> Run<'a> {
             let Some(variable) = variable else { continue };
             let gradient = values(variable)?;
             let (to, add) = match shared {
-                Some(shared) => (&mut self.grads[self.weights.layout.shared(*shared)], true),
+                Some(shared) => (&mut self.grads[self.weights.layout.shared(*shared, self.index)], true),
                 None => {
                     let place = rest.next().copied().unwrap_or(Place::NONE);
                     (self.memory.one(place, slot), adds.next().copied().unwrap_or(false))

@@ -2,11 +2,9 @@
 
 use std::ops::Range;
 
-use looped_graph::lower::{Chunk, Place, PointOf, ScanOf};
-use looped_graph::ops::Func;
+use looped_graph::lower::{Chunk, ScanOf};
 use looped_ops::{Diagonal, DiagonalGradients};
 
-use crate::memory::Memory;
 use crate::weights::Weights;
 
 /// The rows of all tokens, or the read ones of them if `picks`.
@@ -49,6 +47,32 @@ pub(crate) fn gather(chunk: &Chunk, x: &[f32], out: &mut [f32]) {
     }
 }
 
+/// Columns of x from `start` on, as wide as a row of out.
+pub(crate) fn take_columns(of: usize, start: usize, add: bool, x: &[f32], out: &mut [f32]) {
+    let (of_x, of_out) = (of, out.len() * of / x.len().max(1));
+    for (x, out) in x.chunks_exact(of_x.max(1)).zip(out.chunks_exact_mut(of_out.max(1))) {
+        let x = &x[start..start + of_out];
+        if add {
+            out.iter_mut().zip(x).for_each(|(out, x)| *out += x);
+        } else {
+            out.copy_from_slice(x);
+        }
+    }
+}
+
+/// Columns of out from `start` on, as wide as a row of x.
+pub(crate) fn put_columns(of: usize, start: usize, add: bool, x: &[f32], out: &mut [f32]) {
+    let (of_x, of_out) = (x.len() * of / out.len().max(1), of);
+    for (x, out) in x.chunks_exact(of_x.max(1)).zip(out.chunks_exact_mut(of_out.max(1))) {
+        let out = &mut out[start..start + of_x];
+        if add {
+            out.iter_mut().zip(x).for_each(|(out, x)| *out += x);
+        } else {
+            out.copy_from_slice(x);
+        }
+    }
+}
+
 pub(crate) fn scatter(chunk: &Chunk, add: bool, x: &[f32], out: &mut [f32]) {
     let width = out.len() / chunk.rows().max(1);
     if !add {
@@ -86,149 +110,8 @@ pub(crate) fn lose(chunk: &Chunk, from: usize, to: usize, d: &mut [f32]) {
     }
 }
 
-/// The operands of a scalar function and its result; the second operand is empty where there is none, or where it is one row.
-pub(crate) fn operands<'m>(memory: &'m mut Memory, places: &[Place], slot: usize) -> [&'m mut [f32]; 3] {
-    match *places {
-        [a, out] => memory.at([a, Place::NONE, out], slot),
-        [a, b, out] if a == b => {
-            let [a, _, out] = memory.at([a, Place::NONE, out], slot);
-            [a, &mut [], out]
-        }
-        [a, b, out] => memory.at([a, b, out], slot),
-        _ => unreachable!("a scalar function has one or two operands"),
-    }
-}
-
-/// An operand's row for one of all rows.
-struct Operand<'a> {
-    all: &'a [f32],
-    one: Option<&'a [f32]>,
-}
-
-impl Operand<'_> {
-    fn row(&self, i: usize, width: usize) -> &[f32] {
-        self.one.unwrap_or_else(|| &self.all[i * width..][..width])
-    }
-}
-
-pub(crate) fn point(weights: &Weights<'_>, of: PointOf, a: &[f32], b: &[f32], out: &mut [f32]) {
-    let k = weights.exact;
-    match (of.func, of.shared, b.is_empty()) {
-        (Func::Add, [None, None], false) => {
-            out.copy_from_slice(a);
-            return k.add(b, out);
-        }
-        (Func::Mul, [None, None], false) => {
-            out.copy_from_slice(a);
-            return k.multiply(b, out);
-        }
-        (Func::Gelu, [None, None], _) => return k.gelu(a, out),
-        _ => {}
-    }
-    let one = |i: usize| of.shared[i].map(|shared| &weights.flat[weights.layout.shared(shared)]);
-    let a = Operand { all: a, one: one(0) };
-    let b = Operand { all: if b.is_empty() { a.all } else { b }, one: one(1) };
-    for (i, out) in out.chunks_exact_mut(of.width.max(1)).enumerate() {
-        for ((out, a), b) in out.iter_mut().zip(a.row(i, of.width)).zip(b.row(i, of.width)) {
-            *out = value(of.func, *a, *b);
-        }
-    }
-}
-
-pub(crate) fn point_back(
-    memory: &mut Memory,
-    weights: &Weights<'_>,
-    of: PointOf,
-    d: Place,
-    rest: &[Place],
-    slot: usize,
-) {
-    let (d, [a, b, dx]) = match *rest {
-        [a, dx] => {
-            let [d, a, dx] = memory.at([d, a, dx], slot);
-            (d, [a, &mut [][..], dx])
-        }
-        [a, b, dx] if a == b => {
-            let [d, a, dx] = memory.at([d, a, dx], slot);
-            (d, [a, &mut [][..], dx])
-        }
-        [a, b, dx] => {
-            let [d, a, b, dx] = memory.at([d, a, b, dx], slot);
-            (d, [a, b, dx])
-        }
-        _ => unreachable!("a scalar function has one or two operands"),
-    };
-    let k = weights.exact;
-    if let (Func::Mul, [None, None], false) = (of.func, of.shared, b.is_empty()) {
-        let other = if of.operand == 0 { b } else { a };
-        if of.add {
-            return k.add_product(d, other, dx);
-        }
-        dx.copy_from_slice(d);
-        return k.multiply(other, dx);
-    }
-    let one = |i: usize| of.shared[i].map(|shared| &weights.flat[weights.layout.shared(shared)]);
-    let a = Operand { all: a, one: one(0) };
-    let b = Operand { all: if b.is_empty() { a.all } else { b }, one: one(1) };
-    for (i, (dx, d)) in dx.chunks_exact_mut(of.width.max(1)).zip(d.chunks_exact(of.width.max(1))).enumerate()
-    {
-        for (((dx, d), a), b) in dx.iter_mut().zip(d).zip(a.row(i, of.width)).zip(b.row(i, of.width)) {
-            let slope = d * slope(of.func, of.operand, *a, *b);
-            *dx = if of.add { *dx + slope } else { slope };
-        }
-    }
-}
-
-fn value(func: Func, a: f32, b: f32) -> f32 {
-    match func {
-        Func::Add => a + b,
-        Func::Sub => a - b,
-        Func::Mul => a * b,
-        Func::Div => a / b,
-        Func::Scale(c) => c * a,
-        Func::Offset(c) => a + c,
-        Func::Exp => a.exp(),
-        Func::Log => a.ln(),
-        Func::Sqrt => a.sqrt(),
-        Func::Relu => a.max(0.0),
-        Func::Tanh => a.tanh(),
-        Func::Sigmoid => 1.0 / (1.0 + (-a).exp()),
-        Func::Gelu => 0.5 * a * (1.0 + gelu_inner(a).tanh()),
-    }
-}
-
-fn gelu_inner(a: f32) -> f32 {
-    0.797_884_6 * (a + 0.044_715 * a * a * a)
-}
-
-/// The slope of a function with respect to one of its operands.
-fn slope(func: Func, operand: usize, a: f32, b: f32) -> f32 {
-    match (func, operand) {
-        (Func::Add, _) | (Func::Sub, 0) | (Func::Offset(_), _) => 1.0,
-        (Func::Sub, _) => -1.0,
-        (Func::Mul, 0) => b,
-        (Func::Mul, _) => a,
-        (Func::Div, 0) => 1.0 / b,
-        (Func::Div, _) => -a / (b * b),
-        (Func::Scale(c), _) => c,
-        (Func::Exp, _) => a.exp(),
-        (Func::Log, _) => 1.0 / a,
-        (Func::Sqrt, _) => 0.5 / a.sqrt(),
-        (Func::Relu, _) => f32::from(u8::from(a > 0.0)),
-        (Func::Tanh, _) => 1.0 - a.tanh().powi(2),
-        (Func::Sigmoid, _) => {
-            let y = value(Func::Sigmoid, a, b);
-            y * (1.0 - y)
-        }
-        (Func::Gelu, _) => {
-            let t = gelu_inner(a).tanh();
-            0.5 * (1.0 + t) + 0.5 * a * (1.0 - t * t) * 0.797_884_6 * (1.0 + 3.0 * 0.044_715 * a * a)
-        }
-    }
-}
-
 fn system<'w>(weights: &'w Weights<'_>, of: ScanOf) -> Diagonal<'w> {
-    let [decay, gain, read, skip] = of.system.map(|shared| &weights.flat[weights.layout.shared(shared)]);
+    let [decay, gain, read, skip] = of.system.map(|shared| &weights.flat[weights.layout.shared(shared, 0)]);
     Diagonal { decay, gain, read, skip }
 }
 
@@ -265,7 +148,7 @@ pub(crate) fn scan_back(
     let (states, rest) = scratch.split_at_mut((chunk.tokens + 1) * of.states);
     let (dstate, rest) = rest.split_at_mut(of.states);
     let again = &mut rest[..chunk.tokens * of.width];
-    let parts = of.system.map(|shared| weights.layout.shared(shared));
+    let parts = of.system.map(|shared| weights.layout.shared(shared, 0));
     let [decay, gain, read, skip] = match grads.get_disjoint_mut(parts) {
         Ok(parts) => parts,
         Err(error) => unreachable!("the numbers of a scan don't overlap: {error}"),

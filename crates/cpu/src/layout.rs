@@ -46,10 +46,17 @@ impl Layout {
         self.steps[place].clone()
     }
 
-    pub(crate) fn shared(&self, shared: Shared) -> Range<usize> {
+    /// Where a row lies that is the same for all prompts, in a loop.
+    pub(crate) fn shared(&self, shared: Shared, index: usize) -> Range<usize> {
         match shared {
             Shared::Param(param) => self.param(param),
             Shared::Step(place) => self.step(place),
+            Shared::Loop { table, rows } => {
+                let of = self.param(table);
+                let width = of.len() / rows.max(1);
+                let start = of.start + index.min(rows.saturating_sub(1)) * width;
+                start..start + width
+            }
         }
     }
 

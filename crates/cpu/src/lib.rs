@@ -16,6 +16,7 @@ mod layout;
 mod memory;
 mod once;
 mod plan;
+mod point;
 mod run;
 mod weights;
 mod worker;

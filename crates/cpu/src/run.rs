@@ -1,7 +1,7 @@
 //! One list of steps, run.
 
 use looped_graph::lower::{Chunk, Kernel, Start, Step};
-use looped_ops::{self as ops, AttentionShape, Kernels, Scratch};
+use looped_ops::{self as ops, AttentionShape, Kernels, PointCode, Scratch};
 
 use crate::kernels::{self, dot};
 use crate::memory::Memory;
@@ -14,6 +14,10 @@ pub(crate) struct Run<'a> {
     /// The gradient with respect to each parameter and each result of operations on parameters, in the layout's order; empty where nothing is trained.
     pub(crate) grads: &'a mut [f32],
     pub(crate) scratch: &'a mut Scratch,
+    /// The program's elementwise code, by its numbers.
+    pub(crate) codes: &'a [PointCode],
+    /// The loop, from 0.
+    pub(crate) index: usize,
 }
 
 impl<'a> Run<'a> {
@@ -146,13 +150,14 @@ impl<'a> Run<'a> {
                 kernels::scan_back(weights, of, chunk, self.memory.at(all, slot), self.grads);
             }
             Kernel::Recur(_) | Kernel::RecurBack(_) => unreachable!("`Program::refusals` told of it"),
-            Kernel::Point(of) => {
-                let [a, b, out] = kernels::operands(self.memory, places, slot);
-                kernels::point(weights, of, a, b, out);
+            Kernel::Point(ref of) => self.point(of, places, slot),
+            Kernel::TakeColumns { start, of, add } => {
+                let [x, out] = self.memory.at([places[0], places[1]], slot);
+                kernels::take_columns(of, start, add, x, out);
             }
-            Kernel::PointBack(of) => {
-                let (d, rest) = (places[0], &places[1..]);
-                kernels::point_back(self.memory, weights, of, d, rest, slot);
+            Kernel::PutColumns { start, of, add } => {
+                let [x, out] = self.memory.at([places[0], places[1]], slot);
+                kernels::put_columns(of, start, add, x, out);
             }
             Kernel::Positions(table) => {
                 let [x, out] = self.memory.at([places[0], places[1]], slot);

@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use looped_core::Prompts;
-use looped_graph::lower::{Chunk, Early, Looped, Program};
+use looped_graph::lower::{Chunk, Early, Looped};
 use looped_ops::{AlignedBuffer, Scratch};
 
 use crate::memory::Memory;
 use crate::plan::Loops;
+use crate::point::Compiled;
 use crate::run::Run;
 use crate::weights::Weights;
 
@@ -51,14 +52,15 @@ impl Worker {
     pub(crate) fn train(
         &mut self,
         weights: &Weights<'_>,
-        program: &Program,
+        compiled: &Compiled,
         prompts: &Prompts,
         range: Range<usize>,
         loops: Loops,
     ) {
         let Self { loss, grads, memory, scratch, .. } = self;
+        let Compiled { program, codes } = compiled;
         memory.fit(program.sizes, loops.window, program.sizes.slot);
-        let mut run = Run { weights, memory, grads, scratch };
+        let mut run = Run { weights, memory, grads, scratch, codes, index: 0 };
         let first = range.start;
         if let Some(early) = &program.early {
             *loss += run.early(early, prompts, first, loops);
@@ -75,15 +77,16 @@ impl Worker {
     pub(crate) fn predict(
         &mut self,
         weights: &Weights<'_>,
-        program: &Program,
+        compiled: &Compiled,
         prompts: &Prompts,
         range: Range<usize>,
         loops: usize,
     ) -> &[f32] {
         let Self { memory, scratch, predictions, .. } = self;
+        let Compiled { program, codes } = compiled;
         let slot = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize).next_multiple_of(16);
         memory.fit(program.sizes, 1, slot);
-        let mut run = Run { weights, memory, grads: &mut [], scratch };
+        let mut run = Run { weights, memory, grads: &mut [], scratch, codes, index: 0 };
         let after = range.len() * prompts.points;
         predictions.clear();
         predictions.resize(loops * after, 0.0);
@@ -98,7 +101,8 @@ impl Worker {
             let chunk = &looped.chunk;
             interleave(prompts, range.start, chunk, run.memory.one(looped.input, 0));
             run.list(&looped.prelude.forward, chunk, 0);
-            for predictions in predictions.chunks_exact_mut(after) {
+            for (index, predictions) in predictions.chunks_exact_mut(after).enumerate() {
+                run.index = index;
                 run.list(&looped.free, chunk, 0);
                 run.list(&looped.ask, chunk, 0);
                 spread(chunk, prompts.points, run.memory.one(looped.predictions, 0), predictions);
@@ -136,12 +140,14 @@ impl<'a> Run<'a> {
         let chunk = &looped.chunk;
         interleave(prompts, first, chunk, self.memory.one(looped.input, 0));
         self.list(&looped.prelude.forward, chunk, 0);
-        for _ in 0..loops.free {
+        for index in 0..loops.free {
+            self.index = index;
             self.list(&looped.free, chunk, 0);
         }
         let (last, uncounted) = (loops.window - 1, loops.window - loops.counted);
         let mut loss = 0.0;
         for slot in 0..loops.window {
+            self.index = loops.free + slot;
             self.list(if slot == last { &looped.last.forward } else { &looped.body.forward }, chunk, slot);
             if slot >= uncounted {
                 if slot < last {
@@ -155,6 +161,7 @@ impl<'a> Run<'a> {
             self.memory.one(*place, 0).fill(0.0);
         }
         for slot in (0..loops.window).rev() {
+            self.index = loops.free + slot;
             if slot >= uncounted && slot < last {
                 self.list(&looped.read.backward, chunk, slot);
             }

@@ -112,12 +112,9 @@ pub fn is_island(node: &Node) -> bool {
     match node.op().map(Op::form) {
         Some(Form::Norm(norm)) => !norm.has_kernel(),
         Some(Form::Attention(heads)) => !heads.causal,
-        Some(
-            Form::Shift(_)
-            | Form::Rotary(_)
-            | Form::Recur(_)
-            | Form::Custom(_),
-        ) => node.shapes.iter().any(|shape| shape.rows != Rows::Once),
+        Some(Form::Shift(_) | Form::Rotary(_) | Form::Recur(_) | Form::Custom(_)) => {
+            node.shapes.iter().any(|shape| shape.rows != Rows::Once)
+        }
         _ => false,
     }
 }
@@ -245,6 +242,8 @@ pub enum Kernel {
     TakeColumns {
         /// The first column.
         start: usize,
+        /// Numbers in a row of x.
+        of: usize,
         /// Whether out is added to.
         add: bool,
     },
@@ -252,6 +251,8 @@ pub enum Kernel {
     PutColumns {
         /// The first column.
         start: usize,
+        /// Numbers in a row of out.
+        of: usize,
         /// Whether out is added to.
         add: bool,
     },

@@ -61,20 +61,26 @@ impl Emit<'_> {
         let y = self.define(out);
         let result = Strided { at: places.at(y), column: 0, stride: width };
         let program = Arc::clone(&cluster.program);
-        self.step(Kernel::Point(PointOf { id: 0, program, width, inputs, results: vec![(result, false)] }), &places.0);
+        self.step(
+            Kernel::Point(PointOf { id: 0, program, width, inputs, results: vec![(result, false)] }),
+            &places.0,
+        );
     }
 
     pub(super) fn point_back(&mut self, node: NodeId, cluster: &Cluster, d: Buf) {
         let out = Wire { node, output: 0 };
         let (rows, width) = (self.rows_of(out), self.width(out));
-        let wanted: Vec<usize> = (0..cluster.operands.len()).filter(|i| self.wants(cluster.operands[*i])).collect();
+        let wanted: Vec<usize> =
+            (0..cluster.operands.len()).filter(|i| self.wants(cluster.operands[*i])).collect();
         let gradient = cluster.program.gradient(&wanted, &[]);
         // The gradient itself, unchanged: one operand with rows of its own takes it over when all is read.
         let slope = cluster.program.inputs;
         let unchanged = |result: usize| gradient.code[result] == Instruction::Input(slope);
         let heir = (0..wanted.len()).rev().find(|i| {
             let wire = cluster.operands[wanted[*i]];
-            unchanged(gradient.results[*i]) && self.base(wire) == (wire, 0) && self.graph().shape(wire).rows != Rows::Once
+            unchanged(gradient.results[*i])
+                && self.base(wire) == (wire, 0)
+                && self.graph().shape(wire).rows != Rows::Once
         });
 
         let mut places = Places::default();
@@ -97,8 +103,11 @@ impl Emit<'_> {
         // A gradient that is new is set where the results cover it, each column once; else it starts from 0.
         for (base, target) in &targets {
             let of_base = |strided: &Strided| strided.at == places_at(&places, target.buf);
-            let mut columns: Vec<usize> =
-                results.iter().filter(|(_, strided, _)| of_base(strided)).map(|(_, strided, _)| strided.column).collect();
+            let mut columns: Vec<usize> = results
+                .iter()
+                .filter(|(_, strided, _)| of_base(strided))
+                .map(|(_, strided, _)| strided.column)
+                .collect();
             columns.sort_unstable();
             let covers = columns.len() * width == self.width(*base)
                 && columns.iter().enumerate().all(|(i, column)| *column == i * width);
@@ -106,11 +115,14 @@ impl Emit<'_> {
             if !target.add && !covers {
                 self.step(Kernel::Fill(0.0), &[target.buf]);
             }
-            results.iter_mut().filter(|(_, strided, _)| of_base(strided)).for_each(|(_, _, adds)| *adds = add);
+            results
+                .iter_mut()
+                .filter(|(_, strided, _)| of_base(strided))
+                .for_each(|(_, _, adds)| *adds = add);
         }
         if !results.is_empty() {
             let kept: Vec<usize> = results.iter().map(|(i, ..)| gradient.results[*i]).collect();
-            let program = with_results(&gradient, &kept);
+            let program = gradient.only(&kept);
             let mut inputs = Vec::with_capacity(program.inputs);
             for (i, wire) in cluster.operands.iter().enumerate() {
                 // What the gradient doesn't read isn't computed again for it.
@@ -122,7 +134,10 @@ impl Emit<'_> {
             }
             inputs.push(Strided { at: places.at(d), column: 0, stride: width });
             let results = results.into_iter().map(|(_, strided, add)| (strided, add)).collect();
-            self.step(Kernel::Point(PointOf { id: 0, program: Arc::new(program), width, inputs, results }), &places.0);
+            self.step(
+                Kernel::Point(PointOf { id: 0, program: Arc::new(program), width, inputs, results }),
+                &places.0,
+            );
         }
         for (_, target) in targets {
             self.settle(target);
@@ -156,15 +171,13 @@ impl Emit<'_> {
         let inputs = inputs.into_iter().map(|wire| self.operand(wire, rows, &mut places)).collect();
         let y = self.define(out);
         let result = Strided { at: places.at(y), column: 0, stride: width };
-        self.step(Kernel::Point(PointOf { id: 0, program, width, inputs, results: vec![(result, false)] }), &places.0);
+        self.step(
+            Kernel::Point(PointOf { id: 0, program, width, inputs, results: vec![(result, false)] }),
+            &places.0,
+        );
     }
 }
 
 fn places_at(places: &Places, buf: Buf) -> At {
     At::Place(places.0.iter().position(|known| *known == buf).unwrap_or(usize::MAX))
-}
-
-/// The program that leaves only some of its registers.
-fn with_results(program: &PointProgram, results: &[usize]) -> PointProgram {
-    PointProgram { results: results.to_vec(), ..program.clone() }.without_waste()
 }

@@ -184,7 +184,62 @@ impl Program {
         };
         let looped =
             (border < in_use).then(|| looped(&known, part(border, in_use), left, &mut sizes, *apart));
-        Ok(Self { early, looped, sizes })
+        let mut program = Self { early, looped, sizes };
+        let mut id = 0;
+        program.lists_mut().into_iter().flatten().for_each(|step| {
+            if let Kernel::Point(of) = &mut step.kernel {
+                of.id = id;
+                id += 1;
+            }
+        });
+        Ok(program)
+    }
+
+    /// All its lists of steps.
+    #[must_use]
+    pub fn lists(&self) -> Vec<&Vec<Step>> {
+        let early =
+            self.early.iter().flat_map(|early| [&early.steps.forward, &early.steps.backward, &early.ask]);
+        let looped = self.looped.iter().flat_map(|of| {
+            [
+                &of.prelude.forward,
+                &of.prelude.backward,
+                &of.prelude_from_state,
+                &of.free,
+                &of.body.forward,
+                &of.body.backward,
+                &of.last.forward,
+                &of.last.backward,
+                &of.read.forward,
+                &of.read.backward,
+                &of.ask,
+            ]
+        });
+        early.chain(looped).collect()
+    }
+
+    /// In the order of [`Program::lists`].
+    fn lists_mut(&mut self) -> Vec<&mut Vec<Step>> {
+        let early = self
+            .early
+            .iter_mut()
+            .flat_map(|early| [&mut early.steps.forward, &mut early.steps.backward, &mut early.ask]);
+        let looped = self.looped.iter_mut().flat_map(|of| {
+            [
+                &mut of.prelude.forward,
+                &mut of.prelude.backward,
+                &mut of.prelude_from_state,
+                &mut of.free,
+                &mut of.body.forward,
+                &mut of.body.backward,
+                &mut of.last.forward,
+                &mut of.last.backward,
+                &mut of.read.forward,
+                &mut of.read.backward,
+                &mut of.ask,
+            ]
+        });
+        early.chain(looped).collect()
     }
 
     /// Numbers in one of the prompt's tokens as given.

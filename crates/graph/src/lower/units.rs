@@ -113,15 +113,21 @@ fn join(graph: &Graph, readers: &[Vec<NodeId>], units: &mut [Unit], end: NodeId)
     // Later nodes first, so that all readers of a node have been looked at before it.
     let mut open: BTreeSet<NodeId> = graph.node(end).inputs.iter().map(|wire| wire.node).collect();
     while let Some(id) = open.pop_last() {
-        let own = readers[id.index()].iter().all(|reader| members.contains(reader)) && graph.node(id).probe.is_none();
+        let own = readers[id.index()].iter().all(|reader| members.contains(reader))
+            && graph.node(id).probe.is_none();
         if own && is_point(units, id) {
             members.insert(id);
             open.extend(graph.node(id).inputs.iter().map(|wire| wire.node));
         }
     }
     let node = graph.node(end);
-    let plain = |wire: &Wire| graph.shape(*wire).rows != Rows::Once && !matches!(units[wire.node.index()], Unit::View);
-    if members.len() == 1 && matches!(form(node), Some(Form::Point(Func::Add))) && node.inputs.iter().all(plain) {
+    let plain = |wire: &Wire| {
+        graph.shape(*wire).rows != Rows::Once && !matches!(units[wire.node.index()], Unit::View)
+    };
+    if members.len() == 1
+        && matches!(form(node), Some(Form::Point(Func::Add)))
+        && node.inputs.iter().all(plain)
+    {
         return;
     }
     let mut operands: Vec<Wire> = Vec::new();

@@ -145,3 +145,20 @@ impl PointBuilder {
         })
     }
 }
+
+impl PointProgram {
+    /// One function of its inputs.
+    #[must_use]
+    pub fn of(func: Func) -> Self {
+        let mut code = PointBuilder::new(func.arity());
+        let inputs: Vec<Reg> = (0..func.arity()).map(|i| code.input(i)).collect();
+        let result = code.apply(func, [inputs[0], inputs[func.arity() - 1]]);
+        code.finish(&[result])
+    }
+
+    /// The program that leaves only these of its registers.
+    #[must_use]
+    pub fn only(&self, results: &[Reg]) -> Self {
+        PointBuilder { inputs: self.inputs, code: self.code.clone() }.finish(results)
+    }
+}
