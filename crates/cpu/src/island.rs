@@ -30,6 +30,9 @@ impl Island<'_> {
     }
 }
 
+/// The variables among some tensors.
+type Variables = Vec<Option<Var>>;
+
 fn dims(shape: Shape, chunk: &Chunk) -> (usize, usize, usize) {
     match shape.rows {
         Rows::Once => (1, 1, shape.width),
@@ -52,7 +55,7 @@ impl<'a> Run<'a> {
         chunk: &'a Chunk,
         slot: usize,
         as_variables: bool,
-    ) -> Result<(Island<'a>, Vec<Option<Var>>, Vec<Option<Var>>)> {
+    ) -> Result<(Island<'a>, Variables, Variables)> {
         let (weights, graph) = (self.weights, self.weights.graph);
         let node = graph.node(of.node);
         let op: &dyn Op = match node.op() {
