@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use looped_core::{Error, ModelDims, ParamStore, Predictions, Predictor, Prompts, Result};
 use looped_graph::lower::{Program, Shapes};
-use looped_graph::{Graph, Linear, Source};
+use looped_graph::{Form, Graph, Linear, Source};
 use looped_ops::{AlignedBuffer, Kernels, Precision};
 use rayon::prelude::*;
 
@@ -45,6 +45,21 @@ struct Memory {
 
 /// Programs that are kept: two for each length of prompts that is in use, and then some.
 const PROGRAMS: usize = 64;
+
+/// Tokens of a prompt of so many points, and those at which predictions are made: the x.
+pub(crate) fn tokens_of(points: usize) -> (usize, Arc<[usize]>) {
+    (2 * points, (0..points).map(|point| 2 * point).collect())
+}
+
+/// How many prompts a chunk should have at least: a recurrence has as many rows in a product as there are prompts, and with fewer than 4 the machine isn't
+/// busy.
+pub(crate) fn least_sequences(graph: &Graph) -> usize {
+    let recurs = graph.nodes().iter().any(|node| match &node.source {
+        Source::Op(op) => matches!(op.form(), Form::Recur(_)),
+        _ => false,
+    });
+    if recurs { 4 } else { 1 }
+}
 
 impl CpuModel {
     /// What keeps a graph from this engine: each operation in the way, with its place.
@@ -138,21 +153,11 @@ impl CpuModel {
         Ok(self.threads.install(new))
     }
 
-    /// Tokens of a prompt, and those at which predictions are made: the x.
-    fn tokens(prompts: &Prompts) -> (usize, Arc<[usize]>) {
-        (2 * prompts.points, (0..prompts.points).map(|point| 2 * point).collect())
-    }
-
     fn share(&self, prompts: &Prompts) -> Vec<Range<usize>> {
-        let (tokens, reads) = Self::tokens(prompts);
+        let (tokens, reads) = tokens_of(prompts.points);
         let early = Program::early_tokens(&self.graph, tokens, &reads);
         let looped = Program::tokens_in_use(&self.graph, tokens, &reads) - early;
-        let recurs = self.graph.nodes().iter().any(|node| match &node.source {
-            Source::Op(op) => matches!(op.form(), looped_graph::Form::Recur(_)),
-            _ => false,
-        });
-        // A recurrence has as many rows in a product as there are prompts: with fewer than 4 the machine isn't busy.
-        let least = if recurs { 4 } else { 1 };
+        let least = least_sequences(&self.graph);
         chunks(prompts.prompts, [early, looped], least, self.threads.current_num_threads())
     }
 
@@ -166,7 +171,7 @@ impl CpuModel {
         if known.len() > PROGRAMS {
             known.clear();
         }
-        let (tokens, reads) = Self::tokens(prompts);
+        let (tokens, reads) = tokens_of(prompts.points);
         let mut programs = HashMap::new();
         for sequences in chunks.iter().map(ExactSizeIterator::len) {
             if programs.contains_key(&sequences) {

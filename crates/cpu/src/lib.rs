@@ -10,6 +10,7 @@
 
 mod chunks;
 mod engine;
+mod footprint;
 mod island;
 mod kernels;
 mod layout;
@@ -22,5 +23,6 @@ mod weights;
 mod worker;
 
 pub use engine::{CpuModel, CpuPredictor, Gradients};
+pub use footprint::{Footprint, Work, footprint};
 pub use looped_ops::Precision;
 pub use plan::Step;

@@ -34,6 +34,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod block;
+mod cost;
 mod error;
 mod form;
 mod graph;
@@ -50,6 +51,7 @@ mod trace;
 mod value;
 
 pub use block::{At, Block, Inject};
+pub use cost::{Flops, flops, flops_by_node};
 pub use error::TraceError;
 pub use form::Form;
 pub use graph::{Carried, Graph, Node, NodeId, Source, Wire};

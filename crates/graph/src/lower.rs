@@ -13,6 +13,7 @@ mod arena;
 mod attention;
 mod columns;
 mod emit;
+mod explain;
 mod island;
 mod linear;
 mod norm;
@@ -26,6 +27,7 @@ mod units;
 use std::sync::Arc;
 
 pub use arena::Sizes;
+pub use explain::Explained;
 pub use part::{Early, Looped, Pair};
 pub use program::{OnceAStep, Program, Shapes};
 
@@ -347,6 +349,8 @@ pub struct PointOf {
     pub program: Arc<PointProgram>,
     /// Numbers in a row.
     pub width: usize,
+    /// Whether it computes gradients.
+    pub is_gradient: bool,
     /// Where its inputs lie.
     pub inputs: Vec<Strided>,
     /// Where its results belong, and whether they are added to what is there.

@@ -62,7 +62,14 @@ impl Emit<'_> {
         let result = Strided { at: places.at(y), column: 0, stride: width };
         let program = Arc::clone(&cluster.program);
         self.step(
-            Kernel::Point(PointOf { id: 0, program, width, inputs, results: vec![(result, false)] }),
+            Kernel::Point(PointOf {
+                id: 0,
+                program,
+                width,
+                inputs,
+                is_gradient: false,
+                results: vec![(result, false)],
+            }),
             &places.0,
         );
     }
@@ -135,7 +142,14 @@ impl Emit<'_> {
             inputs.push(Strided { at: places.at(d), column: 0, stride: width });
             let results = results.into_iter().map(|(_, strided, add)| (strided, add)).collect();
             self.step(
-                Kernel::Point(PointOf { id: 0, program: Arc::new(program), width, inputs, results }),
+                Kernel::Point(PointOf {
+                    id: 0,
+                    program: Arc::new(program),
+                    is_gradient: true,
+                    width,
+                    inputs,
+                    results,
+                }),
                 &places.0,
             );
         }
@@ -172,7 +186,14 @@ impl Emit<'_> {
         let y = self.define(out);
         let result = Strided { at: places.at(y), column: 0, stride: width };
         self.step(
-            Kernel::Point(PointOf { id: 0, program, width, inputs, results: vec![(result, false)] }),
+            Kernel::Point(PointOf {
+                id: 0,
+                program,
+                width,
+                inputs,
+                is_gradient: false,
+                results: vec![(result, false)],
+            }),
             &places.0,
         );
     }

@@ -1,0 +1,71 @@
+//! How much memory the engine takes: its own buffers' lengths, added up before any of them is there.
+
+use looped_core::{Error, Result};
+use looped_graph::Graph;
+use looped_graph::lower::{Program, Shapes};
+
+use crate::chunks::chunks;
+use crate::engine::{least_sequences, tokens_of};
+use crate::layout::Layout;
+use crate::weights::layers;
+
+/// Scratch space of the kernels, about: a weight gradient's packed inputs, so many floats for each of as many rows at most.
+const KERNEL_ROWS: usize = 336;
+const KERNEL_WIDTH: usize = 304;
+
+/// The largest work that an engine will be given.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Prompts at a time.
+    pub prompts: usize,
+    /// Points in each.
+    pub points: usize,
+    /// Loops of the model.
+    pub loops: usize,
+    /// How many of the last loops carry gradient and enter the loss; 0 where nothing is trained.
+    pub window: usize,
+    /// Threads of the engine.
+    pub threads: usize,
+}
+
+/// Bytes that an engine takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Footprint {
+    /// What it keeps from call to call.
+    pub kept: f64,
+    /// What it gives back at the end of each call, results included.
+    pub passing: f64,
+}
+
+/// What the engine takes at most for this work, besides the parameters and prompts that it is given. Nothing of that size is allocated.
+///
+/// # Errors
+/// If the engine can't take the graph.
+pub fn footprint(graph: &Graph, work: Work) -> Result<Footprint> {
+    let Work { prompts, points, loops, window, threads } = work;
+    let layout = Layout::new(graph);
+    let (tokens, reads) = tokens_of(points);
+    let early = Program::early_tokens(graph, tokens, &reads);
+    let looped = Program::tokens_in_use(graph, tokens, &reads) - early;
+    let chunks = chunks(prompts, [early, looped], least_sequences(graph), threads);
+    let sequences = chunks.iter().map(ExactSizeIterator::len).max().unwrap_or(1);
+    let shapes = Shapes { sequences, tokens, reads, apart: false };
+    let program = Program::new(graph, &shapes).map_err(Error::Data)?;
+    let sizes = program.sizes;
+    let training = window > 0;
+    let state = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize);
+    let slots = if training { window.min(loops) as f64 * sizes.slot as f64 } else { state as f64 };
+    let own = (sizes.early + sizes.chunk + sizes.scratch) as f64
+        + slots
+        + if training { layout.len as f64 } else { (loops * sequences * points) as f64 };
+    let kernels = (KERNEL_ROWS.min(sequences * (early.max(looped))) * KERNEL_WIDTH) as f64;
+    let workers = threads.min(chunks.len()) as f64;
+    let weights: usize = layers(graph).iter().map(|layer| layer.inputs * layer.out).sum();
+    let packed = if training { 2 * weights } else { weights } as f64;
+    // The gradients by name, or the predictions laid side by side.
+    let results = if training { layout.len as f64 } else { loops as f64 * (prompts * points) as f64 };
+    Ok(Footprint {
+        kept: 4.0 * (workers * (own + kernels) + layout.len as f64),
+        passing: 4.0 * (packed + results),
+    })
+}
