@@ -1,13 +1,17 @@
 //! The driver layer and a whole training step on a fake GPU (`tests/shim/fake_cuda.cpp`): the same host code and the same
 //! kernels as on a real one, compared with the model in f64.
 
+#[path = "../examples/gpu_kernels/checks.rs"]
+mod checks;
+#[path = "fake_device/looped.rs"]
+mod looped;
 #[allow(dead_code, reason = "shared with the bench")]
 #[path = "../examples/gpu_step/model.rs"]
 mod model;
 #[allow(dead_code, reason = "shared with the bench")]
 #[path = "../examples/gpu_step/operations.rs"]
 mod operations;
-#[path = "fake_device/reference.rs"]
+#[path = "../examples/gpu_kernels/reference.rs"]
 mod reference;
 
 use std::path::{Path, PathBuf};
@@ -105,6 +109,12 @@ fn a_step_in_bf16_is_near_the_model_s() {
 }
 
 #[test]
+fn norms_clipping_weight_decay_and_the_scan_are_those_of_f64() {
+    passes("float", "inner_kernels_in_f32");
+    passes("bf16", "inner_kernels_in_bf16");
+}
+
+#[test]
 fn what_a_machine_lacks_is_told_in_one_line() {
     let Some(folder) = fake("float") else { return };
     for (setting, value, told) in [
@@ -192,9 +202,9 @@ fn run(shape: Shape, ways: Ways, values: &Values) -> (Step, Arena, [Vec<f32>; 3]
 
 fn compare(shape: Shape, ways: Ways, near: f64) {
     let mut values = Values::random(shape);
-    reference::shake(shape, &mut values);
+    looped::shake(shape, &mut values);
     let (step, arena, [loss, predictions, _]) = run(shape, ways, &values);
-    let model = reference::Model::new(shape, &values);
+    let model = looped::Model::new(shape, &values);
     let (want_loss, want_predictions) = model.run(&model.parameters);
     assert!((f64::from(loss[0]) - want_loss).abs() <= near * want_loss, "loss {} {want_loss}", loss[0]);
     let size = want_predictions.iter().map(|p| p * p).sum::<f64>().sqrt();
@@ -248,4 +258,26 @@ fn inner_step_of_the_last_4_tokens() {
 #[ignore = "run by the tests above, under the fake libraries"]
 fn inner_step_in_bf16() {
     compare(TINY, Ways { math: Math::Bf16, attention: Cores::Tensor }, 1e-2);
+}
+
+/// What the example `gpu_kernels` does on a card.
+fn check_kernels(storage: Storage) {
+    let device = Device::open(0).expect("a device");
+    let bench = checks::Bench::new(&device, Source { width: 64, head: 16, storage }, 1);
+    let found = bench.all(checks::Shapes::SMALL).expect("the kernels run");
+    let failed: Vec<String> = found.iter().filter(|one| !one.good()).map(ToString::to_string).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert_eq!(found.len(), 78);
+}
+
+#[test]
+#[ignore = "run by the tests above, under the fake libraries"]
+fn inner_kernels_in_f32() {
+    check_kernels(Storage::F32);
+}
+
+#[test]
+#[ignore = "run by the tests above, under the fake libraries"]
+fn inner_kernels_in_bf16() {
+    check_kernels(Storage::Bf16);
 }

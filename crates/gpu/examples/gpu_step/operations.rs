@@ -334,6 +334,11 @@ impl Step {
             arena.write_floats(span, &zeros)?;
         }
         arena.write_floats(self.decision, &[0.0; DECISION])?;
+        self.set(arena, settings)
+    }
+
+    /// Changes what Adam goes by.
+    pub(crate) fn set(&self, arena: &Arena, settings: &[f64; SETTINGS]) -> Result<()> {
         arena.write_doubles(self.settings, settings)
     }
 

@@ -118,4 +118,53 @@ impl Arena {
     pub fn read_floats(&self, span: Span) -> Result<Vec<f32>> {
         self.read(span, 0.0)
     }
+
+    /// Copies floats to a place of as many, rounded to bf16 if it holds those, after all work asked for before.
+    ///
+    /// # Errors
+    /// If it isn't such a place, or the driver refuses.
+    pub fn write_stored(&self, span: Span, values: &[f32]) -> Result<()> {
+        match span.element() {
+            Element::Bf16 => self.write(span, &values.iter().copied().map(to_bf16).collect::<Vec<u16>>()),
+            _ => self.write(span, values),
+        }
+    }
+
+    /// What a place of floats or bf16 holds, as floats, after all work asked for before.
+    ///
+    /// # Errors
+    /// If it holds others, or the driver refuses.
+    pub fn read_stored(&self, span: Span) -> Result<Vec<f32>> {
+        match span.element() {
+            Element::Bf16 => Ok(self.read(span, 0_u16)?.into_iter().map(from_bf16).collect()),
+            _ => self.read(span, 0.0),
+        }
+    }
+}
+
+/// The nearest bf16, the even one of two: as the kernels round.
+fn to_bf16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+    if x.is_nan() { 0x7fff } else { (rounded >> 16) as u16 }
+}
+
+fn from_bf16(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_rounded_to_the_nearest_bf16_and_ties_to_the_even_one() {
+        for (x, bits) in [(1.0, 0x3f80), (-2.5, 0xc020), (f32::INFINITY, 0x7f80), (f32::NAN, 0x7fff)] {
+            assert_eq!(to_bf16(x), bits, "{x}");
+        }
+        let step = 2.0_f32.powi(-7);
+        assert_eq!(from_bf16(to_bf16(1.0 + 0.6 * step)), 1.0 + step);
+        assert_eq!(from_bf16(to_bf16(1.0 + 0.5 * step)), 1.0);
+        assert_eq!(from_bf16(to_bf16(1.0 + 1.5 * step)), 1.0 + 2.0 * step);
+    }
 }

@@ -52,7 +52,9 @@ fn keep(file: &std::path::Path, binary: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let unfinished = file.with_extension(format!("{}", std::process::id()));
+    // Of this process and thread alone: several may compile the same kernels at once.
+    let (process, thread) = (std::process::id(), std::thread::current().id());
+    let unfinished = file.with_extension(format!("{process}-{thread:?}"));
     std::fs::write(&unfinished, binary)?;
     std::fs::rename(unfinished, file)
 }

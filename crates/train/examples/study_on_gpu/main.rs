@@ -2,7 +2,7 @@
 //! It shows what a whole run costs and learns; `looped run` doesn't use these kernels yet.
 //!
 //! ```text
-//! study_on_gpu EXPERIMENT [KEY=VALUE ...] --out FOLDER [--way bf16] [--seconds S] [--compare N]
+//! study_on_gpu EXPERIMENT [KEY=VALUE ...] --out FOLDER [--way bf16] [--seconds S] [--decay STEP] [--compare N] [--and ...]
 //! ```
 //!
 //! Parameters and prompts are those of `looped run` with the same file, to the bit; the curriculum, Adam and the loss are
@@ -12,6 +12,9 @@
 //!
 //! A way is f32, tf32 or bf16 and what may follow it, as the example `gpu_step` of `crates/gpu` lists them.
 //! `--compare N` runs the first N steps on the CPU too and tells how far the losses are apart; `--seconds S` stops there.
+//! From `--decay STEP` on the learning rate falls linearly to 0 at the last step. Weights may come from a file, by the setting
+//! `model.pretrained_path`; Adam's moments start at 0 all the same. After `--and` stands another run: all of them are trained
+//! side by side on one card, each on a thread of its own, and to the same bits as alone.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench: what goes wrong stops it")]
 
 #[allow(dead_code, reason = "shared with the bench of one step")]
@@ -54,13 +57,14 @@ struct Options {
     out: PathBuf,
     way: String,
     seconds: f64,
+    decay: usize,
     compare: usize,
 }
 
 impl Options {
-    fn read() -> Result<Self> {
+    fn read(arguments: &[String]) -> Result<Self> {
         let (mut flags, mut words) = (BTreeMap::new(), Vec::new());
-        let mut arguments = std::env::args().skip(1);
+        let mut arguments = arguments.iter().cloned();
         while let Some(word) = arguments.next() {
             match word.strip_prefix("--") {
                 Some(flag) => {
@@ -74,6 +78,7 @@ impl Options {
             out: PathBuf::from(flag("out", "")),
             way: flag("way", "bf16"),
             seconds: flag("seconds", "1e9").parse()?,
+            decay: flag("decay", &usize::MAX.to_string()).parse()?,
             compare: flag("compare", "0").parse()?,
             experiment: PathBuf::from(words.first().ok_or("which experiment?")?),
             overrides: words[1..].to_vec(),
@@ -197,15 +202,14 @@ fn train(options: &Options) -> Result<()> {
     println!("{}: {}, {}", experiment.name, options.way, device.versions());
     let steps = shapes.iter().map(|shape| Ok(Step::new(*shape, ways)?)).collect::<Result<Vec<_>>>()?;
     let arena = Arena::new(&device, steps.iter().map(|step| step.bytes).max().unwrap_or(0))?;
-    let settings = [
-        training.learning_rate,
-        training.gradient_clip.unwrap_or(0.0),
-        0.9,
-        0.999,
-        1e-8,
-        training.weight_decay,
-    ];
-    steps[0].begin(&arena, &start, &settings)?;
+    let clip = training.gradient_clip.unwrap_or(0.0);
+    let settings = |rate: f64| [rate, clip, 0.9, 0.999, 1e-8, training.weight_decay];
+    let rate = |index: usize| {
+        let left = (training.train_steps - index) as f64;
+        let falls = training.train_steps.saturating_sub(options.decay) as f64;
+        training.learning_rate * if index < options.decay { 1.0 } else { left / falls }
+    };
+    steps[0].begin(&arena, &start, &settings(rate(0)))?;
     Program::new(&arena, steps[0].source, &steps[0].prepare, ProgramOptions::default())?.run()?;
 
     let batches = drawn(&experiment);
@@ -218,6 +222,9 @@ fn train(options: &Options) -> Result<()> {
         for index in range.clone() {
             let (tokens, targets) = batches.recv()??;
             step.feed(&arena, &tokens, &targets)?;
+            if index >= options.decay {
+                step.set(&arena, &settings(rate(index)))?;
+            }
             match &graph {
                 // The first step of a stage is run one operation after the other: libraries load what they need then.
                 None => {
@@ -243,7 +250,7 @@ fn train(options: &Options) -> Result<()> {
                 let Stage { dims, points, loops } = *stage;
                 let line = json!({
                     "step": index, "loss": loss, "dims": dims, "points": points, "loops": loops,
-                    "learning_rate": training.learning_rate, "grad_norm": norm, "seconds": seconds,
+                    "learning_rate": rate(index), "grad_norm": norm, "seconds": seconds,
                 });
                 writeln!(metrics, "{line}")?;
             }
@@ -267,19 +274,31 @@ fn train(options: &Options) -> Result<()> {
     save(&steps[0], &arena, &options.out.join("model.safetensors"))?;
     let told = json!({
         "experiment": options.experiment, "overrides": options.overrides, "way": options.way,
+        "decay_from": (options.decay < training.train_steps).then_some(options.decay),
         "device": device.versions(), "steps": done, "of": training.train_steps, "seconds": seconds,
         "seconds_planning": planning, "compared_steps": compared.len(), "losses_apart": farthest,
     });
     std::fs::write(options.out.join("study_on_gpu.json"), format!("{told:#}\n"))?;
     println!(
         "{}: {done} of {} steps in {seconds:.1} s, loss {loss:.5}",
-        experiment.name, training.train_steps
+        options.out.display(),
+        training.train_steps
     );
     Ok(())
 }
 
 fn main() -> ExitCode {
-    match Options::read().and_then(|options| train(&options)) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let runs = arguments.split(|word| word == "--and").map(Options::read).collect::<Result<Vec<_>>>();
+    let done = runs.and_then(|runs| {
+        std::thread::scope(|scope| {
+            let started: Vec<_> = runs.iter().map(|run| scope.spawn(|| train(run))).collect();
+            // All are waited for: one that fails doesn't stop the others.
+            let ended: Vec<Result<()>> = started.into_iter().map(|run| run.join().unwrap()).collect();
+            ended.into_iter().collect::<Result<()>>()
+        })
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
