@@ -68,6 +68,13 @@ DEVICE Two two(const float* at) {
 }
 DEVICE uint32_t word(const bf16* at) { return *reinterpret_cast<const uint32_t*>(at); }
 
+// Of tiles that cost the more the earlier they come, the one that this warp takes in its `turn`-th turn: to and fro over the
+// warps (the other way round if `backward`), so that all have about as much to do. Not less than their number: none is left.
+DEVICE int tile_of_turn(int turn, bool backward) {
+  int own = (turn % 2 != 0) != backward ? MMA_WARPS - 1 - warp_id() : warp_id();
+  return turn * MMA_WARPS + own;
+}
+
 // The largest, or the sum, over the four lanes that share a row.
 DEVICE float quad_max(float x) {
   x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, 1));
@@ -102,6 +109,8 @@ struct Tiles<HEAD_, bf16> {
     free += size(padded, along, down);
     return {along ? start : nullptr, down ? start + (along ? padded * STRIDE : 0) : nullptr, padded};
   }
+  // Whether neighbouring threads should put neighbouring rows: transposed, these share words and meet all banks.
+  DEVICE bool rows_first() const { return across != nullptr; }
   DEVICE void put(int row, int column, const Pack<bf16, 8>& part) {
     if (rows) *reinterpret_cast<Pack<bf16, 8>*>(rows + row * STRIDE + column) = part;
     if (across) {
@@ -156,6 +165,7 @@ struct Tiles<HEAD_, float> {
     free += size(padded, along, down);
     return {start};
   }
+  DEVICE bool rows_first() const { return false; }
   DEVICE void put(int row, int column, const Pack<float, 4>& part) {
     *reinterpret_cast<Pack<float, 4>*>(rows + row * STRIDE + column) = part;
   }
@@ -198,7 +208,8 @@ template <int HEAD_, class T>
 DEVICE void fetch_tiles(const T* from, int stride, Tiles<HEAD_, T> to, int tokens, int padded) {
   constexpr int N = 16 / sizeof(T);
   for (int i = threadIdx.x; i < padded * (HEAD_ / N); i += MMA_WARPS * 32) {
-    int row = i / (HEAD_ / N), column = i % (HEAD_ / N) * N;
+    int row = to.rows_first() ? i % padded : i / (HEAD_ / N);
+    int column = (to.rows_first() ? i / padded : i % (HEAD_ / N)) * N;
     Pack<T, N> part = {};
     if (row < tokens) part = *reinterpret_cast<const Pack<T, N>*>(from + static_cast<size_t>(row) * stride + column);
 #pragma unroll
@@ -249,8 +260,8 @@ DEVICE void attention_mma_all(const T* qkv, T* out, float* log_sums, int tokens,
   int g = lane_id() / 4, t = lane_id() % 4;
   float factor = scale * LOG2_E;
   // The last tiles, which meet the most keys, first.
-  for (int tile = padded / 16 - 1 - warp_id(); tile >= 0; tile -= MMA_WARPS) {
-    int first = 16 * tile;
+  for (int turn = 0, tile = 0; (tile = tile_of_turn(turn, false)) < padded / 16; turn++) {
+    int first = padded - 16 - 16 * tile;
     Left query[Matrix::STEPS];
     queries.left(first, query);
     float mixed[HEAD_ / 8][4] = {}, top[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0};
@@ -337,8 +348,8 @@ DEVICE void attention_mma_backward_all(const T* qkv, const T* out, const T* dout
   int g = lane_id() / 4, t = lane_id() % 4;
   float factor = scale * LOG2_E, s[2][4], ds[2][4];
   // By the queries: a tile of them, through the tiles of keys before.
-  for (int tile = padded / 16 - 1 - warp_id(); tile >= 0; tile -= MMA_WARPS) {
-    int first = 16 * tile;
+  for (int turn = 0, tile = 0; (tile = tile_of_turn(turn, false)) < padded / 16; turn++) {
+    int first = padded - 16 - 16 * tile;
     Left query[Matrix::STEPS], slope[Matrix::STEPS];
     queries.left(first, query);
     slopes.left(first, slope);
@@ -357,7 +368,7 @@ DEVICE void attention_mma_backward_all(const T* qkv, const T* out, const T* dout
     write_tile<HEAD_>(dquery, scale, scale, down, stride, first, tokens);
   }
   // By keys and values: a tile of them, through the tiles of queries after. Scores are transposed: (keys, queries).
-  for (int tile = warp_id(); tile < padded / 16; tile += MMA_WARPS) {
+  for (int turn = 0, tile = 0; (tile = tile_of_turn(turn, true)) < padded / 16; turn++) {
     int first = 16 * tile;
     Left key[Matrix::STEPS], value[Matrix::STEPS];
     keys.left(first, key);
