@@ -13,6 +13,6 @@ for run in "$trained"/*_*/; do
   settings=("name=\"last $kept\"" "model.injector={type=\"last_n\",n=$kept}")
   [ "$kept" != all ] || settings=("name=\"all tokens\"")
   "$looped" import --quiet "$trained/$run/model.safetensors" experiments/study/base.toml seed="${run#*_}" "${settings[@]}" --out "$out/runs/$run"
-  "$looped" eval --quiet "$out/runs/$run" --save full
+  "$looped" eval --quiet "$out/runs/$run" --prompts 640 --save full
 done
 "$looped" compare --quiet "$out"/runs/* --eval full --against "all tokens" --examples 3,5,10,15,20,30,40 --out "$out/compared"
