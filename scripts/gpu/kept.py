@@ -6,6 +6,7 @@
 RUNS is the folder of runs named by kept tokens and seed (all_42, 75_42, ...), each with eval.json, or as scripts/gpu/score.sh leaves
 them. Ratios of errors, paired by seed: geometric mean, 90 % interval by Student's t over the seeds' logarithms, p of a
 difference by Holm's correction over the rows, and by two one-sided tests within a factor of 1.1. Prompts are taken as they are.
+Last, what the training loss of steps 2000 to 2999 is of that of steps 1000 to 1999, by the steps that metrics.jsonl has.
 """
 import json
 import math
@@ -61,6 +62,13 @@ def curves(folder):
     return found
 
 
+def losses(folder, kept, steps):
+    files = pathlib.Path(folder).glob(f"{kept}_*/metrics.jsonl")
+    lines = (json.loads(line) for file in files for line in file.read_text().splitlines())
+    found = [line["loss"] for line in lines if line["step"] in steps]
+    return sum(found) / len(found)
+
+
 def main():
     found = curves(sys.argv[1])
     sizes = sorted({int(kept) for kept, _ in found if kept != "all"}, reverse=True)
@@ -85,6 +93,10 @@ def main():
         for (n, seeds, middle, low, high, _, _), p, q in zip(rows, differ, unequal):
             verdict = ("worse" if middle > 1 else "better") if p < 0.05 else f"equal within {MARGIN}" if q < 0.05 else "undecided"
             print(f"| {n} | {first(n)} | {len(seeds)} | {middle:.3g} ({low:.3g} .. {high:.3g}) | {p:.2g} | {verdict} |")
+    print("\nloss of steps 2000 to 2999, over that of steps 1000 to 1999\n\n| last n | ratio |\n| --- | --- |")
+    for kept in ("all", *sizes):
+        later, sooner = (losses(sys.argv[1], kept, range(start, start + 1000)) for start in (2000, 1000))
+        print(f"| {kept} | {later / sooner:.3f} |")
 
 
 main()
