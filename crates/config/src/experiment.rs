@@ -114,6 +114,9 @@ pub enum Engine {
     Candle,
     /// Hand-fused operations on the CPU.
     Fused,
+    /// candle's operations on the recorded model.
+    #[schemars(skip)]
+    Reference,
 }
 
 /// The numbers that matrix products work on.

@@ -34,6 +34,13 @@ impl Experiment {
                 }
             });
         });
+        problems.require(self.model.block.is_causal() || !self.task.targets_in_prompt(), "model.block", || {
+            format!(
+                "lets a token see later ones, and in a prompt of `{}` the y that is to be predicted stands right after its x; allowed: causal \
+                 blocks",
+                self.task.typetag_name()
+            )
+        });
         // Only a model that can be built can be asked for its fused form.
         if problems.is_empty() {
             self.validate_engine(problems);
@@ -106,10 +113,17 @@ impl Experiment {
                     format!("is \"fused\", and {part} has no fused form; allowed: auto, candle"),
                 );
             }
+            (Engine::Reference, ..) if self.model.without_recorded_form().is_some() => {
+                let part = self.model.without_recorded_form().unwrap_or_default();
+                problems.report(
+                    "engine",
+                    format!("is \"reference\", and {part} has no recorded form; allowed: auto, candle"),
+                );
+            }
             (Engine::Fused, Precision::Tf32, _) => {
                 problems.report("precision", "is \"tf32\", which only candle on a CUDA device has; with engine = \"fused\" allowed: f32, bf16");
             }
-            (Engine::Candle, Precision::Bf16, _) => {
+            (Engine::Candle | Engine::Reference, Precision::Bf16, _) => {
                 problems.report(
                     "precision",
                     "is \"bf16\", which only the fused engine has; with engine = \"candle\" allowed: f32, and tf32 on a CUDA device",

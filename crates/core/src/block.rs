@@ -6,7 +6,7 @@ use std::ops::Range;
 use candle_core::Tensor;
 
 use crate::fused::FusedBlock;
-use crate::{Error, ModelDims, Params, Problems, Result};
+use crate::{Error, ModelDims, Params, Problems, Result, recorded};
 
 /// A causal, shape-preserving map of token states, stateless between loops.
 ///
@@ -64,9 +64,14 @@ pub trait BlockConfig: Debug + Send + Sync {
     /// Called several times for one model: for its outline (shapes alone), with gradients, and without. So it asks for
     /// parameters and computes nothing from them: what is computed here misses every later update.
     ///
+    /// A block that has a recorded form only leaves this out: see [`BlockConfig::record`].
+    ///
     /// # Errors
-    /// If a parameter can't be made or found.
-    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Result<Box<dyn Block>>;
+    /// If a parameter can't be made or found, or the block has no candle form.
+    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Result<Box<dyn Block>> {
+        let _ = (dims, params);
+        Err(Error::RecordedOnly(format!("the block `{}`", self.typetag_name())))
+    }
 
     /// Makes the block's recorded form, which every engine can run, its parameters named below `params`' prefix.
     ///
@@ -81,8 +86,16 @@ pub trait BlockConfig: Debug + Send + Sync {
     }
 
     /// Floating-point operations of a forward pass over the given tokens of one sequence, the earlier ones being
-    /// known; a product of (m, k) and (k, n) counts 2mkn.
-    fn flops(&self, dims: &ModelDims, tokens: Range<usize>) -> u64;
+    /// known; a product of (m, k) and (k, n) counts 2mkn. Unless said otherwise, those of the recorded form; none, if there is none.
+    fn flops(&self, dims: &ModelDims, tokens: Range<usize>) -> u64 {
+        recorded::flops(|params| self.record(dims, params), dims.n_embd, tokens)
+    }
+
+    /// Whether a token's output depends on that token and earlier ones only. A block that isn't causal is refused for tasks whose
+    /// targets stand in the prompt.
+    fn is_causal(&self) -> bool {
+        true
+    }
 
     /// Numbers that the candle engine keeps for the backward pass of one sequence through the block; an estimate, for
     /// `looped check`.

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use candle_core::{DType, Device, Tensor};
+use looped_graph::Trace;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BlockConfig, Injector, ModelDims, Problems};
+use crate::{BlockConfig, Error, Injector, ModelDims, ParamStore, Problems};
 
 /// A looped model: its sizes, its block and what flows from loop to loop.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +56,30 @@ impl ModelConfig {
             return Some(format!("the block `{}`", self.block.typetag_name()));
         }
         self.injector.fused().is_none().then(|| format!("the injector `{}`", self.injector.typetag_name()))
+    }
+
+    /// The part that keeps the model from the candle engine, as in "the block `llama`": it has a recorded form only.
+    #[must_use]
+    pub fn without_candle_form(&self) -> Option<String> {
+        let block = self.block.build(&self.dims(), &mut ParamStore::outlining().trainable()).err();
+        let token = Tensor::zeros((1, 1, self.n_embd), DType::F32, &Device::Cpu);
+        let injector = token.ok().and_then(|token| self.injector.initial(&token).err());
+        // Another error is told where the model is built.
+        block.into_iter().chain(injector).find_map(|error| match error {
+            Error::RecordedOnly(part) => Some(part),
+            _ => None,
+        })
+    }
+
+    /// The part that has no recorded form; `None` if all have one.
+    #[must_use]
+    pub fn without_recorded_form(&self) -> Option<String> {
+        let (dims, trace) = (self.dims(), Trace::new());
+        if self.block.record(&dims, &mut trace.params().scope("block")).is_none() {
+            return Some(format!("the block `{}`", self.block.typetag_name()));
+        }
+        let injector = self.injector.record(&dims, &mut trace.params().scope("injector"));
+        injector.is_none().then(|| format!("the injector `{}`", self.injector.typetag_name()))
     }
 
     /// Reports what the block and the injector can't do at these sizes.

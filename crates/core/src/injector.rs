@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::recorded::{Meet, PassOn};
-use crate::{ModelDims, Problems, Result};
+use crate::{Error, ModelDims, Problems, Result};
 
 /// Where in the loops, and in the tokens, an injection happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,11 @@ pub trait Injector: Debug + Send + Sync {
     /// `input`, the embedded prompt, and the result are (batch, tokens, width).
     ///
     /// # Errors
-    /// If a tensor operation fails.
-    fn initial(&self, input: &Tensor) -> Result<Tensor>;
+    /// If a tensor operation fails, or the injector has a recorded form only.
+    fn initial(&self, input: &Tensor) -> Result<Tensor> {
+        let _ = input;
+        Err(Error::RecordedOnly(format!("the injector `{}`", self.typetag_name())))
+    }
 
     /// The input of a loop.
     ///
@@ -44,8 +47,11 @@ pub trait Injector: Debug + Send + Sync {
     /// `state`, `input` and the result are (batch, `at.tokens - at.first_token`, width).
     ///
     /// # Errors
-    /// If a tensor operation fails.
-    fn inject(&self, state: &Tensor, input: &Tensor, at: LoopStep) -> Result<Tensor>;
+    /// If a tensor operation fails, or the injector has a recorded form only.
+    fn inject(&self, state: &Tensor, input: &Tensor, at: LoopStep) -> Result<Tensor> {
+        let _ = (state, input, at);
+        Err(Error::RecordedOnly(format!("the injector `{}`", self.typetag_name())))
+    }
 
     /// How many leading tokens never see the state and get the same input in every loop: with causal blocks their
     /// outputs are the same in every loop, and are computed once.

@@ -41,7 +41,7 @@ pub use looped_graph::{self as graph, Init};
 pub use objective::Objective;
 pub use params::{ParamStore, Params};
 pub use parts::{Kind, Part};
-pub use predictor::{CandlePredictor, Predictions, Predictor};
+pub use predictor::{CandlePredictor, Predictions, Predictor, Stateful};
 pub use problems::{Problem, Problems, Subject, nearest};
 pub use rng::Rng;
 pub use task::{Prompts, Request, Split, Task};

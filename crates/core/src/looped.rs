@@ -51,6 +51,11 @@ impl LoopedModel {
     /// # Errors
     /// If the config can't be built.
     pub fn outline(config: &ModelConfig) -> Result<BTreeMap<String, Vec<usize>>> {
+        if config.without_candle_form().is_some()
+            && let Some(graph) = config.graph()?
+        {
+            return Ok(graph.params().iter().map(|info| (info.name.clone(), info.dims.clone())).collect());
+        }
         let mut store = ParamStore::outlining();
         Stack::build(config, &mut store.trainable())?;
         Ok(store.into_outline().into_iter().map(|(name, shape)| (name, shape.into_dims())).collect())
@@ -128,21 +133,30 @@ impl LoopedModel {
     /// # Errors
     /// If a tensor operation fails.
     pub fn looping(&self, xs: &Tensor, ys: &Tensor) -> Result<Looping<'_>> {
-        Ok(Looping(Unroll::start(self, &self.frozen, &interleave(xs, ys)?)?))
+        let mut unroll = Unroll::start(self, &self.frozen, &interleave(xs, ys)?)?;
+        Ok(Looping::new(move || {
+            unroll.step()?;
+            unroll.whole_state()
+        }))
     }
 }
 
 /// A batch between two loops of a model.
-pub struct Looping<'a>(Unroll<'a>);
+pub struct Looping<'a>(Box<dyn FnMut() -> Result<Tensor> + Send + 'a>);
 
-impl Looping<'_> {
+impl<'a> Looping<'a> {
+    /// `next` runs one loop and gives the state after it.
+    #[must_use]
+    pub fn new(next: impl FnMut() -> Result<Tensor> + Send + 'a) -> Self {
+        Self(Box::new(next))
+    }
+
     /// Runs one loop; the state after it is (batch, 2 points, width).
     ///
     /// # Errors
     /// If a tensor operation fails.
     pub fn next_state(&mut self) -> Result<Tensor> {
-        self.0.step()?;
-        self.0.whole_state()
+        (self.0)()
     }
 }
 

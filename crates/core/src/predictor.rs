@@ -1,6 +1,6 @@
 //! Anything that predicts the y of prompts after each loop.
 
-use crate::{LoopedModel, Prompts, Result};
+use crate::{LoopedModel, Looping, Prompts, Result};
 
 /// Predictions of every y after each loop: (loops, prompts, points), row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,18 @@ pub trait Predictor {
     fn predict(&self, prompts: &Prompts, loops: usize) -> Result<Predictions>;
 }
 
+/// A model whose state can be looked at after each loop, whichever engine runs it.
+pub trait Stateful: Sync {
+    /// Width of the state.
+    fn width(&self) -> usize;
+
+    /// The loops over `prompts`, without gradient, to be run one at a time.
+    ///
+    /// # Errors
+    /// If the prompts don't fit the model.
+    fn looping(&self, prompts: &Prompts) -> Result<Looping<'_>>;
+}
+
 /// The candle engine on the device of a store.
 pub struct CandlePredictor<'a> {
     /// The model.
@@ -46,5 +58,16 @@ impl Predictor for CandlePredictor<'_> {
         let (xs, ys) = prompts.to_tensors(&self.device)?;
         let values = self.model.predict(&xs, &ys, loops)?.flatten_all()?.to_vec1()?;
         Ok(Predictions { values, loops, prompts: prompts.prompts, points: prompts.points })
+    }
+}
+
+impl Stateful for CandlePredictor<'_> {
+    fn width(&self) -> usize {
+        self.model.config().n_embd
+    }
+
+    fn looping(&self, prompts: &Prompts) -> Result<Looping<'_>> {
+        let (xs, ys) = prompts.to_tensors(&self.device)?;
+        self.model.looping(&xs, &ys)
     }
 }

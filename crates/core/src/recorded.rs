@@ -2,7 +2,9 @@
 
 mod inject;
 
-use looped_graph::{At, Graph, Init, Linear, Norm, Trace};
+use std::ops::Range;
+
+use looped_graph::{At, Block, Graph, Init, Linear, Norm, Params, Rows, Shape, Trace};
 
 pub(crate) use inject::{Meet, PassOn};
 
@@ -45,4 +47,24 @@ impl ModelConfig {
         trace.read(trace.scope("read_out", || next.linear(&read_out)));
         Ok(Some(trace.finish()?))
     }
+}
+
+/// Floating-point operations of a block's recorded form over the given tokens of one sequence, the earlier ones being known; none without
+/// such a form, or if it can't be recorded.
+pub(crate) fn flops(
+    record: impl FnOnce(&mut Params<'_>) -> Option<Box<dyn Block>>,
+    width: usize,
+    tokens: Range<usize>,
+) -> u64 {
+    let trace = Trace::new();
+    let Some(block) = record(&mut trace.params()) else { return 0 };
+    let input = trace.input(width);
+    block.forward(input, At::new(input));
+    let Ok(graph) = trace.finish() else { return 0 };
+    let of_node = |node: &looped_graph::Node| -> u64 {
+        let Some(op) = node.op().filter(|_| node.shapes[0].rows == Rows::Tokens) else { return 0 };
+        let inputs: Vec<Shape> = node.inputs.iter().map(|wire| graph.shape(*wire)).collect();
+        tokens.clone().map(|token| op.flops(&inputs, token)).sum()
+    };
+    graph.nodes().iter().map(of_node).sum()
 }

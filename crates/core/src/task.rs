@@ -135,6 +135,11 @@ pub trait Task: Debug + Send + Sync {
     /// If the task reads data that can't serve the request.
     fn sample(&self, request: Request, rng: &mut Rng) -> Result<Prompts>;
 
+    /// Whether what is to be predicted at a token stands in the prompt after it, where only a causal block doesn't see it.
+    fn targets_in_prompt(&self) -> bool {
+        true
+    }
+
     /// What is learnt: squared error, unless the task says otherwise.
     fn objective(&self) -> Objective {
         Objective::SquaredError

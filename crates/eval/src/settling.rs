@@ -1,6 +1,6 @@
 //! Whether a looped model settles: its scores, and its state itself.
 
-use looped_core::{Device, LoopedModel, Result, Task, Watch};
+use looped_core::{Result, Stateful, Task, Watch};
 use serde::{Deserialize, Serialize};
 
 use crate::{Curve, EvalPlan, Scores};
@@ -29,8 +29,7 @@ pub struct StateChange {
 /// # Errors
 /// If the plan can't work, drawing prompts or a tensor operation fails, or `watch` wants to stop.
 pub fn state_change(
-    model: &LoopedModel,
-    device: &Device,
+    model: &dyn Stateful,
     task: &dyn Task,
     plan: &EvalPlan,
     watch: &dyn Watch,
@@ -42,17 +41,15 @@ pub fn state_change(
     // For each loop but the first, a distance a prompt.
     let mut distances: Vec<Vec<f32>> = vec![Vec::with_capacity(count); plan.loops - 1];
     for first in (0..count).step_by(AT_ONCE) {
-        let (xs, ys) = prompts.slice(first..count.min(first + AT_ONCE)).to_tensors(device)?;
-        let mut before = None;
-        model.states(&xs, &ys, plan.loops, |index, state| {
+        let mut looping = model.looping(&prompts.slice(first..count.min(first + AT_ONCE)))?;
+        let mut before = looping.next_state()?.flatten_from(1)?;
+        for distances in &mut distances {
             watch.check()?;
-            let state = state.flatten_from(1)?;
-            if let Some(before) = before.replace(state.clone()) {
-                let moved = (&state - &before)?.sqr()?.sum(1)?.sqrt()?;
-                distances[index - 1].extend((moved / before.sqr()?.sum(1)?.sqrt()?)?.to_vec1::<f32>()?);
-            }
-            Ok(())
-        })?;
+            let state = looping.next_state()?.flatten_from(1)?;
+            let moved = (&state - &before)?.sqr()?.sum(1)?.sqrt()?;
+            distances.extend((moved / before.sqr()?.sum(1)?.sqrt()?)?.to_vec1::<f32>()?);
+            before = state;
+        }
     }
     let none = vec![f64::NAN];
     let mut distance = Curve { mean: none.clone(), low: none.clone(), high: none, ..Curve::default() };

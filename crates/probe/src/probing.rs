@@ -1,7 +1,7 @@
 //! A model probed after every loop, beside the controls.
 
 use candle_core::Device;
-use looped_core::{Error, LoopedModel, Looping, Prompts, Result, Split, Task, Watch};
+use looped_core::{Error, Looping, Prompts, Result, Split, Stateful, Task, Watch};
 use looped_eval::{Curve, EvalPlan, Scores};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -68,8 +68,8 @@ pub struct Readings {
 /// If the plan can't work: see [`EvalPlan::check`]; prompts with fewer points than coordinates don't tell the weights,
 /// and a few prompts don't tell a net. If drawing prompts or a tensor operation fails, or `watch` wants to stop.
 pub fn probe(
-    model: &LoopedModel,
-    untrained: &LoopedModel,
+    model: &dyn Stateful,
+    untrained: &dyn Stateful,
     device: &Device,
     task: &dyn Task,
     plan: &EvalPlan,
@@ -186,16 +186,14 @@ const SHARED_OUT: usize = 64 * 1024;
 struct Batches<'a>(Vec<Looping<'a>>);
 
 impl<'a> Batches<'a> {
-    fn start(model: &'a LoopedModel, prompts: &Prompts, at_once: usize, device: &Device) -> Result<Self> {
+    fn start(model: &'a dyn Stateful, prompts: &Prompts, at_once: usize, device: &Device) -> Result<Self> {
         // On the CPU a thread takes whole batches, small enough for each of its operations, the widest of which holds 4
         // widths a token, to stay its own.
-        let widest = 2 * prompts.points * 4 * model.config().n_embd;
+        let widest = 2 * prompts.points * 4 * model.width();
         let at_once = if device.is_cpu() { at_once.min((SHARED_OUT / widest).max(1)) } else { at_once };
-        let batches = (0..prompts.prompts).step_by(at_once).map(|first| {
-            let batch = prompts.slice(first..(first + at_once).min(prompts.prompts));
-            let (xs, ys) = batch.to_tensors(device)?;
-            model.looping(&xs, &ys)
-        });
+        let batches = (0..prompts.prompts)
+            .step_by(at_once)
+            .map(|first| model.looping(&prompts.slice(first..(first + at_once).min(prompts.prompts))));
         Ok(Self(batches.collect::<Result<_>>()?))
     }
 

@@ -152,3 +152,12 @@ impl<'a> Looping<'a> {
         }
     }
 }
+
+impl<'a> From<Looping<'a>> for looped_core::Looping<'a> {
+    fn from(mut looping: Looping<'a>) -> Self {
+        Self::new(move || {
+            looping.advance()?;
+            Ok(looping.state().clone())
+        })
+    }
+}

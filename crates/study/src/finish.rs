@@ -77,7 +77,6 @@ pub fn score(
 ) -> Result<(Evaluation, PromptScores)> {
     let (model, task) = (trainer.model(), trainer.experiment().task.as_ref());
     let (evaluation, scores) = score_prompts(model, task, plan, baselines, watch)?;
-    let device = model.parameters().device();
-    let state_change = state_change(model.looped(), device, task, plan, watch)?;
+    let state_change = state_change(model, task, plan, watch)?;
     Ok((Evaluation { state_change: Some(state_change), ..evaluation }, scores))
 }

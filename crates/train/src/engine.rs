@@ -4,13 +4,14 @@ use std::fmt;
 
 use candle_core::Device;
 use looped_config::{Engine, Experiment, Precision};
+use looped_core::ModelConfig;
 
 use crate::{Result, TrainError};
 
 /// The engine that computes a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineChoice {
-    /// `fused` or `candle`.
+    /// `fused`, `candle`, or `reference`: candle's operations on the recorded model.
     pub engine: &'static str,
     /// Why it isn't the fused one; nothing where it is.
     pub why: Option<String>,
@@ -19,8 +20,14 @@ pub struct EngineChoice {
 impl EngineChoice {
     pub(crate) const FUSED: Self = Self { engine: "fused", why: None };
 
-    pub(crate) fn candle(why: impl Into<String>) -> Self {
-        Self { engine: "candle", why: Some(why.into()) }
+    /// candle's operations: of a part that has no candle form, on the recorded model.
+    pub(crate) fn by_candle(model: &ModelConfig, why: impl Into<String>) -> Self {
+        let engine = if model.without_candle_form().is_some() { "reference" } else { "candle" };
+        Self { engine, why: Some(why.into()) }
+    }
+
+    fn reference(why: impl Into<String>) -> Self {
+        Self { engine: "reference", why: Some(why.into()) }
     }
 
     /// The engine of an experiment on a device; nothing is built.
@@ -42,7 +49,7 @@ impl EngineChoice {
         match (training.engine, training.precision, obstacle) {
             (Engine::Fused, _, Some(why)) => refused("training.engine = \"fused\"", &why),
             (Engine::Auto, Precision::Bf16, Some(why)) => refused("training.precision = \"bf16\"", &why),
-            (Engine::Candle, Precision::Bf16, _) => {
+            (Engine::Candle | Engine::Reference, Precision::Bf16, _) => {
                 refused("training.precision = \"bf16\"", "training.engine asks for candle")
             }
             (_, Precision::Tf32, _) if !device.is_cuda() => Err(TrainError::Refused(
@@ -50,8 +57,14 @@ impl EngineChoice {
                  the fused engine"
                     .to_owned(),
             )),
-            (Engine::Candle, ..) => Ok(Self::candle("training.engine is \"candle\"")),
-            (Engine::Auto, _, Some(why)) => Ok(Self::candle(why)),
+            (Engine::Reference, ..) => match experiment.model.without_recorded_form() {
+                None => Ok(Self::reference("training.engine is \"reference\"")),
+                Some(part) => Err(TrainError::Refused(format!(
+                    "training.engine = \"reference\" can't take this model: {part} has no recorded form"
+                ))),
+            },
+            (Engine::Candle, ..) => Ok(Self::by_candle(&experiment.model, "training.engine is \"candle\"")),
+            (Engine::Auto, _, Some(why)) => Ok(Self::by_candle(&experiment.model, why)),
             (Engine::Auto | Engine::Fused, _, None) => Ok(Self::FUSED),
         }
     }

@@ -7,23 +7,32 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor, Var};
 use looped_config::{Experiment, Precision};
 use looped_core::{
-    CandlePredictor, LoopPlan, LoopedModel, ModelConfig, Objective, ParamStore, Predictions, Predictor,
-    Prompts,
+    CandlePredictor, Error, LoopPlan, LoopedModel, Looping, ModelConfig, Objective, ParamStore, Predictions,
+    Predictor, Prompts, Stateful,
 };
 use looped_fused::{FusedModel, Step};
+use looped_reference::ReferenceModel;
 
 use crate::{EngineChoice, Gradients, Result, TrainError};
 
 /// A looped model, ready to be trained or asked.
 ///
-/// Two engines run it: candle's operations, which take any block to any device, and the fused one, for blocks that have
-/// a fused form, on the CPU. They share parameters and agree within rounding.
+/// Engines run it: candle's operations, which take any block to any device, those on the recorded model (the reference engine), and the
+/// fused one, for blocks that have a fused form, on the CPU. They share parameters and agree within rounding.
 pub struct Model {
+    config: Arc<ModelConfig>,
     store: ParamStore,
-    looped: LoopedModel,
-    fused: Option<FusedModel>,
+    /// Nothing where a part is recorded only.
+    looped: Option<LoopedModel>,
+    engine: Engine,
     choice: EngineChoice,
     precision: Precision,
+}
+
+enum Engine {
+    Candle,
+    Reference(ReferenceModel),
+    Fused(FusedModel),
 }
 
 /// What a training step needs to know besides its prompts.
@@ -49,19 +58,36 @@ impl Model {
         let model = Self { precision: training.precision, choice, ..model };
         match model.choice.engine {
             "fused" => model.fused(training.threads.unwrap_or_else(all_threads)),
+            "reference" => model.reference(),
             _ => Ok(model),
         }
     }
 
-    /// A model on the candle engine, its parameters drawn from `seed`.
+    /// A model on the candle engine, its parameters drawn from `seed`; on the reference engine where a part is recorded only.
     ///
     /// # Errors
     /// If the config can't be built on the device.
     pub fn new(config: Arc<ModelConfig>, seed: u64, device: &Device) -> Result<Self> {
         let mut store = ParamStore::new(seed, device);
-        let looped = LoopedModel::build(config, &mut store)?;
-        let choice = EngineChoice::candle("it was asked for");
-        Ok(Self { store, looped, fused: None, choice, precision: Precision::F32 })
+        let choice = EngineChoice::by_candle(&config, "it was asked for");
+        let recorded_only = choice.engine == "reference";
+        let looped =
+            if recorded_only { None } else { Some(LoopedModel::build(Arc::clone(&config), &mut store)?) };
+        let (engine, precision) = (Engine::Candle, Precision::F32);
+        let model = Self { config, store, looped, engine, choice, precision };
+        if recorded_only { model.reference() } else { Ok(model) }
+    }
+
+    /// The same model on the reference engine.
+    fn reference(mut self) -> Result<Self> {
+        let recorded = ReferenceModel::new(&self.config)?.ok_or_else(|| {
+            let part = self.config.without_recorded_form().unwrap_or_default();
+            TrainError::Refused(format!(
+                "the reference engine can't take this model: {part} has no recorded form"
+            ))
+        })?;
+        self.store.of_graph(recorded.graph())?;
+        Ok(Self { engine: Engine::Reference(recorded), ..self })
     }
 
     /// The same model on the fused engine, with so many threads; unchanged where a part has no fused form.
@@ -69,16 +95,17 @@ impl Model {
     /// # Errors
     /// If the system refuses the threads.
     pub fn fused(self, threads: usize) -> Result<Self> {
-        let config = self.looped.config();
-        let fused = FusedModel::new(config, threads)?;
-        let choice = match config.without_fused_form() {
-            None => EngineChoice::FUSED,
-            Some(part) => EngineChoice::candle(format!("{part} has no fused form")),
-        };
-        Ok(Self { fused, choice, ..self })
+        Ok(match FusedModel::new(&self.config, threads)? {
+            Some(fused) => Self { engine: Engine::Fused(fused), choice: EngineChoice::FUSED, ..self },
+            None => {
+                let part = self.config.without_fused_form().unwrap_or_default();
+                let why = format!("{part} has no fused form");
+                Self { choice: EngineChoice { why: Some(why), ..self.choice }, ..self }
+            }
+        })
     }
 
-    /// `fused` or `candle`.
+    /// `fused`, `candle` or `reference`.
     #[must_use]
     pub fn engine(&self) -> &'static str {
         self.choice.engine
@@ -96,10 +123,17 @@ impl Model {
         &self.store
     }
 
-    /// The model as candle operations: states, custom losses.
-    #[must_use]
-    pub fn looped(&self) -> &LoopedModel {
-        &self.looped
+    /// The model as candle operations, for a loss of one's own.
+    ///
+    /// # Errors
+    /// If a part of it is recorded only.
+    pub fn looped(&self) -> Result<&LoopedModel> {
+        Ok(self.candle()?)
+    }
+
+    fn candle(&self) -> looped_core::Result<&LoopedModel> {
+        let part = || self.config.without_candle_form().unwrap_or_default();
+        self.looped.as_ref().ok_or_else(|| Error::RecordedOnly(part()))
     }
 
     /// Replaces all parameters; names and shapes must be the model's own.
@@ -145,9 +179,18 @@ impl Model {
     /// # Errors
     /// If the prompts don't fit the model, or memory runs out.
     pub fn loss_and_gradients(&self, prompts: &Prompts, plan: StepPlan) -> Result<(f64, Gradients)> {
-        match &self.fused {
-            Some(fused) => self.by_fused(fused, prompts, plan),
-            None => self.by_candle(prompts, plan),
+        match &self.engine {
+            Engine::Candle => self.by_candle(prompts, plan),
+            Engine::Reference(reference) => {
+                self.set_products();
+                let StepPlan { loops: plan, loss_loops, objective } = plan;
+                Ok(reference.step(
+                    &self.store,
+                    prompts,
+                    looped_reference::Step { plan, loss_loops, objective },
+                )?)
+            }
+            Engine::Fused(fused) => self.by_fused(fused, prompts, plan),
         }
     }
 
@@ -166,7 +209,7 @@ impl Model {
     fn by_candle(&self, prompts: &Prompts, plan: StepPlan) -> Result<(f64, Gradients)> {
         self.set_products();
         let (xs, ys) = prompts.to_tensors(self.store.device())?;
-        let predictions = self.looped.forward(&xs, &ys, plan.loops)?;
+        let predictions = self.candle()?.forward(&xs, &ys, plan.loops)?;
         let window = predictions.dim(0)?;
         let counted = plan.loss_loops.min(window);
         let loss = plan.objective.loss(&predictions.narrow(0, window - counted, counted)?, &ys)?;
@@ -191,16 +234,35 @@ impl Model {
 
 impl Predictor for Model {
     fn predict(&self, prompts: &Prompts, loops: usize) -> looped_core::Result<Predictions> {
-        match &self.fused {
-            Some(fused) => {
+        match &self.engine {
+            Engine::Fused(fused) => {
                 fused.predictor(&self.store, fused_precision(self.precision)).predict(prompts, loops)
             }
-            None => {
+            Engine::Reference(reference) => {
+                self.set_products();
+                reference.predictor(&self.store).predict(prompts, loops)
+            }
+            Engine::Candle => {
                 self.set_products();
                 let device = self.store.device().clone();
-                CandlePredictor { model: &self.looped, device }.predict(prompts, loops)
+                CandlePredictor { model: self.candle()?, device }.predict(prompts, loops)
             }
         }
+    }
+}
+
+/// Of the fused engine by candle: it keeps no states.
+impl Stateful for Model {
+    fn width(&self) -> usize {
+        self.config.n_embd
+    }
+
+    fn looping(&self, prompts: &Prompts) -> looped_core::Result<Looping<'_>> {
+        if let Engine::Reference(reference) = &self.engine {
+            return Ok(reference.looping(&self.store, prompts)?.into());
+        }
+        let (xs, ys) = prompts.to_tensors(self.store.device())?;
+        self.candle()?.looping(&xs, &ys)
     }
 }
 

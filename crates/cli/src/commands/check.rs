@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use looped_config::Engine;
 use looped_config::sweep::Sweep;
 use looped_study::sweep::Plan;
-use looped_train::{Cost, available_memory, device, resolve};
+use looped_train::{Cost, EngineChoice, available_memory, device, resolve};
 use serde_json::json;
 
 use crate::args::{CheckArgs, ExperimentArgs};
@@ -39,8 +38,7 @@ fn check_experiment(args: &ExperimentArgs, device_name: &str, as_json: bool) -> 
     let cost = Cost::of(&experiment)?;
     let text = experiment.to_toml().map_err(Failure::failed)?;
     // The printed config stays as open as the file is: another machine would settle it otherwise.
-    let why_not_fused = resolve(&mut experiment, &device(device_name)?)?.why;
-    let engine = if experiment.training.engine == Engine::Fused { "fused" } else { "candle" };
+    let EngineChoice { engine, why: why_not_fused } = resolve(&mut experiment, &device(device_name)?)?;
     if as_json {
         return print_json(&json!({
             "experiment": experiment,

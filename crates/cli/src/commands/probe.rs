@@ -19,8 +19,8 @@ pub(crate) fn probe(args: &ProbeArgs) -> Outcome {
     // Drawn afresh, even where the run began with published weights.
     let untrained = Model::new(Arc::clone(&experiment.model), experiment.seed, device)?;
     let (task, watch) = (experiment.task.as_ref(), Meter::new("probing", "loops")?);
-    let found = looped_probe::probe(model.looped(), untrained.looped(), device, task, &plan, &watch)
-        .map_err(|error| match error {
+    let found =
+        looped_probe::probe(model, &untrained, device, task, &plan, &watch).map_err(|error| match error {
             // What the numbers on the command line, or the experiment's, don't allow.
             looped_core::Error::Data(_) => Failure::usage(error),
             error => error.into(),

@@ -220,6 +220,10 @@ fn keys_of_a_plugin() {
         "command line: training.engine: is \"fused\", and the block `toy` has no fused form; allowed: auto, candle"
     );
     assert_eq!(
+        error_of(&["model.block={type=\"toy\",width=1}", "training.engine=reference"]),
+        "command line: training.engine: is \"reference\", and the block `toy` has no recorded form; allowed: auto, candle"
+    );
+    assert_eq!(
         error_of(&["model.block={type=\"toy\",width=1}", "training.precision=bf16"]),
         "command line: training.precision: is \"bf16\", which only the fused engine has, and the block `toy` has no \
          fused form; allowed: f32, and tf32 on a CUDA device"
