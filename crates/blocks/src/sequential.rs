@@ -52,6 +52,10 @@ impl BlockConfig for Sequential {
         self.blocks.iter().map(|block| block.activations(dims, tokens)).sum()
     }
 
+    fn is_causal(&self) -> bool {
+        self.blocks.iter().all(|block| block.is_causal())
+    }
+
     fn fused(&self, dims: &ModelDims) -> Option<Box<dyn FusedBlock>> {
         sequential_fused::fused(&self.blocks, dims)
     }

@@ -6,14 +6,16 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::Tensor;
 use looped_core::fused::FusedBlock;
 use looped_core::nn::{LayerNorm, Linear, softmax};
-use looped_core::{Block, BlockConfig, Memory, ModelDims, Params, Problems, Result, schemars, typetag};
+use looped_core::{
+    Block, BlockConfig, Error, Memory, ModelDims, Params, Problems, Result, schemars, typetag,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::mlp::{Mlp, STD, residual_std};
 use crate::recorded;
 use crate::transformer_fused::FusedTransformer;
 
-/// Causal self-attention and a two-layer network, each after a layer norm and beside a residual path (GPT-2's block).
+/// Self-attention, causal unless said otherwise, and a two-layer network, each after a layer norm and beside a residual path (GPT-2's block).
 ///
 /// Attention has a joint projection to queries, keys and values with bias, and scale 1/sqrt(head width); the network is
 /// D -> 4D -> D with GELU in its tanh form; there is no dropout. Parameters, with D = `n_embd`: `ln_1`, `attn.c_attn`
@@ -25,6 +27,18 @@ pub struct Transformer {
     /// Attention heads; divides `n_embd`.
     #[schemars(range(min = 1))]
     pub n_head: usize,
+    /// Whether a token sees itself and earlier ones only; false is refused for tasks whose targets stand in the prompt.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub causal: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_true(value: &bool) -> bool {
+    *value
 }
 
 #[typetag::serde(name = "transformer")]
@@ -45,6 +59,9 @@ impl BlockConfig for Transformer {
     }
 
     fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Result<Box<dyn Block>> {
+        if !self.causal {
+            return Err(Error::RecordedOnly("the block `transformer` with causal = false".to_owned()));
+        }
         let width = dims.n_embd;
         Ok(Box::new(TransformerBlock {
             ln_1: LayerNorm::new(width, &mut params.scope("ln_1"))?,
@@ -77,9 +94,13 @@ impl BlockConfig for Transformer {
         (40 * dims.n_embd + 6 * self.n_head * tokens) as u64 * tokens as u64
     }
 
+    fn is_causal(&self) -> bool {
+        self.causal
+    }
+
     fn fused(&self, dims: &ModelDims) -> Option<Box<dyn FusedBlock>> {
         let (width, n_head) = (dims.n_embd, self.n_head);
-        (n_head > 0 && width.is_multiple_of(n_head))
+        (self.causal && n_head > 0 && width.is_multiple_of(n_head))
             .then(|| -> Box<dyn FusedBlock> { Box::new(FusedTransformer { width, n_head }) })
     }
 }

@@ -56,7 +56,7 @@ fn tables_round_trip() {
 #[test]
 fn the_list_of_blocks_is_complete() {
     let tags: Vec<&str> = Part::of(Kind::Block).iter().map(|part| part.tag).collect();
-    assert_eq!(tags, ["lstm", "sequential", "ssm", "transformer"]);
+    assert_eq!(tags, ["llama", "loop_embedding", "lstm", "sequential", "ssm", "transformer"]);
     assert!(Part::of(Kind::Block).iter().all(|part| part.help().len() > 20));
 }
 

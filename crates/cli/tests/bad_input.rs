@@ -13,7 +13,7 @@ use safetensors::tensor::{Dtype, TensorView};
 #[test]
 fn configs() {
     let place = Place::new();
-    let cases: [(&str, &[&str]); 14] = [
+    let cases: [(&str, &[&str]); 16] = [
         ("model.n_embd=\"wide\"", &["model.n_embd", "integer"]),
         ("model.n_embd=10 model.block.n_head=4", &["model.block.n_head", "4", "10", "allowed: 1, 2, 5, 10"]),
         ("model.n_emb=8", &["model.n_emb", "n_embd"]),
@@ -30,6 +30,11 @@ fn configs() {
         ("training.curriculum.points.end=9", &["points", "9", "n_positions", "5"]),
         ("training.curriculum.dims.end=9", &["dims", "9", "n_dims", "2"]),
         ("training.engine=turbo", &["training.engine", "turbo", "auto", "candle", "fused"]),
+        (
+            "model.block={type=\"transformer\",n_head=2,causal=false}",
+            &["model.block", "lets a token see later ones", "linear_regression", "allowed: causal blocks"],
+        ),
+        ("model.block={type=\"llama\",n_head=8}", &["model.block.n_head", "8", "allowed: 1, 2, 4"]),
         ("no_equals_sign", &["no_equals_sign", "KEY=VALUE"]),
     ];
     for (overrides, parts) in cases {

@@ -114,8 +114,7 @@ pub enum Engine {
     Candle,
     /// Hand-fused operations on the CPU.
     Fused,
-    /// candle's operations on the recorded model.
-    #[schemars(skip)]
+    /// candle's operations on the recorded model: any part that has a recorded form, any device.
     Reference,
 }
 

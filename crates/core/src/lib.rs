@@ -43,6 +43,7 @@ pub use params::{ParamStore, Params};
 pub use parts::{Kind, Part};
 pub use predictor::{CandlePredictor, Predictions, Predictor, Stateful};
 pub use problems::{Problem, Problems, Subject, nearest};
+pub use recorded::{Concat, LearnedGate};
 pub use rng::Rng;
 pub use task::{Prompts, Request, Split, Task};
 pub use watch::{Stretch, Watch};

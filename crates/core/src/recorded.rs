@@ -1,12 +1,16 @@
 //! The whole model as a graph: what [`LoopedModel`](crate::LoopedModel) computes, recorded once for every engine.
 
+mod concat;
 mod inject;
+mod learned_gate;
 
 use std::ops::Range;
 
 use looped_graph::{At, Block, Graph, Init, Linear, Norm, Params, Rows, Shape, Trace};
 
+pub use concat::Concat;
 pub(crate) use inject::{Meet, PassOn};
+pub use learned_gate::LearnedGate;
 
 use crate::{ModelConfig, Result};
 

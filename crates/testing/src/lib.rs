@@ -5,8 +5,8 @@
 //! | part | checks |
 //! | --- | --- |
 //! | any | [`round_trips`], [`is_registered`] |
-//! | block | [`block_is_causal`], [`block_splits`], [`gradients_are_true`], [`fused_agrees`] |
-//! | injector | [`injector_keeps_the_shape`], [`injector_prefix_is_invariant`], [`injector_gradients_are_true`] |
+//! | block | [`sound`] of its recorded form; of its others [`block_is_causal`], [`block_splits`], [`gradients_are_true`], [`fused_agrees`] |
+//! | injector | [`sound_injector`] of its recorded form; of its others [`injector_keeps_the_shape`], [`injector_prefix_is_invariant`], [`injector_gradients_are_true`] |
 //! | task | [`task_is_seeded`] |
 //! | baseline | [`baseline_is_causal`] |
 //!
@@ -29,6 +29,7 @@ mod config;
 mod device;
 mod fused;
 mod injector;
+mod sound;
 mod task;
 
 pub use baseline::baseline_is_causal;
@@ -37,4 +38,5 @@ pub use config::{Part, is_registered, round_trips};
 pub use device::device;
 pub use fused::fused_agrees;
 pub use injector::{injector_gradients_are_true, injector_keeps_the_shape, injector_prefix_is_invariant};
+pub use sound::{sound, sound_injector};
 pub use task::task_is_seeded;

@@ -1,5 +1,6 @@
 //! An injection in which the state fades.
 
+use looped_core::graph::{self, At, Value};
 use looped_core::{Injector, LoopStep, ModelDims, Problems, Result, Tensor, register, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,25 @@ impl Injector for Gated {
 
     fn inject(&self, state: &Tensor, input: &Tensor, _: LoopStep) -> Result<Tensor> {
         Ok((input + (state * self.gate)?)?)
+    }
+
+    fn record(&self, _: &ModelDims, _: &mut graph::Params<'_>) -> Option<Box<dyn graph::Inject>> {
+        Some(Box::new(Recorded { gate: self.gate as f32 }))
+    }
+}
+
+/// The injection as every engine can run it.
+struct Recorded {
+    gate: f32,
+}
+
+impl graph::Inject for Recorded {
+    fn initial<'t>(&self, at: At<'t>) -> Value<'t> {
+        at.input.like(0.0)
+    }
+
+    fn inject<'t>(&self, state: Value<'t>, at: At<'t>) -> Value<'t> {
+        at.input + state * self.gate
     }
 }
 

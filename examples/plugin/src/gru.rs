@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use looped_core::graph::{self, At, Linear, Value};
 use looped_core::{
     Block, BlockConfig, Init, Memory, ModelDims, Params, Result, Tensor, register, schemars, typetag,
 };
@@ -29,6 +30,17 @@ impl BlockConfig for Gru {
         }))
     }
 
+    fn record(&self, dims: &ModelDims, params: &mut graph::Params<'_>) -> Option<Box<dyn graph::Block>> {
+        let width = dims.n_embd;
+        let init = Init::Uniform { bound: 1.0 / (width as f64).sqrt() };
+        let mut layer = |of: &str| {
+            let weight = params.get(&format!("weight_{of}_l0"), [3 * width, width], init);
+            let bias = params.get(&format!("bias_{of}_l0"), [3 * width], init);
+            Linear::of(weight, Some(bias), width, 3 * width)
+        };
+        Some(Box::new(Recorded { input: layer("ih"), recurrent: layer("hh") }))
+    }
+
     fn flops(&self, dims: &ModelDims, tokens: Range<usize>) -> u64 {
         // Two products of (1, D) and (D, 3D) a token.
         let width = dims.n_embd as u64;
@@ -37,6 +49,25 @@ impl BlockConfig for Gru {
 }
 
 register!(Block, "gru", Gru);
+
+/// The layer as every engine can run it: written once, its gradient derived.
+struct Recorded {
+    input: Linear,
+    recurrent: Linear,
+}
+
+impl graph::Block for Recorded {
+    fn forward<'t>(&self, x: Value<'t>, _: At<'t>) -> Value<'t> {
+        let [hidden] = x.recur([x.width()], |x, [hidden]| {
+            let [xr, xu, xn] = x.linear(&self.input).split();
+            let [hr, hu, hn] = hidden.linear(&self.recurrent).split();
+            let (reset, update) = ((xr + hr).sigmoid(), (xu + hu).sigmoid());
+            let new = (xn + reset * hn).tanh();
+            [new + update * (hidden - new)]
+        });
+        hidden
+    }
+}
 
 struct GruBlock {
     weight_ih: Tensor,

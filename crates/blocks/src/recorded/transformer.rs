@@ -22,7 +22,7 @@ impl Transformer {
             c_attn: Linear::normal(width, 3 * width, STD, &mut params.scope("attn.c_attn")),
             c_proj: Linear::normal(width, width, residual_std(dims), &mut params.scope("attn.c_proj")),
             mlp: Mlp::new(dims, params),
-            heads: Heads::causal(config.n_head),
+            heads: Heads { heads: config.n_head, causal: config.causal },
         }
     }
 }

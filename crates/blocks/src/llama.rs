@@ -1,0 +1,104 @@
+//! A block as in the Llama models: root-mean-square norms, rotary positions, a gated network, no biases.
+
+use looped_core::{
+    BlockConfig, ModelDims, Problems, graph,
+    graph::{At, Heads, Linear, Norm, Params, Value},
+    schemars, typetag,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::mlp::{STD, residual_std};
+
+/// A transformer block as in the Llama models (Touvron et al., arXiv 2302.13971): causal attention with rotary positions, and a gated network
+/// (SwiGLU), each after a root-mean-square norm and beside a residual path, all without biases.
+///
+/// With `qk_norm`, each head's queries and keys are normed before they are turned (Henry et al., arXiv 2010.04245). The learned positions of the model are
+/// added in each loop as with every block. Parameters, with D = `n_embd` and H = `hidden`: `attn_norm`, `attn.qkv` (3D, D), `attn.q_norm` and
+/// `attn.k_norm` (D / `n_head`), `attn.proj` (D, D), `mlp_norm`, `mlp.gate` and `mlp.up` (H, D), `mlp.down` (D, H). Weights start as the transformer's.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Llama {
+    /// Attention heads; twice as many divide `n_embd`.
+    #[schemars(range(min = 1))]
+    pub n_head: usize,
+    /// Width of the network's hidden layer; not given: 8/3 of `n_embd`, rounded up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub hidden: Option<usize>,
+    /// Whether queries and keys are normed.
+    #[serde(default = "yes")]
+    pub qk_norm: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[typetag::serde(name = "llama")]
+impl BlockConfig for Llama {
+    fn validate(&self, dims: &ModelDims, problems: &mut Problems) {
+        let heads = self.n_head;
+        problems.require(heads > 0 && dims.n_embd.is_multiple_of(2 * heads), "n_head", || {
+            let fits = |h: &usize| dims.n_embd.is_multiple_of(2 * h);
+            let near: Vec<String> = (1..=64).filter(fits).map(|h| h.to_string()).collect();
+            format!(
+                "is {heads}; rotary positions turn pairs, so 2 n_head divides n_embd = {}; allowed: {}",
+                dims.n_embd,
+                near.join(", ")
+            )
+        });
+        problems.require(self.hidden != Some(0), "hidden", || "is 0; allowed: 1 to 1000000".to_owned());
+    }
+
+    fn record(&self, dims: &ModelDims, params: &mut Params<'_>) -> Option<Box<dyn graph::Block>> {
+        let (width, heads) = (dims.n_embd, self.n_head);
+        let hidden = self.hidden.unwrap_or((8 * width).div_ceil(3));
+        let linear =
+            |name: &str, inputs, out, std| Linear::without_bias(inputs, out, std, &mut params.scope(name));
+        let norm = |name: &str| Norm::rms_of_groups(width, heads, &mut params.scope(name));
+        Some(Box::new(LlamaBlock {
+            attn_norm: Norm::rms(width, &mut params.scope("attn_norm")),
+            qkv: linear("attn.qkv", width, 3 * width, STD),
+            qk_norms: self.qk_norm.then(|| [norm("attn.q_norm"), norm("attn.k_norm")]),
+            proj: linear("attn.proj", width, width, residual_std(dims)),
+            mlp_norm: Norm::rms(width, &mut params.scope("mlp_norm")),
+            gate: linear("mlp.gate", width, hidden, STD),
+            up: linear("mlp.up", width, hidden, STD),
+            down: linear("mlp.down", hidden, width, residual_std(dims)),
+            heads: Heads::causal(heads),
+        }))
+    }
+}
+
+looped_core::register!(Block, "llama", Llama);
+
+struct LlamaBlock {
+    attn_norm: Norm,
+    qkv: Linear,
+    qk_norms: Option<[Norm; 2]>,
+    proj: Linear,
+    mlp_norm: Norm,
+    gate: Linear,
+    up: Linear,
+    down: Linear,
+    heads: Heads,
+}
+
+impl LlamaBlock {
+    fn queries_keys_values<'t>(&self, x: Value<'t>) -> Value<'t> {
+        let qkv = x.norm(&self.attn_norm).linear(&self.qkv);
+        let Some([of_queries, of_keys]) = &self.qk_norms else { return qkv };
+        let [queries, keys, values] = qkv.split();
+        Value::concat(&[queries.norm(of_queries), keys.norm(of_keys), values])
+    }
+}
+
+impl graph::Block for LlamaBlock {
+    fn forward<'t>(&self, x: Value<'t>, _: At<'t>) -> Value<'t> {
+        // Queries and keys are turned: 2 of a row's 3 parts.
+        let turned = self.queries_keys_values(x).rotary(self.heads.heads, 2, 3);
+        let x = x + turned.attention(self.heads).linear(&self.proj);
+        let normed = x.norm(&self.mlp_norm);
+        x + (normed.linear(&self.gate).silu() * normed.linear(&self.up)).linear(&self.down)
+    }
+}

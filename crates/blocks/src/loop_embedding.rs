@@ -1,0 +1,45 @@
+//! A row of a table for each loop.
+
+use looped_core::{
+    BlockConfig, Init, ModelDims, Problems, graph,
+    graph::{At, Param, Value},
+    schemars, typetag,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::mlp::STD;
+
+/// Adds a row of a table to every token, another one in each loop: so the blocks after it can tell the loops apart.
+///
+/// It stands in a `sequential`, before the blocks that are to know: [`Sequential`](crate::Sequential). The table is the parameter `weight`,
+/// (`loops`, D), normal with standard deviation 0.02 at first. Loops beyond the table get its last row.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoopEmbedding {
+    /// Rows of the table: loops that are told apart.
+    #[schemars(range(min = 1, max = 65536))]
+    pub loops: usize,
+}
+
+#[typetag::serde(name = "loop_embedding")]
+impl BlockConfig for LoopEmbedding {
+    fn validate(&self, _: &ModelDims, problems: &mut Problems) {
+        problems.require((1..=65536).contains(&self.loops), "loops", || {
+            format!("is {}; allowed: 1 to 65536", self.loops)
+        });
+    }
+
+    fn record(&self, dims: &ModelDims, params: &mut graph::Params<'_>) -> Option<Box<dyn graph::Block>> {
+        Some(Box::new(Rows(params.get("weight", [self.loops, dims.n_embd], Init::Normal { std: STD }))))
+    }
+}
+
+looped_core::register!(Block, "loop_embedding", LoopEmbedding);
+
+struct Rows(Param);
+
+impl graph::Block for Rows {
+    fn forward<'t>(&self, x: Value<'t>, at: At<'t>) -> Value<'t> {
+        x + at.by_loop(self.0)
+    }
+}

@@ -1,0 +1,228 @@
+//! The parts that have a recorded form only: each is sound, and does what its help says.
+#![allow(clippy::unwrap_used)]
+
+use looped_blocks as _;
+use looped_core::graph::{Graph, Trace};
+use looped_core::{
+    BlockConfig, Device, Injector, ModelConfig, ModelDims, ParamStore, Predictor, Prompts, Rng, Tensor,
+};
+use looped_reference::ReferenceModel;
+use looped_testing::{is_registered, round_trips, sound, sound_injector};
+
+const TRANSFORMER: &str = r#"{"type":"transformer","n_head":2}"#;
+
+fn block(table: &str) -> Box<dyn BlockConfig> {
+    serde_json::from_str(table).unwrap()
+}
+
+fn injector(table: &str) -> Box<dyn Injector> {
+    serde_json::from_str(table).unwrap()
+}
+
+fn model(block_table: &str, injector_table: &str) -> ReferenceModel {
+    let (block, injector) = (block(block_table), injector(injector_table));
+    let config = ModelConfig {
+        n_dims: 3,
+        n_positions: 4,
+        n_embd: 10,
+        n_layer: 1,
+        pretrained_path: None,
+        block,
+        injector,
+    };
+    ReferenceModel::new(&config).unwrap().unwrap()
+}
+
+fn store(graph: &Graph) -> ParamStore {
+    let mut store = ParamStore::new(4, &Device::Cpu);
+    store.of_graph(graph).unwrap();
+    store
+}
+
+fn set(store: &ParamStore, name: &str, value: impl Fn(usize) -> f32) {
+    let var = store
+        .get(name)
+        .unwrap_or_else(|| panic!("{name}: {:?}", store.iter().map(|(name, _)| name).collect::<Vec<_>>()));
+    let values = (0..var.elem_count()).map(value).collect();
+    var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap()).unwrap();
+}
+
+fn predictions(model: &ReferenceModel, store: &ParamStore) -> Vec<Vec<f32>> {
+    let mut rng = Rng::stream(4, "prompts", 0);
+    let prompts =
+        Prompts { xs: rng.normals(2 * 4 * 3), ys: rng.normals(2 * 4), prompts: 2, points: 4, n_dims: 3 };
+    let all = model.predictor(store).predict(&prompts, 4).unwrap();
+    (0..4).map(|index| all.after(index).to_vec()).collect()
+}
+
+#[test]
+fn each_is_sound() {
+    sound(block(r#"{"type":"llama","n_head":3,"hidden":7}"#).as_ref(), 12);
+    sound(block(r#"{"type":"llama","n_head":1,"qk_norm":false}"#).as_ref(), 10);
+    let told_apart =
+        r#"{"type":"sequential","blocks":[{"type":"loop_embedding","loops":3},{"type":"lstm"}]}"#;
+    sound(block(told_apart).as_ref(), 7);
+    sound(block(r#"{"type":"transformer","n_head":2,"causal":false}"#).as_ref(), 10);
+    for table in [r#"{"type":"learned_gate"}"#, r#"{"type":"concat"}"#] {
+        sound_injector(injector(table), block(TRANSFORMER).as_ref(), 10);
+    }
+}
+
+#[test]
+fn tables_round_trip_and_are_registered() {
+    for table in [r#"{"type":"llama","n_head":3,"qk_norm":true}"#, r#"{"type":"loop_embedding","loops":3}"#] {
+        round_trips::<dyn BlockConfig>(table);
+        is_registered::<dyn BlockConfig>(table);
+    }
+    for table in [r#"{"type":"learned_gate"}"#, r#"{"type":"concat"}"#] {
+        round_trips::<dyn Injector>(table);
+        is_registered::<dyn Injector>(table);
+    }
+}
+
+#[test]
+fn a_closed_gate_leaves_every_loop_the_prompt_alone_and_an_open_one_the_state_alone() {
+    let model = model(TRANSFORMER, r#"{"type":"learned_gate"}"#);
+    let store = store(model.graph());
+    set(&store, "_injector.gate.weight", |_| 0.0);
+    set(&store, "_injector.gate.bias", |_| -200.0);
+    let closed = predictions(&model, &store);
+    assert!(closed.iter().all(|after| *after == closed[0]));
+    set(&store, "_injector.gate.bias", |_| 200.0);
+    let open = predictions(&model, &store);
+    assert!(open.iter().all(|after| after[..4] == after[4..]), "no prompt gets in");
+    assert!(open[0] != open[1]);
+}
+
+#[test]
+fn a_concat_of_two_identities_is_the_injector_full() {
+    let (concat, full) =
+        (model(TRANSFORMER, r#"{"type":"concat"}"#), model(TRANSFORMER, r#"{"type":"full"}"#));
+    let (of_concat, of_full) = (store(concat.graph()), store(full.graph()));
+    set(&of_concat, "_injector.adapter.weight", |i| f32::from(u8::from(i % 20 % 10 == i / 20)));
+    set(&of_concat, "_injector.adapter.bias", |_| 0.0);
+    for (one, other) in predictions(&concat, &of_concat).iter().zip(predictions(&full, &of_full)) {
+        for (one, other) in one.iter().zip(other) {
+            assert!((one - other).abs() < 1e-5, "{one} {other}");
+        }
+    }
+}
+
+#[test]
+fn loops_beyond_the_table_get_its_last_row() {
+    let of = |rows: usize, row: fn(usize) -> f32| {
+        let table = format!(
+            r#"{{"type":"sequential","blocks":[{{"type":"loop_embedding","loops":{rows}}},{TRANSFORMER}]}}"#
+        );
+        let model = model(&table, r#"{"type":"full"}"#);
+        let store = store(model.graph());
+        // The first half of a row alone: the layer norm after it takes out what is the same in all of it.
+        let value = |i: usize| if i % 10 < 5 { row(i / 10) } else { 0.0 };
+        set(&store, "_backbone.transformer.h.0.0.weight", value);
+        predictions(&model, &store)
+    };
+    let two = of(2, |row| row as f32);
+    assert_eq!(two, of(4, |row| row.min(1) as f32));
+    let three = of(3, |row| row as f32);
+    assert_eq!((&three[0], &three[1]), (&two[0], &two[1]));
+    assert_ne!(three[2], two[2]);
+}
+
+/// The llama block of `D` = 4 numbers, 2 heads and a network of 3, number by number.
+struct Llama<'a>(&'a dyn Fn(&str) -> Vec<f64>);
+
+const D: usize = 4;
+const HEAD: usize = 2;
+
+impl Llama<'_> {
+    fn linear(&self, name: &str, x: &[f64]) -> Vec<f64> {
+        let weight = (self.0)(&format!("{name}.weight"));
+        weight.chunks(x.len()).map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum()).collect()
+    }
+
+    fn norm(&self, name: &str, x: &[f64]) -> Vec<f64> {
+        let weight = (self.0)(&format!("{name}.weight"));
+        let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
+        x.iter().zip(&weight).map(|(x, w)| x / (mean + 1e-5).sqrt() * w).collect()
+    }
+
+    /// Queries or keys of a token, head by head, normed and turned; heads are 2 wide, so each is one pair that turns by the position.
+    fn turned(&self, name: &str, x: &[f64], position: usize) -> Vec<f64> {
+        let (sin, cos) = (position as f64).sin_cos();
+        let turn = |head: Vec<f64>| [head[0] * cos - head[1] * sin, head[0] * sin + head[1] * cos];
+        x.chunks(HEAD).flat_map(|head| turn(self.norm(name, head))).collect()
+    }
+
+    fn run(&self, xs: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let rows: Vec<[Vec<f64>; 3]> = xs
+            .iter()
+            .enumerate()
+            .map(|(position, x)| {
+                let qkv = self.linear("attn.qkv", &self.norm("attn_norm", x));
+                let turned =
+                    |name: &str, part: usize| self.turned(name, &qkv[part * D..(part + 1) * D], position);
+                [turned("attn.q_norm", 0), turned("attn.k_norm", 1), qkv[2 * D..].to_vec()]
+            })
+            .collect();
+        xs.iter()
+            .enumerate()
+            .map(|(at, x)| {
+                let mut mixed = vec![0.0; D];
+                for head in (0..D).step_by(HEAD) {
+                    let score = |key: &[f64]| -> f64 {
+                        let sum: f64 = (head..head + HEAD).map(|i| rows[at][0][i] * key[i]).sum();
+                        (sum / (HEAD as f64).sqrt()).exp()
+                    };
+                    let scores: Vec<f64> = rows[..=at].iter().map(|row| score(&row[1])).collect();
+                    for (score, row) in scores.iter().zip(&rows) {
+                        (head..head + HEAD)
+                            .for_each(|i| mixed[i] += score / scores.iter().sum::<f64>() * row[2][i]);
+                    }
+                }
+                let x: Vec<f64> =
+                    x.iter().zip(self.linear("attn.proj", &mixed)).map(|(x, y)| x + y).collect();
+                let normed = self.norm("mlp_norm", &x);
+                let gate = self.linear("mlp.gate", &normed).into_iter().map(|g| g / (1.0 + (-g).exp()));
+                let hidden: Vec<f64> =
+                    gate.zip(self.linear("mlp.up", &normed)).map(|(g, up)| g * up).collect();
+                x.iter().zip(self.linear("mlp.down", &hidden)).map(|(x, y)| x + y).collect()
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn a_llama_block_computes_what_its_formulas_say() {
+    let dims = ModelDims { n_dims: D, n_positions: 3, n_embd: D, n_layer: 1 };
+    let trace = Trace::new();
+    let recorded =
+        block(r#"{"type":"llama","n_head":2,"hidden":3}"#).record(&dims, &mut trace.params()).unwrap();
+    let x = trace.input(D);
+    let state = trace.carry(x.like(0.0));
+    let y = recorded.forward(x, looped_core::graph::At::new(x));
+    trace.next(state, y);
+    trace.read(y.columns(0..1));
+    let model = ReferenceModel::of(trace.finish().unwrap()).unwrap().in_f64();
+    let store = store(model.graph());
+    for info in model.graph().params() {
+        let values = Rng::stream(4, &info.name, 0).normals(info.len());
+        set(&store, &info.name, |i| values[i]);
+    }
+    let mut rng = Rng::stream(4, "tokens", 0);
+    let prompts = Prompts { xs: rng.normals(3 * D), ys: rng.normals(3), prompts: 1, points: 3, n_dims: D };
+    let mut looping = model.looping(&store, &prompts).unwrap();
+    looping.advance().unwrap();
+    let found: Vec<Vec<f64>> = looping.state().squeeze(0).unwrap().to_vec2().unwrap();
+
+    let tokens: Vec<Vec<f32>> = prompts.tokens(&Device::Cpu).unwrap().squeeze(0).unwrap().to_vec2().unwrap();
+    let tokens: Vec<Vec<f64>> =
+        tokens.into_iter().map(|row| row.into_iter().map(f64::from).collect()).collect();
+    let value = |name: &str| -> Vec<f64> {
+        let all: Vec<f32> = store.get(name).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        all.into_iter().map(f64::from).collect()
+    };
+    for (found, expected) in found.iter().flatten().zip(Llama(&value).run(&tokens).iter().flatten()) {
+        // Cosines and sines are 32 bits wide.
+        assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "{found} {expected}");
+    }
+}
