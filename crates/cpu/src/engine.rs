@@ -14,6 +14,7 @@ use crate::chunks::chunks;
 use crate::layout::Layout;
 use crate::once;
 use crate::plan::{Loops, Step, check};
+use crate::plans::Plans;
 use crate::point::Compiled;
 use crate::weights::{Weights, layers};
 use crate::worker::Worker;
@@ -28,6 +29,7 @@ pub struct CpuModel {
     dims: ModelDims,
     graph: Arc<Graph>,
     layers: Vec<Linear>,
+    plans: Plans,
     layout: Layout,
     kernels: Kernels,
     threads: rayon::ThreadPool,
@@ -68,6 +70,12 @@ impl CpuModel {
         Program::refusals(graph)
     }
 
+    /// The operations that run by their meaning, in candle's operations, each with its part and place: they are slow.
+    #[must_use]
+    pub fn islands(graph: &Graph) -> Vec<String> {
+        Program::islands(graph, &Plans::new(graph))
+    }
+
     /// A recorded model, to run on so many threads.
     ///
     /// # Errors
@@ -86,6 +94,7 @@ impl CpuModel {
             dims,
             layers: layers(&graph),
             layout: Layout::new(&graph),
+            plans: Plans::new(&graph),
             graph,
             kernels: Kernels::best(),
             threads: pool.map_err(refused)?,
@@ -149,13 +158,14 @@ impl CpuModel {
         self.layout.read(store, flat)?;
         once::forward(&self.graph, &self.layout, flat);
         let (kernels, flat) = (self.kernels.with_precision(precision), &**flat);
-        let new = || Weights::new(&self.graph, &self.layers, &self.layout, flat, kernels, training);
+        let new =
+            || Weights::new(&self.graph, &self.plans, &self.layers, &self.layout, flat, kernels, training);
         Ok(self.threads.install(new))
     }
 
     fn share(&self, prompts: &Prompts) -> Vec<Range<usize>> {
         let (tokens, reads) = tokens_of(prompts.points);
-        let early = Program::early_tokens(&self.graph, tokens, &reads);
+        let early = Program::early_tokens(&self.graph, tokens, &reads, &self.plans);
         let looped = Program::tokens_in_use(&self.graph, tokens, &reads) - early;
         let least = least_sequences(&self.graph);
         chunks(prompts.prompts, [early, looped], least, self.threads.current_num_threads())
@@ -181,7 +191,8 @@ impl CpuModel {
             let program = match known.get(&shapes) {
                 Some(program) => Arc::clone(program),
                 None => {
-                    let program = Compiled::new(Program::new(&self.graph, &shapes).map_err(Error::Data)?);
+                    let program =
+                        Compiled::new(Program::new(&self.graph, &shapes, &self.plans).map_err(Error::Data)?);
                     known.insert(shapes, Arc::clone(&program));
                     program
                 }

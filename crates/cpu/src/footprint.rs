@@ -7,6 +7,7 @@ use looped_graph::lower::{Program, Shapes};
 use crate::chunks::chunks;
 use crate::engine::{least_sequences, tokens_of};
 use crate::layout::Layout;
+use crate::plans::Plans;
 use crate::weights::layers;
 
 /// Scratch space of the kernels, about: a weight gradient's packed inputs, so many floats for each of as many rows at most.
@@ -43,14 +44,14 @@ pub struct Footprint {
 /// If the engine can't take the graph.
 pub fn footprint(graph: &Graph, work: Work) -> Result<Footprint> {
     let Work { prompts, points, loops, window, threads } = work;
-    let layout = Layout::new(graph);
+    let (layout, plans) = (Layout::new(graph), Plans::new(graph));
     let (tokens, reads) = tokens_of(points);
-    let early = Program::early_tokens(graph, tokens, &reads);
+    let early = Program::early_tokens(graph, tokens, &reads, &plans);
     let looped = Program::tokens_in_use(graph, tokens, &reads) - early;
     let chunks = chunks(prompts, [early, looped], least_sequences(graph), threads);
     let sequences = chunks.iter().map(ExactSizeIterator::len).max().unwrap_or(1);
     let shapes = Shapes { sequences, tokens, reads, apart: false };
-    let program = Program::new(graph, &shapes).map_err(Error::Data)?;
+    let program = Program::new(graph, &shapes, &plans).map_err(Error::Data)?;
     let sizes = program.sizes;
     let training = window > 0;
     let state = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize);

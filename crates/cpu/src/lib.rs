@@ -10,6 +10,7 @@
 
 mod chunks;
 mod engine;
+mod explain;
 mod footprint;
 mod island;
 mod kernels;
@@ -17,12 +18,17 @@ mod layout;
 mod memory;
 mod once;
 mod plan;
+mod plans;
 mod point;
+mod recur;
 mod run;
+mod turns;
 mod weights;
 mod worker;
 
 pub use engine::{CpuModel, CpuPredictor, Gradients};
+pub use explain::{Explanation, explain};
+pub use looped_graph::lower::Explained;
 pub use footprint::{Footprint, Work, footprint};
 pub use looped_ops::Precision;
 pub use plan::Step;

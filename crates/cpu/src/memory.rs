@@ -5,6 +5,9 @@ use std::ops::Range;
 use looped_graph::lower::{Place, Sizes, Space};
 use looped_ops::AlignedBuffer;
 
+/// The most places that a step has.
+const MOST: usize = 16;
+
 /// One buffer: what early tokens keep, what all loops share, a slot for each loop that is run backward, and scratch space.
 #[derive(Default)]
 pub(crate) struct Memory {
@@ -50,6 +53,17 @@ impl Memory {
             Ok(slices) => slices,
             Err(error) => panic!("a step's places {places:?}: {error}"),
         }
+    }
+
+    /// As many places as a step has.
+    ///
+    /// # Panics
+    /// If they overlap, or are more than [`MOST`].
+    pub(crate) fn some(&mut self, places: &[Place], slot: usize) -> Vec<&mut [f32]> {
+        assert!(places.len() <= MOST, "a step has {} places", places.len());
+        let mut all = [Place::NONE; MOST];
+        all[..places.len()].copy_from_slice(places);
+        self.at(all, slot).into_iter().take(places.len()).collect()
     }
 
     /// One place.

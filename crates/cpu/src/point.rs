@@ -8,11 +8,13 @@ use looped_graph::{Instruction, PointProgram};
 use looped_ops::{Operand, PointCode, PointFunc, PointResult, PointStep};
 
 use crate::run::Run;
+use crate::turns::Turns;
 
 /// A program with the code of its elementwise steps.
 pub(crate) struct Compiled {
     pub(crate) program: Program,
     pub(crate) codes: Vec<PointCode>,
+    pub(crate) turns: Turns,
 }
 
 impl Compiled {
@@ -23,7 +25,8 @@ impl Compiled {
         });
         // In the order of their numbers, which is that of the lists.
         let codes = points.collect();
-        Arc::new(Self { program, codes })
+        let turns = Turns::of(&program);
+        Arc::new(Self { program, codes, turns })
     }
 }
 
@@ -83,15 +86,12 @@ const fn function(func: Func) -> PointFunc {
     }
 }
 
-/// The most places that an elementwise step has.
+/// The most rows of gradients that an elementwise step adds to.
 const MOST: usize = 16;
 
 impl Run<'_> {
     pub(crate) fn point(&mut self, of: &PointOf, places: &[Place], slot: usize) {
-        assert!(places.len() <= MOST, "an elementwise step has {} places", places.len());
         let (layout, flat, index) = (self.weights.layout, self.weights.flat, self.index);
-        let mut all = [Place::NONE; MOST];
-        all[..places.len()].copy_from_slice(places);
         let written = |place: usize| of.results.iter().any(|(strided, _)| strided.at == At::Place(place));
         let rows =
             of.inputs.iter().chain(of.results.iter().map(|(strided, _)| strided)).find_map(|strided| {
@@ -102,10 +102,9 @@ impl Run<'_> {
                     _ => None,
                 }
             });
-        let slices = self.memory.at(all, slot);
+        let slices = self.memory.some(places, slot);
         let mut operands: Vec<Operand<'_>> = slices
             .into_iter()
-            .take(places.len())
             .enumerate()
             .map(|(i, slice)| if written(i) { Operand::Write(slice) } else { Operand::Read(slice) })
             .collect();

@@ -5,6 +5,7 @@ use looped_ops::{self as ops, AttentionShape, Kernels, PointCode, Scratch};
 
 use crate::kernels::{self, dot};
 use crate::memory::Memory;
+use crate::turns::Turns;
 use crate::weights::Weights;
 
 /// A thread at work on a chunk.
@@ -16,6 +17,7 @@ pub(crate) struct Run<'a> {
     pub(crate) scratch: &'a mut Scratch,
     /// The program's elementwise code, by its numbers.
     pub(crate) codes: &'a [PointCode],
+    pub(crate) turns: &'a Turns,
     /// The loop, from 0.
     pub(crate) index: usize,
 }
@@ -100,17 +102,24 @@ impl<'a> Run<'a> {
             Kernel::Norm(norm) => {
                 let [x, out, mean, inverse] =
                     self.memory.at([places[0], places[1], places[2], places[3]], slot);
-                let bias = norm.bias.map_or(&[][..], |bias| weights.param(bias));
-                exact_kernels.layer_norm(x, weights.param(norm.weight), bias, out, mean, inverse);
+                // Groups of columns are rows of their own.
+                let weight = weights.param(norm.weight);
+                match norm.bias {
+                    Some(bias) => exact_kernels.layer_norm(x, weight, weights.param(bias), out, mean, inverse),
+                    None => exact_kernels.rms_norm(x, weight, out, mean, inverse),
+                }
             }
             Kernel::NormBack { norm, add } => {
                 let [dy, x, mean, inverse, dx] =
                     self.memory.at([places[0], places[1], places[2], places[3], places[4]], slot);
-                let (of_weight, of_bias) =
-                    (weights.layout.param(norm.weight), norm.bias.map(|b| weights.layout.param(b)));
                 let weight = weights.param(norm.weight);
-                let [dweight, dbias] = two(self.grads, of_weight, of_bias.unwrap_or(0..0));
-                exact_kernels.layer_norm_backward(dy, x, mean, inverse, weight, dx, add, dweight, dbias);
+                let of_bias = norm.bias.map_or(0..0, |bias| weights.layout.param(bias));
+                let [dweight, dbias] = two(self.grads, weights.layout.param(norm.weight), of_bias);
+                if norm.bias.is_some() {
+                    exact_kernels.layer_norm_backward(dy, x, mean, inverse, weight, dx, add, dweight, dbias);
+                } else {
+                    exact_kernels.rms_norm_backward(dy, x, mean, inverse, weight, dx, add, dweight);
+                }
             }
             Kernel::Attention { heads, prefix } => {
                 let shape = attention_shape(chunk, heads.heads, places[2].len as usize, prefix);
@@ -149,7 +158,8 @@ impl<'a> Run<'a> {
                 let all = [places[0], places[1], places[2], places[3], places[4], places[5]];
                 kernels::scan_back(weights, of, chunk, self.memory.at(all, slot), self.grads);
             }
-            Kernel::Recur(_) | Kernel::RecurBack(_) => unreachable!("`Program::refusals` told of it"),
+            Kernel::Recur(ref of) => self.recur(of, places, chunk, slot),
+            Kernel::RecurBack(ref of) => self.recur_back(of, places, chunk, slot),
             Kernel::Point(ref of) => self.point(of, places, slot),
             Kernel::TakeColumns { start, of, add } => {
                 let [x, out] = self.memory.at([places[0], places[1]], slot);
@@ -166,6 +176,10 @@ impl<'a> Run<'a> {
                 for sequence in out.chunks_exact_mut(rows.len().max(1)) {
                     exact_kernels.add(rows, sequence);
                 }
+            }
+            Kernel::Rotary { rotary, back } => {
+                let [x, out] = self.memory.at([places[0], places[1]], slot);
+                self.turns.turn(rotary, back, chunk, x, out);
             }
             Kernel::PositionsBack(table) => {
                 let [d] = self.memory.at([places[0]], slot);

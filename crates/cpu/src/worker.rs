@@ -58,9 +58,9 @@ impl Worker {
         loops: Loops,
     ) {
         let Self { loss, grads, memory, scratch, .. } = self;
-        let Compiled { program, codes } = compiled;
+        let Compiled { program, codes, turns } = compiled;
         memory.fit(program.sizes, loops.window, program.sizes.slot);
-        let mut run = Run { weights, memory, grads, scratch, codes, index: 0 };
+        let mut run = Run { weights, memory, grads, scratch, codes, turns, index: 0 };
         let first = range.start;
         if let Some(early) = &program.early {
             *loss += run.early(early, prompts, first, loops);
@@ -83,10 +83,10 @@ impl Worker {
         loops: usize,
     ) -> &[f32] {
         let Self { memory, scratch, predictions, .. } = self;
-        let Compiled { program, codes } = compiled;
+        let Compiled { program, codes, turns } = compiled;
         let slot = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize).next_multiple_of(16);
         memory.fit(program.sizes, 1, slot);
-        let mut run = Run { weights, memory, grads: &mut [], scratch, codes, index: 0 };
+        let mut run = Run { weights, memory, grads: &mut [], scratch, codes, turns, index: 0 };
         let after = range.len() * prompts.points;
         predictions.clear();
         predictions.resize(loops * after, 0.0);

@@ -20,6 +20,7 @@ mod norm;
 mod part;
 mod point;
 mod program;
+mod recur;
 mod rows;
 mod scan;
 mod units;
@@ -31,8 +32,8 @@ pub use explain::Explained;
 pub use part::{Early, Looped, Pair};
 pub use program::{OnceAStep, Program, Shapes};
 
-use crate::ops::Recur;
-use crate::{Form, Heads, Node, NodeId, Norm, NormKind, Op, Param, PointProgram, Rows};
+use crate::ops::Rotary;
+use crate::{Form, Graph, Heads, NodeId, Norm, NormKind, Op, Param, PointProgram, Rows};
 
 /// The prompts and tokens that a list of steps works on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,23 +109,23 @@ pub enum Shared {
     },
 }
 
-/// Whether a node's operation has no kernel, so that it runs by its meaning.
+/// Whether a node's operation has no kernel on an engine, so that it runs by its meaning.
 #[must_use]
-pub fn is_island(node: &Node) -> bool {
+pub fn is_island(graph: &Graph, id: NodeId, engine: &dyn Engine) -> bool {
+    let node = graph.node(id);
     match node.op().map(Op::form) {
         Some(Form::Norm(norm)) => !norm.has_kernel(),
         Some(Form::Attention(heads)) => !heads.causal,
-        Some(Form::Shift(_) | Form::Rotary(_) | Form::Recur(_) | Form::Custom(_)) => {
-            node.shapes.iter().any(|shape| shape.rows != Rows::Once)
-        }
+        Some(Form::Recur(_)) => engine.recur(id, 1, 1, false).is_none(),
+        Some(Form::Shift(_) | Form::Custom(_)) => node.shapes.iter().any(|shape| shape.rows != Rows::Once),
         _ => false,
     }
 }
 
 impl Norm {
-    /// Whether the engines have a kernel for it.
+    /// Whether the engines have a kernel for it: a layer norm with its bias, or a root-mean-square norm without.
     pub(crate) fn has_kernel(self) -> bool {
-        self.kind == NormKind::Layer && self.groups == 1 && self.bias.is_some()
+        (self.kind == NormKind::Layer) == self.bias.is_some()
     }
 }
 
@@ -236,7 +237,7 @@ pub enum Kernel {
     ScanBack(ScanOf),
     /// A recurrence: x, earlier states, tape(w), last states(w), scratch(w), one out(w) for each state that is read.
     Recur(RecurOf),
-    /// x, earlier states, d(last states), tape(w), d(earlier states)(w, added to), scratch(w), dx(w), one dout for each state that is read.
+    /// x, d(last states), tape(w), d(earlier states)(w, added to), scratch(w), dx(w), one dout for each state whose gradient there is.
     RecurBack(RecurOf),
     /// An elementwise program, on the places that [`PointOf`] says.
     Point(PointOf),
@@ -260,6 +261,13 @@ pub enum Kernel {
     },
     /// out = x + the rows of a table from the chunk's first token on: x, out(w).
     Positions(Param),
+    /// out = x turned by the tokens' positions, or turned back: x, out(w).
+    Rotary {
+        /// What is turned.
+        rotary: Rotary,
+        /// Whether it is turned back, as a gradient is.
+        back: bool,
+    },
     /// The table's rows += the sums of d over the prompts: d.
     PositionsBack(Param),
     /// An operation for which there is no kernel, by its meaning: its inputs that have rows, its results(w).
@@ -326,18 +334,31 @@ pub struct IslandOf {
 }
 
 /// A recurrence.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecurOf {
     /// Which node it is; engines keep their plans by it.
     pub node: NodeId,
-    /// The recurrence.
-    pub recur: Arc<Recur>,
-    /// Which of its states are read.
+    /// Which of its states are read, or, backward, have a gradient.
     pub read: Vec<usize>,
     /// Whether there are earlier tokens.
     pub prefix: bool,
     /// Whether dx is added to, going backward.
     pub add: bool,
+}
+
+/// Floats that an engine's recurrence takes beside its input and results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecurRoom {
+    /// What its forward pass leaves for its backward pass.
+    pub tape: usize,
+    /// What either needs for itself.
+    pub scratch: usize,
+}
+
+/// What an engine tells of itself before steps are written for it.
+pub trait Engine {
+    /// The room that a recurrence takes over so many prompts and tokens, after earlier ones or not; `None` if the engine has no kernel for its cell.
+    fn recur(&self, node: NodeId, sequences: usize, tokens: usize, prefix: bool) -> Option<RecurRoom>;
 }
 
 /// An elementwise program as a step.

@@ -1,9 +1,9 @@
-//! Layer norm over the last dimension, eps 1e-5.
+//! Layer norm and root-mean-square norm over the last dimension, eps 1e-5.
 
 use crate::isa::Kernels;
 use crate::simd::{Kernel, Simd};
 
-/// Added to the variance.
+/// Added to the variance, or to the mean square.
 const EPS: f32 = 1e-5;
 /// Rows whose statistics are computed before any of them is normalised.
 const BLOCK: usize = 16;
@@ -28,7 +28,7 @@ impl Kernels {
         assert_eq!(x.len(), rows * width, "layer_norm: x isn't ({rows}, {width})");
         assert_eq!(out.len(), rows * width, "layer_norm: out isn't ({rows}, {width})");
         if width > 0 {
-            self.run(Forward { x, weight, bias, out, mean, inverse_std });
+            self.run(Forward::<true> { x, weight, bias, out, mean, inverse_std });
         }
     }
 
@@ -58,12 +58,62 @@ impl Kernels {
             assert_eq!(matrix.len(), rows * width, "layer_norm_backward: not ({rows}, {width})");
         }
         if width > 0 {
-            self.run(Backward { dy, x, mean, inverse_std, weight, dx, accumulate, dweight, dbias });
+            self.run(Backward::<true> { dy, x, mean, inverse_std, weight, dx, accumulate, dweight, dbias });
+        }
+    }
+
+    /// `out = x / sqrt(mean(x^2) + 1e-5) * weight` on each row (Zhang and Sennrich, arXiv 1910.07467); keeps what the backward pass needs.
+    ///
+    /// # Shapes
+    /// `x` and `out` (rows, width), `weight` (width), `zeros` and `inverse_rms` (rows): `zeros` is filled with 0.
+    pub fn rms_norm(
+        self,
+        x: &[f32],
+        weight: &[f32],
+        out: &mut [f32],
+        zeros: &mut [f32],
+        inverse_rms: &mut [f32],
+    ) {
+        let (rows, width) = (zeros.len(), weight.len());
+        assert_eq!(inverse_rms.len(), rows, "rms_norm: inverse_rms isn't ({rows})");
+        assert_eq!(x.len(), rows * width, "rms_norm: x isn't ({rows}, {width})");
+        assert_eq!(out.len(), rows * width, "rms_norm: out isn't ({rows}, {width})");
+        if width > 0 {
+            self.run(Forward::<false> { x, weight, bias: &[], out, mean: zeros, inverse_std: inverse_rms });
+        }
+    }
+
+    /// `dx` from `dy` (added to `dx` if `accumulate`); `dweight` is added to.
+    ///
+    /// # Shapes
+    /// As [`Kernels::layer_norm_backward`], `zeros` and `inverse_rms` as [`Kernels::rms_norm`] left them.
+    #[allow(clippy::too_many_arguments)]
+    pub fn rms_norm_backward(
+        self,
+        dy: &[f32],
+        x: &[f32],
+        zeros: &[f32],
+        inverse_rms: &[f32],
+        weight: &[f32],
+        dx: &mut [f32],
+        accumulate: bool,
+        dweight: &mut [f32],
+    ) {
+        let (rows, width) = (zeros.len(), weight.len());
+        assert_eq!(inverse_rms.len(), rows, "rms_norm_backward: inverse_rms isn't ({rows})");
+        assert_eq!(dweight.len(), width, "rms_norm_backward: dweight isn't ({width})");
+        for matrix in [dy, x, &*dx] {
+            assert_eq!(matrix.len(), rows * width, "rms_norm_backward: not ({rows}, {width})");
+        }
+        let (mean, inverse_std, dbias) = (zeros, inverse_rms, &mut [][..]);
+        if width > 0 {
+            self.run(Backward::<false> { dy, x, mean, inverse_std, weight, dx, accumulate, dweight, dbias });
         }
     }
 }
 
-struct Forward<'a> {
+/// A norm of rows that are `CENTRED` first, with a bias, or of rows as they are, with none.
+struct Forward<'a, const CENTRED: bool> {
     x: &'a [f32],
     weight: &'a [f32],
     bias: &'a [f32],
@@ -72,7 +122,7 @@ struct Forward<'a> {
     inverse_std: &'a mut [f32],
 }
 
-impl Kernel for Forward<'_> {
+impl<const CENTRED: bool> Kernel for Forward<'_, CENTRED> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
@@ -82,7 +132,7 @@ impl Kernel for Forward<'_> {
         for ((x, out), (means, inverse_stds)) in blocks.zip(statistics) {
             // One pass after the other, so that rows don't wait for each other's sums and roots.
             for (x, mean) in x.chunks_exact(width).zip(&mut *means) {
-                *mean = sum(s, x) / width as f32;
+                *mean = if CENTRED { sum(s, x) / width as f32 } else { 0.0 };
             }
             for ((x, mean), inverse_std) in x.chunks_exact(width).zip(&*means).zip(&mut *inverse_stds) {
                 *inverse_std = 1.0 / (squared_distance(s, x, *mean) / width as f32 + EPS).sqrt();
@@ -93,13 +143,23 @@ impl Kernel for Forward<'_> {
                 let mut j = 0;
                 while j + S::LANES <= width {
                     let normal = s.mul(s.sub(s.load(&x[j..]), shift), scale);
-                    let y = s.mul_add(normal, s.load(&self.weight[j..]), s.load(&self.bias[j..]));
+                    let weight = s.load(&self.weight[j..]);
+                    let y = if CENTRED {
+                        s.mul_add(normal, weight, s.load(&self.bias[j..]))
+                    } else {
+                        s.mul(normal, weight)
+                    };
                     s.store(&mut out[j..], y);
                     j += S::LANES;
                 }
                 if j < width {
                     let normal = s.mul(s.sub(s.load_tail(&x[j..]), shift), scale);
-                    let y = s.mul_add(normal, s.load_tail(&self.weight[j..]), s.load_tail(&self.bias[j..]));
+                    let weight = s.load_tail(&self.weight[j..]);
+                    let y = if CENTRED {
+                        s.mul_add(normal, weight, s.load_tail(&self.bias[j..]))
+                    } else {
+                        s.mul(normal, weight)
+                    };
                     s.store_tail(&mut out[j..], y);
                 }
             }
@@ -138,7 +198,7 @@ fn squared_distance<S: Simd>(s: S, x: &[f32], from: f32) -> f32 {
     s.sum(total)
 }
 
-struct Backward<'a> {
+struct Backward<'a, const CENTRED: bool> {
     dy: &'a [f32],
     x: &'a [f32],
     mean: &'a [f32],
@@ -150,7 +210,7 @@ struct Backward<'a> {
     dbias: &'a mut [f32],
 }
 
-impl Kernel for Backward<'_> {
+impl<const CENTRED: bool> Kernel for Backward<'_, CENTRED> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
@@ -172,8 +232,10 @@ impl Kernel for Backward<'_> {
                 sum_gn = s.mul_add(g, normal, sum_gn);
                 let sum = s.mul_add(y, normal, s.load(&dweight[j..]));
                 s.store(&mut dweight[j..], sum);
-                let sum = s.add(s.load(&dbias[j..]), y);
-                s.store(&mut dbias[j..], sum);
+                if CENTRED {
+                    let sum = s.add(s.load(&dbias[j..]), y);
+                    s.store(&mut dbias[j..], sum);
+                }
                 j += S::LANES;
             }
             let (mut normal, mut g) = (s.splat(0.0), s.splat(0.0));
@@ -186,11 +248,14 @@ impl Kernel for Backward<'_> {
                 sum_gn = s.mul_add(g, normal, sum_gn);
                 let sum = s.mul_add(y, normal, s.load_tail(&dweight[whole..]));
                 s.store_tail(&mut dweight[whole..], sum);
-                let sum = s.add(s.load_tail(&dbias[whole..]), y);
-                s.store_tail(&mut dbias[whole..], sum);
+                if CENTRED {
+                    let sum = s.add(s.load_tail(&dbias[whole..]), y);
+                    s.store_tail(&mut dbias[whole..], sum);
+                }
             }
 
-            let mean_g = s.splat(s.sum(sum_g) / width as f32);
+            // The mean is a part of a centred row only.
+            let mean_g = s.splat(if CENTRED { s.sum(sum_g) / width as f32 } else { 0.0 });
             let mean_gn = s.splat(s.sum(sum_gn) / width as f32);
             let mut j = 0;
             while j < whole {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::arena::{Buf, Buffer, Draft, NOTHING};
 use super::units::{Product, Unit, form};
-use super::{Chunk, Kernel, Place, Shared};
+use super::{Chunk, Engine, Kernel, Place, RecurRoom, Shared};
 use crate::{Demand, Form, Graph, NodeId, Rate, Rows, Wire};
 
 /// A graph with all that is known of it.
@@ -17,6 +17,14 @@ pub(super) struct Known<'g> {
     pub(super) tokens: usize,
     /// The place of each result of an operation on parameters, by wire.
     pub(super) shared: HashMap<Wire, usize>,
+    pub(super) engine: &'g dyn Engine,
+}
+
+impl Known<'_> {
+    /// The room that a recurrence takes; none where it runs by its meaning.
+    pub(super) fn recur_room(&self, node: NodeId, chunk: &Chunk, prefix: bool) -> RecurRoom {
+        self.engine.recur(node, chunk.sequences, chunk.tokens, prefix).unwrap_or_default()
+    }
 }
 
 /// What the early tokens left for the later ones, at one operation that sees earlier rows.
@@ -327,27 +335,26 @@ impl<'g> Emit<'g> {
     }
 
     fn alone(&mut self, node: NodeId) {
+        if self.is_island(node) {
+            return self.island(node);
+        }
         let of = self.graph().node(node);
         match form(of) {
             None | Some(Form::Parameter(_) | Form::ByLoop(_) | Form::Linear(_)) => {}
-            Some(Form::Norm(norm)) if norm.has_kernel() => self.norm(node, norm),
+            Some(Form::Norm(norm)) => self.norm(node, norm),
             Some(Form::Point(_)) => self.sum(node),
             Some(Form::Columns(range)) => self.columns(node, range.start),
             Some(Form::Concat) => self.concat(node),
             Some(Form::Fill(number)) => self.fill(node, number),
             Some(Form::Keep(keep)) => self.keep(node, keep),
             Some(Form::Positions(table)) => self.positions(node, table),
-            Some(Form::Attention(heads)) if heads.causal => self.attention(node, heads),
+            Some(Form::Rotary(rotary)) => self.rotary(node, rotary),
+            Some(Form::Attention(heads)) => self.attention(node, heads),
+            Some(Form::Recur(_)) => self.recur(node),
             Some(Form::Scan) => self.scan(node),
             Some(Form::StopGradient) => self.alias(node),
-            Some(
-                Form::Norm(_)
-                | Form::Attention(_)
-                | Form::Shift(_)
-                | Form::Rotary(_)
-                | Form::Recur(_)
-                | Form::Custom(_),
-            ) => self.island(node),
+            // These have no kernel on any engine yet.
+            Some(Form::Shift(_) | Form::Custom(_)) => self.island(node),
         }
     }
 
@@ -377,6 +384,8 @@ impl<'g> Emit<'g> {
                     if results.into_iter().any(|output| self.grads.contains_key(&Wire { node, output })) {
                         self.island_back(node);
                     }
+                } else if let Some(Form::Recur(_)) = form(self.graph().node(node)) {
+                    self.recur_back(node);
                 } else if let Some(d) = self.grads.get(&out).copied() {
                     self.alone_back(node, d);
                 }
@@ -386,7 +395,8 @@ impl<'g> Emit<'g> {
 
     /// Whether a node runs by its meaning.
     fn is_island(&self, node: NodeId) -> bool {
-        matches!(self.known.units[node.index()], Unit::Alone) && super::is_island(self.graph().node(node))
+        matches!(self.known.units[node.index()], Unit::Alone)
+            && super::is_island(self.graph(), node, self.known.engine)
     }
 
     fn alone_back(&mut self, node: NodeId, d: Buf) {
@@ -397,6 +407,7 @@ impl<'g> Emit<'g> {
             Some(Form::Concat) => self.concat_back(node, d),
             Some(Form::Keep(keep)) => self.keep_back(node, keep, d),
             Some(Form::Positions(table)) => self.positions_back(node, table, d),
+            Some(Form::Rotary(rotary)) => self.rotary_back(node, rotary, d),
             Some(Form::Attention(heads)) => self.attention_back(node, heads, d),
             Some(Form::Scan) => self.scan_back(node, d),
             _ => {}

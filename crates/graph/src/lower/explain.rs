@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Kernel, Place, Program, Shapes, Space, Step, is_island};
+use super::{Engine, Kernel, Place, Program, Shapes, Space, Step, is_island};
 use crate::{Flops, Graph, NodeId, Rate, Rows, cost, rates};
 
 /// What is known of a node before it is run.
@@ -33,13 +33,18 @@ impl Program {
     ///
     /// # Errors
     /// If the graph can't be lowered.
-    pub fn explain(graph: &Graph, tokens: usize, reads: &[usize]) -> Result<Vec<Explained>, String> {
+    pub fn explain(
+        graph: &Graph,
+        tokens: usize,
+        reads: &[usize],
+        engine: &dyn Engine,
+    ) -> Result<Vec<Explained>, String> {
         let shapes = Shapes { sequences: 1, tokens, reads: reads.into(), apart: false };
-        let program = Self::new(graph, &shapes)?;
+        let program = Self::new(graph, &shapes, engine)?;
         let rates = rates(graph);
         let flops = cost::flops_by_node(graph, tokens, reads);
         let (early, in_use) =
-            (Self::early_tokens(graph, tokens, reads), Self::tokens_in_use(graph, tokens, reads));
+            (Self::early_tokens(graph, tokens, reads, engine), Self::tokens_in_use(graph, tokens, reads));
         let kept = program.looped.as_ref().map(|of| kept(&of.body.forward)).unwrap_or_default();
         let again = program.looped.as_ref().map(|of| again(&of.body.backward)).unwrap_or_default();
         let of = |id: NodeId| {
@@ -57,7 +62,7 @@ impl Program {
                 flops: flops[i],
                 kept: kept.iter().filter(|(of, _)| *of == id).map(|(_, len)| 4 * len).sum(),
                 again: again.contains(&id),
-                island: is_island(node),
+                island: is_island(graph, id, engine),
             }
         };
         Ok(graph.ids().map(of).collect())

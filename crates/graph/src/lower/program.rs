@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::emit::Known;
 use super::part::{early, looped};
 use super::units::{form, units};
-use super::{Chunk, Early, Kernel, Looped, Sizes, Step, is_island};
+use super::{Chunk, Early, Engine, Kernel, Looped, Sizes, Step, is_island};
 use crate::{Form, Graph, NodeId, Rate, Reach, Rows, Source, Wire, invariant_rows, rates, sees_later_rows};
 
 /// The prompts that a program is for.
@@ -54,16 +54,15 @@ impl Program {
 
     /// How many of the tokens in use are the same in every loop.
     #[must_use]
-    pub fn early_tokens(graph: &Graph, tokens: usize, reads: &[usize]) -> usize {
+    pub fn early_tokens(graph: &Graph, tokens: usize, reads: &[usize], engine: &dyn Engine) -> usize {
         let in_use = Self::tokens_in_use(graph, tokens, reads);
         let rows = invariant_rows(graph, tokens);
-        // What runs by its meaning can't be told what the tokens before its own left, or where its own begin.
+        // What runs by its meaning can't be told what the tokens before its own left.
         let rates = rates(graph);
         let whole = graph.ids().any(|id| {
             let node = graph.node(id);
-            let places = matches!(form(node), Some(Form::Rotary(_)));
-            let looks = node.op().is_some_and(|op| op.reach() != Reach::Own) || places;
-            rates[id.index()] == Rate::Loop && looks && is_island(node)
+            let looks = node.op().is_some_and(|op| op.reach() != Reach::Own);
+            rates[id.index()] == Rate::Loop && looks && is_island(graph, id, engine)
         });
         if whole {
             return 0;
@@ -108,9 +107,6 @@ impl Program {
                 Some(Form::Custom(custom)) if once && rates[id.index()] == Rate::Step => {
                     custom.cpu().is_none().then_some("it has no form on slices")
                 }
-                Some(form) if is_island(node) && matches!(form, Form::Custom(_)) && once => {
-                    Some("it is computed of parameters alone")
-                }
                 Some(Form::Scan) => {
                     let system = &node.inputs[1..];
                     let known = |wire: &Wire| {
@@ -119,7 +115,8 @@ impl Program {
                     (!system.iter().all(known))
                         .then_some("its numbers aren't parameters, or computed of them")
                 }
-                Some(Form::Point(_)) if once => Some("it is computed of parameters alone"),
+                Some(Form::Parameter(_) | Form::ByLoop(_)) => None,
+                Some(_) if once => Some("it is one row, computed of rows that are one for all prompts"),
                 _ if node.shapes.iter().any(|shape| shape.rows == Rows::Sequences) => {
                     Some("it has one row for each prompt")
                 }
@@ -135,21 +132,19 @@ impl Program {
 
     /// The operations that run by their meaning, each with its part and place.
     #[must_use]
-    pub fn islands(graph: &Graph) -> Vec<String> {
-        let island = |node: &&crate::Node| is_island(node);
-        graph
-            .nodes()
-            .iter()
-            .filter(island)
-            .map(|node| format!("{}: {}, at {}", node.scope, node.name(), node.at))
-            .collect()
+    pub fn islands(graph: &Graph, engine: &dyn Engine) -> Vec<String> {
+        let name = |id: NodeId| {
+            let node = graph.node(id);
+            format!("{}: {}, at {}", node.scope, node.name(), node.at)
+        };
+        graph.ids().filter(|id| is_island(graph, *id, engine)).map(name).collect()
     }
 
     /// The steps for some prompts.
     ///
     /// # Errors
     /// If there is something in the graph that can't be lowered: see [`Program::refusals`].
-    pub fn new(graph: &Graph, shapes: &Shapes) -> Result<Self, String> {
+    pub fn new(graph: &Graph, shapes: &Shapes, engine: &dyn Engine) -> Result<Self, String> {
         let refusals = Self::refusals(graph);
         if !refusals.is_empty() {
             return Err(refusals.join("\n"));
@@ -167,10 +162,11 @@ impl Program {
             needs: graph.needs_gradient(),
             tokens: shapes.tokens,
             shared,
+            engine,
         };
         let Shapes { sequences, tokens, reads, apart } = shapes;
         let in_use = Self::tokens_in_use(graph, *tokens, reads);
-        let border = Self::early_tokens(graph, *tokens, reads);
+        let border = Self::early_tokens(graph, *tokens, reads, engine);
         let part = |first: usize, end: usize| {
             let reads = reads.iter().filter(|read| (first..end).contains(*read)).map(|read| read - first);
             Chunk { sequences: *sequences, first, tokens: end - first, reads: reads.collect() }

@@ -3,7 +3,7 @@
 use super::Kernel;
 use super::arena::Buf;
 use super::emit::Emit;
-use crate::ops::Keep;
+use crate::ops::{Keep, Rotary};
 use crate::{Demand, NodeId, Param, Wire};
 
 /// What a [`Keep`] does to the tokens of a chunk.
@@ -105,5 +105,32 @@ impl Emit<'_> {
         if self.wants(x) {
             self.hand_over(d, Demand::All, x);
         }
+    }
+
+    pub(super) fn rotary(&mut self, node: NodeId, rotary: Rotary) {
+        let (out, x) = (Wire { node, output: 0 }, self.graph().node(node).inputs[0]);
+        let x = self.value_at(x, Demand::All);
+        let all = self.room(out, Demand::All);
+        self.step(Kernel::Rotary { rotary, back: false }, &[x, all]);
+        if self.rows_of(out) == Demand::All {
+            self.define_as(out, all);
+        } else {
+            let y = self.define(out);
+            self.step(Kernel::Gather, &[all, y]);
+        }
+    }
+
+    pub(super) fn rotary_back(&mut self, node: NodeId, rotary: Rotary, d: Buf) {
+        let (out, x) = (Wire { node, output: 0 }, self.graph().node(node).inputs[0]);
+        let d = if self.rows_of(out) == Demand::All {
+            d
+        } else {
+            let all = self.room(out, Demand::All);
+            self.step(Kernel::Scatter { add: false }, &[d, all]);
+            all
+        };
+        let turned = self.room(out, Demand::All);
+        self.step(Kernel::Rotary { rotary, back: true }, &[d, turned]);
+        self.hand_over(turned, Demand::All, x);
     }
 }
