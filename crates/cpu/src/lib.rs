@@ -28,7 +28,7 @@ mod worker;
 
 pub use engine::{CpuModel, CpuPredictor, Gradients};
 pub use explain::{Explanation, explain};
-pub use looped_graph::lower::Explained;
 pub use footprint::{Footprint, Work, footprint};
+pub use looped_graph::lower::Explained;
 pub use looped_ops::Precision;
 pub use plan::Step;

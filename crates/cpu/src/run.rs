@@ -105,7 +105,9 @@ impl<'a> Run<'a> {
                 // Groups of columns are rows of their own.
                 let weight = weights.param(norm.weight);
                 match norm.bias {
-                    Some(bias) => exact_kernels.layer_norm(x, weight, weights.param(bias), out, mean, inverse),
+                    Some(bias) => {
+                        exact_kernels.layer_norm(x, weight, weights.param(bias), out, mean, inverse)
+                    }
                     None => exact_kernels.rms_norm(x, weight, out, mean, inverse),
                 }
             }
@@ -219,7 +221,11 @@ impl<'a> Run<'a> {
 }
 
 /// Two parts of the gradients at once; the second may be empty.
-fn two(grads: &mut [f32], first: std::ops::Range<usize>, second: std::ops::Range<usize>) -> [&mut [f32]; 2] {
+pub(crate) fn two(
+    grads: &mut [f32],
+    first: std::ops::Range<usize>,
+    second: std::ops::Range<usize>,
+) -> [&mut [f32]; 2] {
     match grads.get_disjoint_mut([first, second]) {
         Ok(parts) => parts,
         Err(error) => unreachable!("two parameters don't overlap: {error}"),

@@ -10,7 +10,8 @@ pub(crate) struct Turns(HashMap<usize, Vec<[f32; 2]>>);
 
 impl Turns {
     pub(crate) fn of(program: &Program) -> Self {
-        let chunks = program.early.iter().map(|of| &of.chunk).chain(program.looped.iter().map(|of| &of.chunk));
+        let chunks =
+            program.early.iter().map(|of| &of.chunk).chain(program.looped.iter().map(|of| &of.chunk));
         let positions = chunks.map(|chunk| chunk.first + chunk.tokens).max().unwrap_or(0);
         let rows = |chunk: &Chunk| chunk.rows().max(1);
         let mut turns = HashMap::new();
