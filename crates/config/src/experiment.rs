@@ -107,7 +107,7 @@ const fn validate_every_steps() -> usize {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
-    /// `fused` where the model has a fused form and runs on the CPU, else `candle`.
+    /// On the CPU `fused` where all parts have a fused form, else `graph` where all have a recorded one; else `candle`.
     #[default]
     Auto,
     /// candle's operations one by one: any part, any device.
@@ -116,6 +116,8 @@ pub enum Engine {
     Fused,
     /// candle's operations on the recorded model: any part that has a recorded form, any device.
     Reference,
+    /// The recorded model on the CPU, its steps derived: any part that has a recorded form.
+    Graph,
 }
 
 /// The numbers that matrix products work on.
@@ -125,7 +127,7 @@ pub enum Precision {
     /// 32 bits.
     #[default]
     F32,
-    /// 16 bits with f32's range, summed in f32; the fused engine only.
+    /// 16 bits with f32's range, summed in f32; the fused and the graph engine only.
     Bf16,
     /// 19 bits with f32's range, as a GPU's tensor cores take f32, summed in f32; candle on a CUDA device only.
     Tf32,

@@ -120,8 +120,12 @@ impl Experiment {
                     format!("is \"reference\", and {part} has no recorded form; allowed: auto, candle"),
                 );
             }
-            (Engine::Fused, Precision::Tf32, _) => {
-                problems.report("precision", "is \"tf32\", which only candle on a CUDA device has; with engine = \"fused\" allowed: f32, bf16");
+            (Engine::Graph, ..) if self.model.not_on_graph().is_some() => {
+                let why = self.model.not_on_graph().unwrap_or_default();
+                problems.report("engine", format!("is \"graph\", and {why}; allowed: auto, candle"));
+            }
+            (Engine::Fused | Engine::Graph, Precision::Tf32, _) => {
+                problems.report("precision", "is \"tf32\", which only candle on a CUDA device has; with engine = \"fused\" or \"graph\" allowed: f32, bf16");
             }
             (Engine::Candle | Engine::Reference, Precision::Bf16, _) => {
                 problems.report(
@@ -129,7 +133,7 @@ impl Experiment {
                     "is \"bf16\", which only the fused engine has; with engine = \"candle\" allowed: f32, and tf32 on a CUDA device",
                 );
             }
-            (Engine::Auto, Precision::Bf16, Some(part)) => {
+            (Engine::Auto, Precision::Bf16, Some(part)) if self.model.not_on_graph().is_some() => {
                 let message = format!(
                     "is \"bf16\", which only the fused engine has, and {part} has no fused form; allowed: f32, and tf32 on a CUDA device"
                 );

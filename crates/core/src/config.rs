@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
 use looped_graph::Trace;
+use looped_graph::lower::Program;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +81,19 @@ impl ModelConfig {
         }
         let injector = self.injector.record(&dims, &mut trace.params().scope("injector"));
         injector.is_none().then(|| format!("the injector `{}`", self.injector.typetag_name()))
+    }
+
+    /// What keeps the model from the graph engine, as in "the block `gru` has no recorded form"; `None` if it can run there.
+    #[must_use]
+    pub fn not_on_graph(&self) -> Option<String> {
+        if let Some(part) = self.without_recorded_form() {
+            return Some(format!("{part} has no recorded form"));
+        }
+        match self.graph() {
+            Ok(Some(graph)) => Program::refusals(&graph).into_iter().next(),
+            Ok(None) => None,
+            Err(error) => Some(error.to_string()),
+        }
     }
 
     /// Reports what the block and the injector can't do at these sizes.

@@ -11,7 +11,7 @@ use crate::{Result, TrainError};
 /// The engine that computes a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineChoice {
-    /// `fused`, `candle`, or `reference`: candle's operations on the recorded model.
+    /// `fused`, `graph`, `candle`, or `reference`: candle's operations on the recorded model.
     pub engine: &'static str,
     /// Why it isn't the fused one; nothing where it is.
     pub why: Option<String>,
@@ -24,6 +24,10 @@ impl EngineChoice {
     pub(crate) fn by_candle(model: &ModelConfig, why: impl Into<String>) -> Self {
         let engine = if model.without_candle_form().is_some() { "reference" } else { "candle" };
         Self { engine, why: Some(why.into()) }
+    }
+
+    fn graph(why: impl Into<String>) -> Self {
+        Self { engine: "graph", why: Some(why.into()) }
     }
 
     fn reference(why: impl Into<String>) -> Self {
@@ -41,6 +45,12 @@ impl EngineChoice {
         } else {
             Some("the fused engine runs on the CPU only".to_owned())
         };
+        // A fast engine without hand-written forms.
+        let not_on_graph = if device.is_cpu() {
+            experiment.model.not_on_graph()
+        } else {
+            Some("the graph engine runs on the CPU only".to_owned())
+        };
         let refused = |setting: &str, why: &str| {
             Err(TrainError::Refused(format!(
                 "{setting} needs the fused engine, which can't take this model: {why}"
@@ -48,7 +58,13 @@ impl EngineChoice {
         };
         match (training.engine, training.precision, obstacle) {
             (Engine::Fused, _, Some(why)) => refused("training.engine = \"fused\"", &why),
-            (Engine::Auto, Precision::Bf16, Some(why)) => refused("training.precision = \"bf16\"", &why),
+            (Engine::Graph, _, _) if not_on_graph.is_some() => Err(TrainError::Refused(format!(
+                "training.engine = \"graph\" can't take this model: {}",
+                not_on_graph.unwrap_or_default()
+            ))),
+            (Engine::Auto, Precision::Bf16, Some(why)) if not_on_graph.is_some() => {
+                refused("training.precision = \"bf16\"", &why)
+            }
             (Engine::Candle | Engine::Reference, Precision::Bf16, _) => {
                 refused("training.precision = \"bf16\"", "training.engine asks for candle")
             }
@@ -63,6 +79,8 @@ impl EngineChoice {
                     "training.engine = \"reference\" can't take this model: {part} has no recorded form"
                 ))),
             },
+            (Engine::Graph, ..) => Ok(Self::graph("training.engine is \"graph\"")),
+            (Engine::Auto, _, Some(why)) if not_on_graph.is_none() => Ok(Self::graph(why)),
             (Engine::Candle, ..) => Ok(Self::by_candle(&experiment.model, "training.engine is \"candle\"")),
             (Engine::Auto, _, Some(why)) => Ok(Self::by_candle(&experiment.model, why)),
             (Engine::Auto | Engine::Fused, _, None) => Ok(Self::FUSED),

@@ -10,6 +10,7 @@ use looped_core::{
     CandlePredictor, Error, LoopPlan, LoopedModel, Looping, ModelConfig, Objective, ParamStore, Predictions,
     Predictor, Prompts, Stateful,
 };
+use looped_cpu::CpuModel;
 use looped_fused::{FusedModel, Step};
 use looped_reference::ReferenceModel;
 
@@ -33,6 +34,8 @@ enum Engine {
     Candle,
     Reference(ReferenceModel),
     Fused(FusedModel),
+    /// Its states come from the reference engine.
+    Graph(CpuModel, ReferenceModel),
 }
 
 /// What a training step needs to know besides its prompts.
@@ -58,6 +61,7 @@ impl Model {
         let model = Self { precision: training.precision, choice, ..model };
         match model.choice.engine {
             "fused" => model.fused(training.threads.unwrap_or_else(all_threads)),
+            "graph" => model.graph(training.threads.unwrap_or_else(all_threads)),
             "reference" => model.reference(),
             _ => Ok(model),
         }
@@ -78,16 +82,30 @@ impl Model {
         if recorded_only { model.reference() } else { Ok(model) }
     }
 
+    /// The same model on the graph engine, with so many threads.
+    fn graph(mut self, threads: usize) -> Result<Self> {
+        let recorded = self.recorded()?;
+        let dims = self.config.dims();
+        let cpu = CpuModel::new(Arc::new(recorded.graph().clone()), dims, threads)?;
+        self.store.of_graph(recorded.graph())?;
+        Ok(Self { engine: Engine::Graph(cpu, recorded), ..self })
+    }
+
     /// The same model on the reference engine.
     fn reference(mut self) -> Result<Self> {
+        let recorded = self.recorded()?;
+        self.store.of_graph(recorded.graph())?;
+        Ok(Self { engine: Engine::Reference(recorded), ..self })
+    }
+
+    fn recorded(&self) -> Result<ReferenceModel> {
         let recorded = ReferenceModel::new(&self.config)?.ok_or_else(|| {
             let part = self.config.without_recorded_form().unwrap_or_default();
             TrainError::Refused(format!(
                 "the reference engine can't take this model: {part} has no recorded form"
             ))
         })?;
-        self.store.of_graph(recorded.graph())?;
-        Ok(Self { engine: Engine::Reference(recorded), ..self })
+        Ok(recorded)
     }
 
     /// The same model on the fused engine, with so many threads; unchanged where a part has no fused form.
@@ -105,7 +123,7 @@ impl Model {
         })
     }
 
-    /// `fused`, `candle` or `reference`.
+    /// `fused`, `graph`, `candle` or `reference`.
     #[must_use]
     pub fn engine(&self) -> &'static str {
         self.choice.engine
@@ -190,14 +208,22 @@ impl Model {
                     looped_reference::Step { plan, loss_loops, objective },
                 )?)
             }
-            Engine::Fused(fused) => self.by_fused(fused, prompts, plan),
+            Engine::Fused(fused) => {
+                let StepPlan { loops, loss_loops, objective } = plan;
+                let precision = fused_precision(self.precision);
+                let step = Step { plan: loops, loss_loops, objective, precision };
+                self.as_tensors(fused.step(&self.store, prompts, step)?)
+            }
+            Engine::Graph(cpu, _) => {
+                let StepPlan { loops: plan, loss_loops, objective } = plan;
+                let precision = fused_precision(self.precision);
+                let step = looped_cpu::Step { plan, loss_loops, objective, precision };
+                self.as_tensors(cpu.step(&self.store, prompts, step)?)
+            }
         }
     }
 
-    fn by_fused(&self, fused: &FusedModel, prompts: &Prompts, plan: StepPlan) -> Result<(f64, Gradients)> {
-        let StepPlan { loops, loss_loops, objective } = plan;
-        let step = Step { plan: loops, loss_loops, objective, precision: fused_precision(self.precision) };
-        let (loss, gradients) = fused.step(&self.store, prompts, step)?;
+    fn as_tensors(&self, (loss, gradients): (f64, BTreeMap<String, Vec<f32>>)) -> Result<(f64, Gradients)> {
         // Both are sorted by name.
         let pairs = self.store.iter().zip(gradients);
         let tensor = |((_, var), (name, values)): ((&str, &Var), (String, Vec<f32>))| {
@@ -238,6 +264,9 @@ impl Predictor for Model {
             Engine::Fused(fused) => {
                 fused.predictor(&self.store, fused_precision(self.precision)).predict(prompts, loops)
             }
+            Engine::Graph(cpu, _) => {
+                cpu.predictor(&self.store, fused_precision(self.precision)).predict(prompts, loops)
+            }
             Engine::Reference(reference) => {
                 self.set_products();
                 reference.predictor(&self.store).predict(prompts, loops)
@@ -258,7 +287,7 @@ impl Stateful for Model {
     }
 
     fn looping(&self, prompts: &Prompts) -> looped_core::Result<Looping<'_>> {
-        if let Engine::Reference(reference) = &self.engine {
+        if let Engine::Reference(reference) | Engine::Graph(_, reference) = &self.engine {
             return Ok(reference.looping(&self.store, prompts)?.into());
         }
         let (xs, ys) = prompts.to_tensors(self.store.device())?;
