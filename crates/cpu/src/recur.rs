@@ -1,0 +1,363 @@
+//! Recurrences: a recorded cell, run token by token.
+//!
+//! What doesn't see a state is computed for all tokens at once. At a token there is one product for each linear layer of a state and one
+//! elementwise program. Backward the tokens come in reverse; weights get their gradients after them, in one product over all.
+//! Within a pass the rows are kept token by token, so that a token's rows are contiguous.
+
+mod back;
+mod buffers;
+mod plan;
+mod points;
+
+use looped_graph::ops::Cell;
+use looped_ops::{Kernels, Operand, Scratch, Start};
+
+use self::back::{Back, BackPlan};
+pub(crate) use self::buffers::Extent;
+use self::buffers::{Buffers, Space, View, When, parts, to_batch_major, to_time_major};
+use self::plan::{NormStep, Plan, Term, Work};
+use self::points::Code;
+use crate::weights::Weights;
+
+/// A cell, ready to run.
+#[derive(Debug)]
+pub(crate) struct CellPlan {
+    plan: Plan,
+    /// For each program: what is left for the backward pass, too, and what goes on alone.
+    recorded: Vec<Code>,
+    free: Vec<Code>,
+    back: BackPlan,
+}
+
+/// What a forward pass reads and writes.
+pub(crate) struct Forward<'a> {
+    /// (sequences, tokens, width)
+    pub(crate) x: &'a [f32],
+    /// The states before the first token, one after another, each (sequences, width); empty if there is no prefix.
+    pub(crate) before: &'a [f32],
+    /// Gets the states after the last token, in the same order; may be empty.
+    pub(crate) last: &'a mut [f32],
+    /// For the backward pass; empty if there will be none.
+    pub(crate) tape: &'a mut [f32],
+    pub(crate) scratch: &'a mut [f32],
+    /// Which states are read.
+    pub(crate) read: &'a [usize],
+    /// Get them, each (sequences, tokens, width).
+    pub(crate) outs: &'a mut [&'a mut [f32]],
+}
+
+/// What a backward pass reads and writes.
+pub(crate) struct Backward<'a> {
+    pub(crate) x: &'a [f32],
+    /// The gradient with respect to the states after the last token; may be empty.
+    pub(crate) dlast: &'a [f32],
+    /// As the forward pass left it; it is used up.
+    pub(crate) tape: &'a mut [f32],
+    pub(crate) scratch: &'a mut [f32],
+    /// Which states are read.
+    pub(crate) read: &'a [usize],
+    /// The gradients with respect to them.
+    pub(crate) douts: &'a [&'a [f32]],
+    /// With respect to the states before the first token: added to; empty if there is no prefix.
+    pub(crate) dbefore: &'a mut [f32],
+    /// With respect to x.
+    pub(crate) dx: &'a mut [f32],
+    /// Whether dx is added to.
+    pub(crate) add: bool,
+}
+
+impl CellPlan {
+    /// # Errors
+    /// If there is something in the cell for which there is no kernel.
+    pub(crate) fn new(cell: &Cell, input_width: usize) -> Result<Self, String> {
+        let mut plan = Plan::new(cell, input_width)?;
+        let (back, kept) = BackPlan::new(&mut plan);
+        let with = plan.points.iter().zip(&kept);
+        let recorded = with.map(|(points, kept)| points.forward(&plan.buffers, Some(kept))).collect();
+        let free = plan.points.iter().map(|points| points.forward(&plan.buffers, None)).collect();
+        Ok(Self { plan, recorded, free, back })
+    }
+
+    /// Floats that the forward pass leaves for the backward one.
+    pub(crate) fn tape_len(&self, of: Extent) -> usize {
+        self.plan.buffers.len(of, &[Space::Tape])
+    }
+
+    /// Floats of scratch space that either pass needs.
+    pub(crate) fn scratch_len(&self, of: Extent) -> usize {
+        let forward = self.plan.buffers.len(of, &[Space::Tape, Space::Forward, Space::Both]);
+        forward.max(self.plan.buffers.len(of, &[Space::Backward, Space::Both]))
+    }
+
+    /// Floats of all states after a token.
+    pub(crate) fn memory_len(&self, sequences: usize) -> usize {
+        let widths = self.plan.states.iter().map(|&state| self.buffers().0[state].width);
+        sequences * widths.sum::<usize>()
+    }
+
+    fn buffers(&self) -> &Buffers {
+        &self.plan.buffers
+    }
+
+    /// The states that `before` and `last` hold, one after another.
+    fn states(&self, of: Extent) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> {
+        let mut at = 0;
+        self.plan.states.iter().enumerate().map(move |(i, &buffer)| {
+            let start = at;
+            at += of.sequences * self.buffers().0[buffer].width;
+            (i, start..at)
+        })
+    }
+
+    pub(crate) fn forward(
+        &self,
+        weights: &Weights<'_>,
+        of: Extent,
+        pass: Forward<'_>,
+        kernel_scratch: &mut Scratch,
+    ) {
+        let Forward { x, before, last, tape, scratch, read, outs } = pass;
+        let free = tape.is_empty();
+        let (instead, scratch) = scratch.split_at_mut(if free { self.tape_len(of) } else { 0 });
+        let tape = if free { instead } else { tape };
+        let mut buffers = self.buffers().cut(of, tape, scratch, Space::Forward);
+        to_time_major(of, x, buffers[self.plan.x]);
+        for product in &self.plan.products {
+            if let Some(bias) = product.bias {
+                buffers[bias].fill(0.0);
+                for bias_of in product.terms.iter().filter_map(|term| term.layer.bias) {
+                    weights.exact.add(weights.param(bias_of), buffers[bias]);
+                }
+            }
+        }
+        for (state, range) in self.states(of) {
+            let first = &mut buffers[self.plan.states[state]][..range.len()];
+            if of.prefix {
+                first.copy_from_slice(&before[range]);
+            } else {
+                first.fill(0.0);
+            }
+        }
+
+        let codes = if free { &self.free } else { &self.recorded };
+        let mut run = Run { plan: &self.plan, weights, of, buffers, kernel_scratch };
+        run.works(&self.plan.hoisted, codes, None);
+        for token in 0..of.tokens {
+            run.works(&self.plan.scan, codes, Some(token));
+        }
+
+        let buffers = run.buffers;
+        for (state, range) in self.states(of) {
+            let states = &buffers[self.plan.states[state]];
+            if let Some(out) = read.iter().position(|&read| read == state) {
+                to_batch_major(of, false, &states[range.len()..], outs[out]);
+            }
+            if !last.is_empty() {
+                last[range.clone()].copy_from_slice(&states[of.tokens * range.len()..]);
+            }
+        }
+    }
+
+    /// Gradients with respect to parameters are added to `grads`, in the layout's places.
+    pub(crate) fn backward(
+        &self,
+        weights: &Weights<'_>,
+        grads: &mut [f32],
+        of: Extent,
+        pass: Backward<'_>,
+        kernel_scratch: &mut Scratch,
+    ) {
+        let Backward { x, dlast, tape, scratch, read, douts, dbefore, dx, add } = pass;
+        let (plan, back) = (&self.plan, &self.back);
+        let mut buffers = self.buffers().cut(of, tape, scratch, Space::Backward);
+        to_time_major(of, x, buffers[plan.x]);
+        back.clear.iter().for_each(|&buffer| buffers[buffer].fill(0.0));
+        for (state, range) in self.states(of) {
+            let after = &mut buffers[back.after[state]];
+            if dlast.is_empty() {
+                after.fill(0.0);
+            } else {
+                after.copy_from_slice(&dlast[range]);
+            }
+        }
+
+        let mut run = Run { plan, weights, of, buffers, kernel_scratch };
+        for token in (0..of.tokens).rev() {
+            for (&state, dout) in read.iter().zip(douts) {
+                run.add_rows(token, dout, back.after[state]);
+            }
+            back.clear_each.iter().for_each(|&buffer| run.buffers[buffer].fill(0.0));
+            for step in &back.scan {
+                run.back(back, step, grads, Some(token));
+            }
+            if token > 0 {
+                for (state, &after) in plan.states.iter().zip(&back.after) {
+                    let before = back.gradients[*state].unwrap_or(after);
+                    run.buffers.swap(before, after);
+                }
+            }
+        }
+        if of.prefix {
+            for (state, range) in self.states(of) {
+                if let Some(before) = back.gradients[plan.states[state]] {
+                    weights.exact.add(run.buffers[before], &mut dbefore[range]);
+                }
+            }
+        }
+        for step in &back.hoisted {
+            run.back(back, step, grads, None);
+        }
+        run.weight_gradients(back, grads);
+        if let Some(of_x) = back.gradients[plan.x] {
+            to_batch_major(of, add, run.buffers[of_x], dx);
+        }
+    }
+}
+
+/// A pass over a chunk.
+struct Run<'a, 'b> {
+    plan: &'a Plan,
+    weights: &'a Weights<'a>,
+    of: Extent,
+    buffers: Vec<&'b mut [f32]>,
+    kernel_scratch: &'a mut Scratch,
+}
+
+impl Run<'_, '_> {
+    /// The parts of different buffers at a token, or at all.
+    fn at<const N: usize>(&mut self, views: [View; N], token: Option<usize>) -> [&mut [f32]; N] {
+        let ranges = views.map(|view| self.plan.buffers.range(view, self.of, token));
+        match self.buffers.get_disjoint_mut(views.map(|view| view.buffer)) {
+            Ok(parts) => {
+                let mut ranges = ranges.into_iter();
+                parts.map(|part| &mut part[ranges.next().unwrap_or(0..0)])
+            }
+            Err(error) => panic!("a recurrence's buffers {views:?}: {error}"),
+        }
+    }
+
+    fn products(&self, term: &Term) -> Kernels {
+        if term.layer.exact { self.weights.exact } else { self.weights.kernels }
+    }
+
+    fn works(&mut self, works: &[Work], codes: &[Code], token: Option<usize>) {
+        for work in works {
+            match *work {
+                Work::Product(product, term) => self.product(product, term, token),
+                Work::Norm(norm) => self.norm(&self.plan.norms[norm], token),
+                Work::Points(points) => self.points(&codes[points], token),
+            }
+        }
+    }
+
+    fn points(&mut self, code: &Code, token: Option<usize>) {
+        let rows = if token.is_some() { self.of.sequences } else { self.of.sequences * self.of.tokens };
+        let (plan, of) = (self.plan, self.of);
+        let wanted = code.views.iter().map(|view| (view.buffer, plan.buffers.range(*view, of, token)));
+        let mut operands: Vec<Operand<'_>> =
+            parts(&mut self.buffers, wanted).into_iter().map(Operand::Write).collect();
+        self.weights.exact.point(&code.code, rows, &mut operands);
+    }
+
+    fn product(&mut self, product: usize, term: usize, token: Option<usize>) {
+        let (weights, of) = (self.weights, &self.plan.products[product]);
+        let one = &of.terms[term];
+        let (k, matrix) = (self.products(one), weights.matrix(one.layer.weight, false));
+        let single = of.terms.iter().find_map(|term| term.layer.bias);
+        let mut scratch = std::mem::take(self.kernel_scratch);
+        match (term, of.bias, single) {
+            (0, Some(bias), _) => {
+                let [input, bias, out] = self.at([one.input, now(bias), now(of.out)], token);
+                k.matmul(input, matrix, Start::Bias(bias), out, &mut scratch);
+            }
+            (0, None, bias) => {
+                let start = bias.map_or(Start::Zero, |bias| Start::Bias(weights.param(bias)));
+                let [input, out] = self.at([one.input, now(of.out)], token);
+                k.matmul(input, matrix, start, out, &mut scratch);
+            }
+            _ => {
+                let [input, out] = self.at([one.input, now(of.out)], token);
+                k.matmul(input, matrix, Start::Output, out, &mut scratch);
+            }
+        }
+        *self.kernel_scratch = scratch;
+    }
+
+    fn norm(&mut self, step: &NormStep, token: Option<usize>) {
+        let weights = self.weights;
+        let views = [step.input, now(step.out), now(step.mean), now(step.inverse)];
+        let [x, out, mean, inverse] = self.at(views, token);
+        let bias = step.norm.bias.map_or(&[][..], |bias| weights.param(bias));
+        weights.exact.layer_norm(x, weights.param(step.norm.weight), bias, out, mean, inverse);
+    }
+
+    fn back(&mut self, back: &BackPlan, step: &Back, grads: &mut [f32], token: Option<usize>) {
+        let weights = self.weights;
+        match step {
+            Back::Points(code) => self.points(code, token),
+            Back::Product { product, term, target, add } => {
+                let of = &self.plan.products[*product];
+                let one = &of.terms[*term];
+                let of_state = self.plan.states.contains(&one.input.buffer);
+                if of_state && token == Some(0) && !self.of.prefix {
+                    return;
+                }
+                let (k, matrix) = (self.products(one), weights.matrix(one.layer.weight, true));
+                let start = if *add { Start::Output } else { Start::Zero };
+                let dout = back.gradients[of.out].unwrap_or(of.out);
+                let mut scratch = std::mem::take(self.kernel_scratch);
+                let [dout, dinput] = self.at([now(dout), now(*target)], token);
+                k.matmul(dout, matrix, start, dinput, &mut scratch);
+                *self.kernel_scratch = scratch;
+            }
+            Back::Norm { norm, target, add } => {
+                let NormStep { norm, input, out, mean, inverse } = self.plan.norms[*norm];
+                let dout = back.gradients[out].unwrap_or(out);
+                let views = [now(dout), input, now(mean), now(inverse), now(*target)];
+                let [dout, x, mean, inverse, dx] = self.at(views, token);
+                let (of_weight, of_bias) = (
+                    weights.layout.param(norm.weight),
+                    norm.bias.map_or(0..0, |bias| weights.layout.param(bias)),
+                );
+                let [dweight, dbias] = crate::run::two(grads, of_weight, of_bias);
+                let weight = weights.param(norm.weight);
+                weights.exact.layer_norm_backward(dout, x, mean, inverse, weight, dx, *add, dweight, dbias);
+            }
+        }
+    }
+
+    /// Adds a token's rows of all prompts.
+    fn add_rows(&mut self, token: usize, from: &[f32], to: usize) {
+        let k = self.weights.exact;
+        let to = &mut self.buffers[to];
+        let width = to.len() / self.of.sequences.max(1);
+        for (sequence, to) in to.chunks_exact_mut(width.max(1)).enumerate() {
+            k.add(&from[(sequence * self.of.tokens + token) * width..][..width], to);
+        }
+    }
+
+    fn weight_gradients(&mut self, back: &BackPlan, grads: &mut [f32]) {
+        let (weights, rows) = (self.weights, self.of.sequences * self.of.tokens);
+        for product in &self.plan.products {
+            let dout = back.gradients[product.out].unwrap_or(product.out);
+            for term in &product.terms {
+                let k = self.products(term);
+                let mut scratch = std::mem::take(self.kernel_scratch);
+                let [dout, input] = self.at([now(dout), term.input], None);
+                let dweight = &mut grads[weights.layout.param(term.layer.weight)];
+                k.add_weight_gradient(dout, input, rows, dweight, &mut scratch);
+                if let Some(bias) = term.layer.bias {
+                    weights.exact.add_column_sums(dout, &mut grads[weights.layout.param(bias)]);
+                }
+                *self.kernel_scratch = scratch;
+            }
+        }
+    }
+}
+
+const fn now(buffer: usize) -> View {
+    View { buffer, when: When::Now }
+}
+
+#[cfg(test)]
+mod tests;

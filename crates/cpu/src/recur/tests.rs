@@ -1,0 +1,465 @@
+//! Recorded cells against candle's gradient of what they mean.
+
+use candle_core::{DType, Device, Tensor, Var};
+use looped_graph::{Form, Graph, Init, Linear, Meaning, Norm, Op, Trace, Value};
+use looped_ops::{AlignedBuffer, Kernels, Scratch};
+
+use super::{Backward, CellPlan, Extent, Forward};
+use crate::layout::Layout;
+use crate::weights::{Weights, layers};
+
+/// Numbers between -1 and 1.
+fn values(seed: u64, len: usize) -> Vec<f32> {
+    looped_core::Rng::stream(seed, "recur", 0)
+        .normals(len)
+        .into_iter()
+        .map(|x: f32| (0.6 * x).tanh())
+        .collect()
+}
+
+fn record(width: usize, cell: impl FnOnce(&Trace, Value<'_>)) -> Graph {
+    let trace = Trace::new();
+    let x = trace.input(width);
+    cell(&trace, x);
+    trace.finish().unwrap()
+}
+
+fn linear(trace: &Trace, name: &str, inputs: usize, out: usize) -> Linear {
+    let init = Init::Normal { std: 1.0 };
+    Linear::new(inputs, out, init, init, &mut trace.params().scope(name))
+}
+
+fn lstm(inputs: usize, width: usize) -> Graph {
+    record(inputs, |trace, x| {
+        let (of_x, of_h) = (linear(trace, "x", inputs, 4 * width), linear(trace, "h", width, 4 * width));
+        let _ = x.recur([width, width], |x, [h, c]| {
+            let [input, forget, new, output] = (x.linear(&of_x) + h.linear(&of_h)).split();
+            let c = forget.sigmoid() * c + input.sigmoid() * new.tanh();
+            [output.sigmoid() * c.tanh(), c]
+        });
+    })
+}
+
+fn gru(inputs: usize, width: usize) -> Graph {
+    record(inputs, |trace, x| {
+        let (of_x, of_h) = (linear(trace, "x", inputs, 3 * width), linear(trace, "h", width, 3 * width));
+        let _ = x.recur([width], |x, [h]| {
+            let ([xr, xu, xn], [hr, hu, hn]) = (x.linear(&of_x).split(), h.linear(&of_h).split());
+            let (reset, update) = ((xr + hr).sigmoid(), (xu + hu).sigmoid());
+            let new = (xn + reset * hn).tanh();
+            [new + update * (h - new)]
+        });
+    })
+}
+
+/// The gated unit of Cho et al., whose reset comes before the product.
+fn reset_first(inputs: usize, width: usize) -> Graph {
+    record(inputs, |trace, x| {
+        let of_x = linear(trace, "x", inputs, 3 * width);
+        let (of_h, of_reset) = (linear(trace, "h", width, 2 * width), linear(trace, "r", width, width));
+        let _ = x.recur([width], |x, [h]| {
+            let ([xr, xu, xn], [hr, hu]) = (x.linear(&of_x).split(), h.linear(&of_h).split());
+            let (reset, update) = ((xr + hr).sigmoid(), (xu + hu).sigmoid());
+            let new = (xn + (reset * h).linear(&of_reset)).tanh();
+            [h * update + new * (new.like(1.0) - update)]
+        });
+    })
+}
+
+/// No product of the input; what is read of it is read at the token.
+fn plain(inputs: usize, width: usize) -> Graph {
+    assert!(inputs >= width);
+    record(inputs, |trace, x| {
+        let of_h = linear(trace, "h", width, width);
+        let _ = x.recur([width], |x, [h]| [(x.columns(inputs - width..inputs) + h.linear(&of_h)).tanh()]);
+    })
+}
+
+/// Norms, columns of what a program makes, rows side by side, chains of products, a state that is handed on, and elementwise code on the input alone.
+fn everything(inputs: usize, width: usize) -> Graph {
+    record(inputs, |trace, x| {
+        let norm = |name: &str, width| Norm::layer(width, &mut trace.params().scope(name));
+        let (of_x, of_h) = (linear(trace, "x", inputs, 2 * width), linear(trace, "h", width, 2 * width));
+        let (of_both, second) =
+            (linear(trace, "b", 2 * width + inputs, width), linear(trace, "s", width, width));
+        let narrow = linear(trace, "n", width - 1, width);
+        let (ln_h, ln_x, ln_z) = (norm("ln_h", width), norm("ln_x", inputs), norm("ln_z", 2 * width));
+        let _ = x.recur([width, width, width], |x, [h, old, older]| {
+            let gate = x.norm(&ln_x).gelu().linear(&of_x);
+            let z = (gate.tanh() + h.norm(&ln_h).linear(&of_h)).norm(&ln_z).sigmoid();
+            let [a, b] = z.split();
+            let wide = Value::concat(&[a * older, x, old.exp() / (b + 1.5)]);
+            let y = wide.linear(&of_both).linear(&second);
+            let y = y + h.columns(1..width).linear(&narrow) * a + (b * b + 0.1).sqrt().log();
+            [(y.relu() - h * 0.3).tanh(), h, old - y * 0.1]
+        });
+    })
+}
+
+struct Results {
+    outs: Vec<Vec<f64>>,
+    dx: Vec<f64>,
+    grads: Vec<Vec<f64>>,
+}
+
+/// In f64, all tokens at once.
+fn by_candle(
+    graph: &Graph,
+    params: &[Vec<f32>],
+    shape: [usize; 3],
+    x: &[f32],
+    slopes: &[Vec<f32>],
+) -> Results {
+    let device = &Device::Cpu;
+    let var = |values: &[f32], dims: &[usize]| {
+        let tensor = Tensor::from_slice(values, dims, device).unwrap().to_dtype(DType::F64).unwrap();
+        Var::from_tensor(&tensor).unwrap()
+    };
+    let vars: Vec<Var> = params.iter().zip(graph.params()).map(|(p, info)| var(p, &info.dims)).collect();
+    let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+    let x = var(x, &shape);
+    let of = Meaning {
+        params: &tensors,
+        index: 0,
+        sequences: shape[0],
+        tokens: shape[1],
+        dtype: DType::F64,
+        device,
+    };
+    let op = graph.nodes().last().unwrap().op().unwrap();
+    let outs = op.meaning(&[x.as_tensor().clone()], of).unwrap();
+    let mut loss = Tensor::zeros((), DType::F64, device).unwrap();
+    for (out, slope) in outs.iter().zip(slopes) {
+        let slope = Tensor::from_slice(slope, out.dims(), device).unwrap().to_dtype(DType::F64).unwrap();
+        loss = (loss + (out * slope).unwrap().sum_all().unwrap()).unwrap();
+    }
+    let grads = loss.backward().unwrap();
+    let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    Results {
+        outs: outs.iter().map(flat).collect(),
+        dx: flat(grads.get(&x).unwrap()),
+        grads: vars.iter().map(|var| flat(grads.get(var).unwrap())).collect(),
+    }
+}
+
+/// Tokens `range` of rows (sequences, tokens, width).
+fn tokens(all: &[f32], [sequences, count, width]: [usize; 3], range: std::ops::Range<usize>) -> Vec<f32> {
+    let of = |s: usize| &all[(s * count + range.start) * width..(s * count + range.end) * width];
+    (0..sequences).flat_map(of).copied().collect()
+}
+
+#[track_caller]
+fn close(what: &str, got: &[f32], want: &[f64]) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    let scale = want.iter().fold(1e-3, |m: f64, x| m.max(x.abs()));
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        let error = (f64::from(*got) - want).abs();
+        assert!(error <= 1e-5 * scale, "{what}[{i}]: {got}, not {want}");
+    }
+}
+
+fn check(graph: &Graph, sequences: usize, count: usize, prefix: usize, read: &[usize]) {
+    let Some(Form::Recur(cell)) = graph.nodes().last().unwrap().op().map(Op::form) else {
+        panic!("a graph of one recurrence")
+    };
+    let width = graph.nodes()[0].shapes[0].width;
+    let params: Vec<Vec<f32>> =
+        graph.params().iter().enumerate().map(|(i, info)| values(i as u64, info.len())).collect();
+    let x = values(90, sequences * count * width);
+    let slopes: Vec<Vec<f32>> = cell
+        .widths
+        .iter()
+        .enumerate()
+        .map(|(i, w)| {
+            let all = values(91 + i as u64, sequences * count * w);
+            if read.contains(&i) { all } else { vec![0.0; all.len()] }
+        })
+        .collect();
+    let want = by_candle(graph, &params, [sequences, count, width], &x, &slopes);
+
+    let layout = Layout::new(graph);
+    let mut flat = AlignedBuffer::zeros(layout.len);
+    for (values, (_, range)) in params.iter().zip(layout.entries()) {
+        flat[range].copy_from_slice(values);
+    }
+    let weights = Weights::new(graph, &layers(graph), &layout, &flat, Kernels::best(), true);
+    let plan = CellPlan::new(cell, width).unwrap();
+
+    // The prefix, and what comes after it.
+    let parts: Vec<(std::ops::Range<usize>, Extent)> = [(0..prefix, false), (prefix..count, prefix > 0)]
+        .into_iter()
+        .filter(|(range, _)| !range.is_empty())
+        .map(|(range, prefix)| (range.clone(), Extent { sequences, tokens: range.len(), prefix }))
+        .collect();
+    let kernel_scratch = &mut Scratch::new();
+    let mut before: Vec<f32> = Vec::new();
+    let mut tapes = Vec::new();
+    for (range, of) in &parts {
+        let x = tokens(&x, [sequences, count, width], range.clone());
+        let mut results = Vec::new();
+        for recorded in [false, true] {
+            let mut tape = vec![f32::NAN; if recorded { plan.tape_len(*of) } else { 0 }];
+            let mut last = vec![f32::NAN; plan.memory_len(sequences)];
+            let mut outs: Vec<Vec<f32>> =
+                read.iter().map(|&i| vec![f32::NAN; sequences * range.len() * cell.widths[i]]).collect();
+            let mut slices: Vec<&mut [f32]> = outs.iter_mut().map(Vec::as_mut_slice).collect();
+            let pass = Forward {
+                x: &x,
+                before: &before,
+                last: &mut last,
+                tape: &mut tape,
+                scratch: &mut vec![f32::NAN; plan.scratch_len(*of)],
+                read,
+                outs: &mut slices,
+            };
+            plan.forward(&weights, *of, pass, kernel_scratch);
+            results.push((outs, last, tape));
+        }
+        let (outs, last, tape) = results.pop().unwrap();
+        assert!(results[0].0 == outs && results[0].1 == last, "with a tape and without");
+        for (out, &i) in outs.iter().zip(read) {
+            let all: Vec<f32> = want.outs[i].iter().map(|&x| x as f32).collect();
+            let all = tokens(&all, [sequences, count, cell.widths[i]], range.clone());
+            close("state", out, &all.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+        }
+        tapes.push(tape);
+        before = last;
+    }
+
+    let mut grads = vec![0.0; layout.len];
+    let mut dlast: Vec<f32> = Vec::new();
+    for ((range, of), tape) in parts.iter().zip(&mut tapes).rev() {
+        let x = tokens(&x, [sequences, count, width], range.clone());
+        let douts: Vec<Vec<f32>> = read
+            .iter()
+            .map(|&i| tokens(&slopes[i], [sequences, count, cell.widths[i]], range.clone()))
+            .collect();
+        let slices: Vec<&[f32]> = douts.iter().map(Vec::as_slice).collect();
+        let held = values(99, x.len());
+        let mut dbefore = vec![0.0; if of.prefix { plan.memory_len(sequences) } else { 0 }];
+        let mut dx = held.clone();
+        let pass = Backward {
+            x: &x,
+            dlast: &dlast,
+            tape,
+            scratch: &mut vec![f32::NAN; plan.scratch_len(*of)],
+            read,
+            douts: &slices,
+            dbefore: &mut dbefore,
+            dx: &mut dx,
+            add: of.prefix,
+        };
+        plan.backward(&weights, &mut grads, *of, pass, kernel_scratch);
+        let all: Vec<f32> = want.dx.iter().map(|&x| x as f32).collect();
+        let all = tokens(&all, [sequences, count, width], range.clone());
+        let held = held.iter().map(|&held| if of.prefix { f64::from(held) } else { 0.0 });
+        let want: Vec<f64> = all.iter().zip(held).map(|(&d, held)| f64::from(d) + held).collect();
+        close("dx", &dx, &want);
+        dlast = dbefore;
+    }
+    for ((name, range), want) in layout.entries().zip(&want.grads) {
+        close(name, &grads[range], want);
+    }
+}
+
+#[test]
+fn cells_are_as_candle_computes_them_at_any_size_with_a_prefix_and_without() {
+    for (sequences, count, prefix) in [(1, 1, 0), (3, 5, 0), (2, 7, 4), (5, 3, 1), (1, 6, 5)] {
+        for (inputs, width) in [(5, 3), (7, 7), (33, 19)] {
+            check(&lstm(inputs, width), sequences, count, prefix, &[0]);
+            check(&lstm(inputs, width), sequences, count, prefix, &[1, 0]);
+            check(&gru(inputs, width), sequences, count, prefix, &[0]);
+            check(&reset_first(inputs, width), sequences, count, prefix, &[0]);
+            check(&plain(inputs, width), sequences, count, prefix, &[0]);
+            check(&everything(inputs, width), sequences, count, prefix, &[0, 2]);
+        }
+    }
+}
+
+/// An LSTM keeps what the one by hand keeps: its gates, cells and hidden states. A GRU keeps two numbers less.
+#[test]
+fn gates_take_the_place_of_their_sums() {
+    let of = Extent { sequences: 4, tokens: 8, prefix: false };
+    let cell = |graph: &Graph| match graph.nodes().last().unwrap().op().map(Op::form) {
+        Some(Form::Recur(cell)) => CellPlan::new(cell, 16).unwrap().tape_len(of),
+        _ => panic!("a graph of one recurrence"),
+    };
+    let (rows, step) = (4 * 8 * 16, 4 * 16);
+    assert_eq!(cell(&lstm(16, 16)), 6 * rows + 2 * step);
+    assert_eq!(cell(&gru(16, 16)), 5 * rows + step);
+}
+
+#[test]
+fn what_has_no_kernel_is_refused_with_its_name_and_place() {
+    let graph = record(4, |trace, x| {
+        let norm = Norm::rms(4, &mut trace.params().scope("rms"));
+        let _ = x.recur([4], |x, [h]| [(x + h).norm(&norm)]);
+    });
+    let Some(Form::Recur(cell)) = graph.nodes().last().unwrap().op().map(Op::form) else { panic!() };
+    let message = CellPlan::new(cell, 4).unwrap_err();
+    assert!(
+        message.starts_with("norm `rms` within a recurrence: there is no kernel for it, at "),
+        "{message}"
+    );
+    assert!(message.contains("recur/tests.rs:"), "{message}");
+}
+
+/// A recorded LSTM and the one by hand, on the same weights.
+struct Both {
+    width: usize,
+    graph: Graph,
+    flat: AlignedBuffer,
+    by_hand: Box<dyn looped_core::fused::PackedBlock>,
+}
+
+impl Both {
+    fn new(width: usize) -> Self {
+        use looped_blocks as _;
+        let graph = lstm(width, width);
+        let layout = Layout::new(&graph);
+        let mut flat = AlignedBuffer::zeros(layout.len);
+        let scale = 1.0 / (width as f32).sqrt();
+        for (i, (_, range)) in layout.entries().enumerate() {
+            for (to, value) in flat[range.clone()].iter_mut().zip(values(i as u64, range.len())) {
+                *to = scale * value;
+            }
+        }
+        let config: Box<dyn looped_core::BlockConfig> = serde_json::from_str(r#"{"type":"lstm"}"#).unwrap();
+        let dims = looped_core::ModelDims { n_dims: 1, n_positions: 1, n_embd: width, n_layer: 1 };
+        let of: Vec<&[f32]> = layout.entries().map(|(_, range)| &flat[range]).collect();
+        let by_hand = config.fused(&dims).unwrap().pack(&[of[0], of[2], of[1], of[3]], Kernels::best());
+        Self { width, graph, flat, by_hand }
+    }
+}
+
+/// Time of a pass forward and backward of the recorded cell and of the one by hand.
+fn race(
+    both: &Both,
+    sequences: usize,
+    tokens: usize,
+    times: usize,
+) -> ([Vec<f32>; 3], [Vec<f32>; 3], [f64; 2]) {
+    let Both { width, graph, flat, by_hand } = both;
+    let layout = Layout::new(graph);
+    let weights = Weights::new(graph, &layers(graph), &layout, flat, Kernels::best(), true);
+    let Some(Form::Recur(cell)) = graph.nodes().last().unwrap().op().map(Op::form) else { panic!() };
+    let plan = CellPlan::new(cell, *width).unwrap();
+    let of = Extent { sequences, tokens, prefix: false };
+    let len = sequences * tokens * width;
+    let (x, slopes) = (values(70, len), values(71, len));
+    let (mut tape, mut scratch) =
+        (AlignedBuffer::zeros(plan.tape_len(of)), AlignedBuffer::zeros(plan.scratch_len(of)));
+    let kernel_scratch = &mut Scratch::new();
+    let (mut out, mut dx, mut grads) =
+        (AlignedBuffer::zeros(len), AlignedBuffer::zeros(len), vec![0.0; layout.len]);
+    let mut seconds = [f64::INFINITY; 2];
+    for _ in 0..times {
+        let start = std::time::Instant::now();
+        let pass = Forward {
+            x: &x,
+            before: &[],
+            last: &mut [],
+            tape: &mut tape,
+            scratch: &mut scratch,
+            read: &[0],
+            outs: &mut [&mut out],
+        };
+        plan.forward(&weights, of, pass, kernel_scratch);
+        grads.fill(0.0);
+        let pass = Backward {
+            x: &x,
+            dlast: &[],
+            tape: &mut tape,
+            scratch: &mut scratch,
+            read: &[0],
+            douts: &[&slopes],
+            dbefore: &mut [],
+            dx: &mut dx,
+            add: false,
+        };
+        plan.backward(&weights, &mut grads, of, pass, kernel_scratch);
+        seconds[0] = seconds[0].min(start.elapsed().as_secs_f64());
+    }
+    let grads = layout.entries().flat_map(|(_, range)| grads[range].to_vec()).collect();
+    let recorded = [out.to_vec(), dx.to_vec(), grads];
+
+    let chunk =
+        looped_core::fused::Chunk { sequences, tokens, prefix: 0, outputs: looped_core::fused::Outputs::All };
+    let sizes = by_hand.sizes();
+    let (mut tape, mut scratch) =
+        (AlignedBuffer::zeros(sizes.tape_len(chunk)), AlignedBuffer::zeros(sizes.scratch_len(chunk)));
+    let square = 4 * width * width;
+    let mut grads = vec![0.0; 2 * square + 8 * width];
+    for _ in 0..times {
+        let start = std::time::Instant::now();
+        let pass = looped_core::fused::Forward {
+            before: &[],
+            memory: &mut [],
+            tape: &mut tape,
+            scratch: &mut scratch,
+            kernel_scratch,
+        };
+        by_hand.forward(chunk, &x, &mut out, pass);
+        grads.fill(0.0);
+        dx.copy_from_slice(&slopes);
+        let pass = looped_core::fused::Backward {
+            before: &[],
+            dbefore: &mut [],
+            dmemory: &[],
+            tape: &mut tape,
+            grads: &mut grads,
+            scratch: &mut scratch,
+            kernel_scratch,
+        };
+        by_hand.backward(chunk, &x, &mut dx, pass);
+        seconds[1] = seconds[1].min(start.elapsed().as_secs_f64());
+    }
+    let order = [
+        0..square,
+        2 * square..2 * square + 4 * width,
+        square..2 * square,
+        2 * square + 4 * width..grads.len(),
+    ];
+    let grads = order.into_iter().flat_map(|range| grads[range].to_vec()).collect();
+    (recorded, [out.to_vec(), dx.to_vec(), grads], seconds)
+}
+
+#[test]
+fn a_recorded_lstm_is_the_one_by_hand_to_a_millionth() {
+    for (width, sequences, tokens) in [(64, 4, 9), (30, 3, 5), (1, 1, 1)] {
+        let (recorded, by_hand, _) = race(&Both::new(width), sequences, tokens, 1);
+        for (recorded, by_hand) in recorded.iter().zip(&by_hand) {
+            let scale = by_hand.iter().fold(1e-3f32, |m, x| m.max(x.abs()));
+            let far = recorded.iter().zip(by_hand).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
+            assert!(far <= 1e-6 * scale, "{far} of {scale}");
+        }
+    }
+}
+
+#[test]
+fn zz_time() {
+    for (width, sequences, tokens, times) in [(256, 4, 81, 15), (64, 4, 81, 100)] {
+        for _ in 0..2 {
+            let (_, _, [recorded, by_hand]) = race(&Both::new(width), sequences, tokens, times);
+            println!(
+                "LSTM D {width}: recorded {:.3} ms, by hand {:.3} ms, {:.3}",
+                1e3 * recorded,
+                1e3 * by_hand,
+                recorded / by_hand
+            );
+            let mut of_gru = Both::new(width);
+            of_gru.graph = gru(width, width);
+            let layout = Layout::new(&of_gru.graph);
+            of_gru.flat = AlignedBuffer::zeros(layout.len);
+            for (i, x) in of_gru.flat.iter_mut().enumerate() {
+                *x = ((i % 101) as f32 - 50.0) * 0.002;
+            }
+            let (_, _, [g, _]) = race(&of_gru, sequences, tokens, times);
+            println!(
+                "GRU D {width}: {:.3} ms; time a FLOP {:.3} of the LSTM by hand",
+                1e3 * g,
+                g / by_hand * 4.0 / 3.0
+            );
+        }
+    }
+}
