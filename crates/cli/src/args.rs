@@ -174,6 +174,9 @@ pub(crate) struct CheckArgs {
     /// Print JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
+    /// Say of each operation how often it is computed, what is kept of it, and what it costs
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) explain: bool,
 }
 
 #[derive(Debug, Args)]

@@ -46,7 +46,11 @@ fn settings() -> Vec<Setting> {
         Setting { injector: r#"{"type":"last_n","n":20}"#, ..base("D 256 last 20", 256) },
         Setting { block: r#"{"type":"ssm"}"#, ..base("D 256 ssm", 256) },
         Setting { block: r#"{"type":"lstm"}"#, ..base("D 256 lstm", 256) },
-        Setting { block: r#"{"type":"lstm"}"#, loops: LoopPlan { loops: 12, window: 8 }, ..base("D 64 lstm", 64) },
+        Setting {
+            block: r#"{"type":"lstm"}"#,
+            loops: LoopPlan { loops: 12, window: 8 },
+            ..base("D 64 lstm", 64)
+        },
         Setting {
             layers: 12,
             loops: LoopPlan { loops: 1, window: 1 },

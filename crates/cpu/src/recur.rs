@@ -90,6 +90,7 @@ impl CellPlan {
     }
 
     /// Floats of all states after a token.
+    #[cfg(test)]
     pub(crate) fn memory_len(&self, sequences: usize) -> usize {
         let widths = self.plan.states.iter().map(|&state| self.buffers().0[state].width);
         sequences * widths.sum::<usize>()

@@ -5,6 +5,7 @@ use looped_config::Experiment;
 use looped_core::LoopedModel;
 use looped_curriculum::Stage;
 use looped_fused::{Footprint, Work};
+use looped_graph::Graph;
 
 use crate::model::all_threads;
 use crate::{EngineChoice, Result};
@@ -83,11 +84,16 @@ fn memory(experiment: &Experiment, parameters: u64) -> f64 {
     let threads = training.threads.unwrap_or_else(all_threads);
     let values = |prompts: usize| 4.0 * (prompts * points) as f64 * (experiment.model.n_dims + 1) as f64;
     let parameters = 4.0 * parameters as f64;
-    let fused = EngineChoice::of(experiment, &Device::Cpu).is_ok_and(|choice| choice.engine == "fused");
+    let choice = EngineChoice::of(experiment, &Device::Cpu).map_or("candle", |choice| choice.engine);
+    let graph = if choice == "graph" { experiment.model.graph().ok().flatten() } else { None };
     let engine = |prompts, loops, window| {
         let work = Work { prompts, points, loops, window, threads };
-        if fused { looped_fused::footprint(&experiment.model, work) } else { None }
-            .unwrap_or_else(|| candle_footprint(experiment, work, parameters))
+        let own = match (choice, &graph) {
+            ("fused", _) => looped_fused::footprint(&experiment.model, work),
+            (_, Some(graph)) => by_graph(graph, work),
+            _ => None,
+        };
+        own.unwrap_or_else(|| candle_footprint(experiment, work, parameters))
     };
     let step = engine(training.batch_size, loops, training.n_loop_window);
     let evaluation = &experiment.evaluation;
@@ -101,6 +107,14 @@ fn memory(experiment: &Experiment, parameters: u64) -> f64 {
         .max(predicting.passing + scores + values(EVALUATED_AT_ONCE));
     // What one of these gives back seldom has the sizes that the next one asks for: they add up.
     kept + computing + SAVING * parameters + states + PLOTS
+}
+
+/// What the graph engine takes.
+fn by_graph(graph: &Graph, work: Work) -> Option<Footprint> {
+    let Work { prompts, points, loops, window, threads } = work;
+    let work = looped_cpu::Work { prompts, points, loops, window, threads };
+    let looped_cpu::Footprint { kept, passing } = looped_cpu::footprint(graph, work).ok()?;
+    Some(Footprint { kept, passing })
 }
 
 /// Bytes that one prompt's way through one loop takes on candle while nothing is kept.

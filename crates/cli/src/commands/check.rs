@@ -8,6 +8,7 @@ use looped_train::{Cost, EngineChoice, available_memory, device, resolve};
 use serde_json::json;
 
 use crate::args::{CheckArgs, ExperimentArgs};
+use crate::commands::explain;
 use crate::commands::plan::{print_json, print_plan, short};
 use crate::commands::run::load;
 use crate::failure::{Failure, Outcome};
@@ -15,10 +16,14 @@ use crate::failure::{Failure, Outcome};
 pub(crate) fn check(args: &CheckArgs) -> Outcome {
     let path = file_of(args);
     if Sweep::is_at(&path) {
+        if args.explain {
+            let what = format!("--explain takes one experiment, and {} is a sweep", path.display());
+            return Err(Failure::failed(what));
+        }
         return check_sweep(&path, args);
     }
     let experiment = ExperimentArgs { experiment: path, overrides: args.overrides.clone() };
-    check_experiment(&experiment, &args.device.device, args.json)
+    check_experiment(&experiment, &args.device.device, args)
 }
 
 /// What is to be checked; of a run, its config.
@@ -33,13 +38,13 @@ fn check_sweep(path: &std::path::Path, args: &CheckArgs) -> Outcome {
     print_plan(&Plan::new(&sweep, &args.overrides, &path.join("nowhere"))?, args.json)
 }
 
-fn check_experiment(args: &ExperimentArgs, device_name: &str, as_json: bool) -> Outcome {
-    let mut experiment = load(args)?;
+fn check_experiment(at: &ExperimentArgs, device_name: &str, args: &CheckArgs) -> Outcome {
+    let mut experiment = load(at)?;
     let cost = Cost::of(&experiment)?;
     let text = experiment.to_toml().map_err(Failure::failed)?;
     // The printed config stays as open as the file is: another machine would settle it otherwise.
     let EngineChoice { engine, why: why_not_fused } = resolve(&mut experiment, &device(device_name)?)?;
-    if as_json {
+    if args.json {
         return print_json(&json!({
             "experiment": experiment,
             "parameters": cost.parameters,
@@ -73,5 +78,5 @@ fn check_experiment(args: &ExperimentArgs, device_name: &str, as_json: bool) -> 
             short(available)
         );
     }
-    Ok(())
+    if args.explain { explain::print(&experiment) } else { Ok(()) }
 }

@@ -61,7 +61,9 @@ fn summary(explanation: &Explanation) -> Vec<String> {
     let kept = sum(&|node| node.kept as u64);
     vec![
         String::new(),
-        format!("of one prompt's {tokens} tokens, {early} are the same in every loop and computed once; {left_out} at the end are left out"),
+        format!(
+            "of one prompt's {tokens} tokens, {early} are the same in every loop and computed once; {left_out} at the end are left out"
+        ),
         format!("FLOPs forward, of one prompt: {once} once, and {each} in each loop"),
         format!("kept for the backward pass, of one prompt: {kept} bytes in each loop of the window"),
     ]

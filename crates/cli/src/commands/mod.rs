@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod eval;
+mod explain;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod ls;

@@ -69,8 +69,8 @@ impl Points {
             }
         }
         let reads = self.reads(&kept, None);
-        for input in 0..self.inputs.len() {
-            if !reads[input] || !lost(buffers, input) {
+        for (input, &is_read) in reads.iter().enumerate() {
+            if !is_read || !lost(buffers, input) {
                 continue;
             }
             let own = program.code.iter().position(|known| *known == Instruction::Input(input));
