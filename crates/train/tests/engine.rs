@@ -62,28 +62,30 @@ fn steps(trainer: &mut Trainer, count: usize) -> Vec<StepReport> {
 }
 
 #[test]
-fn the_reference_engine_trains_as_candle_does_and_resumes_to_the_same_bits() {
+fn recorded_models_train_as_the_others_do_and_resume_to_the_same_bits() {
     let new = |engine: &str| with("/training/engine", engine.into());
-    let (mut whole, mut stopped, mut candle) = (new("reference"), new("reference"), new("candle"));
-    assert_eq!(whole.model().engine(), "reference");
-    let reports = steps(&mut whole, 6);
-    for (found, expected) in reports.iter().zip(steps(&mut candle, 6)) {
-        assert!((found.loss - expected.loss).abs() <= 1e-5 * expected.loss, "{found:?}, {expected:?}");
+    for (engine, like) in [("reference", "candle"), ("graph", "fused")] {
+        let (mut whole, mut stopped, mut other) = (new(engine), new(engine), new(like));
+        assert_eq!(whole.model().engine(), engine);
+        let reports = steps(&mut whole, 6);
+        for (found, expected) in reports.iter().zip(steps(&mut other, 6)) {
+            assert!((found.loss - expected.loss).abs() <= 1e-5 * expected.loss, "{found:?}, {expected:?}");
+        }
+        steps(&mut stopped, 2);
+        let checkpoint = stopped.checkpoint().unwrap();
+        let mut table = tiny();
+        table["training"]["engine"] = engine.into();
+        let mut resumed = Trainer::resumed(experiment(table), &Device::Cpu, &checkpoint).unwrap();
+        assert_eq!(steps(&mut resumed, 4), reports[2..]);
+        let values = |trainer: &Trainer| looped_train::encode(&trainer.model().values().unwrap()).unwrap();
+        assert!(values(&resumed) == values(&whole));
     }
-    steps(&mut stopped, 2);
-    let checkpoint = stopped.checkpoint().unwrap();
-    let mut table = tiny();
-    table["training"]["engine"] = "reference".into();
-    let mut resumed = Trainer::resumed(experiment(table), &Device::Cpu, &checkpoint).unwrap();
-    assert_eq!(steps(&mut resumed, 4), reports[2..]);
-    let values = |trainer: &Trainer| looped_train::encode(&trainer.model().values().unwrap()).unwrap();
-    assert!(values(&resumed) == values(&whole));
 }
 
 #[test]
-fn a_part_that_is_recorded_only_trains_on_the_reference_engine_and_shows_its_states() {
+fn a_part_that_is_recorded_only_trains_on_the_graph_engine_and_shows_its_states() {
     let mut trainer = with("/model/injector", serde_json::json!({ "type": "recorded" }));
-    let why = "reference (the injector `recorded` has no fused form)";
+    let why = "graph (the injector `recorded` has no fused form)";
     assert_eq!(trainer.model().engine_choice().to_string(), why);
     let mix = |trainer: &Trainer| trainer.model().values().unwrap()["_injector.mix.weight"].clone();
     let before = mix(&trainer);

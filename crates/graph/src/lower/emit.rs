@@ -117,6 +117,11 @@ impl<'g> Emit<'g> {
         self.given.insert(wire, (buf, rows));
     }
 
+    /// Whether a value comes from outside.
+    pub(super) fn is_given(&self, wire: Wire) -> bool {
+        self.given.contains_key(&wire)
+    }
+
     pub(super) fn step(&mut self, kernel: Kernel, bufs: &[Buf]) {
         let draft = Draft { kernel, node: self.at, bufs: bufs.to_vec() };
         self.lists[usize::from(self.backward)].push(draft);

@@ -27,9 +27,12 @@ impl Emit<'_> {
     /// The value whose columns these are, and the first of them.
     fn base(&self, mut wire: Wire) -> (Wire, usize) {
         let mut column = 0;
-        while let (Unit::View, Some(Form::Columns(range))) =
-            (&self.known.units[wire.node.index()], form(self.graph().node(wire.node)))
-        {
+        while let (Unit::View, Some(Form::Columns(range)), false) = (
+            &self.known.units[wire.node.index()],
+            form(self.graph().node(wire.node)),
+            // What comes from outside comes as it is.
+            self.is_given(wire),
+        ) {
             column += range.start;
             wire = self.graph().node(wire.node).inputs[0];
         }

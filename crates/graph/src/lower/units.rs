@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::ops::Func;
-use crate::{Form, Graph, Linear, Node, NodeId, PointBuilder, PointProgram, Rows, Wire};
+use crate::{Form, Graph, Linear, Node, NodeId, PointBuilder, PointProgram, Rate, Rows, Wire, rates};
 
 /// A product with what it starts from and what is done to it at once.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ pub(super) struct Cluster {
 
 /// The units of a graph, by node.
 pub(super) fn units(graph: &Graph) -> Vec<Unit> {
-    let readers = readers(graph);
+    let (readers, rates) = (readers(graph), rates(graph));
     let mut units = vec![Unit::Alone; graph.nodes().len()];
     let product = |wire: Wire| -> Option<Product> {
         let Form::Linear(layer) = form(graph.node(wire.node))? else { return None };
@@ -60,7 +60,11 @@ pub(super) fn units(graph: &Graph) -> Vec<Unit> {
     }
     for id in graph.ids() {
         let node = graph.node(id);
-        let only = |wire: Wire| readers[wire.node.index()].len() == 1 && is_plain(&units[wire.node.index()]);
+        // A slower value isn't drawn into a faster one: it would be computed more often.
+        let only = |wire: Wire| {
+            let (i, plain) = (wire.node.index(), is_plain(&units[wire.node.index()]));
+            readers[i].len() == 1 && rates[i] == rates[id.index()] && plain
+        };
         match form(node) {
             Some(Form::Point(Func::Add)) => {
                 let [a, b] = [node.inputs[0], node.inputs[1]];
@@ -94,13 +98,13 @@ pub(super) fn units(graph: &Graph) -> Vec<Unit> {
         }
     }
     for id in graph.ids().rev() {
-        join(graph, &readers, &mut units, id);
+        join(graph, &readers, &rates, &mut units, id);
     }
     units
 }
 
 /// Joins a scalar function with those before it that nothing else reads.
-fn join(graph: &Graph, readers: &[Vec<NodeId>], units: &mut [Unit], end: NodeId) {
+fn join(graph: &Graph, readers: &[Vec<NodeId>], rates: &[Rate], units: &mut [Unit], end: NodeId) {
     let is_point = |units: &[Unit], id: NodeId| {
         let rows = graph.node(id).shapes[0].rows;
         let alone = matches!(units[id.index()], Unit::Alone) && rows != Rows::Once;
@@ -115,7 +119,7 @@ fn join(graph: &Graph, readers: &[Vec<NodeId>], units: &mut [Unit], end: NodeId)
     while let Some(id) = open.pop_last() {
         let own = readers[id.index()].iter().all(|reader| members.contains(reader))
             && graph.node(id).probe.is_none();
-        if own && is_point(units, id) {
+        if own && rates[id.index()] == rates[end.index()] && is_point(units, id) {
             members.insert(id);
             open.extend(graph.node(id).inputs.iter().map(|wire| wire.node));
         }
