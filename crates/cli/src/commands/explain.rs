@@ -17,7 +17,7 @@ pub(crate) fn print(experiment: &Experiment) -> Outcome {
     let explanation = looped_cpu::explain(&graph, points).map_err(Failure::failed)?;
     println!();
     for line in table(&explanation).text().lines().chain(summary(&explanation).iter().map(String::as_str)) {
-        println!("# {line}");
+        println!("{}", format!("# {line}").trim_end());
     }
     Ok(())
 }
