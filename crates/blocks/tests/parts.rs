@@ -90,7 +90,10 @@ fn a_closed_gate_leaves_every_loop_the_prompt_alone_and_an_open_one_the_state_al
     assert!(closed.iter().all(|after| *after == closed[0]));
     set(&store, "_injector.gate.bias", |_| 200.0);
     let open = predictions(&model, &store);
-    assert!(open.iter().all(|after| after[..4] == after[4..]), "no prompt gets in");
+    // x + (z - x) is z but for its last bits.
+    let same =
+        |after: &Vec<f32>| after[..4].iter().zip(&after[4..]).all(|(one, other)| (one - other).abs() < 1e-4);
+    assert!(open.iter().all(same), "a prompt gets in: {open:?}");
     assert!(open[0] != open[1]);
 }
 
