@@ -12,12 +12,9 @@ use crate::figures::ENOUGH_SEEDS;
 pub(crate) fn report(comparison: &Comparison, context: &ReportContext) -> Report {
     let mut sections = vec![results(comparison, context)];
     sections.extend(ratios(comparison));
-    sections.extend([
-        loops(comparison),
-        training(comparison),
-        variants(comparison),
-        repeat(comparison, context),
-    ]);
+    sections.push(loops(comparison));
+    sections.extend(training(comparison));
+    sections.extend([variants(comparison), repeat(comparison, context)]);
     Report { title: context.title.clone(), sections }
 }
 
@@ -64,7 +61,11 @@ fn loops(comparison: &Comparison) -> Section {
     section
 }
 
-fn training(comparison: &Comparison) -> Section {
+/// The losses of training; nothing where the runs' logs are not there.
+fn training(comparison: &Comparison) -> Option<Section> {
+    if comparison.variants.iter().all(|variant| variant.history.steps.is_empty()) {
+        return None;
+    }
     let mut section = Section::new("Training");
     let validated = comparison.variants.iter().any(|variant| !variant.history.validation.steps.is_empty());
     if validated {
@@ -90,7 +91,7 @@ fn training(comparison: &Comparison) -> Section {
         "Loss of each logged batch at the step's own stage, divided by its normaliser; mean over the seeds."
             .to_owned(),
     ));
-    section
+    Some(section)
 }
 
 fn variants(comparison: &Comparison) -> Section {

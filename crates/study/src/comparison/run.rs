@@ -65,13 +65,13 @@ impl FinishedRun {
         words(task, *dims, score, *normaliser, &self.settings)
     }
 
-    /// Seconds that its training took.
+    /// Seconds that its training took; NaN where its log is not there.
     pub(crate) fn seconds(&self) -> f64 {
-        self.log_points.last().map_or(0.0, |point| point.seconds)
+        self.log_points.last().map_or(f64::NAN, |point| point.seconds)
     }
 
     /// CPU seconds that its training took, of all threads; NaN where it didn't log them.
     pub(crate) fn cpu_seconds(&self) -> f64 {
-        self.log_points.last().map_or(0.0, |point| point.cpu_seconds)
+        self.log_points.last().map_or(f64::NAN, |point| point.cpu_seconds)
     }
 }

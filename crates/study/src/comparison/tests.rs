@@ -97,3 +97,17 @@ fn a_few_seeds_are_drawn_one_by_one() {
     assert!(html.contains("Thin lines: the seeds"));
     assert!(html.contains("&quot;same, seed 2&quot;,0,"), "each seed is in the data");
 }
+
+#[test]
+fn runs_whose_logs_are_gone_are_compared_without_their_training() {
+    let place = tempfile::tempdir().unwrap();
+    let runs = [("a", "0.1"), ("b", "0.001")].map(|(name, rate)| {
+        let run = run(place.path(), name, &[(RATE, &format!("learning_rate = {rate}"))], 1.0);
+        fs::remove_file(run.join("metrics.jsonl")).unwrap();
+        run
+    });
+    let (html, _) = published(&runs, place.path());
+    assert!(!html.contains(">Training</h2>") && html.contains(">Error over loops</h2>"));
+    assert!(!place.path().join("report/plots/training.svg").exists());
+    assert!(!html.contains("0:00:00"), "the time it took is not known");
+}
