@@ -1,10 +1,19 @@
 //! The command line.
 
+mod kinds;
+mod seeds;
+mod shared;
+
 use std::path::PathBuf;
 
-use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
-use looped_core::Kind;
+
+pub(crate) use kinds::{PartKind, PartKinds};
+pub(crate) use seeds::Seeds;
+use seeds::seeds;
+pub(crate) use shared::{DeviceArgs, ExperimentArgs, RunDirArgs};
+use shared::{LoopArgs, OutputArgs, PromptArgs};
 
 /// What scripts go by.
 const EXIT_CODES: &str = "Exit codes:
@@ -113,23 +122,6 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ExperimentArgs {
-    /// The experiment: a TOML, YAML or JSON file
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub(crate) experiment: PathBuf,
-    /// Settings that win over the file's, as in model.n_layer=2
-    #[arg(value_name = "KEY=VALUE")]
-    pub(crate) overrides: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DeviceArgs {
-    /// Where to compute: auto, cpu, cuda:N
-    #[arg(long, default_value = "auto", env = "LOOPED_DEVICE", help_heading = "Computation")]
-    pub(crate) device: String,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) experiment: ExperimentArgs,
@@ -141,24 +133,21 @@ pub(crate) struct RunArgs {
     pub(crate) runs: PathBuf,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Print JSON instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
-    /// The run directory
-    #[arg(value_hint = ValueHint::DirPath)]
-    pub(crate) run: PathBuf,
+    #[command(flatten)]
+    pub(crate) run: RunDirArgs,
     /// Settings to change, as in training.train_steps=20000 to train longer
     #[arg(value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Print JSON instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -171,9 +160,8 @@ pub(crate) struct CheckArgs {
     pub(crate) overrides: Vec<String>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Print JSON instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
     /// Say of each operation how often it is computed, what is kept of it, and what it costs
     #[arg(long, conflicts_with = "json")]
     pub(crate) explain: bool,
@@ -191,9 +179,8 @@ pub(crate) struct LsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// The run directory
-    #[arg(value_hint = ValueHint::DirPath)]
-    pub(crate) run: PathBuf,
+    #[command(flatten)]
+    pub(crate) run: RunDirArgs,
     /// Print JSON instead of the report's path
     #[arg(long)]
     pub(crate) json: bool,
@@ -209,30 +196,6 @@ pub(crate) struct ListArgs {
     /// Print JSON instead of text, keys included
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// The kinds of parts, many of each.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum PartKinds {
-    #[value(alias = "block")]
-    Blocks,
-    #[value(alias = "injector")]
-    Injectors,
-    #[value(alias = "task")]
-    Tasks,
-    #[value(alias = "baseline")]
-    Baselines,
-}
-
-impl From<PartKinds> for Kind {
-    fn from(kinds: PartKinds) -> Self {
-        match kinds {
-            PartKinds::Blocks => Self::Block,
-            PartKinds::Injectors => Self::Injector,
-            PartKinds::Tasks => Self::Task,
-            PartKinds::Baselines => Self::Baseline,
-        }
-    }
 }
 
 #[derive(Debug, Args)]
@@ -259,40 +222,33 @@ pub(crate) struct ImportArgs {
     /// The run directory to make
     #[arg(short, long, value_hint = ValueHint::AnyPath)]
     pub(crate) out: PathBuf,
-    /// Print JSON instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
-    /// The run directory
-    #[arg(value_hint = ValueHint::DirPath)]
-    pub(crate) run: PathBuf,
-    /// The prompts: a safetensors file with xs (B, n, d) and ys (B, n), f32
-    #[arg(long, value_hint = ValueHint::FilePath)]
-    pub(crate) data: PathBuf,
-    /// How often to loop [default: the experiment's]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(crate) loops: Option<u32>,
+    #[command(flatten)]
+    pub(crate) run: RunDirArgs,
+    #[command(flatten)]
+    pub(crate) prompts: PromptArgs,
+    #[command(flatten)]
+    pub(crate) model: LoopArgs,
     /// The file to write: preds (loops, B, n), f32
     #[arg(short, long, value_hint = ValueHint::AnyPath)]
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Print JSON instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
-    /// The run directory
-    #[arg(value_hint = ValueHint::DirPath)]
-    pub(crate) run: PathBuf,
-    /// How often to loop [default: the experiment's]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(crate) loops: Option<u32>,
+    #[command(flatten)]
+    pub(crate) run: RunDirArgs,
+    #[command(flatten)]
+    pub(crate) model: LoopArgs,
     /// How many prompts [default: the experiment's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(2..=100_000_000))]
     pub(crate) prompts: Option<u32>,
@@ -317,12 +273,10 @@ pub(crate) struct EvalArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ProbeArgs {
-    /// The run directory
-    #[arg(value_hint = ValueHint::DirPath)]
-    pub(crate) run: PathBuf,
-    /// How often to loop [default: the experiment's]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(crate) loops: Option<u32>,
+    #[command(flatten)]
+    pub(crate) run: RunDirArgs,
+    #[command(flatten)]
+    pub(crate) model: LoopArgs,
     /// How many prompts the probes are scored on; they are trained on 4 times as many others [default: the experiment's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(2..=10_000_000))]
     pub(crate) prompts: Option<u32>,
@@ -341,18 +295,16 @@ pub(crate) struct ProbeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BaselinesArgs {
-    /// The prompts: a safetensors file with xs (B, n, d) and ys (B, n), f32
-    #[arg(long, value_hint = ValueHint::FilePath)]
-    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) prompts: PromptArgs,
     /// A baseline, by its type or as a table like {type = "knn", k = 5}; can be repeated [default: those that take seconds, and all that plugins add]
     #[arg(long = "baseline", value_name = "TYPE")]
     pub(crate) baselines: Vec<String>,
     /// The file to write: (B, n) under each baseline's name, f32
     #[arg(short, long, value_hint = ValueHint::AnyPath)]
     pub(crate) out: PathBuf,
-    /// Print JSON instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -375,9 +327,8 @@ pub(crate) struct CompareArgs {
     /// Compare the evaluations saved under this name by `looped eval RUN --save NAME` [default: those that the runs ended with]
     #[arg(long, value_name = "NAME")]
     pub(crate) eval: Option<String>,
-    /// Print JSON instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -403,34 +354,8 @@ pub(crate) struct SweepArgs {
     pub(crate) jobs: u32,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Print JSON instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// The seeds of a sweep.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Seeds(pub(crate) Vec<u64>);
-
-/// `0..9`, or `0,3,5`.
-fn seeds(text: &str) -> Result<Seeds, String> {
-    const MOST: u64 = 10_000;
-    let advice = "expected seeds as 0..9 or 0,3,5";
-    let number = |text: &str| text.trim().parse::<u64>().map_err(|_| advice.to_owned());
-    let all: Vec<u64> = match text.split_once("..") {
-        Some((first, last)) => {
-            let (first, last) = (number(first)?, number(last)?);
-            if first > last || last - first >= MOST {
-                return Err(format!("{advice}, at most {MOST} of them"));
-            }
-            (first..=last).collect()
-        }
-        None => text.split(',').map(number).collect::<Result<_, _>>()?,
-    };
-    match all.iter().enumerate().find(|(i, seed)| all[..*i].contains(seed)) {
-        Some((_, twice)) => Err(format!("lists {twice} twice")),
-        None => Ok(Seeds(all)),
-    }
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -445,29 +370,8 @@ pub(crate) struct NewArgs {
     /// A checkout of looped, that the crate will depend on by path [default: the one this program was built from]
     #[arg(long, value_name = "PATH")]
     pub(crate) looped: Option<PathBuf>,
-    /// Print JSON instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// One part of a kind.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum PartKind {
-    Block,
-    Injector,
-    Task,
-    Baseline,
-}
-
-impl From<PartKind> for Kind {
-    fn from(kind: PartKind) -> Self {
-        match kind {
-            PartKind::Block => Self::Block,
-            PartKind::Injector => Self::Injector,
-            PartKind::Task => Self::Task,
-            PartKind::Baseline => Self::Baseline,
-        }
-    }
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]

@@ -52,10 +52,10 @@ fn computed(command: &Command) -> Option<looped_config::Experiment> {
     let of_run = |run: &Path| of(&run.join("config.toml"), &[]);
     match command {
         Command::Run(args) => of(&args.experiment.experiment, &args.experiment.overrides),
-        Command::Resume(args) => of_run(&args.run),
-        Command::Eval(args) => of_run(&args.run),
-        Command::Predict(args) => of_run(&args.run),
-        Command::Probe(args) => of_run(&args.run),
+        Command::Resume(args) => of_run(&args.run.path),
+        Command::Eval(args) => of_run(&args.run.path),
+        Command::Predict(args) => of_run(&args.run.path),
+        Command::Probe(args) => of_run(&args.run.path),
         _ => None,
     }
 }

@@ -11,8 +11,8 @@ use crate::failure::Outcome;
 use crate::output::{answer, shown};
 
 pub(crate) fn baselines(args: &BaselinesArgs) -> Outcome {
-    refuse_output(&args.out, &args.data)?;
-    let prompts = read_prompts(&args.data)?;
+    refuse_output(&args.out, &args.prompts.data)?;
+    let prompts = read_prompts(&args.prompts.data)?;
     // Those that take seconds for a thousand prompts; boosting and the network would take minutes.
     let mut usual = linear_baselines();
     usual.push(Box::new(Tree { max_depth: 4 }));
@@ -24,7 +24,7 @@ pub(crate) fn baselines(args: &BaselinesArgs) -> Outcome {
         &args.out,
         predictions.into_iter().map(|(name, values)| (name, shape.clone(), values)).collect(),
     )?;
-    answer(args.json, &json!({ "predictions": shown(&args.out), "baselines": names }), || {
+    answer(args.output.json, &json!({ "predictions": shown(&args.out), "baselines": names }), || {
         args.out.display().to_string()
     })
 }

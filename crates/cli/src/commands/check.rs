@@ -35,7 +35,7 @@ fn file_of(args: &CheckArgs) -> PathBuf {
 fn check_sweep(path: &std::path::Path, args: &CheckArgs) -> Outcome {
     let sweep = Sweep::read(path)?;
     // The runs are planned for a folder that isn't there: each is new.
-    print_plan(&Plan::new(&sweep, &args.overrides, &path.join("nowhere"))?, args.json)
+    print_plan(&Plan::new(&sweep, &args.overrides, &path.join("nowhere"))?, args.output.json)
 }
 
 fn check_experiment(at: &ExperimentArgs, device_name: &str, args: &CheckArgs) -> Outcome {
@@ -44,7 +44,7 @@ fn check_experiment(at: &ExperimentArgs, device_name: &str, args: &CheckArgs) ->
     let text = experiment.to_toml().map_err(Failure::failed)?;
     // The printed config stays as open as the file is: another machine would settle it otherwise.
     let EngineChoice { engine, why: why_not_fused } = resolve(&mut experiment, &device(device_name)?)?;
-    if args.json {
+    if args.output.json {
         return print_json(&json!({
             "experiment": experiment,
             "parameters": cost.parameters,

@@ -15,7 +15,7 @@ pub(crate) fn compare(args: &CompareArgs) -> Outcome {
     refuse_unless_free(&args.out)?;
     let comparison = Comparison::with(&args.runs, &options(args))?;
     comparison.publish(&args.out, &context(args))?;
-    print_comparison(&args.out, &comparison.tables(), args.json)
+    print_comparison(&args.out, &comparison.tables(), args.output.json)
 }
 
 fn options(args: &CompareArgs) -> CompareOptions {

@@ -19,8 +19,8 @@ pub(crate) fn eval(args: &EvalArgs) -> Outcome {
     if args.suite.is_none() && args.save.as_ref().is_some_and(String::is_empty) {
         return Err(Failure::usage("--save: needs a name, as in `--save long`, unless it goes with --suite"));
     }
-    let trainer = open_trained(&args.run, &args.device.device)?;
-    let plan = changed(plan_of(trainer.experiment()), args.loops, args.prompts, args.seed);
+    let trainer = open_trained(&args.run.path, &args.device.device)?;
+    let plan = changed(plan_of(trainer.experiment()), args.model.loops, args.prompts, args.seed);
     let baselines = chosen(&args.baselines, copied(&trainer.experiment().evaluation.baselines)?)?;
     let watch = Meter::new("evaluating", "prompts")?;
     if args.suite.is_none() {
@@ -28,17 +28,17 @@ pub(crate) fn eval(args: &EvalArgs) -> Outcome {
         drop(watch);
         evaluation.failures().for_each(|failure| eprintln!("warning: {failure}"));
         if let Some(name) = &args.save {
-            save_evaluation(&evaluation, &scores, &RunDir::open(&args.run)?, name)?;
+            save_evaluation(&evaluation, &scores, &RunDir::open(&args.run.path)?, name)?;
         }
         return print(&evaluation, args.json, || {
-            [evaluation.table(), evaluation.settling_table()].join("\n")
+            [evaluation.table(), evaluation.convergence_table()].join("\n")
         });
     }
     let found = out_of_distribution(&trainer, &plan, &baselines, &watch)?;
     drop(watch);
     found.failures().iter().for_each(|failure| eprintln!("warning: {failure}"));
     if args.save.is_some() {
-        let run = RunDir::open(&args.run)?;
+        let run = RunDir::open(&args.run.path)?;
         save(&found, &run.shifted_evaluation(), &trainer, &run)?;
     }
     print(&found, args.json, || found.table())

@@ -23,5 +23,5 @@ pub(crate) fn import(args: &ImportArgs) -> Outcome {
         checkpoints.save(&trainer.checkpoint()?, every, false)
     })?;
     Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build(), engine.why))?;
-    answer(args.json, &json!({ "run": shown(run.path()) }), || run.path().display().to_string())
+    answer(args.output.json, &json!({ "run": shown(run.path()) }), || run.path().display().to_string())
 }

@@ -28,7 +28,7 @@ pub(crate) fn new(args: &NewArgs) -> Outcome {
     eprintln!("  {}", command_line(&["cd", &folder.display().to_string()]));
     eprintln!("  cargo test");
     eprintln!("  cargo run -- run experiments/{}.toml", name.tag());
-    answer(args.json, &json!({ "folder": shown(&folder) }), || folder.display().to_string())
+    answer(args.output.json, &json!({ "folder": shown(&folder) }), || folder.display().to_string())
 }
 
 /// Makes the crate's folder, which must be new.

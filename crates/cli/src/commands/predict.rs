@@ -13,13 +13,13 @@ use crate::output::{answer, shown};
 const CHUNK: usize = 64;
 
 pub(crate) fn predict(args: &PredictArgs) -> Outcome {
-    refuse_output(&args.out, &args.data)?;
-    let trainer = open_trained(&args.run, &args.device.device)?;
-    let prompts = read_prompts(&args.data)?;
-    fit(&prompts, &trainer.experiment().model, &args.data)?;
+    refuse_output(&args.out, &args.prompts.data)?;
+    let trainer = open_trained(&args.run.path, &args.device.device)?;
+    let prompts = read_prompts(&args.prompts.data)?;
+    fit(&prompts, &trainer.experiment().model, &args.prompts.data)?;
     let curriculum = &trainer.experiment().training.curriculum;
     let usual = trainer.experiment().evaluation.loops.unwrap_or(curriculum.loops.end);
-    let loops = args.loops.map_or(usual, |n| n as usize);
+    let loops = args.model.loops.map_or(usual, |n| n as usize);
     let (count, points) = (prompts.prompts, prompts.points);
     let mut values = vec![0.0; loops * count * points];
     for first in (0..count).step_by(CHUNK) {
@@ -33,7 +33,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Outcome {
     }
     write_tensors(&args.out, vec![("preds".to_owned(), vec![loops, count, points], values)])?;
     answer(
-        args.json,
+        args.output.json,
         &json!({ "predictions": shown(&args.out), "loops": loops, "prompts": count, "points": points }),
         || args.out.display().to_string(),
     )

@@ -12,8 +12,8 @@ use crate::failure::{Failure, Outcome};
 use crate::progress::Meter;
 
 pub(crate) fn probe(args: &ProbeArgs) -> Outcome {
-    let trainer = open_trained(&args.run, &args.device.device)?;
-    let plan = changed(plan_of(trainer.experiment()), args.loops, args.prompts, args.seed);
+    let trainer = open_trained(&args.run.path, &args.device.device)?;
+    let plan = changed(plan_of(trainer.experiment()), args.model.loops, args.prompts, args.seed);
     let (model, experiment) = (trainer.model(), trainer.experiment());
     let device = model.parameters().device();
     // Drawn afresh, even where the run began with published weights.
@@ -27,7 +27,7 @@ pub(crate) fn probe(args: &ProbeArgs) -> Outcome {
         })?;
     drop(watch);
     if args.save {
-        let run = RunDir::open(&args.run)?;
+        let run = RunDir::open(&args.run.path)?;
         save(&found, &run.probing(), &trainer, &run)?;
     }
     print(&found, args.json, || probe_table(&found))

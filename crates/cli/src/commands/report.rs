@@ -9,7 +9,7 @@ use crate::failure::Outcome;
 use crate::output::{answer, shown};
 
 pub(crate) fn report(args: &ReportArgs) -> Outcome {
-    let run = RunDir::open(&args.run)?;
+    let run = RunDir::open(&args.run.path)?;
     let experiment = looped_config::load_run(run.config(), &[])?.experiment;
     run_report::write(&experiment, &run)?;
     let found = json!({ "run": shown(run.path()), "report": shown(&run.report()) });

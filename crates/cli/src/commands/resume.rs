@@ -13,20 +13,20 @@ use crate::output::{answer, shown};
 
 pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
     let device = open_device(&args.device.device)?;
-    let reopened = reopen(&args.run, &args.overrides, &device, build(), &mut tell)?;
+    let reopened = reopen(&args.run.path, &args.overrides, &device, build(), &mut tell)?;
     let Reopened { run, trainer, is_finished } = reopened;
     if is_finished {
         eprintln!("all {} steps of this run are done, and evaluated", trainer.steps_done());
         let evaluation: Option<serde_json::Value> =
             std::fs::read(run.evaluation()).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let found = serde_json::json!({ "run": shown(run.path()), "evaluation": evaluation });
-        return answer(args.json, &found, || run.path().display().to_string());
+        return answer(args.output.json, &found, || run.path().display().to_string());
     }
     eprintln!("engine: {}", trainer.model().engine_choice());
     if trainer.is_done() {
-        return finish_or_stop(&trainer, &run, args.json);
+        return finish_or_stop(&trainer, &run, args.output.json);
     }
-    train_to_the_end(trainer, &run, args.json)
+    train_to_the_end(trainer, &run, args.output.json)
 }
 
 /// The model of a run at its newest good checkpoint, only to be looked at.

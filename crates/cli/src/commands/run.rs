@@ -31,7 +31,7 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
     };
     eprintln!("engine: {engine}");
     Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build(), engine.why))?;
-    train_to_the_end(trainer, &run, args.json)
+    train_to_the_end(trainer, &run, args.output.json)
 }
 
 /// The device of that name; tells where `auto` had to take another than it would.

@@ -23,7 +23,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
     let mut plan = Plan::new(&sweep, &settings, &args.out)?;
     plan.share_cores(args.jobs as usize)?;
     if args.dry_run {
-        return print_plan(&plan, args.json);
+        return print_plan(&plan, args.output.json);
     }
     plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
     refuse_what_does_not_fit(args, &plan)?;
@@ -43,7 +43,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
         let comparison = Comparison::of(&finished)?.with_missing(missing(&failed));
         let report = folder.report();
         comparison.publish(&report, &context(args, &plan, &failed))?;
-        print_comparison(&report, &comparison.tables(), args.json)?;
+        print_comparison(&report, &comparison.tables(), args.output.json)?;
     }
     if failed.is_empty() { Ok(()) } else { Err(failure(args, &failed, plan.runs.len())) }
 }
