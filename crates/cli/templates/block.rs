@@ -27,9 +27,7 @@ const fn two() -> usize {
 #[typetag::serde(name = "part_name")]
 impl BlockConfig for PartName {
     fn validate(&self, _: &ModelDims, problems: &mut Problems) {
-        problems.require((1..=64).contains(&self.expansion), "expansion", || {
-            format!("is {}; allowed: 1 to 64", self.expansion)
-        });
+        problems.require_in(self.expansion, 1..=64, "expansion");
     }
 
     /// Parameters come from `params`, by name: checkpoints hold them under these names.

@@ -24,9 +24,7 @@ const fn two() -> usize {
 #[typetag::serde(name = "part_name")]
 impl Injector for PartName {
     fn validate(&self, _: &ModelDims, problems: &mut Problems) {
-        problems.require((1..=1_000_000).contains(&self.every), "every", || {
-            format!("is {}; allowed: 1 to 1000000", self.every)
-        });
+        problems.require_in(self.every, 1..=1_000_000, "every");
     }
 
     /// `input`, the embedded prompt, and the result are (batch, tokens, width).

@@ -24,9 +24,7 @@ const fn half() -> f64 {
 #[typetag::serde(name = "part_name")]
 impl Task for PartName {
     fn validate(&self, _: &ModelDims, problems: &mut Problems) {
-        problems.require((-10.0..=10.0).contains(&self.slope), "slope", || {
-            format!("is {}; allowed: -10 to 10", self.slope)
-        });
+        problems.require_in(self.slope, -10.0..=10.0, "slope");
     }
 
     /// xs (prompts, points, n_dims) and ys (prompts, points). A task that isn't a function of standard normal x fills

@@ -1,6 +1,7 @@
 //! Everything that is wrong with a config, collected so that one look fixes it all.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// One thing wrong with a config: where, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +81,25 @@ impl Problems {
         }
     }
 
+    /// Reports a number outside of `allowed`, as in `is 0; allowed: 1 to 64`.
+    pub fn require_in<T: PartialOrd + fmt::Display>(
+        &mut self,
+        value: T,
+        allowed: RangeInclusive<T>,
+        key: &str,
+    ) {
+        self.require(allowed.contains(&value), key, || {
+            format!("is {value}; allowed: {} to {}", allowed.start(), allowed.end())
+        });
+    }
+
+    /// Reports a number that isn't finite and above 0.
+    pub fn require_positive(&mut self, value: f64, key: &str) {
+        self.require(value.is_finite() && value > 0.0, key, || {
+            format!("is {value}; allowed: finite, above 0")
+        });
+    }
+
     /// Whether nothing was reported.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -143,6 +163,20 @@ mod tests {
             p.within("block", |p| p.report("", "unknown type"));
         });
         assert_eq!(problems.to_string(), "model.n_embd: must be positive\nmodel.block: unknown type");
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_reported_with_what_is_allowed() {
+        let mut problems = Problems::new();
+        problems.require_in(64, 1..=64, "n");
+        problems.require_in(0, 1..=64, "n");
+        problems.require_in(f32::NAN, 0.0..=0.5, "std");
+        problems.require_positive(1e-30, "alpha");
+        problems.require_positive(f64::INFINITY, "alpha");
+        assert_eq!(
+            problems.to_string(),
+            "n: is 0; allowed: 1 to 64\nstd: is NaN; allowed: 0 to 0.5\nalpha: is inf; allowed: finite, above 0"
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod net;
 mod ridge;
 mod tree;
 
-use looped_core::{Baseline, Error, Kind, Part, Problems, Prompt, Prompts, Result, Watch};
+use looped_core::{Baseline, Error, Kind, Part, Prompt, Prompts, Result, Watch};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -142,11 +142,4 @@ fn dot(w: &[f64], x: &[f32]) -> f64 {
 /// `_key_value` for a name, or nothing where a setting has its default: two baselines of other settings have other names.
 fn unless_default<T: PartialEq + std::fmt::Display>(key: &str, value: T, default: T) -> String {
     if value == default { String::new() } else { format!("_{key}_{value}") }
-}
-
-/// Reports a setting that isn't a finite number above 0.
-fn require_positive(value: f64, key: &str, problems: &mut Problems) {
-    problems.require(value.is_finite() && value > 0.0, key, || {
-        format!("is {value}, must be a finite number above 0")
-    });
 }

@@ -35,7 +35,7 @@ impl Default for DecisionTree {
 #[typetag::serde(name = "decision_tree")]
 impl Task for DecisionTree {
     fn validate(&self, _: &ModelDims, problems: &mut Problems) {
-        problems.require(self.depth <= 16, "depth", || format!("is {}; allowed: 0 to 16", self.depth));
+        problems.require_in(self.depth, 0..=16, "depth");
     }
 
     fn sample(&self, request: Request, rng: &mut Rng) -> Result<Prompts> {

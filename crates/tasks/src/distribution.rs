@@ -137,12 +137,9 @@ impl Distribution {
     pub fn validate(&self, problems: &mut Problems) {
         match *self {
             Self::ScaledInputs { factor } | Self::ScaledOutputs { factor } => {
-                problems.require((1e-6..=1e6).contains(&factor), "factor", || {
-                    format!("is {factor}; allowed: 1e-6 to 1e6")
-                });
+                problems.require_in(factor, 1e-6..=1e6, "factor");
             }
-            Self::LabelNoise { std } => problems
-                .require((0.0..=1000.0).contains(&std), "std", || format!("is {std}; allowed: 0 to 1000")),
+            Self::LabelNoise { std } => problems.require_in(std, 0.0..=1000.0, "std"),
             _ => {}
         }
     }

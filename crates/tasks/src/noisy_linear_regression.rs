@@ -36,9 +36,7 @@ impl Default for NoisyLinearRegression {
 #[typetag::serde(name = "noisy_linear_regression")]
 impl Task for NoisyLinearRegression {
     fn validate(&self, _: &ModelDims, problems: &mut Problems) {
-        problems.require((0.0..=1000.0).contains(&self.std), "std", || {
-            format!("is {}; allowed: 0 to 1000", self.std)
-        });
+        problems.require_in(self.std, 0.0..=1000.0, "std");
     }
 
     fn sample(&self, request: Request, rng: &mut Rng) -> Result<Prompts> {

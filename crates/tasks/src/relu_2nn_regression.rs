@@ -32,9 +32,7 @@ impl Default for Relu2nnRegression {
 #[typetag::serde(name = "relu_2nn_regression")]
 impl Task for Relu2nnRegression {
     fn validate(&self, _: &ModelDims, problems: &mut Problems) {
-        problems.require((1..=100_000).contains(&self.hidden), "hidden", || {
-            format!("is {}; allowed: 1 to 100000", self.hidden)
-        });
+        problems.require_in(self.hidden, 1..=100_000, "hidden");
     }
 
     fn sample(&self, request: Request, rng: &mut Rng) -> Result<Prompts> {

@@ -45,8 +45,8 @@ impl Baseline for Boosting {
     }
 
     fn validate(&self, problems: &mut Problems) {
-        problems.require(self.trees > 0, "trees", || "must be at least 1".into());
-        super::require_positive(self.learning_rate, "learning_rate", problems);
+        problems.require_in(self.trees, 1..=1_000_000, "trees");
+        problems.require_positive(self.learning_rate, "learning_rate");
     }
 
     fn predict(&self, prompt: Prompt<'_>) -> Result<Vec<f32>> {

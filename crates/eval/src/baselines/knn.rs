@@ -26,7 +26,7 @@ impl Baseline for Knn {
     }
 
     fn validate(&self, problems: &mut Problems) {
-        problems.require(self.k > 0, "k", || "must be at least 1".into());
+        problems.require_in(self.k, 1..=1_000_000, "k");
     }
 
     fn predict(&self, prompt: Prompt<'_>) -> Result<Vec<f32>> {

@@ -31,7 +31,7 @@ impl Baseline for Lasso {
     }
 
     fn validate(&self, problems: &mut Problems) {
-        super::require_positive(self.alpha, "alpha", problems);
+        problems.require_positive(self.alpha, "alpha");
     }
 
     fn predict(&self, prompt: Prompt<'_>) -> Result<Vec<f32>> {
@@ -127,7 +127,7 @@ impl Fit {
     /// Goes to the minimum over the non-zero weights with their present signs, and gives the last step's length,
     /// relative to the largest weight.
     ///
-    /// A weight that would change its sign on the way becomes 0 instead, and the rest goes on from there (the
+    /// A weight that would change its sign on the way becomes 0 instead, and the rest continues from there (the
     /// feature-sign search of Lee et al., NIPS 2006); each step lowers the objective.
     fn jump(&mut self, penalty: f64) -> f64 {
         loop {

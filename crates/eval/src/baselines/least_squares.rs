@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{dot, one_by_one};
 use crate::minimum_norm::minimum_norm;
-use crate::triangle::Triangle;
+use crate::qr_update::QrUpdate;
 
 /// Ordinary least squares; with fewer points than dimensions, the solution of minimum norm.
 ///
@@ -22,7 +22,7 @@ impl Baseline for LeastSquares {
     }
 
     fn predict(&self, prompt: Prompt<'_>) -> Result<Vec<f32>> {
-        let seen = Triangle::new(prompt.dims);
+        let seen = QrUpdate::new(prompt.dims);
         one_by_one(prompt, seen, |seen, x| Ok(dot(&minimum_norm(seen), x)), |seen, x, y| seen.add(x, y))
     }
 }
@@ -30,7 +30,7 @@ impl Baseline for LeastSquares {
 /// The weights of least squares over all points of a prompt; of minimum norm where the points leave a choice.
 #[must_use]
 pub fn least_squares_weights(prompt: Prompt<'_>) -> Vec<f64> {
-    let mut seen = Triangle::new(prompt.dims);
+    let mut seen = QrUpdate::new(prompt.dims);
     prompt.xs.chunks_exact(prompt.dims).zip(prompt.ys).for_each(|(x, &y)| seen.add(x, y));
     minimum_norm(&seen)
 }

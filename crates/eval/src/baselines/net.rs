@@ -53,9 +53,9 @@ impl Baseline for Net {
     }
 
     fn validate(&self, problems: &mut Problems) {
-        problems.require(self.hidden > 0, "hidden", || "must be at least 1".into());
-        problems.require(self.steps > 0, "steps", || "must be at least 1".into());
-        super::require_positive(self.learning_rate.into(), "learning_rate", problems);
+        problems.require_in(self.hidden, 1..=1_000_000, "hidden");
+        problems.require_in(self.steps, 1..=1_000_000_000, "steps");
+        problems.require_positive(self.learning_rate.into(), "learning_rate");
     }
 
     fn predict(&self, prompt: Prompt<'_>) -> Result<Vec<f32>> {

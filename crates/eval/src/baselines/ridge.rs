@@ -4,7 +4,7 @@ use looped_core::{Baseline, Problems, Prompt, Result, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
 use super::{dot, one_by_one};
-use crate::triangle::Triangle;
+use crate::qr_update::QrUpdate;
 
 /// Least squares with a penalty on large weights: the w that minimises |y - Xw|^2 + alpha |w|^2.
 ///
@@ -30,11 +30,11 @@ impl Baseline for Ridge {
     }
 
     fn validate(&self, problems: &mut Problems) {
-        super::require_positive(self.alpha, "alpha", problems);
+        problems.require_positive(self.alpha, "alpha");
     }
 
     fn predict(&self, prompt: Prompt<'_>) -> Result<Vec<f32>> {
-        let seen = Triangle::with_penalty(prompt.dims, self.alpha.sqrt());
+        let seen = QrUpdate::with_penalty(prompt.dims, self.alpha.sqrt());
         one_by_one(prompt, seen, |seen, x| Ok(dot(&seen.solve(), x)), |seen, x, y| seen.add(x, y))
     }
 }

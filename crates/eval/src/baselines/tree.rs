@@ -29,7 +29,7 @@ impl Baseline for Tree {
     }
 
     fn validate(&self, problems: &mut Problems) {
-        problems.require(self.max_depth > 0, "max_depth", || "must be at least 1".into());
+        problems.require_in(self.max_depth, 1..=1000, "max_depth");
     }
 
     fn predict(&self, prompt: Prompt<'_>) -> Result<Vec<f32>> {

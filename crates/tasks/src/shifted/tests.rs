@@ -209,7 +209,7 @@ fn what_cannot_be_shifted_is_refused() {
     assert_eq!(
         reports(&read(both).unwrap()),
         "base.sparsity: is 99; allowed: 1 to model.n_dims, 8\n\
-         distribution.factor: is -1; allowed: 1e-6 to 1e6"
+         distribution.factor: is -1; allowed: 0.000001 to 1000000"
     );
     let dataset = r#"{"base":{"type":"dataset","path":"a"},"distribution":{"type":"standard"}}"#;
     let error = read(dataset).unwrap_err().to_string();
