@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""A checkpoint damaged in 1000 ways: is each told by name, and the previous good checkpoint gone on from?
+"""A checkpoint damaged in 1000 ways: is each reported by name, and is the run resumed from the previous good checkpoint?
 
     cargo build -p cli
     scripts/reliability/damage.py
 
 Each case takes a finished run, flips bits of one file of its newest checkpoint, or cuts the file short, or removes it, and
-resumes. The command must end well, warn of that file in that checkpoint, say that it goes on from the previous one, and
+resumes. The command must end well, warn of that file in that checkpoint, say that it resumes from the previous one, and
 leave the same bytes as the run that was never damaged.
 """
 

@@ -78,8 +78,8 @@ class Campaign:
             self.named[re.sub(r"\.looped.*|\d{6,}", "", file)] += 1
             again = command if not (run / "config.toml").exists() else ["resume", run]
             ran = looped(self.program, *again)
-            self.expect(ran.returncode == 0 and "warning: " not in ran.stderr, f"{what}: going on", ran.stderr)
-            self.expect(not differing(contents(run), whole), f"{what}: differs after going on")
+            self.expect(ran.returncode == 0 and "warning: " not in ran.stderr, f"{what}: resuming", ran.stderr)
+            self.expect(not differing(contents(run), whole), f"{what}: differs after it was resumed")
             pages += 1 if pages < 24 else 5
 
     def read_only(self, begun):
@@ -93,7 +93,7 @@ class Campaign:
             self.failed_well(ran, f"read-only: {words[0]}", ["Read-only file system", str(DISK)])
         subprocess.run(["mount", "-o", "remount,rw", DISK], check=True)
         ran = looped(self.program, "resume", run)
-        self.expect(ran.returncode == 0, "read-only: going on", ran.stderr)
+        self.expect(ran.returncode == 0, "read-only: resuming", ran.stderr)
         self.expect(not differing(contents(run), contents(Path("/tmp/looped-whole") / OFTEN[1])), "read-only: differs")
 
     def vanished(self, moved):

@@ -4,7 +4,7 @@
     python scripts/torch/plateau.py full     all tokens
     python scripts/torch/plateau.py 20       the last 20 of 22
 
-The steps of experiments/study/cpu_a_no_ramp.toml, on prompts and initial weights of its own; prints the loss on 512 held-out
+The steps of experiments/study/cpu_a_no_ramp.toml, on prompts and initial weights of its own; prints the loss on 512 validation
 prompts after the last loop, every 250 steps.
 """
 
@@ -39,8 +39,8 @@ def main():
         if step % 250 == 0:
             with torch.no_grad():
                 xs, ys = batch(512, dims)
-                held_out = (model(xs, ys, loops)[-1] - ys).square().mean()
-            print(f"step {step}: {dims} dims, {loops} loops, held out {held_out:.3f}", flush=True)
+                validation = (model(xs, ys, loops)[-1] - ys).square().mean()
+            print(f"step {step}: {dims} dims, {loops} loops, validation loss {validation:.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-//! `eval` and `baselines`: the suite of shifts, settling, chosen baselines; what they leave and what they refuse.
+//! `eval` and `baselines`: the suite of shifts, convergence, chosen baselines; what they leave and what they refuse.
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod common;
@@ -68,7 +68,7 @@ fn what_a_task_does_not_allow_is_said() {
 }
 
 #[test]
-fn an_evaluation_tells_whether_the_model_settles() {
+fn an_evaluation_says_whether_the_loops_converge() {
     let place = finished(&[]);
     let eval: Value = serde_json::from_str(&place.read("run/eval.json")).unwrap();
     assert_eq!(eval["converged_at"].as_array().unwrap().len(), 5);

@@ -45,7 +45,7 @@ fn every_published_form_imports_and_predicts_as_pytorch_does() {
         let worst = preds.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst <= 1e-5 * scale, "{name}: differs by {worst} of {scale}");
     }
-    // An imported run trains on, and its own file imports again.
+    // An imported run can be trained further, and its checkpoint can be imported again.
     place.looped(&["resume", "model"]).ok();
     let last = place.path("bare/checkpoints/last/model.safetensors").display().to_string();
     place.looped(&["import", &last, "published.toml", "--out", "again"]).ok();

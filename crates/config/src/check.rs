@@ -1,7 +1,7 @@
 //! Checks a tree of values against a schema, before serde does: serde stops at the first problem, this finds all.
 //!
 //! The schema is the one schemars derives. Where it marks the place of a part, the value's `type` picks one from the
-//! register, and the part's own schema goes on. Tables are closed: a key that the schema doesn't know is a problem.
+//! register, and the part's own schema holds from there on. Tables are closed: a key that the schema doesn't know is a problem.
 
 use figment::value::{Dict, Value};
 use looped_core::{Kind, Part, Problems};

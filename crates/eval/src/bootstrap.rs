@@ -181,14 +181,14 @@ pub struct Curve {
 /// A mean over at least this many prompts should not hang on one of them.
 const MANY_PROMPTS: usize = 200;
 
-/// A mean hangs on one prompt if more than this part of it is that prompt's.
+/// A mean is mostly one prompt if more than this share of it is that prompt's.
 const LARGE_SHARE: f64 = 0.1;
 
 impl Curve {
-    /// Whether the mean at `index`, over `prompts` prompts, hangs on one of them: then the distribution of the scores
+    /// Whether the mean at `index`, over `prompts` prompts, is mostly one of them: then the distribution of the scores
     /// may have no mean at all, and the median says more.
     #[must_use]
-    pub fn hangs_on_one_prompt(&self, index: usize, prompts: usize) -> bool {
+    pub fn is_mostly_one_prompt(&self, index: usize, prompts: usize) -> bool {
         prompts >= MANY_PROMPTS && self.largest_share.get(index).is_some_and(|&share| share > LARGE_SHARE)
     }
 
@@ -269,21 +269,21 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_that_hangs_on_one_prompt_is_told_from_one_that_does_not() {
+    fn a_mean_that_is_mostly_one_prompt_is_told_from_one_that_does_not() {
         let mut rng = Rng::stream(7, "tails", 0);
         let mut rows = Scores::new(2);
         // Squares of a normal and of a Cauchy variable: the second has no mean.
         (0..1280).for_each(|_| rows.push([rng.normal().powi(2), (rng.normal() / rng.normal()).powi(2)]));
         let curve = rows.curve(20, 0);
-        assert!(!curve.hangs_on_one_prompt(0, 1280), "{curve:?}");
-        assert!(curve.hangs_on_one_prompt(1, 1280), "{curve:?}");
+        assert!(!curve.is_mostly_one_prompt(0, 1280), "{curve:?}");
+        assert!(curve.is_mostly_one_prompt(1, 1280), "{curve:?}");
         assert!((curve.median[0] - 0.455).abs() < 0.06 && (curve.median[1] - 1.0).abs() < 0.2, "{curve:?}");
-        assert!(!curve.hangs_on_one_prompt(1, 20), "every mean of a few prompts hangs on each of them");
+        assert!(!curve.is_mostly_one_prompt(1, 20), "every prompt has a large share in a mean of a few");
     }
 
     #[test]
     fn a_curve_of_an_earlier_version_is_read_without_medians() {
         let curve: Curve = serde_json::from_str(r#"{"mean":[1.0],"low":[0.5],"high":[2.0]}"#).unwrap();
-        assert!(curve.median.is_empty() && !curve.hangs_on_one_prompt(0, 1280));
+        assert!(curve.median.is_empty() && !curve.is_mostly_one_prompt(0, 1280));
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a looped model settles: its scores, and its state itself.
+//! Whether a looped model's loops converge: its scores, and its state itself.
 
 use looped_core::{Result, Stateful, Task, Watch};
 use serde::{Deserialize, Serialize};

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use looped_core::{Baseline, Error, Objective, Predictions, Predictor, Prompts, Result, Task, Watch};
 
 use crate::baselines::{predictions_of, reason};
+use crate::convergence::Sums;
 use crate::plan::LOT;
 use crate::prompt_scores::fingerprint;
-use crate::settling::Sums;
 use crate::{Curves, EvalPlan, Evaluation, MODEL, PromptScores, Scores};
 
 /// Most prompts times loops that the model is asked for at a time: so often can an evaluation be stopped.

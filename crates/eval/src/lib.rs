@@ -4,30 +4,30 @@
 //! before it, and gives an [`Evaluation`]: the contents of `eval.json`, and a [table](Evaluation::table) for a terminal.
 //! [`score_prompts`] keeps the score of each prompt too, the [`PromptScores`] of `scores.safetensors`: what pairs one run
 //! with another.
-//! [`evaluate_suite`] does so on shifted prompts too, and [`state_change`] asks whether a looped model's state settles.
+//! [`evaluate_suite`] does so on shifted prompts too, and [`state_change`] asks whether a looped model's state converges.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test is a panic"))]
 
 pub mod baselines;
 mod bootstrap;
 mod cholesky;
+mod convergence;
 mod evaluate;
 mod evaluation;
 mod minimum_norm;
 mod plan;
 mod prompt_scores;
-mod settling;
+mod qr_update;
 mod suite;
 mod table;
-mod triangle;
 pub mod two_layers;
 
 pub use baselines::{
     all_baselines, baseline_predictions, default_baselines, linear_baselines, plugin_baselines,
 };
 pub use bootstrap::{Curve, Scores};
+pub use convergence::{CONVERGED_WITHIN, StateChange, state_change};
 pub use evaluate::{evaluate, score_prompts};
 pub use evaluation::{Curves, Evaluation, MODEL};
 pub use plan::EvalPlan;
 pub use prompt_scores::PromptScores;
-pub use settling::{CONVERGED_WITHIN, StateChange, state_change};
 pub use suite::{Shift, ShiftEvaluation, SuiteEvaluation, evaluate_suite, examples};

@@ -1,6 +1,6 @@
 //! The shortest solution of a least-squares problem.
 
-use crate::triangle::Triangle;
+use crate::qr_update::QrUpdate;
 
 /// Singular values below this part of the largest count as 0.
 ///
@@ -17,7 +17,7 @@ const ROUNDS: usize = 60;
 /// Rows of (R, z) are rotated in pairs until those of R are orthogonal (one-sided Jacobi; Golub and Van Loan, *Matrix
 /// Computations*, section 8.6.3). Their lengths are then the singular values, and w is the sum of z / |row|^2 times the
 /// row, over the rows that aren't 0.
-pub(crate) fn minimum_norm(seen: &Triangle) -> Vec<f64> {
+pub(crate) fn minimum_norm(seen: &QrUpdate) -> Vec<f64> {
     let mut rows: Vec<(Vec<f64>, f64)> = seen.rows().into_iter().map(|(row, z)| (row.to_vec(), z)).collect();
     let largest = rows.iter().map(|(row, _)| square(row)).fold(0.0, f64::max);
     // Rotations keep the sum of squares, so the largest singular value is at least that of the longest row.
@@ -82,7 +82,7 @@ mod tests {
             for points in 0..=2 * dims + 1 {
                 let xs: Vec<Vec<f32>> = (0..points).map(|_| rng.normals(dims)).collect();
                 let ys = rng.normals(points);
-                let mut seen = Triangle::new(dims);
+                let mut seen = QrUpdate::new(dims);
                 xs.iter().zip(&ys).for_each(|(x, &y)| seen.add(x, y));
                 let w = minimum_norm(&seen);
                 let residual = |x: &[f32], y: f32| f64::from(y) - dot(x, &w);
@@ -91,7 +91,7 @@ mod tests {
                         xs.iter().zip(&ys).map(|(x, &y)| f64::from(x[j]) * residual(x, y)).sum();
                     assert!(gradient.abs() < 1e-8, "{points} points of {dims}: gradient {gradient}");
                 }
-                let mut span = Triangle::new(dims);
+                let mut span = QrUpdate::new(dims);
                 xs.iter().for_each(|x| span.add(x, dot(x, &w) as f32));
                 let again = minimum_norm(&span);
                 let apart = w.iter().zip(&again).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn rows_that_depend_on_each_other_count_once() {
-        let mut seen = Triangle::new(3);
+        let mut seen = QrUpdate::new(3);
         for (x, y) in [([1.0, 2.0, 0.0], 5.0), ([2.0, 4.0, 0.0], 10.0), ([0.0, 0.0, 0.0], 0.0)] {
             seen.add(&x, y);
         }

@@ -5,7 +5,7 @@
 /// min |Xw - y| and min |Rw - z| have the same solutions, but the second never grows beyond `dims` rows. A new row is
 /// rotated into R element by element (Givens; Golub and Van Loan, *Matrix Computations*, section 6.5.3), which is
 /// backward stable: unlike X^T X it squares no condition number.
-pub(crate) struct Triangle {
+pub(crate) struct QrUpdate {
     dims: usize,
     /// (dims, dims), row-major; rows not reached yet are 0.
     r: Vec<f64>,
@@ -15,7 +15,7 @@ pub(crate) struct Triangle {
     row: Vec<f64>,
 }
 
-impl Triangle {
+impl QrUpdate {
     /// No rows yet.
     pub(crate) fn new(dims: usize) -> Self {
         Self { dims, r: vec![0.0; dims * dims], z: vec![0.0; dims], row: vec![0.0; dims] }
@@ -23,9 +23,9 @@ impl Triangle {
 
     /// As though the rows `size` times the identity had been added, with y = 0: adds |size w|^2 to what is minimised.
     pub(crate) fn with_penalty(dims: usize, size: f64) -> Self {
-        let mut triangle = Self::new(dims);
-        triangle.r.iter_mut().step_by(dims + 1).for_each(|diagonal| *diagonal = size);
-        triangle
+        let mut update = Self::new(dims);
+        update.r.iter_mut().step_by(dims + 1).for_each(|diagonal| *diagonal = size);
+        update
     }
 
     /// Adds the row (x, y).
@@ -59,7 +59,7 @@ impl Triangle {
         rows.filter(|(row, _)| row.iter().any(|&v| v != 0.0)).map(|(row, &z)| (row, z)).collect()
     }
 
-    /// The w with Rw = z, by back substitution; R's diagonal must have no 0 (see [`Triangle::with_penalty`]).
+    /// The w with Rw = z, by back substitution; R's diagonal must have no 0 (see [`QrUpdate::with_penalty`]).
     pub(crate) fn solve(&self) -> Vec<f64> {
         let mut w = self.z.clone();
         for j in (0..self.dims).rev() {

@@ -9,7 +9,7 @@ use crate::{CONVERGED_WITHIN, Curve, Evaluation, MODEL, SuiteEvaluation};
 const ROUNDING: f64 = 1e-6;
 
 impl Evaluation {
-    /// A table for a terminal: a row for each telling number of in-context examples (1, d/2, d, 2d, the last), a
+    /// A table for a terminal: a row for each reported number of in-context examples (1, d/2, d, 2d, the last), a
     /// column for each curve, with the interval of the model's.
     ///
     /// ```text
@@ -22,7 +22,7 @@ impl Evaluation {
     /// ```
     #[must_use]
     pub fn table(&self) -> String {
-        let counts = self.telling_counts();
+        let counts = self.reported_counts();
         let columns = self.curves.iter().map(|(name, _)| of_curve(name));
         let mut table = Table::new([Column::right("examples")].into_iter().chain(columns));
         for &k in &counts {
@@ -34,8 +34,8 @@ impl Evaluation {
         format!("{title}\n\n{}{}{failures}", table.text(), self.heavy_tails(&counts))
     }
 
-    /// Whether the model settles, for a terminal: the loop at which each telling number of examples has converged, and
-    /// how far the state moves in telling loops.
+    /// Whether the loops converge, for a terminal: the loop at which each reported number of examples has converged, and
+    /// how far the state moves in some loops.
     ///
     /// ```text
     /// examples  converged at loop
@@ -47,9 +47,9 @@ impl Evaluation {
     ///   12  0.0312 [0.0290, 0.0334]
     /// ```
     #[must_use]
-    pub fn settling_table(&self) -> String {
+    pub fn convergence_table(&self) -> String {
         let counts: Vec<usize> =
-            self.telling_counts().into_iter().filter(|&k| k < self.converged_at.len()).collect();
+            self.reported_counts().into_iter().filter(|&k| k < self.converged_at.len()).collect();
         let mut table = Table::new([Column::right("examples"), Column::left("converged at loop")]);
         for k in counts {
             let at = match self.converged_at[k] {
@@ -81,11 +81,11 @@ impl Evaluation {
         text
     }
 
-    /// A line for each mean at these numbers of examples that hangs on one prompt, with the median beside it.
+    /// A line for each mean at these numbers of examples that is mostly one prompt's, with the median beside it.
     fn heavy_tails(&self, counts: &[usize]) -> String {
         let mut text = String::new();
         for (name, curve) in self.curves.iter() {
-            let told = |k: usize| curve.hangs_on_one_prompt(k, self.prompts) && curve.mean[k] > ROUNDING;
+            let told = |k: usize| curve.is_mostly_one_prompt(k, self.prompts) && curve.mean[k] > ROUNDING;
             for &k in counts.iter().filter(|&&k| told(k)) {
                 let share = 100.0 * curve.largest_share[k];
                 let (mean, median) = (short(curve.mean[k]), short(curve.median[k]));
@@ -108,7 +108,7 @@ impl Evaluation {
     }
 
     /// 1, d/2, d, 2d and the last number of examples, as far as there are so many.
-    fn telling_counts(&self) -> Vec<usize> {
+    fn reported_counts(&self) -> Vec<usize> {
         let last = self.curves.iter().map(|(_, curve)| curve.mean.len()).min().unwrap_or(0).saturating_sub(1);
         let mut counts = vec![1, self.dims / 2, self.dims, self.dims.saturating_mul(2), last];
         counts.retain(|&count| count <= last && (count > 0 || last == 0));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_that_hangs_on_one_prompt_is_told_with_the_median() {
+    fn a_mean_that_is_mostly_one_prompt_is_told_with_the_median() {
         let mut heavy = curve(1943.0);
         heavy.median = vec![0.9; 6];
         heavy.largest_share = vec![0.01, 0.02, 0.43, 0.02, 0.01, 0.01];
@@ -230,7 +230,7 @@ mod tests {
     fn the_table_is_aligned() {
         let evaluation = evaluation(curve(1e-9));
         assert_eq!(
-            evaluation.settling_table(),
+            evaluation.convergence_table(),
             "\
 converged: the mean stays within 5 % of its value after loop 3
 

@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let n_dims = experiment.model.n_dims;
         let request =
             Request { prompts: 16, points: 8, dims: 3, n_dims, first: 16 * step, split: Split::Train };
-        // One stream of random numbers a step: the run can be repeated, and gone on with, from anywhere.
+        // One stream of random numbers a step: the run can be repeated and resumed from any step.
         let mut rng = Rng::stream(7, "my prompts", step);
         let prompts = experiment.task.sample(request, &mut rng)?;
 

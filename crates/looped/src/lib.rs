@@ -28,7 +28,7 @@
 //!
 //! Everything random comes from named streams of a seed ([`Rng`]), so what was done once can be done again to the same
 //! bits. Errors are one type a crate ([`Error`], [`config::ConfigError`], [`train::TrainError`], [`weights::Error`]),
-//! each saying what, where and how to mend it.
+//! each saying what, where and how to fix it.
 //!
 //! Parts of one's own implement one of the four traits; `looped new block NAME` writes a crate to start from, and the crate
 //! `looped-testing` has the checks that the built-in parts pass. The command line is the crate `cli`.

@@ -61,8 +61,8 @@ impl Kernels {
         self.run(Forward { system, x, states, y });
     }
 
-    /// Replaces `dy`, the derivative by the outputs, by that by the inputs, and `dstate`, the derivative by the last
-    /// states, by that by the first ones.
+    /// Replaces `dy`, the gradient with respect to the outputs, by that with respect to the inputs, and `dstate`, that of the
+    /// last states, by that of the first ones.
     ///
     /// # Shapes
     /// `x`, `dy` (tokens, width); `states` (tokens + 1, states, width), as [`Kernels::scan`] left them; `dstate` (states,
@@ -84,7 +84,7 @@ impl Kernels {
         assert_eq!(
             grads.skip.len(),
             system.skip.len(),
-            "scan_backward: the derivative by skip isn't as skip"
+            "scan_backward: the gradient of skip isn't shaped as skip"
         );
         self.run(Backward { system, x, states, dy, dstate, grads });
     }

@@ -130,7 +130,7 @@ fn peak() -> Figure {
     figure.cap_outliers()
 }
 
-/// Values of a number, from the least to the greatest.
+/// Values of a number, from the lowest to the highest.
 fn ordered(count: usize) -> Figure {
     let mut figure = variants();
     figure.title = "last n tokens".into();

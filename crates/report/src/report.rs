@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// use looped_report::report::{Part, Report, Section};
 ///
 /// let mut section = Section::new("Error over in-context examples");
-/// section.parts.push(Part::Paragraph("Mean over 1280 prompts, 5..95 % interval shaded.".into()));
+/// section.parts.push(Part::Paragraph("Mean over 1280 prompts, 90 % CI shaded.".into()));
 /// section.parts.push(Part::Plot {
 ///     name: "error".into(),
 ///     figure: Figure::new("", "in-context examples", "squared error / d").into(),

@@ -61,7 +61,7 @@ pub(crate) fn by_loops(figure: Figure, longest: usize) -> Figure {
     Figure { x_scale: if longest > MANY_LOOPS { Scale::Log } else { Scale::Linear }, ..figure }
 }
 
-/// Marks at the numbers of loops that models were trained with, where the axis goes on behind them.
+/// Marks at the numbers of loops that models were trained with, where the axis extends beyond them.
 pub(crate) fn trained_loops(trained: impl IntoIterator<Item = usize>, longest: usize) -> Vec<Marker> {
     let mut trained: Vec<usize> = trained.into_iter().filter(|&loops| loops < longest).collect();
     trained.sort_unstable();

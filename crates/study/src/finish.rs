@@ -65,7 +65,7 @@ pub fn plan_of(experiment: &Experiment) -> EvalPlan {
     EvalPlan { prompts: config.prompts, ..sizes }
 }
 
-/// Scores the model beside baselines, prompt by prompt, and sees whether its state settles.
+/// Scores the model beside baselines, prompt by prompt, and sees whether its state converges.
 ///
 /// # Errors
 /// If the plan can't work, two baselines have one name, predicting or fitting fails, or `watch` wants to stop.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gated {
-    /// How much of the state goes on (above 0, at most 1).
+    /// How much of the state is passed on (above 0, at most 1).
     #[serde(default = "half")]
     #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
     pub gate: f64,

@@ -15,7 +15,7 @@ const KEYWORDS: [&str; 52] = [
 ];
 
 /// Crates that come with Rust, and folders that cargo keeps beside the binary.
-const CARGOS: [&str; 10] =
+const RESERVED: [&str; 10] =
     ["alloc", "build", "core", "deps", "examples", "incremental", "main", "proc_macro", "std", "test"];
 
 /// A name that can be a tag, a crate and, in another case, a type.
@@ -40,7 +40,7 @@ impl Name {
         if KEYWORDS.contains(&name) {
             return refuse("is a word of Rust's; choose another".to_owned());
         }
-        if CARGOS.contains(&name) {
+        if RESERVED.contains(&name) {
             return refuse("means something else to cargo; choose another".to_owned());
         }
         if let Some(part) = Part::find(kind, name) {

@@ -294,7 +294,7 @@ fn what_keys_mean_together() {
     }
 }
 
-/// One look mends it all: each line with the file that it's mended in.
+/// One look fixes it all: each line names the file to change.
 #[test]
 fn problems_are_told_together_and_where_they_are() {
     let folder = Folder::with(&[

@@ -54,7 +54,7 @@ impl Calls {
     /// The gradient with respect to x, from dy.
     ///
     /// `kept` is room for 8 floats for each of x, and `partials` (sequences, 3 states + 1,
-    /// width) gets what each sequence adds to the derivatives by decay, gain, read and skip.
+    /// width) gets what each sequence adds to the gradients of decay, gain, read and skip.
     ///
     /// # Errors
     /// If a place doesn't fit.

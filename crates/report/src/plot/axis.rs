@@ -27,7 +27,7 @@ pub(super) fn drawable(value: f64) -> bool {
 /// How much is added where the data should not touch the frame, as a share of the range.
 const MARGIN: f64 = 0.05;
 
-/// How far an x axis goes on to a round end, as a share of the range.
+/// How far an x axis is extended to a round end, as a share of the range.
 const CLOSE: f64 = 0.02;
 
 impl Axis {

@@ -66,7 +66,7 @@ const RAMP_ON_BLACK: [u32; 4] = [0xa85a00, 0xd6568a, 0xb98ae0, 0xc3ccff];
 /// The colours that an order takes are among this many steps of a ramp.
 const STEPS: usize = 25;
 
-/// From the least to the greatest value of a heat map, one hue that every kind of colour vision sees grow darker.
+/// From the lowest to the highest value of a heat map, one hue that every kind of colour vision sees grow darker.
 const HEAT: [u32; 4] = [0xf1f5fb, 0xa9c8e8, 0x4a86c5, 0x123a70];
 
 /// The colour at `share` of the way through a ramp.
@@ -81,7 +81,7 @@ fn between(ramp: &[u32; 4], share: f64) -> Colour {
     Colour::Rgb(mix(0), mix(1), mix(2))
 }
 
-/// The colour of a heat map's cell at `share` of the way from the least to the greatest value.
+/// The colour of a heat map's cell at `share` of the way from the lowest to the highest value.
 pub(super) fn heat(share: f64) -> Colour {
     between(&HEAT, share)
 }

@@ -31,7 +31,7 @@ pub(crate) fn over_loops(comparison: &Comparison) -> Figure {
     figures::over_loops("", &score, palette, curves, trained)
 }
 
-/// The loss of the batches over steps.
+/// The training loss over steps.
 pub(crate) fn batch_loss(comparison: &Comparison) -> Figure {
     let Arrangement { palette, order } = arrangement(comparison);
     let curve = |variant: &Variant| {

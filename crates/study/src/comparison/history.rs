@@ -16,7 +16,7 @@ pub(crate) struct LogPoint {
     pub(crate) seconds: f64,
     /// CPU seconds of all threads up to its end; NaN where the run didn't log them.
     pub(crate) cpu_seconds: f64,
-    /// The loss of the batch, divided by the normaliser of its stage.
+    /// The training loss, divided by the normaliser of its stage.
     pub(crate) loss: f64,
     pub(crate) validation: Option<Validated>,
 }
@@ -69,7 +69,7 @@ pub(crate) fn normaliser(experiment: &Experiment, dims: usize) -> f64 {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     pub(crate) steps: Vec<f64>,
-    /// The loss of the batches.
+    /// The training loss.
     pub(crate) loss: Vec<f64>,
     pub(crate) validation: ValidationHistory,
 }

@@ -88,7 +88,7 @@ fn training(comparison: &Comparison) -> Option<Section> {
     section.parts.push(plot(
         "training",
         batch_loss(comparison),
-        "Loss of each logged batch at the step's own stage, divided by its normaliser; mean over the seeds."
+        "Training loss of each logged step, at the step's own stage, divided by its normaliser; mean over the seeds."
             .to_owned(),
     ));
     Some(section)

@@ -107,7 +107,7 @@ pub(crate) fn errors_caption(comparison: &Comparison) -> String {
     let mut text = format!("{label}, {mean}, with its 90 % CI {over}{single}; of baselines, over prompts.");
     for (name, curve) in comparison.baselines.iter() {
         let told = |&&count: &&usize| {
-            curve.hangs_on_one_prompt(count, evaluation.prompts) && curve.mean[count] > 1e-6
+            curve.is_mostly_one_prompt(count, evaluation.prompts) && curve.mean[count] > 1e-6
         };
         for &count in comparison.ratios.counts.iter().filter(told) {
             text.push_str(&format!(

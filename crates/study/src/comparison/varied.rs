@@ -60,7 +60,7 @@ impl VariedKey {
         self.values.iter().map(first).collect()
     }
 
-    /// The different values, numbers from the least to the greatest, others as they come; and each variant's place
+    /// The different values, numbers from the lowest to the highest, others as they come; and each variant's place
     /// among them.
     fn levels(&self) -> (Vec<String>, Vec<usize>) {
         let partition = self.partition();

@@ -35,7 +35,7 @@ pub fn report(experiment: &Experiment, run: &RunDir) -> Result<Report> {
         .ok_or_else(|| StudyError::Refused(format!("{} is not evaluated yet", run.path().display())))?;
     let metrics = Metrics::read(&run.metrics())?;
     let mut sections = vec![results(experiment, &evaluation)];
-    sections.extend(settling(experiment, &evaluation));
+    sections.extend(convergence(experiment, &evaluation));
     sections.extend(read(&run.shifted_evaluation())?.map(|suite| shifts(&suite)));
     sections.extend(read(&run.probing())?.map(|probing| probes::section(&probing)));
     let engine = Provenance::read(run.path())?
@@ -73,10 +73,10 @@ fn results(experiment: &Experiment, evaluation: &Evaluation) -> Section {
     section
 }
 
-/// Whether the loops settle; nothing to say of a model of one loop.
-fn settling(experiment: &Experiment, evaluation: &Evaluation) -> Option<Section> {
+/// Whether the loops converge; nothing to say of a model of one loop.
+fn convergence(experiment: &Experiment, evaluation: &Evaluation) -> Option<Section> {
     let trained = experiment.training.curriculum.loops.end;
-    let mut section = Section::new("Does it settle?");
+    let mut section = Section::new("Does it converge?");
     if let (Some(figure), Some(change)) =
         (figures::state_change(evaluation, trained), &evaluation.state_change)
     {

@@ -21,7 +21,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// What watches a sweep.
 pub trait SweepObserver {
-    /// Called for everything worth telling.
+    /// Called for everything that a user should hear of.
     fn happened(&mut self, event: &SweepEvent<'_>) {
         let _ = event;
     }
