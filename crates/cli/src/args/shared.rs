@@ -24,7 +24,7 @@ pub(crate) struct DeviceArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RunDirArgs {
     /// The run directory
-    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    #[arg(id = "run", value_name = "RUN", value_hint = ValueHint::DirPath)]
     pub(crate) path: PathBuf,
 }
 
