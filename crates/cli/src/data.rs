@@ -4,10 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
+use looped_config::Experiment;
 use looped_core::{ModelConfig, Prompts};
+use looped_study::moved_data;
 use looped_train::{encode, replace_file};
 
 use crate::failure::{Failure, Outcome};
+
+/// Refuses what needs the data of a run's task where they are gone.
+pub(crate) fn refuse_moved_data(run: &Path, experiment: &Experiment) -> Outcome {
+    moved_data(run, experiment).map_or(Ok(()), |problem| Err(Failure::usage(problem)))
+}
 
 /// Reads `xs` (B, n, d) and `ys` (B, n).
 pub(crate) fn read_prompts(path: &Path) -> Outcome<Prompts> {

@@ -18,6 +18,7 @@ mod data;
 mod environment;
 mod failure;
 mod listing;
+mod memory;
 #[cfg(test)]
 mod never_panics;
 mod plugins;
@@ -30,7 +31,7 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::args::{Cli, Command};
 use crate::failure::{Failure, Outcome};
@@ -38,7 +39,12 @@ use crate::failure::{Failure, Outcome};
 /// Runs the command that the arguments ask for.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let color = terminal::color_in(std::env::args_os().skip(1));
+    let mut command = Cli::command().color(color);
+    let parsed = command
+        .try_get_matches_from_mut(std::env::args_os())
+        .and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command)));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(told) => {
             // Help and version are results; what is wrong with the arguments is not.

@@ -3,12 +3,13 @@
 //! Colours are for terminals: `anstream` takes them out where stderr is none, where `NO_COLOR` is set, and as `--color`
 //! says. What can't be written is lost without a word: a full disk under a log is no reason to lose a training.
 
+use std::ffi::OsString;
 use std::fmt::{Display, Write as _};
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
-use clap::ColorChoice;
+use clap::{ColorChoice, ValueEnum};
 use looped_config::{ConfigError, Place};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -23,6 +24,22 @@ const TITLES: [(&str, Style); 3] = [
 ];
 
 static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// What `--color` says. Messages about the arguments themselves go by it too, so it is read before all others.
+pub(crate) fn color_in(arguments: impl Iterator<Item = OsString>) -> ColorChoice {
+    let mut words = arguments.map(|word| word.to_string_lossy().into_owned()).take_while(|word| word != "--");
+    while let Some(word) = words.next() {
+        let value = match word.strip_prefix("--color") {
+            Some("") => words.next(),
+            Some(value) => value.strip_prefix('=').map(str::to_owned),
+            None => None,
+        };
+        if let Some(choice) = value.and_then(|value| ColorChoice::from_str(&value, false).ok()) {
+            return choice;
+        }
+    }
+    ColorChoice::Auto
+}
 
 /// Settles how much is said, and whether in colour.
 pub(crate) fn set(color: ColorChoice, quiet: bool) {

@@ -52,6 +52,22 @@ fn a_finished_run_is_of_use_when_its_data_file_has_moved() {
     place.looped(&["resume", "run-3"]).ok();
     place.looped(&["compare", "run-3", "run-4", "--out", "compared"]).ok();
     // What needs the file says so.
-    place.looped(&["eval", "run-3"]).fails(1, &["data.safetensors cannot be read"]);
+    let told =
+        ["run-3/config.toml: task.path: ", "data.safetensors cannot be read", "write its new place there"];
+    place.looped(&["eval", "run-3"]).fails(2, &told);
+    place.looped(&["probe", "run-3"]).fails(2, &told);
+    place.looped(&["resume", "run-3", "evaluation.prompts=8"]).fails(2, &told);
+    assert!(place.path("run-3/report.html").is_file(), "what it had is gone");
+    for run in ["run-3", "run-3/config.toml"] {
+        let checked = place.looped(&["check", run]).ok();
+        assert!(checked.stdout.contains("# engine: fused"), "{}", checked.stdout);
+        assert!(told.iter().all(|part| checked.stderr.contains(part)), "{}", checked.stderr);
+    }
+    // As it says.
+    let config = place.read("run-3/config.toml");
+    fs::write(place.path("run-3/config.toml"), config.replace("data.safetensors", "other.safetensors"))
+        .unwrap();
+    place.looped(&["eval", "run-3"]).ok();
+    place.looped(&["resume", "run-3", "evaluation.prompts=8"]).ok();
     place.looped(&["run", "tiny.toml", DATASET, "--out", "new"]).fails(2, &["task.path: ", "cannot be read"]);
 }

@@ -57,6 +57,7 @@ fn a_run_is_trained_longer() {
     let place = finished(&[]);
     place.looped(&["run", "tiny.toml", "training.train_steps=20", "--out", "long"]).ok();
     let first = json(&place, "run/eval.json");
+    let first_scores = fs::read(place.path("run/scores.safetensors")).unwrap();
     let longer =
         place.looped(&["resume", "run", "training.train_steps=20", "training.log_every_steps=4"]).ok();
     assert!(longer.stderr.contains("note: training.train_steps is 20, was 12"), "{}", longer.stderr);
@@ -66,6 +67,9 @@ fn a_run_is_trained_longer() {
     }
     assert_eq!(json(&place, "run/eval.json"), json(&place, "long/eval.json"));
     assert_eq!(json(&place, "run/evals/step_0000012.json"), first);
+    assert!(fs::read(place.path("run/evals/step_0000012.safetensors")).unwrap() == first_scores);
+    assert!(fs::read(place.path("run/scores.safetensors")).unwrap() != first_scores);
+    place.looped(&["compare", "run", "--eval", "step_0000012", "--out", "earlier"]).ok();
     assert!(place.read("run/config.toml").contains("train_steps = 20"));
     let sessions = &json(&place, "run/run.json")["sessions"];
     assert_eq!(

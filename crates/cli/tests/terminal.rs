@@ -1,14 +1,14 @@
 //! What the terminal shows, word for word: the messages that people meet first, and the doors to the rest.
 //!
-//! `SNAPSHOTS=overwrite cargo test -p cli --test terminal` writes what the program says now into this file.
+//! `LOOPED_BLESS=1 cargo test -p cli --test terminal` writes what the program says now into this file.
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod common;
 
 use std::fs;
 
-use common::{Place, TINY};
-use snapbox::{assert_data_eq, str};
+use common::{Place, TINY, shows};
+use snapbox::str;
 
 /// An experiment with a mistake of each kind.
 fn with_mistakes() -> Place {
@@ -25,7 +25,7 @@ fn with_mistakes() -> Place {
 fn mistakes_in_a_file_are_shown_with_their_lines() {
     let told = with_mistakes().looped(&["check", "bad.toml"]);
     assert_eq!(told.code, Some(2));
-    assert_data_eq!(
+    shows(
         told.stderr,
         str![[r#"
 error: bad.toml:11:10: model.n_embd: is "wide", expected an integer, 1 to 1000000
@@ -49,7 +49,7 @@ error: bad.toml:23:1: training.lr: is unknown; did you mean learning_rate? Allow
 23 | lr = 1e-3
    | ^^
 
-"#]]
+"#]],
     );
 }
 
@@ -57,7 +57,7 @@ error: bad.toml:23:1: training.lr: is unknown; did you mean learning_rate? Allow
 fn a_mistake_in_an_argument_shows_the_argument() {
     let told = Place::new().looped(&["check", "tiny.toml", "model.n_emb=8"]);
     assert_eq!(told.code, Some(2));
-    assert_data_eq!(
+    shows(
         told.stderr,
         str![[r#"
 error: command line: model.n_emb: is unknown; did you mean n_embd? Allowed: n_dims, n_positions, n_embd, n_layer, pretrained_path, block, injector
@@ -65,7 +65,7 @@ error: command line: model.n_emb: is unknown; did you mean n_embd? Allowed: n_di
  | model.n_emb=8
  | ^^^^^^^^^^^
 
-"#]]
+"#]],
     );
 }
 
@@ -75,7 +75,7 @@ fn a_file_that_is_no_toml_shows_where() {
     fs::write(place.path("broken.toml"), "name = \"x\"\nseed == 3\n").unwrap();
     let told = place.looped(&["run", "broken.toml"]);
     assert_eq!(told.code, Some(2));
-    assert_data_eq!(
+    shows(
         told.stderr,
         str![[r#"
 error: broken.toml:2:7: [..]
@@ -83,7 +83,7 @@ error: broken.toml:2:7: [..]
 2 | seed == 3
   |       ^
 
-"#]]
+"#]],
     );
 }
 
@@ -107,6 +107,15 @@ fn colour_is_where_it_is_wanted() {
     assert!(!escapes(&["check", "bad.toml"]));
     assert!(!escapes(&["check", "bad.toml", "--color", "never"]));
     assert!(escapes(&["check", "bad.toml", "--color", "always"]));
+    // What is wrong with the arguments themselves.
+    assert!(!escapes(&["chek"]) && !escapes(&["--color=never", "chek"]));
+    for arguments in
+        [["--color", "always", "chek"], ["chek", "--color", "always"], ["check", "--color=always", "--no"]]
+    {
+        assert!(escapes(&arguments), "{arguments:?}");
+    }
+    assert!(place.looped(&["--color", "always", "--help"]).ok().stdout.contains('\u{1b}'));
+    assert!(!escapes(&["chek", "--", "--color=always"]), "an argument, not an option");
     // What a file is called, and what it holds, can't steer the terminal either way.
     fs::write(place.path("a\u{1b}]0;x\u{7}.toml"), TINY.replace("\"tiny\"", "3 # \u{7f}")).unwrap();
     let told = place.looped(&["check", "a\u{1b}]0;x\u{7}.toml", "--color", "never"]);
@@ -118,7 +127,7 @@ fn colour_is_where_it_is_wanted() {
 #[test]
 fn a_part_is_listed_with_its_keys() {
     let place = Place::new();
-    assert_data_eq!(
+    shows(
         place.looped(&["list", "injector", "last_n"]).ok().stdout,
         str![[r#"
 [..]
@@ -128,7 +137,7 @@ n: [..]
    least -1; must be given)
 operation: How the state and the prompt meet. ("add" or "multiply"; "add" if not given)
 
-"#]]
+"#]],
     );
     place.looped(&["list", "injectors", "lastn"]).fails(2, &["did you mean last_n?"]);
     let listed = place.looped(&["list", "--json"]).ok();

@@ -170,3 +170,21 @@ fn a_run_by_the_library_says_what_made_it_and_is_settled_as_one_by_the_program()
     // Finished, and asked again: evaluated again, and noted.
     study::resume(&folder, &Device::Cpu, &mut ()).unwrap();
 }
+
+#[test]
+fn a_validation_takes_about_as_long_as_the_page_says() {
+    let mut trainer = trainer(&["training.batch_size=64", "training.train_steps=1000"]);
+    let least = |times: usize, work: &mut dyn FnMut()| {
+        let time = |_| {
+            let begun = std::time::Instant::now();
+            work();
+            begun.elapsed().as_secs_f64()
+        };
+        (0..times).map(time).fold(f64::INFINITY, f64::min)
+    };
+    let validation = least(5, &mut || assert!(trainer.validation_loss().unwrap().is_finite()));
+    let step = least(20, &mut || assert!(trainer.step().unwrap().loss.is_finite()));
+    let steps = validation / step;
+    println!("a validation takes as long as {steps:.1} steps");
+    assert!((1.0..15.0).contains(&steps), "docs/statistics.md says 5 steps; here {steps:.1}");
+}

@@ -16,5 +16,5 @@ mod rows;
 mod target;
 
 pub use net::HIDDEN;
-pub use probing::{Probing, Readings, probe};
+pub use probing::{Probing, Readings, memory_of_probing, probe};
 pub use target::Target;

@@ -1,7 +1,7 @@
 //! A model probed after every loop, beside the controls.
 
 use candle_core::Device;
-use looped_core::{Error, Looping, Prompts, Result, Split, Stateful, Task, Watch};
+use looped_core::{Error, Looping, ModelConfig, Prompts, Result, Split, Stateful, Task, Watch};
 use looped_eval::{Curve, EvalPlan, Scores};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -113,6 +113,21 @@ pub fn probe(
         least_squares: Readings { model: w1, untrained: w2, shuffled: w3 },
     })
 }
+
+/// Bytes that [`probe`] takes beside the model: for each of two models the input and the state of all prompts in the loops,
+/// and the state again as the nets read it. An estimate.
+#[must_use]
+pub fn memory_of_probing(model: &ModelConfig, plan: &EvalPlan) -> f64 {
+    let prompts = (1 + TRAINED_ON) as f64 * plan.prompts as f64;
+    let state = 2.0 * plan.points as f64 * model.n_embd as f64;
+    let values = plan.points as f64 * (model.n_dims + 1) as f64;
+    // The means of each resample, for each loop.
+    let means = 8.0 * plan.resamples as f64 * plan.loops as f64;
+    4.0 * prompts * (STATES * state + 2.0 * values) + means
+}
+
+/// How many times the states of all prompts are there at once.
+const STATES: f64 = 9.0;
 
 /// The plan with so few prompts that the nets have others to learn from, where the task has only so many.
 fn apart(plan: &EvalPlan, task: &dyn Task) -> Result<EvalPlan> {

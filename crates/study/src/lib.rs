@@ -27,7 +27,7 @@ pub use comparison::{CompareOptions, Comparison, ReportContext};
 pub use error::{Result, StudyError};
 pub use finish::{finish, plan_of, save_evaluation, score};
 pub use looped_train::command_line;
-pub use reopen::{Reopened, reopen, tell_damaged};
+pub use reopen::{Reopened, moved_data, reopen, tell_damaged};
 pub use run::{RunEnd, resume, resume_with, run};
 
 /// The built-in parts, for the tests.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use looped_config::{Difference, Engine, Experiment};
-use looped_core::Device;
+use looped_core::{Device, Problems};
 use looped_eval::Evaluation;
 use looped_train::{
     At as _, Build, Metrics, Provenance, RunDir, Session, TrainError, Trainer, write_atomically,
@@ -48,6 +48,9 @@ pub fn reopen(
     let evaluates_otherwise = changed.iter().any(|change| change.key.starts_with("evaluation."));
     let is_finished = trainer.is_done() && !evaluates_otherwise && is_evaluated(&run, tell);
     if !is_finished {
+        if let Some(problem) = moved_data(folder, trainer.experiment()) {
+            return Err(StudyError::Refused(problem));
+        }
         // Only what is trained longer has an evaluation of fewer steps: one of a run whose last checkpoint is damaged is
         // its own.
         let longer = changed.iter().any(|change| change.key == "training.train_steps");
@@ -61,6 +64,16 @@ pub fn reopen(
         take_up(&run, &trainer, changed, build, tell)?;
     }
     Ok(Reopened { run, trainer, is_finished })
+}
+
+/// What is wrong with the data that the task of the run in `folder` reads: they may have moved since it was trained.
+#[must_use]
+pub fn moved_data(folder: &Path, experiment: &Experiment) -> Option<String> {
+    let mut problems = Problems::new();
+    experiment.validate_data(&mut problems);
+    let problem = problems.found().first()?;
+    let (config, key, what) = (folder.join("config.toml"), &problem.path, &problem.message);
+    Some(format!("{}: {key}: {what}. If the file has moved, write its new place there", config.display()))
 }
 
 /// A run of the fused engine that is resumed on a GPU takes another engine from there on.

@@ -277,3 +277,20 @@ fn nine_intervals_in_ten_hold_the_true_ratio_over_seeds_and_prompts() {
         assert!((255..=296).contains(&covered), "{covered} of {TRIALS} with {variants} variants");
     }
 }
+
+#[test]
+fn the_page_has_the_numbers_of_seeds_that_the_example_prints() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/statistics.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, table) = page.split_once("| spread of a run | variants | ratio 1.1 | 1.25 | 1.5 |\n").unwrap();
+    let rows: Vec<&str> = table.lines().skip(1).take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 8);
+    for row in rows {
+        let cells: Vec<f64> =
+            row.split('|').filter_map(|cell| cell.trim().trim_end_matches(" %").parse().ok()).collect();
+        let spread =
+            Spread { of_runs: (cells[0] / 100.0).powi(2), of_prompts: 0.0, variants: cells[1] as usize };
+        let seeds = [1.1, 1.25, 1.5].map(|ratio| seeds_to_show(ratio, spread).unwrap() as f64);
+        assert_eq!(cells[2..], seeds, "{row}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Where tensors live: `auto`, `cpu` or `cuda:N`.
 
-use candle_core::Device;
+use candle_core::{Device, DeviceLocation};
 use looped_core::cuda_device;
 
 use crate::{Result, TrainError};
@@ -39,6 +39,28 @@ pub fn device_and_note(name: &str) -> Result<(Device, Option<String>)> {
     Ok((device, None))
 }
 
+/// A device as in `--device`, with why `auto` takes it where that was asked for.
+#[must_use]
+pub fn device_in_words(device: &Device, asked: &str) -> String {
+    let name = device_name(device);
+    let gpus = candle_core::utils::cuda_is_available() || candle_core::utils::metal_is_available();
+    match (asked, device.is_cpu()) {
+        ("auto", true) if gpus => format!("{name} (--device auto: no GPU can be used)"),
+        ("auto", true) => format!("{name} (--device auto: this program is built for the CPU only)"),
+        ("auto", false) => format!("{name} (--device auto: the first GPU that this program can use)"),
+        _ => name,
+    }
+}
+
+/// `cpu`, `cuda:0`, ...
+pub(crate) fn device_name(device: &Device) -> String {
+    match device.location() {
+        DeviceLocation::Cpu => "cpu".to_owned(),
+        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        DeviceLocation::Metal { .. } => "metal".to_owned(),
+    }
+}
+
 /// The GPU, or the CPU and the reason.
 fn or_cpu(gpu: looped_core::Result<Device>) -> (Device, Option<String>) {
     match gpu {
@@ -72,6 +94,13 @@ mod tests {
             let message = device("cuda:1").unwrap_err().to_string();
             assert!(message.contains("--features cuda"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_device_that_was_chosen_is_told_with_the_reason() {
+        let cpu = device_in_words(&Device::Cpu, "auto");
+        assert!(cpu.starts_with("cpu (--device auto: "), "{cpu}");
+        assert_eq!(device_in_words(&Device::Cpu, "cpu"), "cpu");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub struct EngineChoice {
 }
 
 impl EngineChoice {
+    /// Where both engines can compute a model, this one: `docs/experiment-file.md` has how much faster it is.
     pub(crate) const FUSED: Self = Self { engine: "fused", why: None };
 
     /// candle's operations: of a part that has no candle form, on the recorded model.
@@ -90,9 +91,10 @@ impl EngineChoice {
 
 impl fmt::Display for EngineChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.why {
-            None => f.write_str(self.engine),
-            Some(why) => write!(f, "{} ({why})", self.engine),
-        }
+        let why = match &self.why {
+            Some(why) => why,
+            None => "every part of the model has a fused form",
+        };
+        write!(f, "{} ({why})", self.engine)
     }
 }

@@ -9,6 +9,7 @@ use looped_ops::Kernels;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::device::device_name;
 use crate::error::At;
 use crate::files::write_atomically;
 use crate::{Result, TrainError, Trainer};
@@ -125,7 +126,7 @@ impl Session {
             threads: training.threads.unwrap_or_else(crate::model::all_threads),
             engine: trainer.model().engine().to_owned(),
             why_not_fused,
-            device: device(trainer.model().parameters().device()),
+            device: device_name(trainer.model().parameters().device()),
             changed: Vec::new(),
             end: None,
         }
@@ -229,12 +230,4 @@ fn cpu() -> String {
     let system = sysinfo::System::new_with_specifics(wanted).ok();
     let name = system.as_ref().and_then(|system| system.cpus().first()).map(|cpu| cpu.brand().trim());
     name.filter(|name| !name.is_empty()).unwrap_or("unknown").to_owned()
-}
-
-fn device(device: &candle_core::Device) -> String {
-    match device.location() {
-        candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
-        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-        candle_core::DeviceLocation::Metal { .. } => "metal".to_owned(),
-    }
 }

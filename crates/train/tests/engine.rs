@@ -126,7 +126,7 @@ fn the_engine_and_what_keeps_a_model_from_the_fast_one_are_told() {
         choice.map_or_else(|error| error.to_string(), |choice| choice.to_string())
     };
     let plain = ("/model/injector", r#"{"type":"plain"}"#);
-    assert_eq!(told(&[]), "fused");
+    assert_eq!(told(&[]), "fused (every part of the model has a fused form)");
     assert_eq!(told(&[plain]), "candle (the injector `plain` has no fused form)");
     assert_eq!(told(&[("/training/engine", r#""candle""#)]), "candle (training.engine is \"candle\")");
     for setting in ["/training/engine fused", "/training/precision bf16"] {

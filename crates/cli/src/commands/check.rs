@@ -1,8 +1,10 @@
 //! `looped check`: is an experiment, a run, or every run of a sweep valid, and what will it cost?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use looped_config::sweep::Sweep;
+use looped_config::{Engine, Experiment};
+use looped_study::moved_data;
 use looped_study::sweep::Plan;
 use looped_train::{Cost, EngineChoice, available_memory, device, resolve};
 use serde_json::json;
@@ -32,14 +34,30 @@ fn file_of(args: &CheckArgs) -> PathBuf {
     if config.is_file() { config } else { args.experiment.clone() }
 }
 
-fn check_sweep(path: &std::path::Path, args: &CheckArgs) -> Outcome {
+/// The directory of the run whose config a file is.
+fn run_of(file: &Path) -> Option<&Path> {
+    let folder = file.parent()?;
+    (file.file_name()? == "config.toml" && folder.join("checkpoints").is_dir()).then_some(folder)
+}
+
+/// The experiment of a run. That its data have moved since keeps nobody from reading it, but from evaluating it again.
+fn trained(run: &Path, args: &ExperimentArgs) -> Outcome<Experiment> {
+    let experiment = looped_config::load_run(&args.experiment, &args.overrides)?.experiment;
+    moved_data(run, &experiment).iter().for_each(|problem| eprintln!("warning: {problem}"));
+    Ok(experiment)
+}
+
+fn check_sweep(path: &Path, args: &CheckArgs) -> Outcome {
     let sweep = Sweep::read(path)?;
     // The runs are planned for a folder that isn't there: each is new.
     print_plan(&Plan::new(&sweep, &args.overrides, &path.join("nowhere"))?, args.output.json)
 }
 
 fn check_experiment(at: &ExperimentArgs, device_name: &str, args: &CheckArgs) -> Outcome {
-    let mut experiment = load(at)?;
+    let mut experiment = match run_of(&at.experiment) {
+        Some(run) => trained(run, at)?,
+        None => load(at)?,
+    };
     let cost = Cost::of(&experiment)?;
     let text = experiment.to_toml().map_err(Failure::failed)?;
     // The printed config stays as open as the file is: another machine would settle it otherwise.

@@ -5,13 +5,15 @@ use std::path::Path;
 use looped_core::Baseline;
 use looped_eval::EvalPlan;
 use looped_study::{plan_of, run_report, save_evaluation, score};
-use looped_train::{RunDir, Trainer, write_atomically};
+use looped_train::{Asked, RunDir, Trainer, memory_of_scoring, write_atomically};
 use serde::Serialize;
 
 use crate::args::EvalArgs;
 use crate::chosen_baselines::chosen;
 use crate::commands::resume::open_trained;
+use crate::data::refuse_moved_data;
 use crate::failure::{Failure, Outcome};
+use crate::memory::refuse_what_does_not_fit;
 use crate::progress::Meter;
 use crate::suites::out_of_distribution;
 
@@ -20,8 +22,15 @@ pub(crate) fn eval(args: &EvalArgs) -> Outcome {
         return Err(Failure::usage("--save: needs a name, as in `--save long`, unless it goes with --suite"));
     }
     let trainer = open_trained(&args.run.path, &args.device.device)?;
+    refuse_moved_data(&args.run.path, trainer.experiment())?;
     let plan = changed(plan_of(trainer.experiment()), args.model.loops, args.prompts, args.seed);
     let baselines = chosen(&args.baselines, copied(&trainer.experiment().evaluation.baselines)?)?;
+    refuse_what_does_not_fit(
+        "this evaluation needs",
+        memory_of_scoring(trainer.experiment(), asked(&plan), baselines.len())?,
+        trainer.model().parameters().device(),
+        "--prompts or --loops",
+    )?;
     let watch = Meter::new("evaluating", "prompts")?;
     if args.suite.is_none() {
         let (evaluation, scores) = score(&trainer, &plan, &baselines, &watch)?;
@@ -42,6 +51,11 @@ pub(crate) fn eval(args: &EvalArgs) -> Outcome {
         save(&found, &run.shifted_evaluation(), &trainer, &run)?;
     }
     print(&found, args.json, || found.table())
+}
+
+/// What the memory for a plan depends on.
+pub(crate) fn asked(plan: &EvalPlan) -> Asked {
+    Asked { prompts: plan.prompts, points: plan.points, loops: plan.loops }
 }
 
 /// A plan with what the command line says otherwise.

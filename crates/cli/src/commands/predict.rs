@@ -1,12 +1,14 @@
 //! `looped predict`: the prediction of every y after each loop.
 
 use looped_core::Predictor;
+use looped_train::{Asked, memory_of_predicting};
 use serde_json::json;
 
 use crate::args::PredictArgs;
 use crate::commands::resume::open_trained;
 use crate::data::{fit, read_prompts, refuse_output, write_tensors};
 use crate::failure::Outcome;
+use crate::memory::refuse_what_does_not_fit;
 use crate::output::{answer, shown};
 
 /// Prompts given to the model at once: bounds memory, and changes no number.
@@ -21,6 +23,13 @@ pub(crate) fn predict(args: &PredictArgs) -> Outcome {
     let usual = trainer.experiment().evaluation.loops.unwrap_or(curriculum.loops.end);
     let loops = args.model.loops.map_or(usual, |n| n as usize);
     let (count, points) = (prompts.prompts, prompts.points);
+    let asked = Asked { prompts: count, points, loops };
+    refuse_what_does_not_fit(
+        "the predictions need",
+        memory_of_predicting(trainer.experiment(), asked)?,
+        trainer.model().parameters().device(),
+        "--loops, or split the prompts",
+    )?;
     let mut values = vec![0.0; loops * count * points];
     for first in (0..count).step_by(CHUNK) {
         let part = prompts.slice(first..count.min(first + CHUNK));

@@ -2,20 +2,30 @@
 
 use std::sync::Arc;
 
+use looped_probe::memory_of_probing;
 use looped_study::{plan_of, run_report::probe_table};
-use looped_train::{Model, RunDir};
+use looped_train::{Model, RunDir, opened_and_predicting};
 
 use crate::args::ProbeArgs;
-use crate::commands::eval::{changed, print, save};
+use crate::commands::eval::{asked, changed, print, save};
 use crate::commands::resume::open_trained;
+use crate::data::refuse_moved_data;
 use crate::failure::{Failure, Outcome};
+use crate::memory::refuse_what_does_not_fit;
 use crate::progress::Meter;
 
 pub(crate) fn probe(args: &ProbeArgs) -> Outcome {
     let trainer = open_trained(&args.run.path, &args.device.device)?;
+    refuse_moved_data(&args.run.path, trainer.experiment())?;
     let plan = changed(plan_of(trainer.experiment()), args.model.loops, args.prompts, args.seed);
     let (model, experiment) = (trainer.model(), trainer.experiment());
     let device = model.parameters().device();
+    refuse_what_does_not_fit(
+        "probing needs",
+        opened_and_predicting(experiment, asked(&plan))? + memory_of_probing(&experiment.model, &plan),
+        device,
+        "--prompts",
+    )?;
     // Drawn afresh, even where the run began with published weights.
     let untrained = Model::new(Arc::clone(&experiment.model), experiment.seed, device)?;
     let (task, watch) = (experiment.task.as_ref(), Meter::new("probing", "loops")?);

@@ -7,7 +7,7 @@ use looped_train::{Opened, Trainer};
 
 use crate::args::ResumeArgs;
 use crate::build::build;
-use crate::commands::run::{finish_or_stop, open_device, train_to_the_end};
+use crate::commands::run::{finish_or_stop, open_device, tell_engine, train_to_the_end};
 use crate::failure::Outcome;
 use crate::output::{answer, shown};
 
@@ -22,7 +22,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
         let found = serde_json::json!({ "run": shown(run.path()), "evaluation": evaluation });
         return answer(args.output.json, &found, || run.path().display().to_string());
     }
-    eprintln!("engine: {}", trainer.model().engine_choice());
+    tell_engine(&trainer, &args.device.device);
     if trainer.is_done() {
         return finish_or_stop(&trainer, &run, args.output.json);
     }

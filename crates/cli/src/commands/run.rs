@@ -6,14 +6,15 @@ use std::sync::Arc;
 use candle_core::Device;
 use looped_config::{Experiment, Loaded};
 use looped_train::{
-    Cost, How, Outcome as Ended, Provenance, RunDir, Session, TrainError, Trainer, available_memory,
-    device_and_note, resolve, train,
+    Cost, How, Outcome as Ended, Provenance, RunDir, Session, TrainError, Trainer, device_and_note,
+    device_in_words, resolve, train,
 };
 use serde_json::json;
 
 use crate::args::{ExperimentArgs, RunArgs};
 use crate::build::build;
 use crate::failure::{Failure, Outcome};
+use crate::memory::refuse_what_does_not_fit;
 use crate::output::{answer, shown};
 use crate::progress::{Meter, Progress};
 use crate::shell::{command_line, resume_by};
@@ -23,13 +24,18 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
     let device = open_device(&args.device.device)?;
     let mut experiment = load(&args.experiment)?;
     let engine = resolve(&mut experiment, &device)?;
-    refuse_what_does_not_fit(&experiment, &device)?;
+    refuse_what_does_not_fit(
+        "this experiment needs",
+        Cost::of(&experiment)?.memory,
+        &device,
+        "training.batch_size, training.n_loop_window or model.n_embd",
+    )?;
     let trainer = Trainer::new(Arc::new(experiment), &device)?;
     let run = match &args.out {
         Some(folder) => create(folder, trainer.experiment())?,
         None => create_by_name(&args.runs, trainer.experiment())?,
     };
-    eprintln!("engine: {engine}");
+    tell_engine(&trainer, &args.device.device);
     Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build(), engine.why))?;
     train_to_the_end(trainer, &run, args.output.json)
 }
@@ -39,6 +45,13 @@ pub(crate) fn open_device(name: &str) -> Outcome<Device> {
     let (device, note) = device_and_note(name)?;
     note.iter().for_each(|note| eprintln!("note: {note}"));
     Ok(device)
+}
+
+/// Tells which engine computes on which device, and why these.
+pub(crate) fn tell_engine(trainer: &Trainer, asked_device: &str) {
+    let model = trainer.model();
+    let device = device_in_words(model.parameters().device(), asked_device);
+    eprintln!("engine: {}, on {device}", model.engine_choice());
 }
 
 /// Loads and validates, and tells what was translated.
@@ -136,21 +149,4 @@ pub(crate) fn finish(trainer: &Trainer, run: &RunDir, as_json: bool) -> Outcome 
     evaluation.failures().for_each(|failure| eprintln!("warning: {failure}"));
     let found = json!({ "run": shown(run.path()), "evaluation": evaluation });
     answer(as_json, &found, || format!("{}\n{}", run.path().display(), evaluation.table()))
-}
-
-/// Stops a run that would be killed for its memory later, when hours are lost.
-fn refuse_what_does_not_fit(experiment: &Experiment, device: &Device) -> Outcome {
-    let cost = Cost::of(experiment)?;
-    // What a GPU has is not known before it's asked for; it refuses by itself.
-    let known = if device.is_cpu() { available_memory() } else { None };
-    let available = known.map_or(f64::INFINITY, |bytes| bytes as f64);
-    if cost.memory > available {
-        return Err(Failure::usage(format!(
-            "this experiment needs about {:.1} GB of memory, and the machine has {:.1} GB free; \
-             lower training.batch_size, training.n_loop_window or model.n_embd",
-            cost.memory / 1e9,
-            available / 1e9
-        )));
-    }
-    Ok(())
 }

@@ -9,12 +9,13 @@ use looped_study::sweep::{
 };
 use looped_study::{Comparison, ReportContext};
 
-use looped_train::{available_memory, device};
+use looped_train::device;
 
 use crate::args::SweepArgs;
 use crate::commands::compare::print_comparison;
 use crate::commands::plan::print_plan;
 use crate::failure::{Failure, Outcome};
+use crate::memory::refuse_what_does_not_fit;
 use crate::shell::command_line;
 use crate::stop::Stop;
 
@@ -26,7 +27,13 @@ pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
         return print_plan(&plan, args.output.json);
     }
     plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
-    refuse_what_does_not_fit(args, &plan)?;
+    // Each run alone would find enough when it starts.
+    refuse_what_does_not_fit(
+        &format!("--jobs {}: so many runs at a time need", args.jobs),
+        plan.peak_memory(args.jobs as usize)?,
+        &device(&args.device.device)?,
+        "--jobs, training.batch_size, training.n_loop_window or model.n_embd",
+    )?;
     let mut watch = Watch { stop: Stop::listen()? };
     let folder = SweepFolder::take(&plan, &sweep)?;
     let executor = LocalProcesses::of_this_program(args.jobs as usize, &args.device.device);
@@ -64,23 +71,6 @@ fn read(args: &SweepArgs) -> Outcome<(Sweep, Vec<String>)> {
         return Err(Failure::usage(format!("--seeds: {file} lists its seeds; change them there")));
     }
     Ok((sweep, args.overrides.clone()))
-}
-
-/// Refuses more runs at a time than there is memory for: each alone would find enough when it starts.
-fn refuse_what_does_not_fit(args: &SweepArgs, plan: &Plan) -> Outcome {
-    let known = if device(&args.device.device)?.is_cpu() { available_memory() } else { None };
-    let available = known.map_or(f64::INFINITY, |bytes| bytes as f64);
-    let needed = plan.peak_memory(args.jobs as usize)?;
-    if needed > available {
-        return Err(Failure::usage(format!(
-            "--jobs {}: so many runs at a time need about {:.1} GB of memory, and the machine has {:.1} GB free; \
-             lower --jobs, training.batch_size, training.n_loop_window or model.n_embd",
-            args.jobs,
-            needed / 1e9,
-            available / 1e9
-        )));
-    }
-    Ok(())
 }
 
 fn missing(failed: &[FailedRun]) -> Vec<MissingRun> {

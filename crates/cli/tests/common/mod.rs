@@ -127,6 +127,15 @@ impl Ran {
     }
 }
 
+/// Asserts that a text is the expected one, in which `[..]` stands for anything in a line and `...` for any lines;
+/// with `LOOPED_BLESS` set, writes it into the test instead.
+#[track_caller]
+pub(crate) fn shows(text: impl snapbox::IntoData, expected: impl snapbox::IntoData) {
+    use snapbox::assert::{Action, Assert};
+    let action = if std::env::var_os("LOOPED_BLESS").is_some() { Action::Overwrite } else { Action::Verify };
+    Assert::new().action(action).eq(text, expected);
+}
+
 /// A run that is slow enough to be stopped, and short enough to wait for.
 pub(crate) const LONG: [&str; 3] =
     ["training.train_steps=400", "training.save_every_steps=40", "training.keep_every_steps=200"];

@@ -20,12 +20,12 @@ fn small() -> Figure {
     figure
 }
 
-/// `UPDATE_GOLDEN=1 cargo test -p looped-report` writes the file anew; look at it before it is committed.
+/// `LOOPED_BLESS=1 cargo test -p looped-report` writes the file anew; look at it before it is committed.
 #[test]
 fn the_small_figure_is_drawn_as_ever() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/small.svg");
     let svg = small().svg();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("LOOPED_BLESS").is_some() {
         std::fs::write(path, &svg).unwrap();
     }
     assert_eq!(svg, std::fs::read_to_string(path).unwrap());

@@ -4,13 +4,11 @@ use looped_train::{Provenance, Session};
 
 /// A sentence for each engine that has trained the run, in the order of the steps; nothing where no session is known.
 pub(super) fn words(provenance: &Provenance, train_steps: usize) -> Option<String> {
-    let mut engines: Vec<(usize, String)> = Vec::new();
-    for session in trained(&provenance.sessions, train_steps) {
-        let engine = engine(session);
-        if engines.last().is_none_or(|(_, before)| *before != engine) {
-            engines.push((session.steps_done, engine));
-        }
-    }
+    let mut sessions = trained(&provenance.sessions, train_steps);
+    // A resumed run's config names the engine that was chosen; why it was is told by the session that chose it.
+    sessions.dedup_by(|next, before| (&next.engine, &next.device) == (&before.engine, &before.device));
+    let engines: Vec<(usize, String)> =
+        sessions.into_iter().map(|session| (session.steps_done, engine(session))).collect();
     match &engines[..] {
         [] => None,
         [(_, engine)] => Some(format!("Trained by {engine}.")),

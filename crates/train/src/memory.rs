@@ -1,0 +1,175 @@
+//! How much memory a run or a command takes, before it takes it, and how much there is.
+
+use candle_core::Device;
+use looped_config::Experiment;
+use looped_core::LoopedModel;
+use looped_fused::{Footprint, Work};
+use looped_graph::Graph;
+
+use crate::model::all_threads;
+use crate::{EngineChoice, Result};
+
+/// What the program takes before it trains anything, and what it takes to draw its plots.
+const PROGRAM: f64 = 16e6;
+const PLOTS: f64 = 18e6;
+
+/// Times the parameters that saving takes for a moment: the checkpoint's copy of them and of both moments (3), their files
+/// (3), and the larger file once more while it is put together (2).
+const SAVING: f64 = 8.0;
+
+/// Prompts that a model predicts at once when it is evaluated, and prompts whose states are looked at together.
+const PREDICTED_AT_ONCE: usize = 64;
+const LOOKED_AT_ONCE: usize = 8;
+
+/// Resamples that an interval is of.
+const RESAMPLES: f64 = 1000.0;
+
+/// Work on a trained model: what its memory depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// How many prompts.
+    pub prompts: usize,
+    /// Points in each.
+    pub points: usize,
+    /// Loops of the model.
+    pub loops: usize,
+}
+
+/// Bytes that a run takes at once: what is kept all the time, and beside it what a step or a prediction, a save, a look at
+/// the states and the plots take.
+pub(crate) fn of_run(experiment: &Experiment, parameters: u64) -> f64 {
+    let (training, evaluation) = (&experiment.training, &experiment.evaluation);
+    let (points, loops) = (training.curriculum.points.end, training.curriculum.loops.end);
+    let parameters = 4.0 * parameters as f64;
+    let prompts_at_once = |prompts| values(experiment, Asked { prompts, points, loops });
+    let step = engine(
+        experiment,
+        Asked { prompts: training.batch_size, points, loops },
+        training.n_loop_window,
+        parameters,
+    );
+    let scored = Asked { prompts: evaluation.prompts, points, loops: evaluation.loops.unwrap_or(loops) };
+    let predicting = engine(experiment, Asked { prompts: PREDICTED_AT_ONCE, ..scored }, 0, parameters);
+    let states = LOOKED_AT_ONCE as f64 * passing_through(experiment, points);
+    let kept = PROGRAM + 3.0 * parameters + step.kept.max(predicting.kept);
+    let computing = (step.passing + prompts_at_once(training.batch_size)).max(
+        predicting.passing + scores(scored, evaluation.baselines.len()) + prompts_at_once(PREDICTED_AT_ONCE),
+    );
+    // What one of these gives back seldom has the sizes that the next one asks for: they add up.
+    kept + computing + SAVING * parameters + states + PLOTS
+}
+
+/// Bytes that scoring a trained model beside so many baselines takes at once: an estimate, on the CPU.
+///
+/// # Errors
+/// If the model can't be built.
+pub fn memory_of_scoring(experiment: &Experiment, asked: Asked, baselines: usize) -> Result<f64> {
+    let states = LOOKED_AT_ONCE as f64 * passing_through(experiment, asked.points);
+    Ok(opened_and_predicting(experiment, asked)? + scores(asked, baselines) + states + PLOTS)
+}
+
+/// Bytes that predicting prompts after each loop, and writing the predictions down, takes at once: an estimate, on the CPU.
+///
+/// # Errors
+/// If the model can't be built.
+pub fn memory_of_predicting(experiment: &Experiment, asked: Asked) -> Result<f64> {
+    let predictions = 4.0 * asked.loops as f64 * asked.prompts as f64 * asked.points as f64;
+    // The prompts are there twice while the file is read. The predictions are, while theirs is put together.
+    Ok(opened_and_predicting(experiment, asked)? + 2.0 * (values(experiment, asked) + predictions))
+}
+
+/// Bytes that a model takes that is opened from its run, and predicts some prompts at a time.
+///
+/// # Errors
+/// If the model can't be built.
+pub fn opened_and_predicting(experiment: &Experiment, asked: Asked) -> Result<f64> {
+    let outline = LoopedModel::outline(&experiment.model)?;
+    let parameters: usize = outline.values().map(|shape| shape.iter().product::<usize>()).sum();
+    let parameters = 4.0 * parameters as f64;
+    let at_once = Asked { prompts: PREDICTED_AT_ONCE, ..asked };
+    let Footprint { kept, passing } = engine(experiment, at_once, 0, parameters);
+    Ok(PROGRAM + (3.0 + SAVING) * parameters + kept + passing + values(experiment, at_once))
+}
+
+/// Prompts as they are drawn or read.
+fn values(experiment: &Experiment, Asked { prompts, points, .. }: Asked) -> f64 {
+    4.0 * prompts as f64 * points as f64 * (experiment.model.n_dims + 1) as f64
+}
+
+/// A score of each prompt for each curve's points, and for each loop, and all of them again as a file; and the means in
+/// each resample of the prompts.
+fn scores(Asked { prompts, points, loops }: Asked, baselines: usize) -> f64 {
+    let scores = prompts as f64 * ((baselines + 1) * points + loops) as f64;
+    (8.0 + 2.0 * 4.0) * scores + 8.0 * RESAMPLES * points.max(loops) as f64
+}
+
+/// What the engine of an experiment takes on the CPU.
+fn engine(experiment: &Experiment, asked: Asked, window: usize, parameters: f64) -> Footprint {
+    let Asked { prompts, points, loops } = asked;
+    let threads = experiment.training.threads.unwrap_or_else(all_threads);
+    let work = Work { prompts, points, loops, window, threads };
+    let choice = EngineChoice::of(experiment, &Device::Cpu).map_or("candle", |choice| choice.engine);
+    let own = match choice {
+        "fused" => looped_fused::footprint(&experiment.model, work),
+        "graph" => experiment.model.graph().ok().flatten().and_then(|graph| by_graph(&graph, work)),
+        _ => None,
+    };
+    own.unwrap_or_else(|| candle_footprint(experiment, work, parameters))
+}
+
+/// What the graph engine takes.
+fn by_graph(graph: &Graph, work: Work) -> Option<Footprint> {
+    let Work { prompts, points, loops, window, threads } = work;
+    let work = looped_cpu::Work { prompts, points, loops, window, threads };
+    let looped_cpu::Footprint { kept, passing } = looped_cpu::footprint(graph, work).ok()?;
+    Some(Footprint { kept, passing })
+}
+
+/// Bytes that one prompt's way through one loop takes on candle while nothing is kept.
+fn passing_through(experiment: &Experiment, points: usize) -> f64 {
+    let (model, tokens) = (&experiment.model, 2 * points);
+    // At any time about a third of a block's results are still needed.
+    4.0 * model.block.activations(&model.dims(), tokens) as f64 / 3.0
+}
+
+/// What candle's graph takes: it keeps every result of the window's loops, and gives all back.
+fn candle_footprint(experiment: &Experiment, work: Work, parameters: f64) -> Footprint {
+    let Work { prompts, points, loops, window, .. } = work;
+    let (model, tokens) = (&experiment.model, 2 * points);
+    let dims = model.dims();
+    let window = window.min(loops) as f64;
+    // Injection, positions and the final norm keep about 8 results of width D a token.
+    let per_loop = dims.n_layer as f64 * model.block.activations(&dims, tokens) as f64
+        + (8 * dims.n_embd * tokens) as f64;
+    let looped = (tokens - model.injector.invariant_prefix(tokens)) as f64 / tokens as f64;
+    let graph = if window > 0.0 { 4.0 * per_loop * (window * looped + 1.0 - looped) } else { 0.0 };
+    // Gradients, and what an update makes for a moment.
+    let gradients = if window > 0.0 { 2.0 * parameters } else { 0.0 };
+    let passing = prompts as f64 * (graph + passing_through(experiment, points)) + gradients;
+    Footprint { kept: 0.0, passing }
+}
+
+/// Memory that this process could still get, in bytes: what the machine has free, a container allows and `ulimit -v` leaves;
+/// nothing if the system doesn't tell.
+#[must_use]
+pub fn available_memory() -> Option<u64> {
+    let mut system = sysinfo::System::new().ok()?;
+    system.refresh_memory();
+    // A container may be allowed less than the machine has.
+    let allowed = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+    let bytes = system.available_memory().min(allowed).min(address_space_left().unwrap_or(u64::MAX));
+    Some(bytes).filter(|&bytes| bytes > 0)
+}
+
+/// What `ulimit -v` leaves of the address space; nothing where it sets no limit.
+fn address_space_left() -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::As).current?;
+        let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+        let pages: u64 = text.split(' ').next()?.parse().ok()?;
+        Some(limit.saturating_sub(pages * rustix::param::page_size() as u64))
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
