@@ -209,3 +209,17 @@ fn what_cannot_be_compared_is_refused_and_nothing_is_written() {
     place.looped(&["compare", "a", "--out", "tiny.toml"]).fails(2, &["tiny.toml: is not a folder"]);
     place.looped(&["compare", "a"]).fails(2, &["--out"]);
 }
+
+#[test]
+fn a_run_in_the_current_folder_has_its_folders_name() {
+    let place = Place::new();
+    place.looped(&["run", "tiny.toml", "--out", "a"]).ok();
+    place.looped(&["run", "tiny.toml", "model.n_layer=2", "--out", "b"]).ok();
+    let mut compare = place.command(&["compare", ".", "../b", "--out", "../out"]);
+    let told = compare.current_dir(place.path("a")).output().unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("error divided by that of a,"), "{told}");
+    let report = place.read("out/report.md");
+    assert!(report.contains("looped run ./config.toml --out again/run\n"), "{report}");
+}

@@ -208,9 +208,10 @@ runs/tiny
 squared error / #, mean of # prompts, # % CI over prompts
 
 examples model least_squares averaging knn_#
-# # (# .. #) # # #
-# # (# .. #) # # #
-# # (# .. #) # # #
+- - - - -
+# # [#, #] # # #
+# # [#, #] # # #
+# # [#, #] # # #
 
 
 "#]]
@@ -298,7 +299,7 @@ Each variant's error divided by that of n_layer=#, geometric mean over the seeds
 
 variant seeds # examples: × n_layer=# verdict # examples: × n_layer=# verdict
 - - - - - -
-n_layer=# # # [#, #] equal within # (p #) # [#, #] equal within # (p #)
+n_layer=# # # [#, #] VERDICT (p #) # [#, #] VERDICT (p #)
 
 At the spread seen here with # examples, to show a true ratio in four sweeps of five: # takes # seeds, # takes # seeds, # takes # seeds.
 
@@ -325,9 +326,10 @@ new
 squared error / #, mean of # prompts, # % CI over prompts
 
 examples model least_squares averaging knn_#
-# # (# .. #) # # #
-# # (# .. #) # # #
-# # (# .. #) # # #
+- - - - -
+# # [#, #] # # #
+# # [#, #] # # #
+# # [#, #] # # #
 
 
 "#]]
@@ -338,9 +340,10 @@ runs/tiny
 squared error / #, mean of # prompts, # % CI over prompts
 
 examples model least_squares averaging knn_#
-# # (# .. #) # # #
-# # (# .. #) # # #
-# # (# .. #) # # #
+- - - - -
+# # [#, #] # # #
+# # [#, #] # # #
+# # [#, #] # # #
 
 
 "#]]
@@ -350,13 +353,15 @@ examples model least_squares averaging knn_#
 squared error / #, mean of # prompts, # % CI over prompts
 
 examples model least_squares averaging knn_#
-# # (# .. #) # # #
-# # (# .. #) # # #
-# # (# .. #) # # #
+- - - - -
+# # [#, #] # # #
+# # [#, #] # # #
+# # [#, #] # # #
 
 converged: the mean stays within # % of its value after loop #
 
 examples converged at loop
+- -
 # #
 # #
 # #
@@ -364,8 +369,9 @@ examples converged at loop
 state: |Z_l - Z_(l-#)| / |Z_(l-#)|, mean of # prompts
 
 loop state moves by
-# # (# .. #)
-# # (# .. #)
+- -
+# # [#, #]
+# # [#, #]
 
 
 "#]]
@@ -375,22 +381,23 @@ loop state moves by
 squared error / #, mean of # prompts after # loops, # % CI over prompts
 
 prompts examples model least_squares averaging knn_#
-as in training # # (# .. #) # # #
-random_quadrants # # (# .. #) # # #
-opposite_quadrants # # (# .. #) # # #
-orthogonal_query # # (# .. #) # # #
-repeated_query # # (# .. #) # # #
-half_subspace # # (# .. #) # # #
-skewed_covariance # # (# .. #) # # #
-scaled_inputs_# # # (# .. #) # # #
-scaled_inputs_# # # (# .. #) # # #
-scaled_inputs_# # # (# .. #) # # #
-scaled_inputs_# # # (# .. #) # # #
-scaled_outputs_# # # (# .. #) # # #
-scaled_outputs_# # # (# .. #) # # #
-scaled_outputs_# # # (# .. #) # # #
-scaled_outputs_# # # (# .. #) # # #
-label_noise_# # # (# .. #) # # #
+- - - - - -
+as in training # # [#, #] # # #
+random_quadrants # # [#, #] # # #
+opposite_quadrants # # [#, #] # # #
+orthogonal_query # # [#, #] # # #
+repeated_query # # [#, #] # # #
+half_subspace # # [#, #] # # #
+skewed_covariance # # [#, #] # # #
+scaled_inputs_# # # [#, #] # # #
+scaled_inputs_# # # [#, #] # # #
+scaled_inputs_# # # [#, #] # # #
+scaled_inputs_# # # [#, #] # # #
+scaled_outputs_# # # [#, #] # # #
+scaled_outputs_# # # [#, #] # # #
+scaled_outputs_# # # [#, #] # # #
+scaled_outputs_# # # [#, #] # # #
+label_noise_# # # [#, #] # # #
 
 
 "#]]
@@ -418,7 +425,7 @@ Each variant's error divided by that of all tokens, geometric mean over the seed
 
 variant seeds # examples: × all tokens verdict # examples: × all tokens verdict
 - - - - - -
-last # # # [#, #] undecided (p #) # [#, #] undecided (p #)
+last # # # [#, #] VERDICT (p #) # [#, #] VERDICT (p #)
 
 At the spread seen here with # examples, to show a true ratio in four sweeps of five: # takes # seeds, # takes # seeds, # takes # seeds.
 
@@ -445,13 +452,15 @@ last # # # # #:#:# #
 squared error / #, mean of # prompts, # % CI over prompts
 
 examples model least_squares averaging knn_#
-# # (# .. #) # # #
-# # (# .. #) # # #
-# # (# .. #) # # #
+- - - - -
+# # [#, #] # # #
+# # [#, #] # # #
+# # [#, #] # # #
 
 converged: the mean stays within # % of its value after loop #
 
 examples converged at loop
+- -
 # #
 # #
 # #
@@ -459,8 +468,9 @@ examples converged at loop
 state: |Z_l - Z_(l-#)| / |Z_(l-#)|, mean of # prompts
 
 loop state moves by
-# # (# .. #)
-# # (# .. #)
+- -
+# # [#, #]
+# # [#, #]
 
 
 "#]]
@@ -471,9 +481,10 @@ run
 squared error / #, mean of # prompts, # % CI over prompts
 
 examples model least_squares averaging knn_#
-# # (# .. #) # # #
-# # (# .. #) # # #
-# # (# .. #) # # #
+- - - - -
+# # [#, #] # # #
+# # [#, #] # # #
+# # [#, #] # # #
 
 
 "#]]
@@ -484,9 +495,10 @@ runs/tiny
 squared error / #, mean of # prompts, # % CI over prompts
 
 examples model least_squares averaging knn_#
-# # (# .. #) # # #
-# # (# .. #) # # #
-# # (# .. #) # # #
+- - - - -
+# # [#, #] # # #
+# # [#, #] # # #
+# # [#, #] # # #
 
 
 "#]]
@@ -498,7 +510,7 @@ Each variant's error divided by that of n_layer=#, geometric mean over the seeds
 
 variant seeds # examples: × n_layer=# verdict # examples: × n_layer=# verdict
 - - - - - -
-n_layer=# # # [#, #] undecided (p #) # [#, #] undecided (p #)
+n_layer=# # # [#, #] VERDICT (p #) # [#, #] VERDICT (p #)
 
 At the spread seen here with # examples, to show a true ratio in four sweeps of five: # takes # seeds, # takes # seeds, # takes # seeds.
 
@@ -531,9 +543,10 @@ runs/tiny
 squared error / #, mean of # prompts, # % CI over prompts
 
 examples model least_squares averaging knn_#
-# # (# .. #) # # #
-# # (# .. #) # # #
-# # (# .. #) # # #
+- - - - -
+# # [#, #] # # #
+# # [#, #] # # #
+# # [#, #] # # #
 
 
 "#]]
@@ -551,7 +564,7 @@ Each variant's error divided by that of n_layer=#, geometric mean over the seeds
 
 variant seeds # examples: × n_layer=# verdict # examples: × n_layer=# verdict
 - - - - - -
-n_layer=# # # [#, #] undecided (p #) # [#, #] undecided (p #)
+n_layer=# # # [#, #] VERDICT (p #) # [#, #] VERDICT (p #)
 
 At the spread seen here with # examples, to show a true ratio in four sweeps of five: # takes # seeds, # takes # seeds, # takes # seeds.
 
@@ -603,13 +616,15 @@ other # # # #:#:# #
 squared error / #, mean of # prompts, # % CI over prompts
 
 examples model least_squares averaging knn_#
-# # (# .. #) # # #
-# # (# .. #) # # #
-# # (# .. #) # # #
+- - - - -
+# # [#, #] # # #
+# # [#, #] # # #
+# # [#, #] # # #
 
 converged: the mean stays within # % of its value after loop #
 
 examples converged at loop
+- -
 # #
 # #
 # #
@@ -617,13 +632,14 @@ examples converged at loop
 state: |Z_l - Z_(l-#)| / |Z_(l-#)|, mean of # prompts
 
 loop state moves by
-# # (# .. #)
-# # (# .. #)
-# # (# .. #)
-# # (# .. #)
-# # (# .. #)
-# # (# .. #)
-# # (# .. #)
+- -
+# # [#, #]
+# # [#, #]
+# # [#, #]
+# # [#, #]
+# # [#, #]
+# # [#, #]
+# # [#, #]
 
 
 "#]]

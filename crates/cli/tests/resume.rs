@@ -113,6 +113,20 @@ fn another_evaluation_evaluates_again() {
 }
 
 #[test]
+fn steps_that_the_metrics_lack_are_told() {
+    let place = finished(&[]);
+    fs::remove_file(place.path("run/metrics.jsonl")).unwrap();
+    let longer = place.looped(&["resume", "run", "training.train_steps=14"]).ok();
+    assert!(
+        longer.stderr.contains("run/metrics.jsonl has nothing of the steps 0 to 11"),
+        "{}",
+        longer.stderr
+    );
+    let longer = place.looped(&["resume", "run", "training.train_steps=16"]).ok();
+    assert!(!longer.stderr.contains("has nothing of"), "{}", longer.stderr);
+}
+
+#[test]
 fn a_damaged_evaluation_is_made_again() {
     let place = finished(&[]);
     let whole = place.read("run/eval.json");

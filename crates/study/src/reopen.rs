@@ -61,6 +61,7 @@ pub fn reopen(
             // A report is the sign that nothing is left to do.
             remove(&run.report())?;
         }
+        tell_missing_metrics(&run, &trainer, tell)?;
         take_up(&run, &trainer, changed, build, tell)?;
     }
     Ok(Reopened { run, trainer, is_finished })
@@ -130,6 +131,19 @@ fn refuse_lost_checkpoints(run: &RunDir, experiment: &Experiment) -> Result<()> 
             logged + 1
         ),
     }))
+}
+
+/// Tells of steps that `metrics.jsonl` lacks, because somebody has removed or cut it: the report's curves lack them too.
+fn tell_missing_metrics(run: &RunDir, trainer: &Trainer, tell: &mut dyn FnMut(String)) -> Result<()> {
+    let training = &trainer.experiment().training;
+    let done = trainer.steps_done();
+    let next =
+        Metrics::read(&run.metrics())?.last().map_or(0, |record| record.step + training.log_every_steps);
+    if next < done {
+        let metrics = run.metrics();
+        tell(format!("note: {} has nothing of the steps {next} to {}", metrics.display(), done - 1));
+    }
+    Ok(())
 }
 
 fn refuse_fewer_steps(trainer: &Trainer) -> Result<()> {

@@ -29,7 +29,10 @@ fn options(args: &CompareArgs) -> CompareOptions {
 
 fn context(args: &CompareArgs) -> ReportContext {
     let runs: Vec<String> = args.runs.iter().map(|run| run.display().to_string()).collect();
-    let again = |run: &String| format!("again/{}", run.trim_start_matches(['/', '.']).trim_end_matches('/'));
+    let again = |run: &String| match run.trim_start_matches(['/', '.']).trim_end_matches('/') {
+        "" => "again/run".to_owned(),
+        path => format!("again/{path}"),
+    };
     let mut repeat: Vec<String> = runs
         .iter()
         .map(|run| command_line(&["looped", "run", &format!("{run}/config.toml"), "--out", &again(run)]))

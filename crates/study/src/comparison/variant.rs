@@ -1,5 +1,7 @@
 //! Runs that differ in nothing but their seed are one variant.
 
+use std::path::Path;
+
 use looped_eval::{Curve, MODEL};
 
 use crate::comparison::difference::{Settings, difference};
@@ -109,13 +111,16 @@ fn identity(run: &FinishedRun) -> (&str, &Settings) {
     (&run.name, &run.settings)
 }
 
+/// The name of a run's directory, however it was reached: `.` has one too.
+fn folder_name(path: &Path) -> String {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// The shortest kind of name that tells all groups apart.
 fn names(groups: &[Vec<FinishedRun>]) -> Vec<String> {
-    let kinds: [fn(&FinishedRun) -> String; 3] = [
-        |run| run.name.clone(),
-        |run| run.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        |run| run.path.display().to_string(),
-    ];
+    let kinds: [fn(&FinishedRun) -> String; 3] =
+        [|run| run.name.clone(), |run| folder_name(&run.path), |run| run.path.display().to_string()];
     let all = |kind: fn(&FinishedRun) -> String| groups.iter().map(|group| kind(&group[0])).collect();
     let distinct = |names: &Vec<String>| names.iter().enumerate().all(|(i, name)| !names[..i].contains(name));
     kinds.into_iter().map(all).find(distinct).unwrap_or_else(|| all(kinds[2]))
