@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use looped_config::Experiment;
 use looped_config::sweep::Sweep;
-use looped_config::{Engine, Experiment};
 use looped_study::moved_data;
 use looped_study::sweep::Plan;
 use looped_train::{Cost, EngineChoice, available_memory, device, resolve};
