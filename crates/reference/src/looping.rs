@@ -1,6 +1,6 @@
 //! The loops over one batch, node by node.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use looped_core::{Error, Result};
 use looped_graph::{Graph, Meaning, Node, Rate, Rows, Source, TraceError, Wire, rates};
 
@@ -41,6 +41,8 @@ pub struct Looping<'a> {
     states: Vec<Tensor>,
     /// Loops done.
     index: usize,
+    /// Whether a number that isn't finite is an error.
+    strict: bool,
 }
 
 impl<'a> Looping<'a> {
@@ -50,9 +52,11 @@ impl<'a> Looping<'a> {
         schedule: &'a Schedule,
         params: Vec<Tensor>,
         input: Tensor,
+        strict: bool,
     ) -> Result<Self> {
         let values = vec![Vec::new(); graph.nodes().len()];
-        let mut looping = Self { graph, schedule, params, input, values, states: Vec::new(), index: 0 };
+        let mut looping =
+            Self { graph, schedule, params, input, values, states: Vec::new(), index: 0, strict };
         looping.compute(|rate| rate < Rate::Loop)?;
         looping.states = graph.carried().iter().map(|carried| looping.value(carried.first).clone()).collect();
         Ok(looping)
@@ -145,12 +149,20 @@ impl<'a> Looping<'a> {
             })
             .collect();
         let found: Vec<&[usize]> = results.iter().map(Tensor::dims).collect();
-        if found == expected {
-            Ok(results)
-        } else {
-            Err(wrong(format!("its results have the shapes {found:?}, where it said {expected:?}")))
+        if found != expected {
+            return Err(wrong(format!("its results have the shapes {found:?}, where it said {expected:?}")));
         }
+        if self.strict && results.iter().map(is_finite).collect::<Result<Vec<_>>>()?.contains(&false) {
+            return Err(wrong(format!("in loop {} it gives numbers that aren't finite", self.index + 1)));
+        }
+        Ok(results)
     }
+}
+
+fn is_finite(tensor: &Tensor) -> Result<bool> {
+    // 0 times what isn't finite isn't a number.
+    let sum: f64 = (tensor * 0.0)?.sum_all()?.to_dtype(DType::F64)?.to_scalar()?;
+    Ok(sum == 0.0)
 }
 
 impl<'a> From<Looping<'a>> for looped_core::Looping<'a> {

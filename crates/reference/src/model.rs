@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 use looped_core::{
     Error, LoopPlan, ModelConfig, Objective, ParamStore, Predictions, Predictor, Prompts, Result,
 };
-use looped_graph::{Graph, Shape, Source, Wire};
+use looped_graph::{Graph, Shape, Source, TraceError, Wire};
 
 use crate::looping::{Looping, Schedule};
 
@@ -98,7 +98,7 @@ impl ReferenceModel {
                 "of {loops} loops, {window} carry gradient and {loss_loops} enter the loss: there is no loss"
             )));
         }
-        let mut looping = self.start(params, prompts)?;
+        let mut looping = self.start(params, prompts, false)?;
         let mut predictions = Vec::with_capacity(counted);
         for index in 0..loops {
             looping.advance()?;
@@ -119,7 +119,29 @@ impl ReferenceModel {
     /// # Errors
     /// If the parameters or the prompts don't fit the model, or an operation fails.
     pub fn looping(&self, store: &ParamStore, prompts: &Prompts) -> Result<Looping<'_>> {
-        self.start(self.values(store, true)?, prompts)
+        self.start(self.values(store, true)?, prompts, false)
+    }
+
+    /// The first operation that gives a number that isn't finite, with the loop in which it does, the part it belongs to, and the place in its
+    /// author's code; `None` if all numbers of these loops over `prompts` are finite.
+    ///
+    /// # Errors
+    /// If the parameters or the prompts don't fit the model.
+    pub fn first_not_finite(
+        &self,
+        store: &ParamStore,
+        prompts: &Prompts,
+        loops: usize,
+    ) -> Result<Option<TraceError>> {
+        let run = || -> Result<()> {
+            let mut looping = self.start(self.values(store, true)?, prompts, true)?;
+            (0..loops).try_for_each(|_| looping.advance())
+        };
+        match run() {
+            Ok(()) => Ok(None),
+            Err(Error::Recording(found)) => Ok(Some(found)),
+            Err(error) => Err(error),
+        }
     }
 
     /// This model with the parameters of `store`, to be asked for predictions.
@@ -128,11 +150,11 @@ impl ReferenceModel {
         ReferencePredictor { model: self, store }
     }
 
-    fn start(&self, params: Vec<Tensor>, prompts: &Prompts) -> Result<Looping<'_>> {
+    fn start(&self, params: Vec<Tensor>, prompts: &Prompts, strict: bool) -> Result<Looping<'_>> {
         self.refuse_unless_it_fits(prompts)?;
         let device = params.first().map_or(&candle_core::Device::Cpu, Tensor::device);
         let input = prompts.tokens(device)?.to_dtype(self.dtype)?;
-        Looping::start(&self.graph, &self.schedule, params, input)
+        Looping::start(&self.graph, &self.schedule, params, input, strict)
     }
 
     fn refuse_unless_it_fits(&self, prompts: &Prompts) -> Result<()> {

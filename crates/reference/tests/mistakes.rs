@@ -23,6 +23,7 @@ enum Mistake {
     CandleShape,
     CandleError,
     CustomShape,
+    NotFinite,
 }
 
 /// A block with a mistake.
@@ -94,6 +95,7 @@ impl looped_core::graph::Block for WrongBlock {
                 let [half] = Value::custom(Halving, &[x]);
                 x + Value::concat(&[half, half])
             }
+            Mistake::NotFinite => x + (x.square() * 1e4).exp(),
             _ => wide.columns(0..x.width()).probe("half") + x,
         }
     }
@@ -147,6 +149,21 @@ fn code_that_fails_when_it_runs_is_named_as_well() {
     );
     let message = told("candle_error");
     assert!(message.starts_with("h.0: candle `matrix`: "), "{message}");
+}
+
+#[test]
+fn the_first_numbers_that_are_not_finite_are_found() {
+    let found = |mistake: &str| {
+        let config = config(&format!(r#"{{"type":"wrong","mistake":"{mistake}"}}"#), INJECTORS[0]);
+        let model = ReferenceModel::new(&config).unwrap().unwrap();
+        model.first_not_finite(&enlivened(&model), &prompts(), 3).unwrap().map(|found| found.to_string())
+    };
+    assert_eq!(found("none"), None);
+    let message = found("not_finite").unwrap();
+    assert!(
+        message.starts_with("h.0: exp: in loop 1 it gives numbers that aren't finite\n  at "),
+        "{message}"
+    );
 }
 
 #[test]

@@ -34,7 +34,8 @@ pub enum TrainError {
     /// The loss or the gradient stopped being a number.
     #[error(
         "{what} is {value} at step {step}, and would be again: the parameters before this step are kept, but only a new \
-         run with a lower training.learning_rate, or with training.gradient_clip (1.0, say), gets further"
+         run with a lower training.learning_rate, or with training.gradient_clip (1.0, say), gets further{first}",
+        first = first.as_deref().map(|first| format!("\nthe first numbers that aren't finite: {first}")).unwrap_or_default()
     )]
     NonFinite {
         /// `the loss` or `the gradient's norm`.
@@ -43,6 +44,8 @@ pub enum TrainError {
         value: f64,
         /// The step, from 0.
         step: usize,
+        /// What gives the first number that isn't finite, where the model is recorded and computing forward is enough to see it.
+        first: Option<String>,
     },
     /// A checkpoint can't be used, and no other could either.
     #[error("no usable checkpoint in {path}:\n{reasons}", path = path.display())]

@@ -223,6 +223,18 @@ impl Model {
         }
     }
 
+    /// What gives the first number that isn't finite in so many loops over `prompts`; nothing if none does, or a part isn't recorded.
+    pub(crate) fn first_not_finite(&self, prompts: &Prompts, loops: usize) -> Option<String> {
+        /// Prompts that are looked at together: bounds memory.
+        const AT_ONCE: usize = 8;
+        let reference = ReferenceModel::new(&self.config).ok().flatten()?;
+        let of = |first: usize| {
+            let some = prompts.slice(first..prompts.prompts.min(first + AT_ONCE));
+            reference.first_not_finite(&self.store, &some, loops).ok().flatten()
+        };
+        (0..prompts.prompts).step_by(AT_ONCE).find_map(of).map(|found| found.to_string())
+    }
+
     fn as_tensors(&self, (loss, gradients): (f64, BTreeMap<String, Vec<f32>>)) -> Result<(f64, Gradients)> {
         // Both are sorted by name.
         let pairs = self.store.iter().zip(gradients);

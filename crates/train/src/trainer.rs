@@ -132,7 +132,8 @@ impl Trainer {
         let grad_norm = global_norm(&gradients)?;
         for (what, value) in [("the loss", loss), ("the gradient's norm", grad_norm)] {
             if !value.is_finite() {
-                return Err(TrainError::NonFinite { what, value, step: self.step });
+                let first = self.model.first_not_finite(&prompts, stage.loops);
+                return Err(TrainError::NonFinite { what, value, step: self.step, first });
             }
         }
         if let Some(largest) = training.gradient_clip {
