@@ -31,10 +31,13 @@ const NAMES: [(&str, &str); 13] = [
     ("train_steps=20000", "train_steps=14"),
 ];
 
-/// Commands that are only named, so that their options can be looked up; and one that needs a GPU.
-const NAMED: [&str; 13] = [
+/// Commands that are only named, so that their options can be looked up; one that needs a GPU; and `check --explain`, which
+/// `explain.rs` runs.
+const NAMED: [&str; 15] = [
     "looped ARGS",
     "looped check",
+    "looped check --explain",
+    "looped check EXPERIMENT --explain",
     "looped compare",
     "looped eval",
     "looped help",
