@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use looped_core::{Error, ModelDims, ParamStore, Predictions, Predictor, Prompts, Result};
 use looped_graph::lower::{Program, Shapes};
-use looped_graph::{Form, Graph, Linear, Source};
+use looped_graph::{Form, Graph, Linear, Op, Source, TraceError};
 use looped_ops::{AlignedBuffer, Kernels, Precision};
 use rayon::prelude::*;
 
 use crate::chunks::chunks;
+use crate::hunt::Hunt;
 use crate::layout::Layout;
 use crate::once;
 use crate::plan::{Loops, Step, check};
@@ -33,7 +34,7 @@ pub struct CpuModel {
     layout: Layout,
     kernels: Kernels,
     threads: rayon::ThreadPool,
-    apart: bool,
+    hunt: Hunt,
     memory: Mutex<Memory>,
 }
 
@@ -85,6 +86,11 @@ impl CpuModel {
         if !refusals.is_empty() {
             return Err(Error::Data(refusals.join("\n")));
         }
+        let width = Program::input_width(&graph);
+        if width != 0 && width != dims.n_dims {
+            let given = dims.n_dims;
+            return Err(Error::Data(format!("a token has {given} numbers, and the graph's input {width}")));
+        }
         let threads = threads.max(1);
         let name = |i| format!("cpu {i}");
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build();
@@ -98,7 +104,7 @@ impl CpuModel {
             graph,
             kernels: Kernels::best(),
             threads: pool.map_err(refused)?,
-            apart: std::env::var("LOOPED_ARENA").is_ok_and(|arena| arena == "apart"),
+            hunt: Hunt::from_environment()?,
             memory: Mutex::new(Memory { workers, ..Memory::default() }),
         })
     }
@@ -112,15 +118,28 @@ impl CpuModel {
     /// The same model with room of its own for every buffer, so that a wrong sharing shows as another result.
     #[must_use]
     pub fn with_buffers_apart(self) -> Self {
-        Self { apart: true, ..self }
+        Self { hunt: Hunt { apart: true, ..self.hunt }, ..self }
+    }
+
+    /// The same model, with buffers apart, in memory that holds NaN wherever nothing was written, so that whatever is read of it shows.
+    #[must_use]
+    pub fn with_dead_memory_nan(self) -> Self {
+        Self { hunt: Hunt { apart: true, dead_is_nan: true, ..self.hunt }, ..self }
+    }
+
+    /// The same model, which stops at the first number that isn't finite and names where it was made.
+    #[must_use]
+    pub fn finding_the_first_nan(self) -> Self {
+        Self { hunt: Hunt { finite: true, ..self.hunt }, ..self }
     }
 
     /// The mean loss of the last loops on `prompts`, and its gradient for every parameter of `store`.
     ///
     /// # Errors
-    /// If the parameters or the prompts don't fit the model, or no loop enters the loss.
+    /// If the parameters or the prompts don't fit the model, no loop enters the loss, or an operation fails; the message then names the
+    /// operation, the part it belongs to and the place in its author's code.
     pub fn step(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<(f64, Gradients)> {
-        check(prompts, self.dims)?;
+        self.check(prompts)?;
         let loops = Loops::new(step, prompts)?;
         let mut memory = self.memory();
         let Memory { flat, workers, programs } = &mut *memory;
@@ -129,9 +148,10 @@ impl CpuModel {
         let programs = self.programs(programs, prompts, &chunks)?;
         let workers = &mut workers[..chunks.len().min(self.threads.current_num_threads())];
         self.spread(workers, &chunks, |worker, own| {
-            worker.start(self.layout.len);
+            worker.start(self.layout.len, self.hunt);
             own.for_each(|range| worker.train(&weights, &programs[&range.len()], prompts, range, loops));
         });
+        stopped(workers)?;
         let loss = workers.iter().map(|worker| worker.loss).sum();
         Ok((loss, self.threads.install(|| self.sum(workers, &weights))))
     }
@@ -139,6 +159,21 @@ impl CpuModel {
     /// This model with the parameters of `store`, to be asked for predictions.
     pub fn predictor<'a>(&'a self, store: &'a ParamStore, precision: Precision) -> CpuPredictor<'a> {
         CpuPredictor { model: self, store, precision }
+    }
+
+    /// Refuses prompts that don't fit the model.
+    fn check(&self, prompts: &Prompts) -> Result<()> {
+        check(prompts, self.dims)?;
+        for node in self.graph.nodes() {
+            let Some(Form::Positions(table)) = node.op().map(Op::form) else { continue };
+            let (tokens, room) = (2 * prompts.points, self.graph.params()[table.index()].dims[0]);
+            if tokens > room {
+                let what = format!("{}: there are {tokens} tokens, and positions for {room}", node.name());
+                let scope = node.scope.to_string();
+                return Err(Error::Recording(TraceError { scope, what, at: node.at }));
+            }
+        }
+        Ok(())
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -187,7 +222,7 @@ impl CpuModel {
             if programs.contains_key(&sequences) {
                 continue;
             }
-            let shapes = Shapes { sequences, tokens, reads: Arc::clone(&reads), apart: self.apart };
+            let shapes = Shapes { sequences, tokens, reads: Arc::clone(&reads), apart: self.hunt.apart };
             let program = match known.get(&shapes) {
                 Some(program) => Arc::clone(program),
                 None => {
@@ -233,6 +268,12 @@ impl CpuModel {
     }
 }
 
+/// What the first of the workers that were kept from ending their work met.
+fn stopped(workers: &mut [Worker]) -> Result<()> {
+    let fault = workers.iter_mut().find_map(|worker| worker.fault.take());
+    fault.map_or(Ok(()), |fault| Err(Error::Recording(fault)))
+}
+
 /// A [`CpuModel`] with its parameters.
 pub struct CpuPredictor<'a> {
     model: &'a CpuModel,
@@ -243,7 +284,7 @@ pub struct CpuPredictor<'a> {
 impl Predictor for CpuPredictor<'_> {
     fn predict(&self, prompts: &Prompts, loops: usize) -> Result<Predictions> {
         let model = self.model;
-        check(prompts, model.dims)?;
+        model.check(prompts)?;
         let mut memory = model.memory();
         let Memory { flat, workers, programs } = &mut *memory;
         let weights = model.weights(self.store, flat, self.precision, false)?;
@@ -252,6 +293,7 @@ impl Predictor for CpuPredictor<'_> {
         let after = prompts.prompts * prompts.points;
         let values = Mutex::new(vec![0.0; loops * after]);
         model.spread(workers, &chunks, |worker, own| {
+            worker.begin(model.hunt);
             for range in own {
                 let (start, len) = (range.start * prompts.points, range.len() * prompts.points);
                 let program = &programs[&range.len()];
@@ -262,6 +304,7 @@ impl Predictor for CpuPredictor<'_> {
                 }
             }
         });
+        stopped(workers)?;
         let values = values.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(Predictions { values, loops, prompts: prompts.prompts, points: prompts.points })
     }

@@ -9,6 +9,7 @@ use crate::run::Run;
 /// One operation with its operands as tensors.
 struct Island<'a> {
     op: &'a dyn Op,
+    shapes: &'a [Shape],
     inputs: Vec<Tensor>,
     params: Vec<Tensor>,
     chunk: &'a Chunk,
@@ -26,7 +27,13 @@ impl Island<'_> {
             dtype: DType::F32,
             device: &Device::Cpu,
         };
-        self.op.meaning(&self.inputs, of)
+        let results = self.op.meaning(&self.inputs, of)?;
+        let said = self.shapes.iter().map(|shape| Into::<candle_core::Shape>::into(dims(*shape, self.chunk)));
+        if results.iter().map(Tensor::shape).eq(&said.clone().collect::<Vec<_>>()) {
+            return Ok(results);
+        }
+        let (found, said): (Vec<_>, Vec<_>) = (results.iter().map(Tensor::dims).collect(), said.collect());
+        candle_core::bail!("its results have the shapes {found:?}, where it said {said:?}")
     }
 }
 
@@ -39,11 +46,6 @@ fn dims(shape: Shape, chunk: &Chunk) -> (usize, usize, usize) {
         Rows::Sequences => (chunk.sequences, 1, shape.width),
         Rows::Tokens => (chunk.sequences, chunk.tokens, shape.width),
     }
-}
-
-/// A panic in a thread's work ends the step with its message.
-fn must<T>(op: &dyn Op, result: Result<T>) -> T {
-    result.unwrap_or_else(|error| panic!("{}: {error}", op.name()))
 }
 
 impl<'a> Run<'a> {
@@ -88,11 +90,11 @@ impl<'a> Run<'a> {
             params[param.index()] = variable.as_ref().map_or(tensor, |variable| variable.as_tensor().clone());
             of_params.push(variable);
         }
-        Ok((Island { op, inputs, params, chunk, index: self.index }, of_inputs, of_params))
+        let shapes = &node.shapes;
+        Ok((Island { op, shapes, inputs, params, chunk, index: self.index }, of_inputs, of_params))
     }
 
     pub(crate) fn island(&mut self, of: &IslandOf, places: &[Place], chunk: &'a Chunk, slot: usize) {
-        let op = self.weights.graph.node(of.node).op();
         let results = self.island_of(of, places, chunk, slot, false).and_then(|(island, ..)| {
             island
                 .run()?
@@ -100,8 +102,10 @@ impl<'a> Run<'a> {
                 .map(|result| result.flatten_all()?.to_vec1::<f32>())
                 .collect::<Result<Vec<_>>>()
         });
-        let Some(op) = op else { return };
-        let results = must(op, results);
+        let results = match results {
+            Ok(results) => results,
+            Err(error) => return self.fail(of.node, &error.to_string()),
+        };
         let first = places.len() - results.len();
         for (place, result) in places[first..].iter().zip(results) {
             self.memory.one(*place, slot).copy_from_slice(&result);
@@ -109,9 +113,9 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn island_back(&mut self, of: &IslandOf, places: &[Place], chunk: &'a Chunk, slot: usize) {
-        let Some(op) = self.weights.graph.node(of.node).op() else { return };
-        let gradients = self.island_gradients(of, places, chunk, slot);
-        must(op, gradients);
+        if let Err(error) = self.island_gradients(of, places, chunk, slot) {
+            self.fail(of.node, &error.to_string());
+        }
     }
 
     fn island_gradients(

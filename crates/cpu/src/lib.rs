@@ -6,12 +6,22 @@
 //!
 //! Gradients are added per thread, chunk by chunk in a fixed order, and over the threads at the end: equal calls give equal bits for one
 //! number of threads.
+//!
+//! # Looking for mistakes
+//!
+//! Two environment variables make the engine look at itself; both cost time and memory.
+//!
+//! - `LOOPED_FIND=nan` looks at what every step has written, and stops at the first number that isn't finite. The message names the operation,
+//!   the part it belongs to, the loop, and the place in the author's code.
+//! - `LOOPED_ARENA=apart` gives every buffer of a list of steps room of its own. If that changes a result, two buffers share room that both need.
+//!   `LOOPED_ARENA=nan` also fills memory with NaN before a list of steps runs, so that whatever is read and was never written shows.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod chunks;
 mod engine;
 mod explain;
 mod footprint;
+mod hunt;
 mod island;
 mod kernels;
 mod layout;

@@ -28,6 +28,16 @@ impl Memory {
         self.buffer.resize(self.scratch + sizes.scratch);
     }
 
+    /// Fills all of it with NaN.
+    pub(crate) fn spoil(&mut self) {
+        self.buffer.fill(f32::NAN);
+    }
+
+    /// Fills the memory of one list of steps with NaN.
+    pub(crate) fn spoil_scratch(&mut self) {
+        self.buffer[self.scratch..].fill(f32::NAN);
+    }
+
     fn range(&self, place: Place, slot: usize) -> Range<usize> {
         if place.len == 0 {
             return 0..0;

@@ -1,8 +1,10 @@
 //! One list of steps, run.
 
+use looped_graph::TraceError;
 use looped_graph::lower::{Chunk, Kernel, Start, Step};
 use looped_ops::{self as ops, AttentionShape, Kernels, PointCode, Scratch};
 
+use crate::hunt::Hunt;
 use crate::kernels::{self, dot};
 use crate::memory::Memory;
 use crate::turns::Turns;
@@ -20,13 +22,27 @@ pub(crate) struct Run<'a> {
     pub(crate) turns: &'a Turns,
     /// The loop, from 0.
     pub(crate) index: usize,
+    /// Whether it goes back.
+    pub(crate) backward: bool,
+    pub(crate) hunt: Hunt,
+    /// What keeps it from going on.
+    pub(crate) fault: Option<TraceError>,
 }
 
 impl<'a> Run<'a> {
     /// Runs the steps on the tokens of `chunk`, in the slot of one loop.
     pub(crate) fn list(&mut self, steps: &[Step], chunk: &'a Chunk, slot: usize) {
+        if self.hunt.dead_is_nan {
+            self.memory.spoil_scratch();
+        }
         for step in steps {
+            if self.fault.is_some() {
+                return;
+            }
             self.step(step, chunk, slot);
+            if self.hunt.finite {
+                self.look(step, slot);
+            }
         }
     }
 

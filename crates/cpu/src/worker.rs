@@ -3,9 +3,11 @@
 use std::ops::Range;
 
 use looped_core::Prompts;
+use looped_graph::TraceError;
 use looped_graph::lower::{Chunk, Early, Looped};
 use looped_ops::{AlignedBuffer, Scratch};
 
+use crate::hunt::Hunt;
 use crate::memory::Memory;
 use crate::plan::Loops;
 use crate::point::Compiled;
@@ -21,6 +23,9 @@ pub(crate) struct Worker {
     memory: Memory,
     scratch: Scratch,
     predictions: Vec<f32>,
+    hunt: Hunt,
+    /// What kept it from ending its work.
+    pub(crate) fault: Option<TraceError>,
 }
 
 /// Token 2i is x_i, token 2i + 1 is (y_i, 0, ..., 0): (prompts, tokens, n_dims) of the prompts from `first` on.
@@ -41,8 +46,15 @@ fn interleave(prompts: &Prompts, first: usize, chunk: &Chunk, tokens: &mut [f32]
 }
 
 impl Worker {
+    /// Begins a call.
+    pub(crate) fn begin(&mut self, hunt: Hunt) {
+        self.hunt = hunt;
+        self.fault = None;
+    }
+
     /// Begins a step of a model with `len` parameters.
-    pub(crate) fn start(&mut self, len: usize) {
+    pub(crate) fn start(&mut self, len: usize, hunt: Hunt) {
+        self.begin(hunt);
         self.loss = 0.0;
         self.grads.resize(len);
         self.grads.fill(0.0);
@@ -57,10 +69,16 @@ impl Worker {
         range: Range<usize>,
         loops: Loops,
     ) {
-        let Self { loss, grads, memory, scratch, .. } = self;
+        let Self { loss, grads, memory, scratch, hunt, fault, .. } = self;
+        if fault.is_some() {
+            return;
+        }
         let Compiled { program, codes, turns } = compiled;
         memory.fit(program.sizes, loops.window, program.sizes.slot);
-        let mut run = Run { weights, memory, grads, scratch, codes, turns, index: 0 };
+        if hunt.dead_is_nan {
+            memory.spoil();
+        }
+        let mut run = Run { weights, memory, grads, scratch, codes, turns, index: 0, backward: false, hunt: *hunt, fault: None };
         let first = range.start;
         if let Some(early) = &program.early {
             *loss += run.early(early, prompts, first, loops);
@@ -69,8 +87,10 @@ impl Worker {
             *loss += run.looped(looped, prompts, first, loops);
         }
         if let Some(early) = &program.early {
+            run.backward = true;
             run.list(&early.steps.backward, &early.chunk, 0);
         }
+        *fault = run.fault;
     }
 
     /// The predictions of the prompts `range` after each loop: (loops, prompts, points).
@@ -82,11 +102,14 @@ impl Worker {
         range: Range<usize>,
         loops: usize,
     ) -> &[f32] {
-        let Self { memory, scratch, predictions, .. } = self;
+        let Self { memory, scratch, predictions, hunt, fault, .. } = self;
         let Compiled { program, codes, turns } = compiled;
         let slot = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize).next_multiple_of(16);
         memory.fit(program.sizes, 1, slot);
-        let mut run = Run { weights, memory, grads: &mut [], scratch, codes, turns, index: 0 };
+        if hunt.dead_is_nan {
+            memory.spoil();
+        }
+        let mut run = Run { weights, memory, grads: &mut [], scratch, codes, turns, index: 0, backward: false, hunt: *hunt, fault: None };
         let after = range.len() * prompts.points;
         predictions.clear();
         predictions.resize(loops * after, 0.0);
@@ -108,6 +131,7 @@ impl Worker {
                 spread(chunk, prompts.points, run.memory.one(looped.predictions, 0), predictions);
             }
         }
+        *fault = fault.take().or(run.fault);
         predictions
     }
 }
@@ -139,7 +163,9 @@ impl<'a> Run<'a> {
     fn looped(&mut self, looped: &'a Looped, prompts: &Prompts, first: usize, loops: Loops) -> f64 {
         let chunk = &looped.chunk;
         interleave(prompts, first, chunk, self.memory.one(looped.input, 0));
-        self.list(&looped.prelude.forward, chunk, 0);
+        // The state that enters a window after loops without gradient is a constant.
+        let prelude = if loops.free == 0 { &looped.prelude_from_state } else { &looped.prelude };
+        self.list(&prelude.forward, chunk, 0);
         for index in 0..loops.free {
             self.index = index;
             self.list(&looped.free, chunk, 0);
@@ -157,6 +183,7 @@ impl<'a> Run<'a> {
                 loss += loops.loss(prompts, first, chunk, 1, predictions, slopes);
             }
         }
+        self.backward = true;
         for place in &looped.shared {
             self.memory.one(*place, 0).fill(0.0);
         }
@@ -167,9 +194,7 @@ impl<'a> Run<'a> {
             }
             self.list(if slot == last { &looped.last.backward } else { &looped.body.backward }, chunk, slot);
         }
-        // The state that enters a window after loops without gradient is a constant.
-        let from_state = loops.free == 0;
-        self.list(if from_state { &looped.prelude_from_state } else { &looped.prelude.backward }, chunk, 0);
+        self.list(&prelude.backward, chunk, 0);
         loss
     }
 }

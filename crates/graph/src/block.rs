@@ -1,6 +1,6 @@
 //! What an author of a part writes.
 
-use crate::{Param, Trace, Value, ops};
+use crate::{Param, Trace, Value};
 
 /// What a part can see besides its input.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ impl<'t> At<'t> {
     #[must_use]
     #[track_caller]
     pub fn by_loop(&self, table: Param) -> Value<'t> {
-        self.trace.op(ops::ByLoop::new(self.trace, table), &[])
+        self.trace.by_loop(table)
     }
 
     /// Records `part` under a name, below that of the part around it; errors and tables show it.

@@ -24,6 +24,7 @@ mod recur;
 mod rows;
 mod scan;
 mod units;
+mod writes;
 
 use std::sync::Arc;
 

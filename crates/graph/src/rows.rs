@@ -1,6 +1,6 @@
 //! Which rows of a value have to be computed.
 
-use crate::{Graph, Rate, Reach, Rows, Source, Wire, rates};
+use crate::{Graph, Node, Rate, Reach, Rows, Source, Wire, rates};
 
 /// How many leading rows of every node, of `tokens`, are the same in every loop.
 ///
@@ -36,13 +36,22 @@ pub enum Demand {
 /// What is demanded of every node if `outputs` are demanded.
 #[must_use]
 pub fn demand(graph: &Graph, outputs: &[(Wire, Demand)]) -> Vec<Demand> {
+    demand_if(graph, outputs, |_| false)
+}
+
+/// The same for an engine that computes some operations on all rows or none, although each row sees its own alone.
+pub(crate) fn demand_if(
+    graph: &Graph,
+    outputs: &[(Wire, Demand)],
+    on_all_rows: impl Fn(&Node) -> bool,
+) -> Vec<Demand> {
     let mut demand = vec![Demand::None; graph.nodes().len()];
     for (wire, what) in outputs {
         let of = &mut demand[wire.node.index()];
         *of = (*of).max(*what);
     }
     for (i, node) in graph.nodes().iter().enumerate().rev() {
-        let own = demand[i] != Demand::None && node.op().is_some_and(|op| op.reach() == Reach::Own);
+        let own = node.op().is_some_and(|op| op.reach() == Reach::Own) && !on_all_rows(node);
         let of_inputs = match demand[i] {
             Demand::None => Demand::None,
             what if own => what,

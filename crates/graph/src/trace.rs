@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::list;
 use crate::graph::{Carried, Graph, Node, NodeId, Source, Wire};
-use crate::{Op, Param, ParamInfo, Params, Shape, TraceError, Value, ops};
+use crate::{Form, Op, Param, ParamInfo, Params, Shape, TraceError, Value, ops};
 
 /// A graph while it is recorded.
 ///
@@ -109,7 +109,26 @@ impl Trace {
     #[must_use]
     #[track_caller]
     pub fn param(&self, param: Param) -> Value<'_> {
-        self.op(ops::Parameter::new(self, param), &[])
+        // One node for each, so that its gradient comes together in one place.
+        let known = self.inner.borrow().nodes.iter().position(
+            |node| matches!(node.op().map(Op::form), Some(Form::Parameter(known)) if known == param),
+        );
+        match known {
+            Some(node) => Value::new(self, Wire { node: NodeId(node as u32), output: 0 }),
+            None => self.op(ops::Parameter::new(self, param), &[]),
+        }
+    }
+
+    /// The row of a table that belongs to the present loop.
+    #[track_caller]
+    pub(crate) fn by_loop(&self, table: Param) -> Value<'_> {
+        let known = self.inner.borrow().nodes.iter().position(
+            |node| matches!(node.op().map(Op::form), Some(Form::ByLoop(known)) if known.table == table),
+        );
+        match known {
+            Some(node) => Value::new(self, Wire { node: NodeId(node as u32), output: 0 }),
+            None => self.op(ops::ByLoop::new(self, table), &[]),
+        }
     }
 
     /// Records an operation with one result.

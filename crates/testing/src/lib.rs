@@ -7,6 +7,7 @@
 //! | any | [`round_trips`], [`is_registered`] |
 //! | block | [`sound`] of its recorded form; of its others [`block_is_causal`], [`block_splits`], [`gradients_are_true`], [`fused_agrees`] |
 //! | injector | [`sound_injector`] of its recorded form; of its others [`injector_keeps_the_shape`], [`injector_prefix_is_invariant`], [`injector_gradients_are_true`] |
+//! | a graph of one's own | [`engines_agree`], [`rows_hold`] |
 //! | task | [`task_is_seeded`] |
 //! | baseline | [`baseline_is_causal`] |
 //!
@@ -38,5 +39,5 @@ pub use config::{Part, is_registered, round_trips};
 pub use device::device;
 pub use fused::fused_agrees;
 pub use injector::{injector_gradients_are_true, injector_keeps_the_shape, injector_prefix_is_invariant};
-pub use sound::{sound, sound_injector};
+pub use sound::{Asked, engines_agree, rows_hold, sound, sound_injector};
 pub use task::task_is_seeded;

@@ -1,4 +1,7 @@
-//! The checks of a part's recorded form: on the reference engine, in 64 bits.
+//! The checks of a part's recorded form: on the reference engine, in 64 bits, and of the CPU engine beside it.
+
+mod engines;
+mod rows;
 
 use std::sync::Arc;
 
@@ -12,12 +15,15 @@ use looped_reference::{ReferenceModel, Step};
 
 use crate::block::{SEED, enliven, looped, prompts};
 
+pub use engines::{Asked, engines_agree};
+pub use rows::rows_hold;
+
 const STEP: Step =
     Step { plan: LoopPlan { loops: 3, window: 3 }, loss_loops: 2, objective: Objective::SquaredError };
 
 /// A block's recorded form can be trained and does what it says, under each kind of injector: every parameter has a gradient that agrees with
 /// finite differences to seven digits; a causal block's predictions don't change with later points, and the others' do; rows that pass for
-/// the same in every loop are; and if the block has a candle form too, both have the same loss and gradients.
+/// the same in every loop are; no row moves with one that it can't see; the CPU engine computes the same; and if the block has a candle form too, both have the same loss and gradients.
 pub fn sound(block: &dyn BlockConfig, n_embd: usize) {
     let operation = Operation::Add;
     let injectors: [Box<dyn Injector>; 3] =
@@ -47,6 +53,15 @@ fn sound_model(config: ModelConfig) {
     gradients_are_true(tag, &model, &store);
     later_points(tag, &model, &store, config.block.is_causal());
     invariant_rows_are(tag, &model, &store);
+    let must = |result: Result<(), String>| result.unwrap_or_else(|what| panic!("{what}, under {tag}"));
+    for changed in [0, 3, 2 * prompts().points - 1] {
+        must(rows_hold(model.graph(), &store, &prompts(), 3, changed));
+    }
+    for (loops, window, loss_loops) in [(2, 2, 2), (4, 3, 2)] {
+        let plan = LoopPlan { loops, window };
+        let asked = Asked { plan, loss_loops, objective: Objective::SquaredError, threads: 2 };
+        must(engines_agree(model.graph(), config.dims(), &store, &prompts(), asked));
+    }
     if config.without_candle_form().is_none() {
         agrees_with_candle(tag, &recorded(), &store, &config);
     }

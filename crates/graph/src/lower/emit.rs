@@ -58,7 +58,7 @@ pub(super) struct Emit<'g> {
     pub(super) lists: [Vec<Draft>; 2],
     backward: bool,
     /// Values from outside, with their rows.
-    given: HashMap<Wire, (Buf, Demand)>,
+    pub(super) given: HashMap<Wire, (Buf, Demand)>,
     /// Where some values are wanted.
     sent: HashMap<Wire, Place>,
     /// Values of the forward list, and those computed again in the backward one.

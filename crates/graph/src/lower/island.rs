@@ -58,16 +58,31 @@ impl Emit<'_> {
             });
         }
         bufs.extend(slopes);
-        for wire in self.graph().node(node).inputs.clone() {
+        let inputs = self.graph().node(node).inputs.clone();
+        let mut again = Vec::new();
+        for (i, wire) in inputs.iter().copied().enumerate() {
             let wanted = self.wants(wire);
             of.wanted.push(wanted);
-            if wanted && self.graph().shape(wire).rows != Rows::Once {
-                self.into(wire, Demand::All, |_, dx, add| {
-                    of.add.push(add);
-                    bufs.push(dx);
-                });
+            if !wanted || self.graph().shape(wire).rows == Rows::Once {
+                continue;
+            }
+            // An operation may take one value twice: its gradients are added after the step, which names each place once.
+            let known = inputs[..i].contains(&wire);
+            let target = if known { None } else { Some(self.target(wire, Demand::All)) };
+            let (buf, add) = match &target {
+                Some(target) => (target.buf, target.add),
+                None => (self.room(wire, Demand::All), false),
+            };
+            of.add.push(add);
+            bufs.push(buf);
+            match target {
+                Some(target) => self.settle(target),
+                None => again.push((buf, wire)),
             }
         }
         self.step(Kernel::IslandBack(of), &bufs);
+        for (buf, wire) in again {
+            self.hand_over(buf, Demand::All, wire);
+        }
     }
 }

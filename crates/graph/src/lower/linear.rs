@@ -39,7 +39,12 @@ impl Emit<'_> {
                 }
             }
             (Some(bias), Some(residual)) => {
-                let residual = self.value_at(residual, rows);
+                let mut residual = self.value_at(residual, rows);
+                if residual == x {
+                    // A value is added to a product of its own: a step names each place once.
+                    residual = self.room(out, rows);
+                    self.step(Kernel::Copy, &[x, residual]);
+                }
                 let y = self.define(out);
                 let kernel =
                     Kernel::Product { weight, exact, transposed: false, start: Start::Residual(bias) };

@@ -6,7 +6,8 @@ use super::arena::{Buf, place};
 use super::emit::{Emit, Known, Memory};
 use super::units::{Unit, form};
 use super::{Chunk, Kernel, Place, Sizes, Space, Step};
-use crate::{Demand, Form, NodeId, Rate, Reach, Rows, Source, Wire, demand};
+use crate::rows::demand_if;
+use crate::{Demand, Form, NodeId, Rate, Reach, Rows, Source, Wire};
 
 /// Steps forward, and those that go back over them.
 #[derive(Clone, Debug, Default)]
@@ -53,8 +54,8 @@ pub struct Looped {
     pub shared: Vec<Place>,
     /// What is the same for all loops, and the first state.
     pub prelude: Pair,
-    /// Backward through what is the same for all loops, when the first state's gradient counts too.
-    pub prelude_from_state: Vec<Step>,
+    /// The same where the first state's gradient counts too: more is kept for it.
+    pub prelude_from_state: Pair,
     /// A loop of which nothing is kept.
     pub free: Vec<Step>,
     /// A loop that will be run backward.
@@ -75,6 +76,20 @@ struct Part<'k> {
     apart: bool,
 }
 
+/// A value that all loops read, where it lies, and where its gradient does.
+type Export = (Wire, Place, Option<Place>);
+
+fn give_exports(emit: &mut Emit<'_>, exports: &[Export]) {
+    for (wire, value, gradient) in exports {
+        let buf = emit.home(*value);
+        emit.give(*wire, buf, Demand::All);
+        if let Some(gradient) = gradient {
+            let buf = emit.home(*gradient);
+            emit.grads.insert(*wire, buf);
+        }
+    }
+}
+
 /// The nodes that `roots` need, but for those given.
 fn closure(emit: &Emit<'_>, roots: &[Wire], given: &HashSet<Wire>) -> Vec<NodeId> {
     let graph = emit.graph();
@@ -92,13 +107,19 @@ fn closure(emit: &Emit<'_>, roots: &[Wire], given: &HashSet<Wire>) -> Vec<NodeId
     nodes
 }
 
-/// Operations that see earlier rows.
+/// The rows that are wanted of every node. Some steps work on all rows: they find a row's place by its number.
+fn rows_wanted(known: &Known<'_>, outputs: &[(Wire, Demand)]) -> Vec<Demand> {
+    demand_if(known.graph, outputs, |node| match form(node) {
+        Some(Form::Keep(_) | Form::Positions(_) | Form::Rotary(_) | Form::Custom(_)) => true,
+        Some(Form::Norm(norm)) => !norm.has_kernel(),
+        _ => false,
+    })
+}
+
+/// Operations that see earlier rows, also those that are the same in every loop: the later tokens need what the early ones left there.
 fn backward_looking<'k>(known: &'k Known<'_>) -> impl Iterator<Item = NodeId> + 'k {
     let graph = known.graph;
-    graph.ids().filter(move |id| {
-        known.rates[id.index()] == Rate::Loop
-            && graph.node(*id).op().is_some_and(|op| op.reach() == Reach::Back)
-    })
+    graph.ids().filter(move |id| graph.node(*id).op().is_some_and(|op| op.reach() == Reach::Back))
 }
 
 /// How much an operation leaves for the tokens after a chunk.
@@ -140,7 +161,7 @@ pub(super) fn early(
     roots.sort_unstable();
     let wanted: Vec<(Wire, Demand)> = roots.iter().map(|wire| (*wire, Demand::Read)).collect();
     let lists = |training: bool, sizes: &mut Sizes| {
-        let mut emit = Emit::new(known, &chunk, demand(graph, &wanted), &none, training);
+        let mut emit = Emit::new(known, &chunk, rows_wanted(known, &wanted), &none, training);
         emit.leaves.clone_from(&leaves);
         give_input(&mut emit, input);
         let nodes = closure(&emit, &roots, &inputs(known));
@@ -149,7 +170,7 @@ pub(super) fn early(
         if training {
             emit.turn();
             let slopes = emit.home(slopes);
-            emit.grads.insert(read, slopes);
+            emit.hand_over(slopes, Demand::Read, read);
             nodes.iter().rev().for_each(|node| emit.backward(*node));
         }
         placed(emit, Space::Early, sizes, apart)
@@ -187,7 +208,7 @@ impl Part<'_> {
         let next = Place { space: Space::Next, ..state };
 
         // What all loops read.
-        let exports: Vec<(Wire, Place, Option<Place>)> = self
+        let exports: Vec<Export> = self
             .exports()
             .into_iter()
             .map(|wire| {
@@ -204,15 +225,8 @@ impl Part<'_> {
         let (prelude, prelude_from_state) = self.prelude(&exports, input, state, dstate, sizes);
 
         let body_emit = |wanted: &[(Wire, Demand)], training: bool| {
-            let mut emit = Emit::new(known, &self.chunk, demand(graph, wanted), &self.before, training);
-            for (wire, value, gradient) in &exports {
-                let buf = emit.home(*value);
-                emit.give(*wire, buf, Demand::All);
-                if let Some(gradient) = gradient {
-                    let buf = emit.home(*gradient);
-                    emit.grads.insert(*wire, buf);
-                }
-            }
+            let mut emit = Emit::new(known, &self.chunk, rows_wanted(known, wanted), &self.before, training);
+            give_exports(&mut emit, &exports);
             let buf = emit.home(state);
             emit.give(carried.state, buf, Demand::All);
             emit
@@ -220,6 +234,8 @@ impl Part<'_> {
         let leave = |emit: &mut Emit<'_>| {
             let to = emit.home(dstate);
             match emit.grads.get(&carried.state).copied() {
+                // The state went on unchanged, and its gradient goes back so.
+                Some(from) if emit.buffers[from.0].home == Some(dstate) => {}
                 Some(from) => emit.step(Kernel::Copy, &[from, to]),
                 None => emit.step(Kernel::Fill(0.0), &[to]),
             }
@@ -233,12 +249,12 @@ impl Part<'_> {
             forward(&mut emit, &nodes, &[(carried.next, next)]);
             emit.turn();
             let from = emit.home(dstate);
-            emit.grads.insert(carried.next, from);
+            emit.hand_over(from, Demand::All, carried.next);
             nodes.iter().rev().for_each(|node| emit.backward(*node));
             leave(&mut emit);
             placed(emit, Space::Slot, sizes, self.apart)
         };
-        let read_pair = self.read(carried.next, read, next, dstate, predictions, Some(slopes), sizes);
+        let read_pair = self.read(&exports, next, dstate, predictions, Some(slopes), sizes);
         let with_body = std::mem::replace(&mut sizes.slot, header);
         let last = {
             let mut emit = body_emit(&[(read, Demand::Read)], true);
@@ -247,7 +263,7 @@ impl Part<'_> {
             forward(&mut emit, &nodes, &[(read, predictions)]);
             emit.turn();
             let from = emit.home(slopes);
-            emit.grads.insert(read, from);
+            emit.hand_over(from, Demand::Read, read);
             nodes.iter().rev().for_each(|node| emit.backward(*node));
             leave(&mut emit);
             placed(emit, Space::Slot, sizes, self.apart)
@@ -262,7 +278,7 @@ impl Part<'_> {
             emit.replace(result, present, state);
             placed(emit, Space::Slot, sizes, self.apart).forward
         };
-        let ask = self.read(carried.next, read, state, dstate, predictions, None, sizes).forward;
+        let ask = self.read(&exports, state, dstate, predictions, None, sizes).forward;
         let chunk = self.chunk.clone();
         Looped {
             chunk,
@@ -288,6 +304,7 @@ impl Part<'_> {
             .ids()
             .filter(|id| self.known.rates[id.index()] == Rate::Loop)
             .flat_map(|id| graph.node(id).inputs.clone())
+            .chain([graph.carried()[0].next])
             .filter(|wire| self.known.rates[wire.node.index()] == Rate::Chunk)
             .filter(|wire| graph.shape(*wire).rows == Rows::Tokens)
             .collect();
@@ -298,20 +315,19 @@ impl Part<'_> {
 
     fn prelude(
         &self,
-        exports: &[(Wire, Place, Option<Place>)],
+        exports: &[Export],
         input: Place,
         state: Place,
         dstate: Place,
         sizes: &mut Sizes,
-    ) -> (Pair, Vec<Step>) {
+    ) -> (Pair, Pair) {
         let (known, graph) = (self.known, self.known.graph);
         let first = graph.carried()[0].first;
         let mut roots: Vec<Wire> = exports.iter().map(|(wire, ..)| *wire).collect();
         roots.push(first);
         let wanted: Vec<(Wire, Demand)> = roots.iter().map(|wire| (*wire, Demand::All)).collect();
-        let none = HashMap::new();
         let lists = |from_state: bool| {
-            let mut emit = Emit::new(known, &self.chunk, demand(graph, &wanted), &none, true);
+            let mut emit = Emit::new(known, &self.chunk, rows_wanted(known, &wanted), &self.before, true);
             give_input(&mut emit, input);
             let nodes = closure(&emit, &roots, &inputs(known));
             for (wire, value, _) in exports {
@@ -335,22 +351,20 @@ impl Part<'_> {
             nodes.iter().rev().for_each(|node| emit.backward(*node));
             emit
         };
-        // Both variants have one forward list, and what the second keeps must lie where the first has it: so both are placed from the same sizes.
+        // One of the two is run, so they share their room.
         let before = *sizes;
         let pair = placed(lists(false), Space::Chunk, sizes, self.apart);
         let mut again = before;
         let from_state = placed(lists(true), Space::Chunk, &mut again, self.apart);
         sizes.chunk = sizes.chunk.max(again.chunk);
         sizes.scratch = sizes.scratch.max(again.scratch);
-        (pair, from_state.backward)
+        (pair, from_state)
     }
 
     /// The predictions from a state that lies at `from`; backward only with slopes.
-    #[allow(clippy::too_many_arguments, reason = "places of one list, each named at the call")]
     fn read(
         &self,
-        next: Wire,
-        read: Wire,
+        exports: &[Export],
         from: Place,
         dnext: Place,
         predictions: Place,
@@ -358,18 +372,23 @@ impl Part<'_> {
         sizes: &mut Sizes,
     ) -> Pair {
         let (known, graph) = (self.known, self.known.graph);
+        let next = graph.carried()[0].next;
+        let read = graph.read().unwrap_or(next);
         let wanted = [(read, Demand::Read)];
-        let mut emit = Emit::new(known, &self.chunk, demand(graph, &wanted), &self.before, slopes.is_some());
+        let training = slopes.is_some();
+        let mut emit = Emit::new(known, &self.chunk, rows_wanted(known, &wanted), &self.before, training);
+        give_exports(&mut emit, exports);
         let buf = emit.home(from);
         emit.give(next, buf, Demand::All);
-        let nodes = closure(&emit, &[read], &HashSet::from([next]));
+        let given = exports.iter().map(|(wire, ..)| *wire).chain([next]).collect();
+        let nodes = closure(&emit, &[read], &given);
         emit.send(read, predictions);
         forward(&mut emit, &nodes, &[(read, predictions)]);
         if let Some(slopes) = slopes {
             emit.turn();
             let (slopes, dnext) = (emit.home(slopes), emit.home(dnext));
-            emit.grads.insert(read, slopes);
             emit.grads.insert(next, dnext);
+            emit.hand_over(slopes, Demand::Read, read);
             nodes.iter().rev().for_each(|node| emit.backward(*node));
         }
         placed(emit, Space::Slot, sizes, self.apart)
@@ -380,7 +399,8 @@ impl Part<'_> {
 fn forward(emit: &mut Emit<'_>, nodes: &[NodeId], results: &[(Wire, Place)]) {
     nodes.iter().for_each(|node| emit.forward(*node));
     for (wire, place) in results {
-        let from = emit.value(*wire);
+        let rows = if place.len as usize == emit.rows(Demand::All) * emit.width(*wire) { Demand::All } else { Demand::Read };
+        let from = emit.value_at(*wire, rows);
         if emit.buffers[from.0].home != Some(*place) {
             let to = emit.home(*place);
             emit.step(Kernel::Copy, &[from, to]);

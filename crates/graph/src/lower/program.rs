@@ -1,13 +1,13 @@
 //! All lists of steps for prompts of one length.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::emit::Known;
 use super::part::{early, looped};
 use super::units::{form, units};
 use super::{Chunk, Early, Engine, Kernel, Looped, Sizes, Step, is_island};
-use crate::{Form, Graph, NodeId, Rate, Reach, Rows, Source, Wire, invariant_rows, rates, sees_later_rows};
+use crate::{Form, Graph, NodeId, Rate, Reach, Rows, Shape, Source, Wire, invariant_rows, rates, sees_later_rows};
 
 /// The prompts that a program is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,11 +58,11 @@ impl Program {
         let in_use = Self::tokens_in_use(graph, tokens, reads);
         let rows = invariant_rows(graph, tokens);
         // What runs by its meaning can't be told what the tokens before its own left.
-        let rates = rates(graph);
         let whole = graph.ids().any(|id| {
             let node = graph.node(id);
             let looks = node.op().is_some_and(|op| op.reach() != Reach::Own);
-            rates[id.index()] == Rate::Loop && looks && is_island(graph, id, engine)
+            let rows = node.shapes.iter().any(|shape| shape.rows == Rows::Tokens);
+            rows && looks && is_island(graph, id, engine)
         });
         if whole {
             return 0;
@@ -96,9 +96,7 @@ impl Program {
         if graph.carried().len() != 1 {
             refusals.push(format!("the loop carries {} values, not one", graph.carried().len()));
         }
-        if graph.read().is_none() {
-            refusals.push("nothing is predicted".to_owned());
-        }
+        refusals.extend(ends(graph));
         let rates = rates(graph);
         for id in graph.ids() {
             let node = graph.node(id);
@@ -200,7 +198,8 @@ impl Program {
             [
                 &of.prelude.forward,
                 &of.prelude.backward,
-                &of.prelude_from_state,
+                &of.prelude_from_state.forward,
+                &of.prelude_from_state.backward,
                 &of.free,
                 &of.body.forward,
                 &of.body.backward,
@@ -224,7 +223,8 @@ impl Program {
             [
                 &mut of.prelude.forward,
                 &mut of.prelude.backward,
-                &mut of.prelude_from_state,
+                &mut of.prelude_from_state.forward,
+                &mut of.prelude_from_state.backward,
                 &mut of.free,
                 &mut of.body.forward,
                 &mut of.body.backward,
@@ -244,4 +244,42 @@ impl Program {
         let input = graph.nodes().iter().find(|node| matches!(node.source, Source::Input));
         input.map_or(0, |node| node.shapes[0].width)
     }
+}
+
+/// What keeps an engine from a graph's ends: its input, its state, its prediction.
+fn ends(graph: &Graph) -> Vec<String> {
+    let mut refusals = Vec::new();
+    let inputs = graph.nodes().iter().filter(|node| matches!(node.source, Source::Input));
+    let widths: Vec<usize> = inputs.map(|node| node.shapes[0].width).collect();
+    if widths.iter().any(|width| *width != widths[0]) {
+        refusals.push(format!("its inputs have rows of {widths:?}, and a prompt has one width"));
+    }
+    let [carried, ..] = graph.carried() else { return refusals };
+    let state = graph.shape(carried.state);
+    if state.rows != Rows::Tokens {
+        refusals.push(format!("the state is {state}, and not a row for each token"));
+    }
+    let Some(read) = graph.read() else {
+        refusals.push("nothing is predicted".to_owned());
+        return refusals;
+    };
+    if graph.shape(read) != Shape::tokens(1) {
+        refusals.push(format!("the prediction is {}, and not a number for each token", graph.shape(read)));
+    }
+    // After a loop the state is what is left of it.
+    let (mut seen, mut open) = (HashSet::from([carried.next.node]), vec![read.node]);
+    while let Some(id) = open.pop() {
+        if seen.insert(id) {
+            let node = graph.node(id);
+            if matches!(node.source, Source::State(_)) {
+                refusals.push(format!(
+                    "the prediction, {} at {}, is made of more than the state after the loop",
+                    graph.node(read.node).name(),
+                    graph.node(read.node).at
+                ));
+            }
+            open.extend(node.inputs.iter().map(|wire| wire.node));
+        }
+    }
+    refusals
 }

@@ -80,7 +80,8 @@ pub(super) fn units(graph: &Graph) -> Vec<Unit> {
             }
             Some(Form::Point(Func::Gelu)) => {
                 let (of, result) = (node.inputs[0], Wire { node: id, output: 0 });
-                let found = product(of).filter(|found| only(of) && found.layer.bias.is_some());
+                let found = product(of)
+                    .filter(|found| only(of) && found.layer.bias.is_some() && found.layer.out > 1);
                 // Backward, the GELU is taken again within the product that reads it.
                 let into_product = match readers[id.index()].as_slice() {
                     [reader] => product(Wire { node: *reader, output: 0 }).is_some_and(|p| p.layer.out > 1),
@@ -121,7 +122,11 @@ fn join(graph: &Graph, readers: &[Vec<NodeId>], rates: &[Rate], units: &mut [Uni
             && graph.node(id).probe.is_none();
         if own && rates[id.index()] == rates[end.index()] && is_point(units, id) {
             members.insert(id);
-            open.extend(graph.node(id).inputs.iter().map(|wire| wire.node));
+            if operands(graph, &members).len() > OPERANDS {
+                members.remove(&id);
+            } else {
+                open.extend(graph.node(id).inputs.iter().map(|wire| wire.node));
+            }
         }
     }
     let node = graph.node(end);
@@ -134,12 +139,7 @@ fn join(graph: &Graph, readers: &[Vec<NodeId>], rates: &[Rate], units: &mut [Uni
     {
         return;
     }
-    let mut operands: Vec<Wire> = Vec::new();
-    for wire in members.iter().flat_map(|id| &graph.node(*id).inputs) {
-        if !members.contains(&wire.node) && !operands.contains(wire) {
-            operands.push(*wire);
-        }
-    }
+    let operands = operands(graph, &members);
     let mut code = PointBuilder::new(operands.len());
     let mut made: HashMap<Wire, usize> = HashMap::new();
     for (i, wire) in operands.iter().enumerate() {
@@ -158,6 +158,21 @@ fn join(graph: &Graph, readers: &[Vec<NodeId>], rates: &[Rate], units: &mut [Uni
     }
     units[end.index()] = Unit::Cluster(Cluster { program, operands });
 }
+
+/// What some scalar functions read, each once.
+fn operands(graph: &Graph, members: &BTreeSet<NodeId>) -> Vec<Wire> {
+    let mut operands: Vec<Wire> = Vec::new();
+    for wire in members.iter().flat_map(|id| &graph.node(*id).inputs) {
+        if !members.contains(&wire.node) && !operands.contains(wire) {
+            operands.push(*wire);
+        }
+    }
+    operands
+}
+
+/// The most that a program reads: backward, a step also has the gradient with respect to each, and that of the result, and engines take
+/// 16 places.
+const OPERANDS: usize = 7;
 
 fn is_plain(unit: &Unit) -> bool {
     matches!(unit, Unit::Product(Product { residual: None, gelu: None, .. }))

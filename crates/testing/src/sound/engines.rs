@@ -1,0 +1,168 @@
+//! All engines compute the same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor};
+use looped_core::{LoopPlan, ModelDims, Objective, ParamStore, Predictor, Prompts};
+use looped_cpu::{CpuModel, Precision};
+use looped_graph::Graph;
+use looped_reference::ReferenceModel;
+
+/// What engines are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// Loops, and how many of the last carry gradient.
+    pub plan: LoopPlan,
+    /// How many of the last enter the loss.
+    pub loss_loops: usize,
+    /// What is minimised.
+    pub objective: Objective,
+    /// Threads of the CPU engine.
+    pub threads: usize,
+}
+
+/// What an engine computes: the loss, every gradient, and the predictions after every loop.
+#[derive(Debug, PartialEq)]
+struct Results {
+    loss: f64,
+    gradients: BTreeMap<String, Vec<f64>>,
+    predictions: Vec<f64>,
+}
+
+/// How far results may be apart: the loss and predictions beside their own size, gradients beside the largest of all.
+const TOLERANCE: f64 = 1e-4;
+
+/// The CPU engine computes a graph's loss, every gradient and the predictions after every loop as the reference engine does in 64 bits, and it
+/// computes the same bits again: with buffers apart, in memory full of NaN, and after other calls.
+///
+/// # Errors
+/// What differs, where, and by how much; what an engine refuses.
+pub fn engines_agree(
+    graph: &Graph,
+    dims: ModelDims,
+    store: &ParamStore,
+    prompts: &Prompts,
+    asked: Asked,
+) -> Result<(), String> {
+    let exact = by_reference(graph, store, prompts, asked, true)?;
+    let cpu = || {
+        CpuModel::new(Arc::new(graph.clone()), dims, asked.threads)
+            .map_err(|error| format!("the CPU engine refuses it: {error}"))
+    };
+    let model = cpu()?;
+    let found = by_cpu(&model, store, prompts, asked)?;
+    let far = distances(&exact, &found)?;
+    if far.values().any(|distance| *distance > TOLERANCE) {
+        // Where rounding alone moves as much, it isn't the engine.
+        let rounded = distances(&exact, &by_reference(graph, store, prompts, asked, false)?)?;
+        let bound = TOLERANCE.max(20.0 * rounded.values().copied().fold(0.0, f64::max));
+        if let Some((what, distance)) = far.iter().find(|(_, distance)| **distance > bound) {
+            return Err(format!(
+                "{what} of the CPU engine is {distance:.1e} away from that of the reference engine; allowed: {bound:.1e}"
+            ));
+        }
+    }
+    let same = |how: &str, again: Results| match difference(&found, &again) {
+        None => Ok(()),
+        Some(what) => Err(format!("the CPU engine: {what} changes {how}")),
+    };
+    same(
+        "when every buffer has room of its own, so two share room that both need",
+        by_cpu(&cpu()?.with_buffers_apart(), store, prompts, asked)?,
+    )?;
+    same(
+        "when memory holds NaN at first, so something is read that was never written",
+        by_cpu(&cpu()?.with_dead_memory_nan(), store, prompts, asked)?,
+    )?;
+    let (count, points) = (prompts.prompts.div_ceil(2), prompts.points.div_ceil(2));
+    by_cpu(&model, store, &first(prompts, count, points), asked)?;
+    same("after a call with other prompts", by_cpu(&model, store, prompts, asked)?)
+}
+
+/// The first points of the first prompts.
+fn first(prompts: &Prompts, count: usize, points: usize) -> Prompts {
+    let n_dims = prompts.n_dims;
+    let cut = |values: &[f32], width: usize| -> Vec<f32> {
+        let each = values.chunks_exact(prompts.points * width).take(count);
+        each.flat_map(|prompt| prompt[..points * width].to_vec()).collect()
+    };
+    Prompts { xs: cut(&prompts.xs, n_dims), ys: cut(&prompts.ys, 1), prompts: count, points, n_dims }
+}
+
+fn by_reference(
+    graph: &Graph,
+    store: &ParamStore,
+    prompts: &Prompts,
+    asked: Asked,
+    exact: bool,
+) -> Result<Results, String> {
+    let Asked { plan, loss_loops, objective, .. } = asked;
+    let run = || -> looped_core::Result<Results> {
+        let model = ReferenceModel::of(graph.clone())?;
+        let model = if exact { model.in_f64() } else { model };
+        let (loss, gradients) =
+            model.step(store, prompts, looped_reference::Step { plan, loss_loops, objective })?;
+        let values = |(name, tensor): (String, Tensor)| {
+            Ok((name, tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?))
+        };
+        let gradients = gradients.into_iter().map(values).collect::<looped_core::Result<_>>()?;
+        let predictions = wide(&model.predictor(store).predict(prompts, plan.loops)?.values);
+        Ok(Results { loss, gradients, predictions })
+    };
+    run().map_err(|error| format!("the reference engine: {error}"))
+}
+
+fn by_cpu(model: &CpuModel, store: &ParamStore, prompts: &Prompts, asked: Asked) -> Result<Results, String> {
+    let Asked { plan, loss_loops, objective, .. } = asked;
+    let precision = Precision::F32;
+    let run = || -> looped_core::Result<Results> {
+        let (loss, gradients) =
+            model.step(store, prompts, looped_cpu::Step { plan, loss_loops, objective, precision })?;
+        let gradients = gradients.into_iter().map(|(name, values)| (name, wide(&values))).collect();
+        let predictions = wide(&model.predictor(store, precision).predict(prompts, plan.loops)?.values);
+        Ok(Results { loss, gradients, predictions })
+    };
+    run().map_err(|error| format!("the CPU engine: {error}"))
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|value| f64::from(*value)).collect()
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()))
+}
+
+/// The largest distance of two numbers in one place; that of something that isn't a number is infinite.
+fn far(a: &[f64], b: &[f64]) -> f64 {
+    let apart = |(a, b): (&f64, &f64)| if (a - b).is_nan() { f64::INFINITY } else { (a - b).abs() };
+    a.iter().zip(b).map(apart).fold(0.0, f64::max)
+}
+
+fn distances(a: &Results, b: &Results) -> Result<BTreeMap<String, f64>, String> {
+    if !a.gradients.keys().eq(b.gradients.keys()) || a.predictions.len() != b.predictions.len() {
+        return Err("the engines have other parameters or other predictions".to_owned());
+    }
+    let scale = a.gradients.values().map(|values| largest(values)).fold(1e-6, f64::max);
+    let mut distances = BTreeMap::new();
+    distances.insert("the loss".to_owned(), far(&[a.loss], &[b.loss]) / a.loss.abs().max(1e-3));
+    let predictions = far(&a.predictions, &b.predictions) / largest(&a.predictions).max(0.1);
+    distances.insert("a prediction".to_owned(), predictions);
+    for (name, values) in &a.gradients {
+        distances.insert(format!("the gradient of {name}"), far(values, &b.gradients[name]) / scale);
+    }
+    Ok(distances)
+}
+
+/// The first thing that isn't the same to the bit.
+fn difference(a: &Results, b: &Results) -> Option<String> {
+    if a.loss != b.loss {
+        return Some(format!("the loss ({} and {})", a.loss, b.loss));
+    }
+    if a.predictions != b.predictions {
+        return Some("a prediction".to_owned());
+    }
+    let other = a.gradients.iter().find(|(name, values)| b.gradients.get(*name) != Some(values));
+    other.map(|(name, _)| format!("the gradient of {name}"))
+}
