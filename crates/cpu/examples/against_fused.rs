@@ -73,7 +73,7 @@ struct Gru {}
 impl BlockConfig for Gru {
     fn record(&self, dims: &ModelDims, params: &mut graph::Params<'_>) -> Option<Box<dyn graph::Block>> {
         let width = dims.n_embd;
-        let mut layer = |name: &str| Linear::uniform(width, 3 * width, &mut params.scope(name));
+        let layer = |name: &str| Linear::uniform(width, 3 * width, &mut params.scope(name));
         Some(Box::new(Recorded { input: layer("ih"), recurrent: layer("hh") }))
     }
 }

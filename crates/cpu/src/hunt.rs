@@ -60,7 +60,9 @@ impl Run<'_> {
             let index = self.index + 1;
             return self.fail(
                 step.node,
-                &format!("{way}in loop {index}, {count} of {len} numbers aren't finite, the first is {first}"),
+                &format!(
+                    "{way}in loop {index}, {count} of {len} numbers aren't finite, the first is {first}"
+                ),
             );
         }
     }

@@ -78,7 +78,18 @@ impl Worker {
         if hunt.dead_is_nan {
             memory.spoil();
         }
-        let mut run = Run { weights, memory, grads, scratch, codes, turns, index: 0, backward: false, hunt: *hunt, fault: None };
+        let mut run = Run {
+            weights,
+            memory,
+            grads,
+            scratch,
+            codes,
+            turns,
+            index: 0,
+            backward: false,
+            hunt: *hunt,
+            fault: None,
+        };
         let first = range.start;
         if let Some(early) = &program.early {
             *loss += run.early(early, prompts, first, loops);
@@ -109,7 +120,18 @@ impl Worker {
         if hunt.dead_is_nan {
             memory.spoil();
         }
-        let mut run = Run { weights, memory, grads: &mut [], scratch, codes, turns, index: 0, backward: false, hunt: *hunt, fault: None };
+        let mut run = Run {
+            weights,
+            memory,
+            grads: &mut [],
+            scratch,
+            codes,
+            turns,
+            index: 0,
+            backward: false,
+            hunt: *hunt,
+            fault: None,
+        };
         let after = range.len() * prompts.points;
         predictions.clear();
         predictions.resize(loops * after, 0.0);

@@ -87,12 +87,13 @@ fn an_operation_of_an_authors_own_that_gives_another_shape() {
 
 #[test]
 fn prompts_that_are_longer_than_a_table_of_positions() {
-    let graph = model(|trace, x| {
-        x.positions(trace.params().get("table", [6, 5], Init::Zeros))
-    });
+    let graph = model(|trace, x| x.positions(trace.params().get("table", [6, 5], Init::Zeros)));
     for message in messages(graph, false) {
         let message = message.expect("it is refused");
-        assert!(message.starts_with("h.0: positions `table`: there are 8 tokens, and positions for 6"), "{message}");
+        assert!(
+            message.starts_with("h.0: positions `table`: there are 8 tokens, and positions for 6"),
+            "{message}"
+        );
     }
 }
 

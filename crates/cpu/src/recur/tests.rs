@@ -438,31 +438,3 @@ fn a_recorded_lstm_is_the_one_by_hand_to_a_millionth() {
         }
     }
 }
-
-#[test]
-fn zz_time() {
-    for (width, sequences, tokens, times) in [(256, 4, 81, 15), (64, 4, 81, 100)] {
-        for _ in 0..2 {
-            let (_, _, [recorded, by_hand]) = race(&Both::new(width), sequences, tokens, times);
-            println!(
-                "LSTM D {width}: recorded {:.3} ms, by hand {:.3} ms, {:.3}",
-                1e3 * recorded,
-                1e3 * by_hand,
-                recorded / by_hand
-            );
-            let mut of_gru = Both::new(width);
-            of_gru.graph = gru(width, width);
-            let layout = Layout::new(&of_gru.graph);
-            of_gru.flat = AlignedBuffer::zeros(layout.len);
-            for (i, x) in of_gru.flat.iter_mut().enumerate() {
-                *x = ((i % 101) as f32 - 50.0) * 0.002;
-            }
-            let (_, _, [g, _]) = race(&of_gru, sequences, tokens, times);
-            println!(
-                "GRU D {width}: {:.3} ms; time a FLOP {:.3} of the LSTM by hand",
-                1e3 * g,
-                g / by_hand * 4.0 / 3.0
-            );
-        }
-    }
-}

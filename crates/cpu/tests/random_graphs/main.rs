@@ -61,16 +61,20 @@ proptest! {
 /// 300 graphs, or as many as `PROPTEST_CASES` says.
 fn cases() -> ProptestConfig {
     let default = ProptestConfig::default();
-    if std::env::var_os("PROPTEST_CASES").is_some() { default } else { ProptestConfig { cases: 300, ..default } }
+    if std::env::var_os("PROPTEST_CASES").is_some() {
+        default
+    } else {
+        ProptestConfig { cases: 300, ..default }
+    }
 }
 
 // SURVEY: not landed
 #[test]
 #[ignore = "a survey"]
 fn survey() {
-    use std::collections::BTreeMap;
     use proptest::strategy::{Strategy, ValueTree};
     use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+    use std::collections::BTreeMap;
     let seed = std::env::var("SURVEY").map_or(1_u8, |seed| seed.parse().unwrap());
     let mut runner =
         TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]));
@@ -81,7 +85,11 @@ fn survey() {
         Ok(Err(TestCaseError::Reject(_))) => None,
         Ok(Err(error)) => Some(error.to_string()),
         Err(panic) => Some(
-            panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default(),
+            panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+                .unwrap_or_default(),
         ),
     };
     let cut = |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).take(45).collect::<String>();
@@ -89,7 +97,8 @@ fn survey() {
     let start = std::time::Instant::now();
     for _ in 0..count {
         let mut tree = recipes().new_tree(&mut runner).unwrap();
-        let run = |recipe: &Recipe| text(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| agree(recipe))));
+        let run =
+            |recipe: &Recipe| text(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| agree(recipe))));
         if let Some(message) = run(&tree.current()) {
             let key = cut(&message);
             if let Some(known) = found.get_mut(&key) {

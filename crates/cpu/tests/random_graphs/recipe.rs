@@ -210,7 +210,8 @@ impl Recipe {
                     values.push(z);
                 }
                 let pick = |i: u8| values[values.len() - 1 - (i as usize % values.len())];
-                let value = trace.scope("body", || self.line(*line, &trace, at, &mut names, pick(line.a), pick(line.b)));
+                let value = trace
+                    .scope("body", || self.line(*line, &trace, at, &mut names, pick(line.a), pick(line.b)));
                 values.push(if probed { value.probe(&format!("v{}", values.len())) } else { value });
             }
             let last = values[values.len() - 1];
@@ -292,8 +293,13 @@ impl Recipe {
             28 => {
                 let states = 1 + n % 3;
                 let mut of = names.scope();
-                let mut row = |name: &str, len: usize, bound| trace.param(of.get(name, [len], Init::Uniform { bound }));
-                let system = [row("decay", states * w, 0.7), row("gain", states * w, 1.0), row("read", states * w, 1.0)];
+                let mut row =
+                    |name: &str, len: usize, bound| trace.param(of.get(name, [len], Init::Uniform { bound }));
+                let system = [
+                    row("decay", states * w, 0.7),
+                    row("gain", states * w, 1.0),
+                    row("read", states * w, 1.0),
+                ];
                 let [decay, gain, read] = system;
                 x.scan(decay, gain, read, row("skip", w, 1.0))
             }
@@ -327,7 +333,9 @@ impl Recipe {
                 })
             }
             39 => x.candle("mean of tokens", &[], |all| {
-                all[0].broadcast_sub(&all[0].mean_keepdim(1)?)?.broadcast_add(&all[0].mean_keepdim(D::Minus1)?)
+                all[0]
+                    .broadcast_sub(&all[0].mean_keepdim(1)?)?
+                    .broadcast_add(&all[0].mean_keepdim(D::Minus1)?)
             }),
             40 => {
                 let [a, b] = Value::custom(Waves, &[x]);

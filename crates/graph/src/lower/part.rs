@@ -399,7 +399,11 @@ impl Part<'_> {
 fn forward(emit: &mut Emit<'_>, nodes: &[NodeId], results: &[(Wire, Place)]) {
     nodes.iter().for_each(|node| emit.forward(*node));
     for (wire, place) in results {
-        let rows = if place.len as usize == emit.rows(Demand::All) * emit.width(*wire) { Demand::All } else { Demand::Read };
+        let rows = if place.len as usize == emit.rows(Demand::All) * emit.width(*wire) {
+            Demand::All
+        } else {
+            Demand::Read
+        };
         let from = emit.value_at(*wire, rows);
         if emit.buffers[from.0].home != Some(*place) {
             let to = emit.home(*place);

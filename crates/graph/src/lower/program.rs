@@ -7,7 +7,9 @@ use super::emit::Known;
 use super::part::{early, looped};
 use super::units::{form, units};
 use super::{Chunk, Early, Engine, Kernel, Looped, Sizes, Step, is_island};
-use crate::{Form, Graph, NodeId, Rate, Reach, Rows, Shape, Source, Wire, invariant_rows, rates, sees_later_rows};
+use crate::{
+    Form, Graph, NodeId, Rate, Reach, Rows, Shape, Source, Wire, invariant_rows, rates, sees_later_rows,
+};
 
 /// The prompts that a program is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

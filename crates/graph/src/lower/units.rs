@@ -80,8 +80,8 @@ pub(super) fn units(graph: &Graph) -> Vec<Unit> {
             }
             Some(Form::Point(Func::Gelu)) => {
                 let (of, result) = (node.inputs[0], Wire { node: id, output: 0 });
-                let found = product(of)
-                    .filter(|found| only(of) && found.layer.bias.is_some() && found.layer.out > 1);
+                let found =
+                    product(of).filter(|found| only(of) && found.layer.bias.is_some() && found.layer.out > 1);
                 // Backward, the GELU is taken again within the product that reads it.
                 let into_product = match readers[id.index()].as_slice() {
                     [reader] => product(Wire { node: *reader, output: 0 }).is_some_and(|p| p.layer.out > 1),

@@ -94,7 +94,8 @@ pub fn rows_hold(
         for value in &mut seen {
             let (Some(a), Some(b)) = (value.of(&one), value.of(&two)) else { continue };
             let same = invariant[value.node];
-            for (token, prompt) in (0..tokens).flat_map(|token| (0..prompts.prompts).map(move |p| (token, p))) {
+            for (token, prompt) in (0..tokens).flat_map(|token| (0..prompts.prompts).map(move |p| (token, p)))
+            {
                 let found = row(&a, prompt, token)?;
                 let can = prompt == last && moves[value.node][token];
                 if !can && found != row(&b, prompt, token)? {
