@@ -4,7 +4,8 @@ use looped_core::{Baseline, BlockConfig, Injector, Task};
 use looped_plugin_example::{CosineRegression, Gated, Gru, KernelMean};
 use looped_testing::{
     baseline_is_causal, block_is_causal, block_splits, gradients_are_true, injector_gradients_are_true,
-    injector_keeps_the_shape, injector_prefix_is_invariant, is_registered, round_trips, sound, sound_injector, task_is_seeded,
+    injector_keeps_the_shape, injector_prefix_is_invariant, is_registered, round_trips, sound,
+    sound_injector, task_is_seeded,
 };
 
 const WIDTH: usize = 12;

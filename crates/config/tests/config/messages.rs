@@ -22,7 +22,7 @@ fn keys() {
     );
     assert_eq!(
         error_of(&["model.block.n_heads=3"]),
-        "command line: model.block.n_heads: is unknown; did you mean n_head? Allowed: type, n_head"
+        "command line: model.block.n_heads: is unknown; did you mean n_head? Allowed: type, n_head, causal"
     );
     assert_eq!(
         error_of(&["task.\"a b\"=3"]),
@@ -166,7 +166,7 @@ fn parts() {
                 "model.block={type=\"sequential\",blocks=[{type=\"lstm\"},{type=\"transformer\",n_heads=1,n_head=0}]}",
             ],
             "model.block.blocks.1.n_head: is 0; allowed: at least 1\n\
-             command line: model.block.blocks.1.n_heads: is unknown; did you mean n_head? Allowed: type, n_head",
+             command line: model.block.blocks.1.n_heads: is unknown; did you mean n_head? Allowed: type, n_head, causal",
         ),
     ];
     for (overrides, message) in cases {
@@ -282,7 +282,7 @@ fn what_keys_mean_together() {
         ),
         (
             &["training.engine=fused", "training.precision=tf32"],
-            "training.precision: is \"tf32\", which only candle on a CUDA device has; with engine = \"fused\" allowed: f32, bf16",
+            "training.precision: is \"tf32\", which only candle on a CUDA device has; with engine = \"fused\" or \"graph\" allowed: f32, bf16",
         ),
         (
             &["task={type=\"sparse_linear_regression\",sparsity=9}"],

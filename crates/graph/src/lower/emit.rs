@@ -393,6 +393,11 @@ impl<'g> Emit<'g> {
                     self.recur_back(node);
                 } else if let Some(d) = self.grads.get(&out).copied() {
                     self.alone_back(node, d);
+                } else if self.leaves.contains_key(&node) {
+                    // Nothing reads its rows here, and later tokens do read what it left for them.
+                    let d = self.room(out, self.rows_of(out));
+                    self.step(Kernel::Fill(0.0), &[d]);
+                    self.alone_back(node, d);
                 }
             }
         }

@@ -119,7 +119,10 @@ fn rows_wanted(known: &Known<'_>, outputs: &[(Wire, Demand)]) -> Vec<Demand> {
 /// Operations that see earlier rows, also those that are the same in every loop: the later tokens need what the early ones left there.
 fn backward_looking<'k>(known: &'k Known<'_>) -> impl Iterator<Item = NodeId> + 'k {
     let graph = known.graph;
-    graph.ids().filter(move |id| graph.node(*id).op().is_some_and(|op| op.reach() == Reach::Back))
+    // What nobody reads may see the state, which early tokens don't have.
+    let live = super::program::live(graph);
+    let back = move |id: &NodeId| graph.node(*id).op().is_some_and(|op| op.reach() == Reach::Back);
+    graph.ids().filter(move |id| live[id.index()]).filter(back)
 }
 
 /// How much an operation leaves for the tokens after a chunk.

@@ -69,7 +69,13 @@ impl Program {
         if whole {
             return 0;
         }
-        graph.carried().iter().map(|carried| rows[carried.next.node.index()]).min().unwrap_or(0).min(in_use)
+        let ends = graph.carried().iter().map(|carried| rows[carried.next.node.index()]);
+        // An operation that sees earlier rows must find them as they were: its input mustn't change before the border.
+        let live = live(graph);
+        let looks =
+            |id: &NodeId| live[id.index()] && graph.node(*id).op().is_some_and(|op| op.reach() != Reach::Own);
+        let inputs = graph.ids().filter(looks).flat_map(|id| &graph.node(id).inputs);
+        ends.chain(inputs.map(|wire| rows[wire.node.index()])).min().unwrap_or(0).min(in_use)
     }
 
     /// The operations on parameters alone.
@@ -100,6 +106,9 @@ impl Program {
         }
         refusals.extend(ends(graph));
         let rates = rates(graph);
+        if graph.carried().iter().any(|of| rates[of.next.node.index()] < Rate::Loop) {
+            refusals.push("the state after a loop doesn't depend on the state before it".to_owned());
+        }
         for id in graph.ids() {
             let node = graph.node(id);
             let once = node.shapes.iter().all(|shape| shape.rows == Rows::Once);
@@ -284,4 +293,17 @@ fn ends(graph: &Graph) -> Vec<String> {
         }
     }
     refusals
+}
+
+/// Whether anything that is carried on or predicted depends on each node.
+pub(super) fn live(graph: &Graph) -> Vec<bool> {
+    let mut live = vec![false; graph.nodes().len()];
+    let ends = graph.carried().iter().flat_map(|of| [of.first, of.next]).chain(graph.read());
+    ends.for_each(|wire| live[wire.node.index()] = true);
+    for id in graph.ids().rev() {
+        if live[id.index()] {
+            graph.node(id).inputs.iter().for_each(|wire| live[wire.node.index()] = true);
+        }
+    }
+    live
 }
