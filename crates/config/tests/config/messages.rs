@@ -32,7 +32,7 @@ fn keys() {
     assert_eq!(
         Folder::with(&[("exp.toml", &text)]).error("exp.toml", &[]),
         "exp.toml:14:8: model.block.n_head: is missing; expected an integer, at least 1\n\
-         exp.toml:16:1: model.block.\"bad key\": is unknown; allowed: type, n_head\n\
+         exp.toml:16:1: model.block.\"bad key\": is unknown; allowed: type, n_head, causal\n\
          exp.toml:23:2: training.batch_size: is missing; expected an integer, 1 to 1000000"
     );
 }
