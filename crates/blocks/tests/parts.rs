@@ -1,5 +1,5 @@
 //! The parts that have a recorded form only: each is sound, and does what its help says.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use looped_blocks as _;
 use looped_core::graph::{Graph, Trace};

@@ -1,5 +1,5 @@
 //! The recorded form of every built-in block asks for the parameters that the other form has.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

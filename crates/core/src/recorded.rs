@@ -6,7 +6,7 @@ mod learned_gate;
 
 use std::ops::Range;
 
-use looped_graph::{At, Block, Graph, Init, Linear, Norm, Params, Rows, Shape, Trace};
+use looped_graph::{At, Block, Graph, Init, Linear, Norm, Params, Trace};
 
 pub use concat::Concat;
 pub(crate) use inject::{Meet, PassOn};
@@ -65,10 +65,5 @@ pub(crate) fn flops(
     let input = trace.input(width);
     block.forward(input, At::new(input));
     let Ok(graph) = trace.finish() else { return 0 };
-    let of_node = |node: &looped_graph::Node| -> u64 {
-        let Some(op) = node.op().filter(|_| node.shapes[0].rows == Rows::Tokens) else { return 0 };
-        let inputs: Vec<Shape> = node.inputs.iter().map(|wire| graph.shape(*wire)).collect();
-        tokens.clone().map(|token| op.flops(&inputs, token)).sum()
-    };
-    graph.nodes().iter().map(of_node).sum()
+    looped_graph::flops_of_tokens(&graph, tokens)
 }

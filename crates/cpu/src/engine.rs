@@ -18,7 +18,7 @@ use crate::plan::{Loops, Step, check};
 use crate::plans::Plans;
 use crate::point::Compiled;
 use crate::weights::{Weights, layers};
-use crate::worker::Worker;
+use crate::worker::{Job, Worker};
 
 /// A gradient for each parameter, by name: as many values as the parameter, row-major.
 pub type Gradients = BTreeMap<String, Vec<f32>>;
@@ -71,12 +71,6 @@ impl CpuModel {
         Program::refusals(graph)
     }
 
-    /// The operations that run by their meaning, in candle's operations, each with its part and place: they are slow.
-    #[must_use]
-    pub fn islands(graph: &Graph) -> Vec<String> {
-        Program::islands(graph, &Plans::new(graph))
-    }
-
     /// A recorded model, to run on so many threads.
     ///
     /// # Errors
@@ -86,7 +80,7 @@ impl CpuModel {
         if !refusals.is_empty() {
             return Err(Error::Data(refusals.join("\n")));
         }
-        let width = Program::input_width(&graph);
+        let width = graph.input_width();
         if width != 0 && width != dims.n_dims {
             let given = dims.n_dims;
             return Err(Error::Data(format!("a token has {given} numbers, and the graph's input {width}")));
@@ -146,10 +140,11 @@ impl CpuModel {
         let weights = self.weights(store, flat, step.precision, true)?;
         let chunks = self.share(prompts);
         let programs = self.programs(programs, prompts, &chunks)?;
+        let job = Job { weights: &weights, plans: &self.plans, prompts };
         let workers = &mut workers[..chunks.len().min(self.threads.current_num_threads())];
         self.spread(workers, &chunks, |worker, own| {
             worker.start(self.layout.len, self.hunt);
-            own.for_each(|range| worker.train(&weights, &programs[&range.len()], prompts, range, loops));
+            own.for_each(|range| worker.train(job, &programs[&range.len()], range, loops));
         });
         stopped(workers)?;
         let loss = workers.iter().map(|worker| worker.loss).sum();
@@ -193,8 +188,7 @@ impl CpuModel {
         self.layout.read(store, flat)?;
         once::forward(&self.graph, &self.layout, flat);
         let (kernels, flat) = (self.kernels.with_precision(precision), &**flat);
-        let new =
-            || Weights::new(&self.graph, &self.plans, &self.layers, &self.layout, flat, kernels, training);
+        let new = || Weights::new(&self.graph, &self.layers, &self.layout, flat, kernels, training);
         Ok(self.threads.install(new))
     }
 
@@ -290,6 +284,7 @@ impl Predictor for CpuPredictor<'_> {
         let weights = model.weights(self.store, flat, self.precision, false)?;
         let chunks = model.share(prompts);
         let programs = model.programs(programs, prompts, &chunks)?;
+        let job = Job { weights: &weights, plans: &model.plans, prompts };
         let after = prompts.prompts * prompts.points;
         let values = Mutex::new(vec![0.0; loops * after]);
         model.spread(workers, &chunks, |worker, own| {
@@ -297,7 +292,7 @@ impl Predictor for CpuPredictor<'_> {
             for range in own {
                 let (start, len) = (range.start * prompts.points, range.len() * prompts.points);
                 let program = &programs[&range.len()];
-                let predictions = worker.predict(&weights, program, prompts, range, loops);
+                let predictions = worker.predict(job, program, range, loops);
                 let mut values = values.lock().unwrap_or_else(PoisonError::into_inner);
                 for (own, all) in predictions.chunks_exact(len).zip(values.chunks_exact_mut(after)) {
                     all[start..start + len].copy_from_slice(own);

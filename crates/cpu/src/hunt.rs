@@ -3,10 +3,6 @@
 use std::ffi::OsString;
 
 use looped_core::{Error, Result};
-use looped_graph::lower::Step;
-use looped_graph::{NodeId, TraceError};
-
-use crate::run::Run;
 
 /// What is looked for while a model runs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,32 +35,6 @@ impl Hunt {
         let arena = one_of("LOOPED_ARENA", &["apart", "nan"])?;
         let find = one_of("LOOPED_FIND", &["nan"])?;
         Ok(Self { apart: arena.is_some(), dead_is_nan: arena == Some("nan"), finite: find.is_some() })
-    }
-}
-
-impl Run<'_> {
-    /// Notes that a node can't be computed. The steps after it are left out.
-    pub(crate) fn fail(&mut self, node: NodeId, what: &str) {
-        let of = self.weights.graph.node(node);
-        let what = format!("{}: {what}", of.name());
-        self.fault.get_or_insert(TraceError { scope: of.scope.to_string(), what, at: of.at });
-    }
-
-    /// Looks for a number that isn't finite in what a step has written.
-    pub(crate) fn look(&mut self, step: &Step, slot: usize) {
-        for place in step.kernel.writes(step.places.len()) {
-            let values = self.memory.one(step.places[place], slot);
-            let Some(first) = values.iter().find(|value| !value.is_finite()).copied() else { continue };
-            let (count, len) = (values.iter().filter(|value| !value.is_finite()).count(), values.len());
-            let way = if self.backward { "backward, " } else { "" };
-            let index = self.index + 1;
-            return self.fail(
-                step.node,
-                &format!(
-                    "{way}in loop {index}, {count} of {len} numbers aren't finite, the first is {first}"
-                ),
-            );
-        }
     }
 }
 

@@ -14,11 +14,6 @@ pub(crate) fn rows(chunk: &Chunk, picks: bool) -> impl Iterator<Item = usize> + 
     (0..count).map(move |i| if picks { i / each * chunk.tokens + chunk.reads[i % each] } else { i })
 }
 
-/// How many rows of dy and x give a weight's gradient: dy has (rows, out), x has (rows, inputs), the weight (out, inputs).
-pub(crate) fn rows_of_gradient(weight: usize, dy: usize, x: usize) -> usize {
-    if weight == 0 { 0 } else { ((dy as f64 * x as f64) / weight as f64).sqrt().round() as usize }
-}
-
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     // Sixteen sums that don't wait for each other.
     let mut sums = [0.0f32; 16];

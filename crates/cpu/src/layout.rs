@@ -82,6 +82,14 @@ impl Layout {
     }
 }
 
+/// Two ranges of a flat buffer at once; one may be empty.
+pub(crate) fn two(flat: &mut [f32], first: Range<usize>, second: Range<usize>) -> [&mut [f32]; 2] {
+    match flat.get_disjoint_mut([first, second]) {
+        Ok(parts) => parts,
+        Err(error) => unreachable!("two parameters don't overlap: {error}"),
+    }
+}
+
 fn copy(name: &str, var: &Var, to: &mut [f32]) -> Result<()> {
     let refuse = |what: &str| Err(Error::Parameters(format!("{name}: {what}")));
     if var.elem_count() != to.len() {

@@ -18,6 +18,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod chunks;
+mod code;
 mod engine;
 mod explain;
 mod footprint;
@@ -31,6 +32,7 @@ mod plan;
 mod plans;
 mod point;
 mod recur;
+mod recur_step;
 mod run;
 mod turns;
 mod weights;

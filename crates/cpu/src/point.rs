@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use looped_graph::lower::{At, Kernel, Place, PointOf, Program, Strided};
-use looped_graph::ops::Func;
-use looped_graph::{Instruction, PointProgram};
-use looped_ops::{Operand, PointCode, PointFunc, PointResult, PointStep};
+use looped_ops::{Operand, PointCode, PointResult};
 
+use crate::code::steps;
 use crate::run::Run;
 use crate::turns::Turns;
 
@@ -20,11 +19,12 @@ pub(crate) struct Compiled {
 impl Compiled {
     pub(crate) fn new(program: Program) -> Arc<Self> {
         let points = program.lists().into_iter().flatten().filter_map(|step| match &step.kernel {
-            Kernel::Point(of) => Some(code(of, step.places.len())),
+            Kernel::Point(of) => Some((of.id, code(of, step.places.len()))),
             _ => None,
         });
-        // In the order of their numbers, which is that of the lists.
-        let codes = points.collect();
+        let mut codes: Vec<(usize, PointCode)> = points.collect();
+        codes.sort_unstable_by_key(|(id, _)| *id);
+        let codes = codes.into_iter().map(|(_, code)| code).collect();
         let turns = Turns::of(&program);
         Arc::new(Self { program, codes, turns })
     }
@@ -55,35 +55,6 @@ fn code(of: &PointOf, places: usize) -> PointCode {
 
 fn ops_place(operand: usize, strided: &Strided) -> looped_ops::Place {
     looped_ops::Place { operand, column: strided.column, stride: strided.stride }
-}
-
-fn steps(program: &PointProgram) -> Vec<PointStep> {
-    let step = |instruction: &Instruction| match *instruction {
-        Instruction::Input(input) => PointStep::Input(input),
-        Instruction::Const(number) => PointStep::Const(number),
-        Instruction::Apply(func, [a, b]) => PointStep::Apply(function(func), a, b),
-        Instruction::IfPositive([a, b]) => PointStep::Apply(PointFunc::IfPositive, a, b),
-        Instruction::GeluSlope(a) => PointStep::Apply(PointFunc::GeluSlope, a, a),
-    };
-    program.code.iter().map(step).collect()
-}
-
-const fn function(func: Func) -> PointFunc {
-    match func {
-        Func::Add => PointFunc::Add,
-        Func::Sub => PointFunc::Sub,
-        Func::Mul => PointFunc::Mul,
-        Func::Div => PointFunc::Div,
-        Func::Scale(c) => PointFunc::Scale(c),
-        Func::Offset(c) => PointFunc::Offset(c),
-        Func::Exp => PointFunc::Exp,
-        Func::Log => PointFunc::Log,
-        Func::Sqrt => PointFunc::Sqrt,
-        Func::Relu => PointFunc::Relu,
-        Func::Tanh => PointFunc::Tanh,
-        Func::Sigmoid => PointFunc::Sigmoid,
-        Func::Gelu => PointFunc::Gelu,
-    }
 }
 
 /// The most rows of gradients that an elementwise step adds to.

@@ -17,6 +17,7 @@ pub(crate) use self::buffers::Extent;
 use self::buffers::{Buffers, Space, View, When, parts, to_batch_major, to_time_major};
 use self::plan::{NormStep, Plan, Term, Work};
 use self::points::Code;
+use crate::layout::two;
 use crate::weights::Weights;
 
 /// A cell, ready to run.
@@ -320,7 +321,7 @@ impl Run<'_, '_> {
                     weights.layout.param(norm.weight),
                     norm.bias.map_or(0..0, |bias| weights.layout.param(bias)),
                 );
-                let [dweight, dbias] = crate::run::two(grads, of_weight, of_bias);
+                let [dweight, dbias] = two(grads, of_weight, of_bias);
                 let weight = weights.param(norm.weight);
                 weights.exact.layer_norm_backward(dout, x, mean, inverse, weight, dx, *add, dweight, dbias);
             }

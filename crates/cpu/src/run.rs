@@ -1,18 +1,21 @@
 //! One list of steps, run.
 
-use looped_graph::TraceError;
 use looped_graph::lower::{Chunk, Kernel, Start, Step};
+use looped_graph::{NodeId, TraceError};
 use looped_ops::{self as ops, AttentionShape, Kernels, PointCode, Scratch};
 
 use crate::hunt::Hunt;
 use crate::kernels::{self, dot};
+use crate::layout::two;
 use crate::memory::Memory;
+use crate::plans::Plans;
 use crate::turns::Turns;
 use crate::weights::Weights;
 
 /// A thread at work on a chunk.
 pub(crate) struct Run<'a> {
     pub(crate) weights: &'a Weights<'a>,
+    pub(crate) plans: &'a Plans,
     pub(crate) memory: &'a mut Memory,
     /// The gradient with respect to each parameter and each result of operations on parameters, in the layout's order; empty where nothing is trained.
     pub(crate) grads: &'a mut [f32],
@@ -43,6 +46,30 @@ impl<'a> Run<'a> {
             if self.hunt.finite {
                 self.look(step, slot);
             }
+        }
+    }
+
+    /// Notes that a node can't be computed. The steps after it are left out.
+    pub(crate) fn fail(&mut self, node: NodeId, what: &str) {
+        let of = self.weights.graph.node(node);
+        let what = format!("{}: {what}", of.name());
+        self.fault.get_or_insert(TraceError { scope: of.scope.to_string(), what, at: of.at });
+    }
+
+    /// Looks for a number that isn't finite in what a step has written.
+    fn look(&mut self, step: &Step, slot: usize) {
+        for place in step.kernel.writes(step.places.len()) {
+            let values = self.memory.one(step.places[place], slot);
+            let Some(first) = values.iter().find(|value| !value.is_finite()).copied() else { continue };
+            let (count, len) = (values.iter().filter(|value| !value.is_finite()).count(), values.len());
+            let way = if self.backward { "backward, " } else { "" };
+            let index = self.index + 1;
+            return self.fail(
+                step.node,
+                &format!(
+                    "{way}in loop {index}, {count} of {len} numbers aren't finite, the first is {first}"
+                ),
+            );
         }
     }
 
@@ -84,13 +111,11 @@ impl<'a> Run<'a> {
                 let [dy, pre, out] = self.memory.at([places[0], places[1], places[2]], slot);
                 k.matmul_gelu_backward(dy, matrix, pre, out, self.scratch);
             }
-            Kernel::WeightGradient { weight, bias, exact } => {
+            Kernel::WeightGradient { weight, out, bias, exact } => {
                 let k = self.products(exact);
                 let [dy, x] = self.memory.at([places[0], places[1]], slot);
                 let dweight = &mut self.grads[weights.layout.param(weight)];
-                // Every product has a weight of so many numbers a row, so this is the number of rows.
-                let rows = kernels::rows_of_gradient(dweight.len(), dy.len(), x.len());
-                k.add_weight_gradient(dy, x, rows, dweight, self.scratch);
+                k.add_weight_gradient(dy, x, dy.len() / out, dweight, self.scratch);
                 if let Some(bias) = bias {
                     k.add_column_sums(dy, &mut self.grads[weights.layout.param(bias)]);
                 }
@@ -233,18 +258,6 @@ impl<'a> Run<'a> {
                 kernels::scatter(chunk, add, x, out);
             }
         }
-    }
-}
-
-/// Two parts of the gradients at once; the second may be empty.
-pub(crate) fn two(
-    grads: &mut [f32],
-    first: std::ops::Range<usize>,
-    second: std::ops::Range<usize>,
-) -> [&mut [f32]; 2] {
-    match grads.get_disjoint_mut([first, second]) {
-        Ok(parts) => parts,
-        Err(error) => unreachable!("two parameters don't overlap: {error}"),
     }
 }
 

@@ -5,12 +5,10 @@ use looped_ops::{Kernels, PackedMatrix, Precision};
 use rayon::prelude::*;
 
 use crate::layout::Layout;
-use crate::plans::Plans;
 
 /// The weights of one step.
 pub(crate) struct Weights<'a> {
     pub(crate) graph: &'a Graph,
-    pub(crate) plans: &'a Plans,
     /// Products in the run's precision.
     pub(crate) kernels: Kernels,
     /// Products in f32.
@@ -51,7 +49,6 @@ impl<'a> Weights<'a> {
     /// Packs the weights of `layers`, for the way back too if `training`.
     pub(crate) fn new(
         graph: &'a Graph,
-        plans: &'a Plans,
         layers: &[Linear],
         layout: &'a Layout,
         flat: &'a [f32],
@@ -76,7 +73,7 @@ impl<'a> Weights<'a> {
         for (param, of) in layers.par_iter().map(pack).collect::<Vec<_>>() {
             packed[param.index()] = of;
         }
-        Self { graph, plans, kernels, exact, layout, flat, packed }
+        Self { graph, kernels, exact, layout, flat, packed }
     }
 
     pub(crate) fn param(&self, param: Param) -> &[f32] {

@@ -10,6 +10,7 @@ use looped_ops::{AlignedBuffer, Scratch};
 use crate::hunt::Hunt;
 use crate::memory::Memory;
 use crate::plan::Loops;
+use crate::plans::Plans;
 use crate::point::Compiled;
 use crate::run::Run;
 use crate::weights::Weights;
@@ -20,12 +21,47 @@ pub(crate) struct Worker {
     /// The loss of this step's chunks so far, and its gradients.
     pub(crate) loss: f64,
     pub(crate) grads: AlignedBuffer,
-    memory: Memory,
-    scratch: Scratch,
+    bench: Bench,
     predictions: Vec<f32>,
-    hunt: Hunt,
     /// What kept it from ending its work.
     pub(crate) fault: Option<TraceError>,
+}
+
+/// What a thread works with, whatever it computes.
+#[derive(Default)]
+struct Bench {
+    memory: Memory,
+    scratch: Scratch,
+    hunt: Hunt,
+}
+
+impl Bench {
+    /// Begins the work on a chunk, with room for so many slots of `slot` floats.
+    fn run<'a>(
+        &'a mut self,
+        job: &Job<'a>,
+        compiled: &'a Compiled,
+        (slots, slot): (usize, usize),
+        grads: &'a mut [f32],
+    ) -> Run<'a> {
+        let Self { memory, scratch, hunt } = self;
+        let Compiled { program, codes, turns } = compiled;
+        memory.fit(program.sizes, slots, slot);
+        if hunt.dead_is_nan {
+            memory.spoil();
+        }
+        let Job { weights, plans, .. } = *job;
+        let (hunt, fault) = (*hunt, None);
+        Run { weights, plans, memory, grads, scratch, codes, turns, index: 0, backward: false, hunt, fault }
+    }
+}
+
+/// What all threads work on.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) weights: &'a Weights<'a>,
+    pub(crate) plans: &'a Plans,
+    pub(crate) prompts: &'a Prompts,
 }
 
 /// Token 2i is x_i, token 2i + 1 is (y_i, 0, ..., 0): (prompts, tokens, n_dims) of the prompts from `first` on.
@@ -48,7 +84,7 @@ fn interleave(prompts: &Prompts, first: usize, chunk: &Chunk, tokens: &mut [f32]
 impl Worker {
     /// Begins a call.
     pub(crate) fn begin(&mut self, hunt: Hunt) {
-        self.hunt = hunt;
+        self.bench.hunt = hunt;
         self.fault = None;
     }
 
@@ -61,35 +97,13 @@ impl Worker {
     }
 
     /// Adds the loss and gradients of the prompts `range`.
-    pub(crate) fn train(
-        &mut self,
-        weights: &Weights<'_>,
-        compiled: &Compiled,
-        prompts: &Prompts,
-        range: Range<usize>,
-        loops: Loops,
-    ) {
-        let Self { loss, grads, memory, scratch, hunt, fault, .. } = self;
+    pub(crate) fn train(&mut self, job: Job<'_>, compiled: &Compiled, range: Range<usize>, loops: Loops) {
+        let Self { loss, grads, bench, fault, .. } = self;
         if fault.is_some() {
             return;
         }
-        let Compiled { program, codes, turns } = compiled;
-        memory.fit(program.sizes, loops.window, program.sizes.slot);
-        if hunt.dead_is_nan {
-            memory.spoil();
-        }
-        let mut run = Run {
-            weights,
-            memory,
-            grads,
-            scratch,
-            codes,
-            turns,
-            index: 0,
-            backward: false,
-            hunt: *hunt,
-            fault: None,
-        };
+        let (program, prompts) = (&compiled.program, job.prompts);
+        let mut run = bench.run(&job, compiled, (loops.window, program.sizes.slot), grads);
         let first = range.start;
         if let Some(early) = &program.early {
             *loss += run.early(early, prompts, first, loops);
@@ -107,31 +121,16 @@ impl Worker {
     /// The predictions of the prompts `range` after each loop: (loops, prompts, points).
     pub(crate) fn predict(
         &mut self,
-        weights: &Weights<'_>,
+        job: Job<'_>,
         compiled: &Compiled,
-        prompts: &Prompts,
         range: Range<usize>,
         loops: usize,
     ) -> &[f32] {
-        let Self { memory, scratch, predictions, hunt, fault, .. } = self;
-        let Compiled { program, codes, turns } = compiled;
+        let Self { bench, predictions, fault, .. } = self;
+        let (program, prompts) = (&compiled.program, job.prompts);
+        // Nothing is kept of a loop but the state.
         let slot = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize).next_multiple_of(16);
-        memory.fit(program.sizes, 1, slot);
-        if hunt.dead_is_nan {
-            memory.spoil();
-        }
-        let mut run = Run {
-            weights,
-            memory,
-            grads: &mut [],
-            scratch,
-            codes,
-            turns,
-            index: 0,
-            backward: false,
-            hunt: *hunt,
-            fault: None,
-        };
+        let mut run = bench.run(&job, compiled, (1, slot), &mut []);
         let after = range.len() * prompts.points;
         predictions.clear();
         predictions.resize(loops * after, 0.0);

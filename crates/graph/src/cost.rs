@@ -1,6 +1,8 @@
 //! What a pass over one prompt costs.
 
-use crate::{Demand, Graph, NodeId, Rate, Rows, Shape, demand, invariant_rows, rates};
+use std::ops::Range;
+
+use crate::{Demand, Graph, Node, NodeId, Rate, Rows, Shape, demand, rates, unchanging_tokens};
 
 /// Floating-point operations for one prompt, forward; a product of (m, k) and (k, n) counts 2mkn, elementwise work nothing.
 ///
@@ -16,27 +18,24 @@ pub struct Flops {
 /// The operations of every node, for a prompt of so many tokens of which `reads` are predicted at.
 #[must_use]
 pub fn flops_by_node(graph: &Graph, tokens: usize, reads: &[usize]) -> Vec<Flops> {
-    let (rates, unchanging) = (rates(graph), invariant_rows(graph, tokens));
+    let rates = rates(graph);
     let mut ends: Vec<_> = graph.carried().iter().map(|carried| (carried.next, Demand::All)).collect();
     ends.extend(graph.read().map(|read| (read, Demand::Read)));
     let demand = demand(graph, &ends);
-    // The early tokens are cut off where the state begins to matter: a node that changes later changes with its loop.
-    let border = graph.carried().iter().map(|of| unchanging[of.next.node.index()]).min().unwrap_or(0);
+    let border = unchanging_tokens(graph, tokens);
+    let all: Vec<usize> = (0..tokens).collect();
     let of = |id: NodeId| {
         let (i, node) = (id.index(), graph.node(id));
-        let shapes: Vec<Shape> = node.inputs.iter().map(|wire| graph.shape(*wire)).collect();
-        let Some(op) = node.op() else { return Flops::default() };
-        let row = |row: usize| op.flops(&shapes, row);
         let mut flops = Flops::default();
-        if node.shapes[0].rows != Rows::Tokens || rates[i] == Rate::Step {
+        if rates[i] == Rate::Step {
             return flops;
         }
-        let all: Vec<usize> = (0..tokens).collect();
-        for &at in if demand[i] == Demand::Read { reads } else { &all } {
-            if rates[i] == Rate::Chunk || at < border {
-                flops.once += row(at);
+        for &token in if demand[i] == Demand::Read { reads } else { &all } {
+            let own = of_token(graph, node, token);
+            if rates[i] == Rate::Chunk || token < border {
+                flops.once += own;
             } else {
-                flops.each_loop += row(at);
+                flops.each_loop += own;
             }
         }
         flops
@@ -49,4 +48,16 @@ pub fn flops_by_node(graph: &Graph, tokens: usize, reads: &[usize]) -> Vec<Flops
 pub fn flops(graph: &Graph, tokens: usize, reads: &[usize]) -> Flops {
     let add = |a: Flops, b: &Flops| Flops { once: a.once + b.once, each_loop: a.each_loop + b.each_loop };
     flops_by_node(graph, tokens, reads).iter().fold(Flops::default(), add)
+}
+
+/// The operations of all nodes for some tokens of a prompt, those before them being known.
+#[must_use]
+pub fn flops_of_tokens(graph: &Graph, tokens: Range<usize>) -> u64 {
+    tokens.flat_map(|token| graph.nodes().iter().map(move |node| of_token(graph, node, token))).sum()
+}
+
+fn of_token(graph: &Graph, node: &Node, token: usize) -> u64 {
+    let Some(op) = node.op().filter(|_| node.shapes[0].rows == Rows::Tokens) else { return 0 };
+    let inputs: Vec<Shape> = node.inputs.iter().map(|wire| graph.shape(*wire)).collect();
+    op.flops(&inputs, token)
 }

@@ -139,6 +139,13 @@ impl Graph {
         self.read
     }
 
+    /// Numbers in one of the prompt's tokens as they are given; 0 in a graph without an input.
+    #[must_use]
+    pub fn input_width(&self) -> usize {
+        let input = self.nodes.iter().find(|node| matches!(node.source, Source::Input));
+        input.map_or(0, |node| node.shapes[0].width)
+    }
+
     /// For each node, whether its results depend on a parameter: only those have a gradient.
     #[must_use]
     pub fn needs_gradient(&self) -> Vec<bool> {

@@ -51,7 +51,7 @@ mod trace;
 mod value;
 
 pub use block::{At, Block, Inject};
-pub use cost::{Flops, flops, flops_by_node};
+pub use cost::{Flops, flops, flops_by_node, flops_of_tokens};
 pub use error::TraceError;
 pub use form::Form;
 pub use graph::{Carried, Graph, Node, NodeId, Source, Wire};
@@ -60,7 +60,7 @@ pub use op::{Meaning, Op, Reach};
 pub use params::{Init, Param, ParamInfo, Params};
 pub use point::{Instruction, PointBuilder, PointProgram, Reg};
 pub use rates::{Rate, rates};
-pub use rows::{Demand, demand, invariant_rows, sees_later_rows};
+pub use rows::{Demand, demand, invariant_rows, sees_later_rows, unchanging_tokens};
 pub use shape::{Rows, Shape};
 pub use trace::{State, Trace};
 pub use value::Value;

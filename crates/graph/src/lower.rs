@@ -186,6 +186,8 @@ pub enum Kernel {
     WeightGradient {
         /// (out, inputs)
         weight: Param,
+        /// Numbers in a row of dy.
+        out: usize,
         /// (out)
         bias: Option<Param>,
         /// Whether it stays in f32.

@@ -1,6 +1,6 @@
 //! Which rows of a value have to be computed.
 
-use crate::{Graph, Node, Rate, Reach, Rows, Source, Wire, rates};
+use crate::{Graph, Node, NodeId, Rate, Reach, Rows, Source, Wire, rates};
 
 /// How many leading rows of every node, of `tokens`, are the same in every loop.
 ///
@@ -20,6 +20,31 @@ pub fn invariant_rows(graph: &Graph, tokens: usize) -> Vec<usize> {
         });
     }
     rows
+}
+
+/// How many leading tokens, of `tokens`, are the same in every loop for all that later tokens see of them: those can be computed once.
+#[must_use]
+pub fn unchanging_tokens(graph: &Graph, tokens: usize) -> usize {
+    let (rows, live) = (invariant_rows(graph, tokens), live(graph));
+    let ends = graph.carried().iter().map(|carried| rows[carried.next.node.index()]);
+    // An operation that sees earlier rows must find them as they were: its input mustn't change before the border.
+    let looks =
+        |id: &NodeId| live[id.index()] && graph.node(*id).op().is_some_and(|op| op.reach() != Reach::Own);
+    let inputs = graph.ids().filter(looks).flat_map(|id| &graph.node(id).inputs);
+    ends.chain(inputs.map(|wire| rows[wire.node.index()])).min().unwrap_or(0)
+}
+
+/// Whether anything that is carried on or predicted depends on each node.
+pub(crate) fn live(graph: &Graph) -> Vec<bool> {
+    let mut live = vec![false; graph.nodes().len()];
+    let ends = graph.carried().iter().flat_map(|of| [of.first, of.next]).chain(graph.read());
+    ends.for_each(|wire| live[wire.node.index()] = true);
+    for id in graph.ids().rev() {
+        if live[id.index()] {
+            graph.node(id).inputs.iter().for_each(|wire| live[wire.node.index()] = true);
+        }
+    }
+    live
 }
 
 /// Which rows of a value anything reads.

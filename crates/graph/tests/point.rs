@@ -1,5 +1,5 @@
 //! Elementwise programs: their derivative against differences and against candle's, and that they hold nothing in vain.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use candle_core::{DType, Device, Tensor, Var};
 use looped_graph::ops::{Func, Point};

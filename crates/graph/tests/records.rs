@@ -1,5 +1,5 @@
 //! What a recording knows before anything is run.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use looped_graph::{
     Demand, Graph, Heads, Init, Linear, Norm, Rate, Trace, Value, demand, invariant_rows, rates,

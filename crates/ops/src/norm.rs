@@ -87,7 +87,7 @@ impl Kernels {
     ///
     /// # Shapes
     /// As [`Kernels::layer_norm_backward`], `zeros` and `inverse_rms` as [`Kernels::rms_norm`] left them.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "as a layer norm's, without the bias")]
     pub fn rms_norm_backward(
         self,
         dy: &[f32],

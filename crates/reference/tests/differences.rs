@@ -1,5 +1,5 @@
 //! In 64 bits every gradient agrees with finite differences.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod common;
 

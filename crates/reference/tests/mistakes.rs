@@ -1,5 +1,5 @@
 //! What a mistake in a block's code is answered with.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod common;
 

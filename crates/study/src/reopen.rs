@@ -77,14 +77,19 @@ pub fn moved_data(folder: &Path, experiment: &Experiment) -> Option<String> {
     Some(format!("{}: {key}: {what}. If the file has moved, write its new place there", config.display()))
 }
 
-/// A run of the fused engine that is resumed on a GPU takes another engine from there on.
+/// A run of an engine for the CPU alone that is resumed on a GPU takes another engine from there on.
 fn fit(experiment: &mut Experiment, device: &Device) -> Option<Difference> {
-    if experiment.training.engine != Engine::Fused || device.is_cpu() {
+    let from = match experiment.training.engine {
+        Engine::Fused => "fused",
+        Engine::Graph => "graph",
+        Engine::Auto | Engine::Candle | Engine::Reference => return None,
+    };
+    if device.is_cpu() {
         return None;
     }
     experiment.training.engine = Engine::Auto;
     let value = |text: &str| Some(text.into());
-    Some(Difference { key: "training.engine".to_owned(), from: value("fused"), to: value("auto") })
+    Some(Difference { key: "training.engine".to_owned(), from: value(from), to: value("auto") })
 }
 
 /// The trainer of a run at its newest good checkpoint, or at step 0 if it was stopped before its first.

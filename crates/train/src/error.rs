@@ -33,8 +33,8 @@ pub enum TrainError {
     Observer(String),
     /// The loss or the gradient stopped being a number.
     #[error(
-        "{what} is {value} at step {step}, and would be again: the parameters before this step are kept, but only a new \
-         run with a lower training.learning_rate, or with training.gradient_clip (1.0, say), gets further{first}",
+        "{what} is {value} at step {step}, and would be again: the parameters before this step are kept; begin a new run \
+         with a lower training.learning_rate, or with training.gradient_clip = 1.0{first}",
         first = first.as_deref().map(|first| format!("\nthe first numbers that aren't finite: {first}")).unwrap_or_default()
     )]
     NonFinite {

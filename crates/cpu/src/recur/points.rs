@@ -1,7 +1,9 @@
 //! A cell's elementwise code: for each level of the cell and each width, one program forward and one backward.
 
 use looped_graph::{Instruction, PointProgram, Reg, ops::Func};
-use looped_ops::{Place, PointCode, PointFunc, PointResult, PointStep};
+use looped_ops::{Place, PointCode, PointResult};
+
+use crate::code::steps;
 
 use super::buffers::{Buffers, Rows, Space, View, When, Window};
 
@@ -170,41 +172,12 @@ fn compile(
         column: window.column,
         stride: buffers.0[window.view.buffer].width,
     };
-    let steps: Vec<PointStep> = program.code.iter().map(step).collect();
     let inputs: Vec<Place> = inputs.iter().map(place).collect();
     let width = results.first().map_or(0, |(_, window, _)| window.width);
     let results: Vec<PointResult> = results
         .iter()
         .map(|(reg, window, add)| PointResult { value: *reg, place: place(window), add: *add })
         .collect();
-    let code = PointCode::new(width, &steps, &inputs, &results);
+    let code = PointCode::new(width, &steps(program), &inputs, &results);
     Code { views, code }
-}
-
-fn step(instruction: &Instruction) -> PointStep {
-    match *instruction {
-        Instruction::Input(input) => PointStep::Input(input),
-        Instruction::Const(number) => PointStep::Const(number),
-        Instruction::Apply(func, [a, b]) => PointStep::Apply(kernel(func), a, b),
-        Instruction::IfPositive([a, b]) => PointStep::Apply(PointFunc::IfPositive, a, b),
-        Instruction::GeluSlope(a) => PointStep::Apply(PointFunc::GeluSlope, a, a),
-    }
-}
-
-const fn kernel(func: Func) -> PointFunc {
-    match func {
-        Func::Add => PointFunc::Add,
-        Func::Sub => PointFunc::Sub,
-        Func::Mul => PointFunc::Mul,
-        Func::Div => PointFunc::Div,
-        Func::Scale(c) => PointFunc::Scale(c),
-        Func::Offset(c) => PointFunc::Offset(c),
-        Func::Exp => PointFunc::Exp,
-        Func::Log => PointFunc::Log,
-        Func::Sqrt => PointFunc::Sqrt,
-        Func::Relu => PointFunc::Relu,
-        Func::Tanh => PointFunc::Tanh,
-        Func::Sigmoid => PointFunc::Sigmoid,
-        Func::Gelu => PointFunc::Gelu,
-    }
 }

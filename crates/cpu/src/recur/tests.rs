@@ -6,7 +6,6 @@ use looped_ops::{AlignedBuffer, Kernels, Scratch};
 
 use super::{Backward, CellPlan, Extent, Forward};
 use crate::layout::Layout;
-use crate::plans::Plans;
 use crate::weights::{Weights, layers};
 
 /// Numbers between -1 and 1.
@@ -183,8 +182,7 @@ fn check(graph: &Graph, sequences: usize, count: usize, prefix: usize, read: &[u
     for (values, (_, range)) in params.iter().zip(layout.entries()) {
         flat[range].copy_from_slice(values);
     }
-    let plans = Plans::new(graph);
-    let weights = Weights::new(graph, &plans, &layers(graph), &layout, &flat, Kernels::best(), true);
+    let weights = Weights::new(graph, &layers(graph), &layout, &flat, Kernels::best(), true);
     let plan = CellPlan::new(cell, width).unwrap();
 
     // The prefix, and what comes after it.
@@ -343,8 +341,7 @@ fn race(
 ) -> ([Vec<f32>; 3], [Vec<f32>; 3], [f64; 2]) {
     let Both { width, graph, flat, by_hand } = both;
     let layout = Layout::new(graph);
-    let plans = Plans::new(graph);
-    let weights = Weights::new(graph, &plans, &layers(graph), &layout, flat, Kernels::best(), true);
+    let weights = Weights::new(graph, &layers(graph), &layout, flat, Kernels::best(), true);
     let Some(Form::Recur(cell)) = graph.nodes().last().unwrap().op().map(Op::form) else { panic!() };
     let plan = CellPlan::new(cell, *width).unwrap();
     let of = Extent { sequences, tokens, prefix: false };

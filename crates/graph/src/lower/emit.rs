@@ -1,5 +1,6 @@
 //! The writing of steps: values, gradients and the memory between them.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::arena::{Buf, Buffer, Draft, NOTHING};
@@ -18,9 +19,16 @@ pub(super) struct Known<'g> {
     /// The place of each result of an operation on parameters, by wire.
     pub(super) shared: HashMap<Wire, usize>,
     pub(super) engine: &'g dyn Engine,
+    /// Elementwise programs so far.
+    pub(super) points: Cell<usize>,
 }
 
 impl Known<'_> {
+    /// The number of the next elementwise program.
+    pub(super) fn next_point(&self) -> usize {
+        self.points.replace(self.points.get() + 1)
+    }
+
     /// The room that a recurrence takes; none where it runs by its meaning.
     pub(super) fn recur_room(&self, node: NodeId, chunk: &Chunk, prefix: bool) -> RecurRoom {
         self.engine.recur(node, chunk.sequences, chunk.tokens, prefix).unwrap_or_default()

@@ -72,10 +72,10 @@ impl Emit<'_> {
             let dpre = self.room(earlier.own, rows);
             self.step(Kernel::ProductGeluBack { weight, exact }, &[d, pre, dpre]);
             self.grads.insert(earlier.own, dpre);
-            self.step(Kernel::WeightGradient { weight, bias, exact }, &[d, pre]);
+            self.step(Kernel::WeightGradient { weight, out: layer.out, bias, exact }, &[d, pre]);
         } else {
             let x = self.value_at(product.x, rows);
-            self.step(Kernel::WeightGradient { weight, bias, exact }, &[d, x]);
+            self.step(Kernel::WeightGradient { weight, out: layer.out, bias, exact }, &[d, x]);
             if self.wants(product.x) {
                 self.into(product.x, rows, |to, dx, add| {
                     let start = if add { Start::Output } else { Start::Zero };

@@ -6,7 +6,7 @@ use super::arena::{Buf, place};
 use super::emit::{Emit, Known, Memory};
 use super::units::{Unit, form};
 use super::{Chunk, Kernel, Place, Sizes, Space, Step};
-use crate::rows::demand_if;
+use crate::rows::{demand_if, live};
 use crate::{Demand, Form, NodeId, Rate, Reach, Rows, Source, Wire};
 
 /// Steps forward, and those that go back over them.
@@ -120,7 +120,7 @@ fn rows_wanted(known: &Known<'_>, outputs: &[(Wire, Demand)]) -> Vec<Demand> {
 fn backward_looking<'k>(known: &'k Known<'_>) -> impl Iterator<Item = NodeId> + 'k {
     let graph = known.graph;
     // What nobody reads may see the state, which early tokens don't have.
-    let live = super::program::live(graph);
+    let live = live(graph);
     let back = move |id: &NodeId| graph.node(*id).op().is_some_and(|op| op.reach() == Reach::Back);
     graph.ids().filter(move |id| live[id.index()]).filter(back)
 }
@@ -152,8 +152,7 @@ pub(super) fn early(
             (node, Memory { values, gradient: sizes.take(Space::Early, len) })
         })
         .collect();
-    let input_width = input_width(known);
-    let input = sizes.take(Space::Early, chunk.rows() * input_width);
+    let input = sizes.take(Space::Early, chunk.rows() * graph.input_width());
     let predictions = sizes.take(Space::Early, chunk.read_rows());
     let slopes = sizes.take(Space::Early, chunk.read_rows());
     let none = HashMap::new();
@@ -168,14 +167,7 @@ pub(super) fn early(
         emit.leaves.clone_from(&leaves);
         give_input(&mut emit, input);
         let nodes = closure(&emit, &roots, &inputs(known));
-        emit.send(read, predictions);
-        forward(&mut emit, &nodes, &[(read, predictions)]);
-        if training {
-            emit.turn();
-            let slopes = emit.home(slopes);
-            emit.hand_over(slopes, Demand::Read, read);
-            nodes.iter().rev().for_each(|node| emit.backward(*node));
-        }
+        pass(&mut emit, &nodes, (read, predictions), training.then_some((slopes, Demand::Read)));
         placed(emit, Space::Early, sizes, apart)
     };
     let steps = lists(true, sizes);
@@ -203,7 +195,7 @@ impl Part<'_> {
         let read = graph.read().unwrap_or(carried.next);
         let width = graph.shape(carried.state).width;
         let state_len = self.chunk.rows() * width;
-        let input = sizes.take(Space::Chunk, self.chunk.rows() * input_width(known));
+        let input = sizes.take(Space::Chunk, self.chunk.rows() * graph.input_width());
         let predictions = sizes.take(Space::Chunk, self.chunk.read_rows());
         let dstate = sizes.take(Space::Chunk, state_len);
         let state = sizes.take(Space::Slot, state_len);
@@ -248,12 +240,7 @@ impl Part<'_> {
         let body = {
             let mut emit = body_emit(&[(carried.next, Demand::All)], true);
             let nodes = closure(&emit, &[carried.next], &given);
-            emit.send(carried.next, next);
-            forward(&mut emit, &nodes, &[(carried.next, next)]);
-            emit.turn();
-            let from = emit.home(dstate);
-            emit.hand_over(from, Demand::All, carried.next);
-            nodes.iter().rev().for_each(|node| emit.backward(*node));
+            pass(&mut emit, &nodes, (carried.next, next), Some((dstate, Demand::All)));
             leave(&mut emit);
             placed(emit, Space::Slot, sizes, self.apart)
         };
@@ -262,12 +249,7 @@ impl Part<'_> {
         let last = {
             let mut emit = body_emit(&[(read, Demand::Read)], true);
             let nodes = closure(&emit, &[read], &given);
-            emit.send(read, predictions);
-            forward(&mut emit, &nodes, &[(read, predictions)]);
-            emit.turn();
-            let from = emit.home(slopes);
-            emit.hand_over(from, Demand::Read, read);
-            nodes.iter().rev().for_each(|node| emit.backward(*node));
+            pass(&mut emit, &nodes, (read, predictions), Some((slopes, Demand::Read)));
             leave(&mut emit);
             placed(emit, Space::Slot, sizes, self.apart)
         };
@@ -385,16 +367,27 @@ impl Part<'_> {
         emit.give(next, buf, Demand::All);
         let given = exports.iter().map(|(wire, ..)| *wire).chain([next]).collect();
         let nodes = closure(&emit, &[read], &given);
-        emit.send(read, predictions);
-        forward(&mut emit, &nodes, &[(read, predictions)]);
-        if let Some(slopes) = slopes {
-            emit.turn();
-            let (slopes, dnext) = (emit.home(slopes), emit.home(dnext));
-            emit.grads.insert(next, dnext);
-            emit.hand_over(slopes, Demand::Read, read);
-            nodes.iter().rev().for_each(|node| emit.backward(*node));
-        }
+        let dnext = emit.home(dnext);
+        emit.grads.insert(next, dnext);
+        pass(&mut emit, &nodes, (read, predictions), slopes.map(|slopes| (slopes, Demand::Read)));
         placed(emit, Space::Slot, sizes, self.apart)
+    }
+}
+
+/// The steps of `nodes` to a result that is to lie somewhere, and back, if the gradient with respect to it lies somewhere too.
+fn pass(
+    emit: &mut Emit<'_>,
+    nodes: &[NodeId],
+    (result, place): (Wire, Place),
+    gradient: Option<(Place, Demand)>,
+) {
+    emit.send(result, place);
+    forward(emit, nodes, &[(result, place)]);
+    if let Some((from, rows)) = gradient {
+        emit.turn();
+        let from = emit.home(from);
+        emit.hand_over(from, rows, result);
+        nodes.iter().rev().for_each(|node| emit.backward(*node));
     }
 }
 
@@ -424,10 +417,6 @@ fn inputs(known: &Known<'_>) -> HashSet<Wire> {
     let graph = known.graph;
     let input = |id: &NodeId| matches!(graph.node(*id).source, Source::Input);
     graph.ids().filter(input).map(|node| Wire { node, output: 0 }).collect()
-}
-
-fn input_width(known: &Known<'_>) -> usize {
-    inputs(known).into_iter().map(|wire| known.graph.shape(wire).width).max().unwrap_or(0)
 }
 
 fn give_input(emit: &mut Emit<'_>, place: Place) {

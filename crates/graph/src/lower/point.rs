@@ -66,7 +66,7 @@ impl Emit<'_> {
         let program = Arc::clone(&cluster.program);
         self.step(
             Kernel::Point(PointOf {
-                id: 0,
+                id: self.known.next_point(),
                 program,
                 width,
                 inputs,
@@ -146,7 +146,7 @@ impl Emit<'_> {
             let results = results.into_iter().map(|(_, strided, add)| (strided, add)).collect();
             self.step(
                 Kernel::Point(PointOf {
-                    id: 0,
+                    id: self.known.next_point(),
                     program: Arc::new(program),
                     is_gradient: true,
                     width,
@@ -190,7 +190,7 @@ impl Emit<'_> {
         let result = Strided { at: places.at(y), column: 0, stride: width };
         self.step(
             Kernel::Point(PointOf {
-                id: 0,
+                id: self.known.next_point(),
                 program,
                 width,
                 inputs,

@@ -1,14 +1,15 @@
 //! All lists of steps for prompts of one length.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::emit::Known;
 use super::part::{early, looped};
 use super::units::{form, units};
-use super::{Chunk, Early, Engine, Kernel, Looped, Sizes, Step, is_island};
+use super::{Chunk, Early, Engine, Looped, Sizes, Step, is_island};
 use crate::{
-    Form, Graph, NodeId, Rate, Reach, Rows, Shape, Source, Wire, invariant_rows, rates, sees_later_rows,
+    Form, Graph, NodeId, Rate, Reach, Rows, Shape, Source, Wire, rates, sees_later_rows, unchanging_tokens,
 };
 
 /// The prompts that a program is for.
@@ -57,8 +58,6 @@ impl Program {
     /// How many of the tokens in use are the same in every loop.
     #[must_use]
     pub fn early_tokens(graph: &Graph, tokens: usize, reads: &[usize], engine: &dyn Engine) -> usize {
-        let in_use = Self::tokens_in_use(graph, tokens, reads);
-        let rows = invariant_rows(graph, tokens);
         // What runs by its meaning can't be told what the tokens before its own left.
         let whole = graph.ids().any(|id| {
             let node = graph.node(id);
@@ -69,13 +68,7 @@ impl Program {
         if whole {
             return 0;
         }
-        let ends = graph.carried().iter().map(|carried| rows[carried.next.node.index()]);
-        // An operation that sees earlier rows must find them as they were: its input mustn't change before the border.
-        let live = live(graph);
-        let looks =
-            |id: &NodeId| live[id.index()] && graph.node(*id).op().is_some_and(|op| op.reach() != Reach::Own);
-        let inputs = graph.ids().filter(looks).flat_map(|id| &graph.node(id).inputs);
-        ends.chain(inputs.map(|wire| rows[wire.node.index()])).min().unwrap_or(0).min(in_use)
+        unchanging_tokens(graph, tokens).min(Self::tokens_in_use(graph, tokens, reads))
     }
 
     /// The operations on parameters alone.
@@ -139,16 +132,6 @@ impl Program {
         refusals
     }
 
-    /// The operations that run by their meaning, each with its part and place.
-    #[must_use]
-    pub fn islands(graph: &Graph, engine: &dyn Engine) -> Vec<String> {
-        let name = |id: NodeId| {
-            let node = graph.node(id);
-            format!("{}: {}, at {}", node.scope, node.name(), node.at)
-        };
-        graph.ids().filter(|id| is_island(graph, *id, engine)).map(name).collect()
-    }
-
     /// The steps for some prompts.
     ///
     /// # Errors
@@ -172,6 +155,7 @@ impl Program {
             tokens: shapes.tokens,
             shared,
             engine,
+            points: Cell::new(0),
         };
         let Shapes { sequences, tokens, reads, apart } = shapes;
         let in_use = Self::tokens_in_use(graph, *tokens, reads);
@@ -189,15 +173,7 @@ impl Program {
         };
         let looped =
             (border < in_use).then(|| looped(&known, part(border, in_use), left, &mut sizes, *apart));
-        let mut program = Self { early, looped, sizes };
-        let mut id = 0;
-        program.lists_mut().into_iter().flatten().for_each(|step| {
-            if let Kernel::Point(of) = &mut step.kernel {
-                of.id = id;
-                id += 1;
-            }
-        });
-        Ok(program)
+        Ok(Self { early, looped, sizes })
     }
 
     /// All its lists of steps.
@@ -222,38 +198,6 @@ impl Program {
             ]
         });
         early.chain(looped).collect()
-    }
-
-    /// In the order of [`Program::lists`].
-    fn lists_mut(&mut self) -> Vec<&mut Vec<Step>> {
-        let early = self
-            .early
-            .iter_mut()
-            .flat_map(|early| [&mut early.steps.forward, &mut early.steps.backward, &mut early.ask]);
-        let looped = self.looped.iter_mut().flat_map(|of| {
-            [
-                &mut of.prelude.forward,
-                &mut of.prelude.backward,
-                &mut of.prelude_from_state.forward,
-                &mut of.prelude_from_state.backward,
-                &mut of.free,
-                &mut of.body.forward,
-                &mut of.body.backward,
-                &mut of.last.forward,
-                &mut of.last.backward,
-                &mut of.read.forward,
-                &mut of.read.backward,
-                &mut of.ask,
-            ]
-        });
-        early.chain(looped).collect()
-    }
-
-    /// Numbers in one of the prompt's tokens as given.
-    #[must_use]
-    pub fn input_width(graph: &Graph) -> usize {
-        let input = graph.nodes().iter().find(|node| matches!(node.source, Source::Input));
-        input.map_or(0, |node| node.shapes[0].width)
     }
 }
 
@@ -293,17 +237,4 @@ fn ends(graph: &Graph) -> Vec<String> {
         }
     }
     refusals
-}
-
-/// Whether anything that is carried on or predicted depends on each node.
-pub(super) fn live(graph: &Graph) -> Vec<bool> {
-    let mut live = vec![false; graph.nodes().len()];
-    let ends = graph.carried().iter().flat_map(|of| [of.first, of.next]).chain(graph.read());
-    ends.for_each(|wire| live[wire.node.index()] = true);
-    for id in graph.ids().rev() {
-        if live[id.index()] {
-            graph.node(id).inputs.iter().for_each(|wire| live[wire.node.index()] = true);
-        }
-    }
-    live
 }

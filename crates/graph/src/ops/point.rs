@@ -5,7 +5,7 @@
 use candle_core::{Result, Tensor};
 
 use super::most_rows;
-use crate::{Form, Meaning, Op, Reach, Rows, Shape};
+use crate::{Form, Meaning, Op, Reach, Shape};
 
 /// A scalar function.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -116,15 +116,6 @@ impl Op for Point {
             Func::Gelu => gelu(a)?,
         };
         Ok(vec![y])
-    }
-}
-
-impl Point {
-    /// Whether it meets a value of fewer rows, whose gradient is a sum over rows.
-    #[must_use]
-    pub fn broadcasts(inputs: &[Shape]) -> bool {
-        let most = most_rows(inputs);
-        inputs.iter().any(|shape| shape.rows != most && most != Rows::Once)
     }
 }
 
