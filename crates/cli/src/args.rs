@@ -15,6 +15,10 @@ use seeds::seeds;
 pub(crate) use shared::{DeviceArgs, ExperimentArgs, RunDirArgs};
 use shared::{LoopArgs, OutputArgs, PromptArgs};
 
+/// Where runs are put if nothing else is said, and the environment's way to say it.
+const RUNS: &str = "runs";
+const RUNS_VARIABLE: &str = "LOOPED_RUNS";
+
 /// What scripts go by.
 const EXIT_CODES: &str = "Exit codes:
   0    done
@@ -129,7 +133,7 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_hint = ValueHint::AnyPath)]
     pub(crate) out: Option<PathBuf>,
     /// The folder of runs that --out names no place for
-    #[arg(long, value_name = "DIR", default_value = "runs", env = "LOOPED_RUNS", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", default_value = RUNS, env = RUNS_VARIABLE, value_hint = ValueHint::DirPath)]
     pub(crate) runs: PathBuf,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
@@ -169,12 +173,22 @@ pub(crate) struct CheckArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
-    /// The folder to look through
-    #[arg(value_name = "DIR", default_value = "runs", env = "LOOPED_RUNS", value_hint = ValueHint::DirPath)]
-    pub(crate) folder: PathBuf,
+    /// The folder to look through [default: where `looped run` puts runs: LOOPED_RUNS if set, or runs]
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: Option<PathBuf>,
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl LsArgs {
+    /// The folder, and whether the command names it.
+    pub(crate) fn folder(&self) -> (PathBuf, bool) {
+        match &self.folder {
+            Some(folder) => (folder.clone(), true),
+            None => (std::env::var_os(RUNS_VARIABLE).unwrap_or_else(|| RUNS.into()).into(), false),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

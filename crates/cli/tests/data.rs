@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::Place;
+use common::{Place, results};
 use safetensors::tensor::{Dtype, TensorView};
 
 /// `count` prompts of 5 points with 2 coordinates; y = x_0.
@@ -70,4 +70,35 @@ fn a_finished_run_is_of_use_when_its_data_file_has_moved() {
     place.looped(&["eval", "run-3"]).ok();
     place.looped(&["resume", "run-3", "evaluation.prompts=8"]).ok();
     place.looped(&["run", "tiny.toml", DATASET, "--out", "new"]).fails(2, &["task.path: ", "cannot be read"]);
+}
+
+/// Every file of a run, `run.json` too.
+fn all_of(run: &Path) -> (Vec<(String, Vec<u8>)>, Vec<u8>) {
+    (results(run), fs::read(run.join("run.json")).unwrap())
+}
+
+#[test]
+fn a_run_whose_data_were_exchanged_is_not_resumed_and_keeps_every_file() {
+    let place = Place::new();
+    let data = place.path("data.safetensors");
+    write_prompts(&data, 40, 0.1);
+    place.looped(&["run", "tiny.toml", DATASET, "--out", "run"]).ok();
+    let run = place.path("run");
+    let before = all_of(&run);
+    write_prompts(&data, 40, 0.2);
+    let told = ["the task's data are others than at the checkpoint of step 12", "put the old file back"];
+    for changes in [&["training.train_steps=20"][..], &["evaluation.prompts=8"]] {
+        place.looped(&[&["resume", "run"], changes].concat()).fails(2, &told);
+        assert!(before == all_of(&run), "{changes:?} was refused, and something was changed");
+    }
+    // Nor is anything lost that is refused for another reason.
+    fs::remove_file(&data).unwrap();
+    for changes in [&["training.train_steps=20"][..], &["training.train_steps=4"], &["evaluation.prompts=8"]]
+    {
+        place.looped(&[&["resume", "run"], changes].concat()).fails(2, &[]);
+        assert!(before == all_of(&run), "{changes:?} was refused, and something was changed");
+    }
+    write_prompts(&data, 40, 0.1);
+    place.looped(&["resume", "run", "training.train_steps=20"]).ok();
+    assert!(place.path("run/evals/step_0000012.json").is_file());
 }

@@ -30,6 +30,24 @@ impl Baseline for Hopeless {
 
 looped_core::register!(Baseline, "hopeless", Hopeless);
 
+/// A baseline with a mistake in it.
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Careless {}
+
+#[typetag::serde(name = "careless")]
+impl Baseline for Careless {
+    fn name(&self) -> String {
+        "careless".to_owned()
+    }
+
+    fn predict(&self, prompt: Prompt<'_>) -> Result<Vec<f32>> {
+        Ok(vec![prompt.ys[prompt.ys.len()]])
+    }
+}
+
+looped_core::register!(Baseline, "careless", Careless);
+
 /// Runs this program as `looped`.
 fn looped(place: &Place, arguments: &[&str]) -> Ran {
     let output = Command::new(std::env::current_exe().unwrap())
@@ -71,5 +89,25 @@ fn main() -> ExitCode {
     let ran = looped(&place, &["compare", "run", "--out", "compared"]).ok();
     assert!(ran.stdout.contains("The baseline hopeless failed: no fit was found."), "{}", ran.stdout);
     println!("test a_baseline_that_fails_costs_its_own_curve_alone ... ok");
+    a_baseline_that_panics_is_one_that_fails(&place);
+    println!("test a_baseline_that_panics_is_one_that_fails ... ok");
     ExitCode::SUCCESS
+}
+
+fn a_baseline_that_panics_is_one_that_fails(place: &Place) {
+    let told = "the baseline careless failed and has no curve: it panicked: index out of bounds: the len is 5 but \
+                the index is 5";
+    let baselines = r#"evaluation.baselines=[{type="careless"}, {type="averaging"}]"#;
+    // Two threads could panic at once.
+    let ran = looped(place, &["run", "tiny.toml", baselines, "training.threads=1", "--out", "careless"]).ok();
+    assert!(ran.stderr.contains(&format!("warning: {told}")), "{}", ran.stderr);
+    // Where it is, once: the author wants to know.
+    assert_eq!(ran.stderr.matches("panicked at").count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("failing_baseline.rs:"), "{}", ran.stderr);
+    let eval: Value = serde_json::from_str(&place.read("careless/eval.json")).unwrap();
+    let names: Vec<&String> = eval["curves"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["model", "averaging"]);
+    for arguments in [&["eval", "careless"][..], &["eval", "careless", "--suite", "ood"]] {
+        assert!(looped(place, arguments).ok().stderr.contains("it panicked"));
+    }
 }

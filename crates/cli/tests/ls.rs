@@ -45,6 +45,26 @@ fn each_run_has_its_state() {
 }
 
 #[test]
+fn before_the_first_run_there_is_nothing_to_list_and_that_is_no_mistake() {
+    let place = Place::new();
+    let listed = place.looped(&["ls"]).ok();
+    assert_eq!(
+        (listed.stdout.as_str(), listed.stderr.as_str()),
+        ("", "note: there are no runs in runs yet\n")
+    );
+    let listed: Value = serde_json::from_str(&place.looped(&["ls", "--json"]).ok().stdout).unwrap();
+    assert_eq!(listed, serde_json::json!({ "sweeps": [], "runs": [] }));
+    let listed = place.command(&["ls"]).env("LOOPED_RUNS", "elsewhere").output().unwrap();
+    assert!(listed.status.success());
+    assert_eq!(String::from_utf8_lossy(&listed.stderr), "note: there are no runs in elsewhere yet\n");
+    // A folder that is named is meant.
+    place.looped(&["ls", "runs"]).fails(2, &["runs: cannot be read"]);
+    // A file where the folder should be is no beginning either.
+    fs::write(place.path("runs"), "").unwrap();
+    place.looped(&["ls"]).fails(2, &["runs: cannot be read"]);
+}
+
+#[test]
 fn a_sweep_is_listed_with_its_runs() {
     let place = Place::new();
     fs::write(place.path("sweep.toml"), "base = \"tiny.toml\"\nseeds = [0, 1]\n").unwrap();

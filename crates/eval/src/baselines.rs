@@ -13,6 +13,10 @@ mod net;
 mod ridge;
 mod tree;
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use looped_core::{Baseline, Error, Kind, Part, Prompt, Prompts, Result, Watch};
 use rayon::prelude::*;
 use serde_json::json;
@@ -82,30 +86,54 @@ pub fn baseline_predictions(
 
 /// One baseline's predictions, which sees the first `dims` coordinates only.
 ///
+/// A baseline that panics has failed as one that returns an error: it may be somebody else's, and the model's scores beside
+/// it are hours of work.
+///
 /// # Errors
-/// That of the first prompt where a fit fails, however many threads there are; or if `watch` wants to stop.
+/// That of the first prompt where a fit fails, however many threads there are; or if `watch` wants to stop. After a panic
+/// no other prompt is begun.
 pub(crate) fn predictions_of(
     baseline: &dyn Baseline,
     prompts: &Prompts,
     dims: usize,
     watch: &dyn Watch,
 ) -> Result<Vec<f32>> {
-    let of_prompts: Vec<Result<Vec<f32>>> = (0..prompts.prompts)
+    let of_one = |i| {
+        let (xs, ys) = prompts.get(i);
+        let xs: Vec<f32> = xs.chunks(prompts.n_dims).flat_map(|x| &x[..dims]).copied().collect();
+        let predictions = baseline.predict(Prompt { xs: &xs, ys, dims })?;
+        if predictions.len() == ys.len() {
+            Ok(predictions)
+        } else {
+            let (got, points) = (predictions.len(), ys.len());
+            Err(Error::Data(format!("{got} predictions for {points} points")))
+        }
+    };
+    let has_panicked = AtomicBool::new(false);
+    let of_prompts: Vec<Option<Result<Vec<f32>>>> = (0..prompts.prompts)
         .into_par_iter()
         .map(|i| {
-            watch.check()?;
-            let (xs, ys) = prompts.get(i);
-            let xs: Vec<f32> = xs.chunks(prompts.n_dims).flat_map(|x| &x[..dims]).copied().collect();
-            let predictions = baseline.predict(Prompt { xs: &xs, ys, dims })?;
-            if predictions.len() == ys.len() {
-                Ok(predictions)
-            } else {
-                let (got, points) = (predictions.len(), ys.len());
-                Err(Error::Data(format!("{got} predictions for {points} points")))
+            if let Err(stopped) = watch.check() {
+                return Some(Err(stopped));
             }
+            if has_panicked.load(Ordering::Relaxed) {
+                return None;
+            }
+            // What a panic has left half done belongs to the baseline, and that is not asked again.
+            Some(catch_unwind(AssertUnwindSafe(|| of_one(i))).unwrap_or_else(|panic| {
+                has_panicked.store(true, Ordering::Relaxed);
+                Err(Error::Data(format!("it panicked: {}", message(panic.as_ref()))))
+            }))
         })
         .collect();
-    Ok(of_prompts.into_iter().collect::<Result<Vec<_>>>()?.concat())
+    // Prompts that were left out have an error before or behind them.
+    Ok(of_prompts.into_iter().flatten().collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// What a panic says of itself.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
 }
 
 /// What went wrong, without the word that it is about the data.

@@ -31,7 +31,8 @@ pub struct Reopened {
 ///
 /// # Errors
 /// If there is no run in `folder`, another process works on it, its config was edited, a change would have changed the steps
-/// already done, no checkpoint is good, or a file can't be written.
+/// already done, its task's data were exchanged, no checkpoint is good, or a file can't be written. What is refused is left
+/// as it was.
 pub fn reopen(
     folder: &Path,
     changes: &[String],
@@ -42,7 +43,7 @@ pub fn reopen(
     let run = RunDir::open(folder)?;
     let (mut experiment, mut changed) = run.experiment(changes)?;
     changed.extend(fit(&mut experiment, device));
-    let trainer = restored(&run, Arc::new(experiment), device, tell)?;
+    let mut trainer = restored(&run, Arc::new(experiment), device, tell)?;
     refuse_fewer_steps(&trainer)?;
 
     let evaluates_otherwise = changed.iter().any(|change| change.key.starts_with("evaluation."));
@@ -51,6 +52,8 @@ pub fn reopen(
         if let Some(problem) = moved_data(folder, trainer.experiment()) {
             return Err(StudyError::Refused(problem));
         }
+        // The last that may refuse: from here on files change.
+        trainer.refuse_exchanged_data()?;
         // Only what is trained longer has an evaluation of fewer steps: one of a run whose last checkpoint is damaged is
         // its own.
         let longer = changed.iter().any(|change| change.key == "training.train_steps");

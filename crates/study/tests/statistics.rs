@@ -3,7 +3,7 @@
 
 use looped_core::Rng;
 use looped_study::statistics::{
-    Contrast, Interval, Pairing, Run, Scale, Spread, TwoWay, Verdict, contrasts, holm, judge, level,
+    Contrast, Interval, Pairing, Run, Scale, Spread, TwoWay, Verdict, contrasts, holm, judge, level, power,
     seeds_to_show,
 };
 use serde_json::Value;
@@ -134,6 +134,23 @@ fn the_seeds_that_would_show_a_ratio_are_those_of_the_noncentral_t_or_one_beside
     }
     let hopeless = Spread { of_runs: 0.01, of_prompts: 0.1, variants: 2 };
     assert_eq!(seeds_to_show(1.1, hopeless), None, "no number of seeds makes up for too few prompts");
+}
+
+#[test]
+fn the_share_of_cases_that_show_a_ratio_is_that_of_scipys_noncentral_t() {
+    // stats.nct.sf(t, dof, shift) + stats.nct.cdf(-t, dof, shift), with t = stats.t.ppf(0.975, dof),
+    // dof = (variants - 1) * (seeds - 1) and shift = log(ratio) / sqrt(2 * 0.18**2 / seeds).
+    for (ratio, variants, seeds, expected) in [
+        (2.0, 2, 3, 0.678_786),
+        (2.0, 2, 4, 0.936_678),
+        (1.5, 2, 3, 0.344_488),
+        (1.5, 9, 3, 0.735_807),
+        (1.25, 2, 3, 0.150_981),
+    ] {
+        let spread = Spread { of_runs: 0.18f64.powi(2), of_prompts: 0.0, variants };
+        let found = power(ratio, spread, seeds);
+        assert!((found - expected).abs() < 1e-3, "{ratio}, {variants} variants, {seeds} seeds: {found}");
+    }
 }
 
 #[test]
@@ -293,4 +310,8 @@ fn the_page_has_the_numbers_of_seeds_that_the_example_prints() {
         let seeds = [1.1, 1.25, 1.5].map(|ratio| seeds_to_show(ratio, spread).unwrap() as f64);
         assert_eq!(cells[2..], seeds, "{row}");
     }
+    let spread = Spread { of_runs: 0.18f64.powi(2), of_prompts: 0.0, variants: 2 };
+    let [two, half] = [2.0, 1.5].map(|ratio| (100.0 * power(ratio, spread, 3)).round());
+    let sentence = format!("show a factor of two in {two} % of cases, and a factor of 1.5 in {half} %");
+    assert!(page.contains(&sentence), "{sentence}");
 }

@@ -125,7 +125,7 @@ impl Trainer {
     /// If the model hasn't room for the stage, and as [`Trainer::step`].
     pub fn step_at(&mut self, stage: Stage) -> Result<StepReport> {
         self.refuse_unless_it_fits(stage)?;
-        self.see_data()?;
+        self.refuse_exchanged_data()?;
         let training = &self.experiment.training;
         let prompts = self.prompts(stage)?;
         let (loss, mut gradients) = self.model.loss_and_gradients(&prompts, self.plan(stage))?;
@@ -190,8 +190,11 @@ impl Trainer {
         Ok(())
     }
 
-    /// Refuses other data than those that the steps so far were made on.
-    fn see_data(&mut self) -> Result<()> {
+    /// Refuses other data than those that the steps before a [`Trainer::restore`] were made on; each step does so by itself.
+    ///
+    /// # Errors
+    /// If the task's data are others now, or can't be read.
+    pub fn refuse_exchanged_data(&mut self) -> Result<()> {
         let Data::Unseen(before) = &self.data else { return Ok(()) };
         let now = self.experiment.task.fingerprint()?;
         if let (Some(before), Some(now)) = (before, &now)

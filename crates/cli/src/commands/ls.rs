@@ -1,5 +1,6 @@
 //! `looped ls`: the runs and sweeps below a folder.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use looped_report::table::{Column, Table};
@@ -9,9 +10,14 @@ use crate::failure::{Failure, Outcome};
 use crate::listing::{Listing, RunEntry};
 
 pub(crate) fn ls(args: &LsArgs) -> Outcome {
-    let folder = &args.folder;
-    let listing = Listing::of(folder)
-        .map_err(|error| Failure::usage(format!("{}: cannot be read: {error}", folder.display())))?;
+    let (folder, is_named) = args.folder();
+    let folder = folder.as_path();
+    let listing = match Listing::of(folder) {
+        // The first run will make it.
+        Err(error) if !is_named && error.kind() == ErrorKind::NotFound => Listing::default(),
+        listing => listing
+            .map_err(|error| Failure::usage(format!("{}: cannot be read: {error}", folder.display())))?,
+    };
     if args.json {
         println!("{}", serde_json::to_string_pretty(&listing).map_err(Failure::failed)?);
         return Ok(());
@@ -45,7 +51,7 @@ pub(crate) fn ls(args: &LsArgs) -> Outcome {
         table.push(row(run, &shown(&run.path, folder)));
     }
     if listing.sweeps.is_empty() && listing.runs.is_empty() {
-        eprintln!("note: there are no runs in {}", folder.display());
+        eprintln!("note: there are no runs in {} yet", folder.display());
         return Ok(());
     }
     print!("{}", table.text());

@@ -24,7 +24,7 @@ pub use confidence::{Confidence, Interval, Part};
 pub use contrast::{Contrast, Pairing, Run, contrasts};
 pub use holm::holm;
 pub use level::{Scale, level};
-pub use power::{Spread, seeds_to_show};
+pub use power::{Spread, power, seeds_to_show};
 pub use two_way::TwoWay;
 pub use verdict::{Judged, Verdict, judge};
 

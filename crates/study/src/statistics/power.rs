@@ -1,6 +1,6 @@
 //! How many seeds would show a difference.
 
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::distribution::{ChiSquared, ContinuousCDF, Normal, StudentsT};
 
 use super::{Contrast, SIGNIFICANCE};
 
@@ -40,11 +40,43 @@ impl Spread {
 #[must_use]
 pub fn seeds_to_show(ratio: f64, spread: Spread) -> Option<usize> {
     (2..=MOST).find(|&seeds| {
-        let dof = ((spread.variants.max(2) - 1) * (seeds - 1)) as f64;
-        let error = (2.0 * spread.of_runs / seeds as f64 + spread.of_prompts).sqrt();
-        let quantile = |level| StudentsT::new(0.0, 1.0, dof).map_or(f64::INFINITY, |t| t.inverse_cdf(level));
-        ratio.ln().abs() >= (quantile(1.0 - SIGNIFICANCE / 2.0) + quantile(POWER)) * error
+        let quantile = |level| spread.quantile(seeds, level);
+        ratio.ln().abs() >= (quantile(1.0 - SIGNIFICANCE / 2.0) + quantile(POWER)) * spread.error(seeds)
     })
+}
+
+/// The share of cases in which so many seeds tell a true ratio of `ratio` from 1, by the same test.
+#[must_use]
+pub fn power(ratio: f64, spread: Spread, seeds: usize) -> f64 {
+    /// Equally likely values of the estimated variance, over which the share is averaged.
+    const VALUES: usize = 1000;
+    let dof = spread.freedom(seeds);
+    let Ok(variance) = ChiSquared::new(dof) else { return 0.0 };
+    let (bound, shift) =
+        (spread.quantile(seeds, 1.0 - SIGNIFICANCE / 2.0), ratio.ln().abs() / spread.error(seeds));
+    let normal = Normal::standard();
+    let shown = |i| {
+        let level = (f64::from(i) + 0.5) / VALUES as f64;
+        let bound = bound * (variance.inverse_cdf(level) / dof).sqrt();
+        normal.cdf(shift - bound) + normal.cdf(-shift - bound)
+    };
+    (0..VALUES as u32).map(shown).sum::<f64>() / VALUES as f64
+}
+
+impl Spread {
+    /// Degrees of freedom of the estimated variance.
+    fn freedom(self, seeds: usize) -> f64 {
+        ((self.variants.max(2) - 1) * (seeds - 1)) as f64
+    }
+
+    /// The standard error of the logarithm of a ratio.
+    fn error(self, seeds: usize) -> f64 {
+        (2.0 * self.of_runs / seeds as f64 + self.of_prompts).sqrt()
+    }
+
+    fn quantile(self, seeds: usize, level: f64) -> f64 {
+        StudentsT::new(0.0, 1.0, self.freedom(seeds)).map_or(f64::INFINITY, |t| t.inverse_cdf(level))
+    }
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
