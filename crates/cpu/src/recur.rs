@@ -10,11 +10,11 @@ mod plan;
 mod points;
 
 use looped_graph::ops::Cell;
-use looped_ops::{Kernels, Operand, Scratch, Start};
+use looped_ops::{Kernels, Scratch, Start};
 
 use self::back::{Back, BackPlan};
 pub(crate) use self::buffers::Extent;
-use self::buffers::{Buffers, Space, View, When, parts, to_batch_major, to_time_major};
+use self::buffers::{Buffers, Parts, Space, View, When, to_batch_major, to_time_major};
 use self::plan::{NormStep, Plan, Term, Work};
 use self::points::Code;
 use crate::layout::two;
@@ -123,17 +123,18 @@ impl CellPlan {
         let (instead, scratch) = scratch.split_at_mut(if free { self.tape_len(of) } else { 0 });
         let tape = if free { instead } else { tape };
         let mut buffers = self.buffers().cut(of, tape, scratch, Space::Forward);
-        to_time_major(of, x, buffers[self.plan.x]);
+        to_time_major(of, x, buffers.whole(self.plan.x));
         for product in &self.plan.products {
             if let Some(bias) = product.bias {
-                buffers[bias].fill(0.0);
+                let sum = buffers.whole(bias);
+                sum.fill(0.0);
                 for bias_of in product.terms.iter().filter_map(|term| term.layer.bias) {
-                    weights.exact.add(weights.param(bias_of), buffers[bias]);
+                    weights.exact.add(weights.param(bias_of), sum);
                 }
             }
         }
         for (state, range) in self.states(of) {
-            let first = &mut buffers[self.plan.states[state]][..range.len()];
+            let first = &mut buffers.whole(self.plan.states[state])[..range.len()];
             if of.prefix {
                 first.copy_from_slice(&before[range]);
             } else {
@@ -148,9 +149,9 @@ impl CellPlan {
             run.works(&self.plan.scan, codes, Some(token));
         }
 
-        let buffers = run.buffers;
+        let mut buffers = run.buffers;
         for (state, range) in self.states(of) {
-            let states = &buffers[self.plan.states[state]];
+            let states = &*buffers.whole(self.plan.states[state]);
             if let Some(out) = read.iter().position(|&read| read == state) {
                 to_batch_major(of, false, &states[range.len()..], outs[out]);
             }
@@ -172,10 +173,10 @@ impl CellPlan {
         let Backward { x, dlast, tape, scratch, read, douts, dbefore, dx, add } = pass;
         let (plan, back) = (&self.plan, &self.back);
         let mut buffers = self.buffers().cut(of, tape, scratch, Space::Backward);
-        to_time_major(of, x, buffers[plan.x]);
-        back.clear.iter().for_each(|&buffer| buffers[buffer].fill(0.0));
+        to_time_major(of, x, buffers.whole(plan.x));
+        back.clear.iter().for_each(|&buffer| buffers.whole(buffer).fill(0.0));
         for (state, range) in self.states(of) {
-            let after = &mut buffers[back.after[state]];
+            let after = buffers.whole(back.after[state]);
             if dlast.is_empty() {
                 after.fill(0.0);
             } else {
@@ -188,7 +189,7 @@ impl CellPlan {
             for (&state, dout) in read.iter().zip(douts) {
                 run.add_rows(token, dout, back.after[state]);
             }
-            back.clear_each.iter().for_each(|&buffer| run.buffers[buffer].fill(0.0));
+            back.clear_each.iter().for_each(|&buffer| run.buffers.whole(buffer).fill(0.0));
             for step in &back.scan {
                 run.back(back, step, grads, Some(token));
             }
@@ -202,7 +203,7 @@ impl CellPlan {
         if of.prefix {
             for (state, range) in self.states(of) {
                 if let Some(before) = back.gradients[plan.states[state]] {
-                    weights.exact.add(run.buffers[before], &mut dbefore[range]);
+                    weights.exact.add(run.buffers.whole(before), &mut dbefore[range]);
                 }
             }
         }
@@ -211,7 +212,7 @@ impl CellPlan {
         }
         run.weight_gradients(back, grads);
         if let Some(of_x) = back.gradients[plan.x] {
-            to_batch_major(of, add, run.buffers[of_x], dx);
+            to_batch_major(of, add, run.buffers.whole(of_x), dx);
         }
     }
 }
@@ -221,23 +222,11 @@ struct Run<'a, 'b> {
     plan: &'a Plan,
     weights: &'a Weights<'a>,
     of: Extent,
-    buffers: Vec<&'b mut [f32]>,
+    buffers: Parts<'b>,
     kernel_scratch: &'a mut Scratch,
 }
 
 impl Run<'_, '_> {
-    /// The parts of different buffers at a token, or at all.
-    fn at<const N: usize>(&mut self, views: [View; N], token: Option<usize>) -> [&mut [f32]; N] {
-        let ranges = views.map(|view| self.plan.buffers.range(view, self.of, token));
-        match self.buffers.get_disjoint_mut(views.map(|view| view.buffer)) {
-            Ok(parts) => {
-                let mut ranges = ranges.into_iter();
-                parts.map(|part| &mut part[ranges.next().unwrap_or(0..0)])
-            }
-            Err(error) => panic!("a recurrence's buffers {views:?}: {error}"),
-        }
-    }
-
     fn products(&self, term: &Term) -> Kernels {
         if term.layer.exact { self.weights.exact } else { self.weights.kernels }
     }
@@ -254,11 +243,8 @@ impl Run<'_, '_> {
 
     fn points(&mut self, code: &Code, token: Option<usize>) {
         let rows = if token.is_some() { self.of.sequences } else { self.of.sequences * self.of.tokens };
-        let (plan, of) = (self.plan, self.of);
-        let wanted = code.views.iter().map(|view| (view.buffer, plan.buffers.range(*view, of, token)));
-        let mut operands: Vec<Operand<'_>> =
-            parts(&mut self.buffers, wanted).into_iter().map(Operand::Write).collect();
-        self.weights.exact.point(&code.code, rows, &mut operands);
+        let k = self.weights.exact;
+        self.buffers.operands(&code.views, token, |operands| k.point(&code.code, rows, operands));
     }
 
     fn product(&mut self, product: usize, term: usize, token: Option<usize>) {
@@ -266,29 +252,27 @@ impl Run<'_, '_> {
         let one = &of.terms[term];
         let (k, matrix) = (self.products(one), weights.matrix(one.layer.weight, false));
         let single = of.terms.iter().find_map(|term| term.layer.bias);
-        let mut scratch = std::mem::take(self.kernel_scratch);
         match (term, of.bias, single) {
             (0, Some(bias), _) => {
-                let [input, bias, out] = self.at([one.input, now(bias), now(of.out)], token);
-                k.matmul(input, matrix, Start::Bias(bias), out, &mut scratch);
+                let [input, bias, out] = self.buffers.at([one.input, now(bias), now(of.out)], token);
+                k.matmul(input, matrix, Start::Bias(bias), out, self.kernel_scratch);
             }
             (0, None, bias) => {
                 let start = bias.map_or(Start::Zero, |bias| Start::Bias(weights.param(bias)));
-                let [input, out] = self.at([one.input, now(of.out)], token);
-                k.matmul(input, matrix, start, out, &mut scratch);
+                let [input, out] = self.buffers.at([one.input, now(of.out)], token);
+                k.matmul(input, matrix, start, out, self.kernel_scratch);
             }
             _ => {
-                let [input, out] = self.at([one.input, now(of.out)], token);
-                k.matmul(input, matrix, Start::Output, out, &mut scratch);
+                let [input, out] = self.buffers.at([one.input, now(of.out)], token);
+                k.matmul(input, matrix, Start::Output, out, self.kernel_scratch);
             }
         }
-        *self.kernel_scratch = scratch;
     }
 
     fn norm(&mut self, step: &NormStep, token: Option<usize>) {
         let weights = self.weights;
         let views = [step.input, now(step.out), now(step.mean), now(step.inverse)];
-        let [x, out, mean, inverse] = self.at(views, token);
+        let [x, out, mean, inverse] = self.buffers.at(views, token);
         let bias = step.norm.bias.map_or(&[][..], |bias| weights.param(bias));
         weights.exact.layer_norm(x, weights.param(step.norm.weight), bias, out, mean, inverse);
     }
@@ -307,16 +291,14 @@ impl Run<'_, '_> {
                 let (k, matrix) = (self.products(one), weights.matrix(one.layer.weight, true));
                 let start = if *add { Start::Output } else { Start::Zero };
                 let dout = back.gradients[of.out].unwrap_or(of.out);
-                let mut scratch = std::mem::take(self.kernel_scratch);
-                let [dout, dinput] = self.at([now(dout), now(*target)], token);
-                k.matmul(dout, matrix, start, dinput, &mut scratch);
-                *self.kernel_scratch = scratch;
+                let [dout, dinput] = self.buffers.at([now(dout), now(*target)], token);
+                k.matmul(dout, matrix, start, dinput, self.kernel_scratch);
             }
             Back::Norm { norm, target, add } => {
                 let NormStep { norm, input, out, mean, inverse } = self.plan.norms[*norm];
                 let dout = back.gradients[out].unwrap_or(out);
                 let views = [now(dout), input, now(mean), now(inverse), now(*target)];
-                let [dout, x, mean, inverse, dx] = self.at(views, token);
+                let [dout, x, mean, inverse, dx] = self.buffers.at(views, token);
                 let (of_weight, of_bias) = (
                     weights.layout.param(norm.weight),
                     norm.bias.map_or(0..0, |bias| weights.layout.param(bias)),
@@ -330,12 +312,10 @@ impl Run<'_, '_> {
 
     /// Adds a token's rows of all prompts.
     fn add_rows(&mut self, token: usize, from: &[f32], to: usize) {
-        let k = self.weights.exact;
-        let to = &mut self.buffers[to];
+        let to = self.buffers.whole(to);
         let width = to.len() / self.of.sequences.max(1);
-        for (sequence, to) in to.chunks_exact_mut(width.max(1)).enumerate() {
-            k.add(&from[(sequence * self.of.tokens + token) * width..][..width], to);
-        }
+        let from = &from[token * width..];
+        self.weights.exact.add_rows(from, self.of.tokens * width, to, width);
     }
 
     fn weight_gradients(&mut self, back: &BackPlan, grads: &mut [f32]) {
@@ -344,14 +324,20 @@ impl Run<'_, '_> {
             let dout = back.gradients[product.out].unwrap_or(product.out);
             for term in &product.terms {
                 let k = self.products(term);
-                let mut scratch = std::mem::take(self.kernel_scratch);
-                let [dout, input] = self.at([now(dout), term.input], None);
+                let [dout, input] = self.buffers.at([now(dout), term.input], None);
                 let dweight = &mut grads[weights.layout.param(term.layer.weight)];
-                k.add_weight_gradient(dout, input, rows, dweight, &mut scratch);
-                if let Some(bias) = term.layer.bias {
-                    weights.exact.add_column_sums(dout, &mut grads[weights.layout.param(bias)]);
-                }
-                *self.kernel_scratch = scratch;
+                k.add_weight_gradient(dout, input, rows, dweight, self.kernel_scratch);
+            }
+            let k = weights.exact;
+            let mut biases = product.terms.iter().filter_map(|term| term.layer.bias);
+            if let Some(sum) = product.bias {
+                let [dout, sum] = self.buffers.at([now(dout), now(sum)], None);
+                sum.fill(0.0);
+                k.add_column_sums(dout, sum);
+                biases.for_each(|bias| k.add(sum, &mut grads[weights.layout.param(bias)]));
+            } else if let Some(bias) = biases.next() {
+                let [dout] = self.buffers.at([now(dout)], None);
+                k.add_column_sums(dout, &mut grads[weights.layout.param(bias)]);
             }
         }
     }

@@ -10,6 +10,20 @@ impl Kernels {
         self.run(Binary::<Add> { x, out, op: Add });
     }
 
+    /// Adds rows that lie apart to rows that lie one after another.
+    ///
+    /// # Shapes
+    /// `x` (rows, width), each row `step` after the one before; `out` (rows, width).
+    pub fn add_rows(self, x: &[f32], step: usize, out: &mut [f32], width: usize) {
+        if out.is_empty() {
+            return;
+        }
+        assert!(width > 0 && out.len().is_multiple_of(width), "add_rows: out isn't rows of {width}");
+        let last = (out.len() / width - 1) * step;
+        assert!(width <= step && last + width <= x.len(), "add_rows: x is too short");
+        self.run(AddRows { x, step, out, width });
+    }
+
     /// `out *= x`, of equal lengths.
     pub fn multiply(self, x: &[f32], out: &mut [f32]) {
         assert_eq!(x.len(), out.len(), "multiply: lengths differ");
@@ -93,6 +107,24 @@ impl<O: Op> Kernel for Binary<'_, O> {
         let tail = target.into_remainder();
         let value = self.op.apply(s, s.load_tail(source.remainder()), s.load_tail(tail));
         s.store_tail(tail, value);
+    }
+}
+
+struct AddRows<'a> {
+    x: &'a [f32],
+    step: usize,
+    out: &'a mut [f32],
+    width: usize,
+}
+
+impl Kernel for AddRows<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { x, step, out, width } = self;
+        for (x, out) in x.chunks(step).zip(out.chunks_exact_mut(width)) {
+            Binary { x: &x[..width], out, op: Add }.run(s);
+        }
     }
 }
 

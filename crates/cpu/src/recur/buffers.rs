@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use looped_ops::Operand;
+
 /// Chunks as a recurrence sees them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
@@ -110,7 +112,7 @@ impl Buffers {
         mut tape: &'a mut [f32],
         mut scratch: &'a mut [f32],
         space: Space,
-    ) -> Vec<&'a mut [f32]> {
+    ) -> Parts<'a> {
         let mut parts = Vec::with_capacity(self.0.len());
         for (i, buffer) in self.0.iter().enumerate() {
             let from = match buffer.space {
@@ -118,54 +120,112 @@ impl Buffers {
                 Space::Both => &mut scratch,
                 other if other == space => &mut scratch,
                 _ => {
-                    parts.push(&mut [][..]);
+                    parts.push(Part::default());
                     continue;
                 }
             };
             let len = self.len_of(i, of);
             let (part, rest) = std::mem::take(from).split_at_mut(len.next_multiple_of(LINE));
             *from = rest;
-            parts.push(&mut part[..len]);
+            parts.push(Part::new(*buffer, of, &mut part[..len]));
         }
-        parts
-    }
-
-    /// The part of a buffer that a view is at a token, or at all of them.
-    pub(super) fn range(&self, view: View, of: Extent, token: Option<usize>) -> Range<usize> {
-        let Buffer { width, rows, .. } = self.0[view.buffer];
-        let step = of.sequences * width;
-        match (rows, token) {
-            (Rows::One, _) => 0..width,
-            (Rows::Token, _) => 0..step,
-            (_, None) => 0..step * of.tokens,
-            (_, Some(token)) => {
-                let first = token + usize::from(view.when == When::After);
-                first * step..(first + 1) * step
-            }
-        }
+        Parts(parts)
     }
 }
 
-/// Parts of several buffers at once; `wanted` is in the order of buffers and starts.
-pub(super) fn parts<'b>(
-    buffers: &'b mut [&mut [f32]],
-    wanted: impl ExactSizeIterator<Item = (usize, Range<usize>)>,
-) -> Vec<&'b mut [f32]> {
-    let mut found = Vec::with_capacity(wanted.len());
-    let (mut later, mut next): (&mut [&mut [f32]], usize) = (buffers, 0);
-    // What is left of the buffer before `next`, from `at` on.
-    let (mut rest, mut at): (&mut [f32], usize) = (&mut [], 0);
-    for (buffer, range) in wanted {
-        if buffer >= next {
-            let (here, after) = std::mem::take(&mut later)[buffer - next..].split_at_mut(1);
-            (rest, at) = (&mut *here[0], 0);
-            (later, next) = (after, buffer + 1);
-        }
-        let (part, after) = std::mem::take(&mut rest)[range.start - at..].split_at_mut(range.len());
-        (rest, at) = (after, range.end);
-        found.push(part);
+/// A buffer's memory, and how a token's rows are found in it.
+#[derive(Default)]
+struct Part<'a> {
+    rows: &'a mut [f32],
+    /// Floats from a token's rows to the next token's, and of a token's rows.
+    step: usize,
+    each: usize,
+    /// Floats of all tokens' rows.
+    all: usize,
+}
+
+impl<'a> Part<'a> {
+    fn new(buffer: Buffer, of: Extent, rows: &'a mut [f32]) -> Self {
+        let token = of.sequences * buffer.width;
+        let [step, each, all] = match buffer.rows {
+            Rows::One => [0, buffer.width, buffer.width],
+            Rows::Token => [0, token, token],
+            Rows::All | Rows::States => [token, token, token * of.tokens],
+        };
+        Self { rows, step, each, all }
     }
-    found
+
+    /// The rows that are meant at a token, or at all of them.
+    fn range(&self, when: When, token: Option<usize>) -> Range<usize> {
+        let Some(token) = token else { return 0..self.all };
+        let first = (token + usize::from(when == When::After)) * self.step;
+        first..first + self.each
+    }
+}
+
+/// A pass's memory, cut into its buffers.
+pub(super) struct Parts<'a>(Vec<Part<'a>>);
+
+/// Operands of a program that take no memory from the heap. A token's steps are short: one request for memory shows in their time.
+const FEW: usize = 16;
+
+impl Parts<'_> {
+    /// All of a buffer.
+    pub(super) fn whole(&mut self, buffer: usize) -> &mut [f32] {
+        self.0[buffer].rows
+    }
+
+    /// Lets two buffers of one size change places.
+    pub(super) fn swap(&mut self, a: usize, b: usize) {
+        self.0.swap(a, b);
+    }
+
+    /// The rows of different buffers at a token, or at all.
+    pub(super) fn at<const N: usize>(&mut self, views: [View; N], token: Option<usize>) -> [&mut [f32]; N] {
+        let mut views_left = views.iter();
+        match self.0.get_disjoint_mut(views.map(|view| view.buffer)) {
+            Ok(parts) => parts.map(|part| {
+                let when = views_left.next().map_or(When::Now, |view| view.when);
+                let range = part.range(when, token);
+                &mut part.rows[range]
+            }),
+            Err(error) => panic!("a recurrence's buffers {views:?}: {error}"),
+        }
+    }
+
+    /// Calls `act` with these rows as a program's operands. `views` are in order, and of one buffer there may be several that lie apart.
+    pub(super) fn operands(
+        &mut self,
+        views: &[View],
+        token: Option<usize>,
+        act: impl FnOnce(&mut [Operand<'_>]),
+    ) {
+        let mut few = [const { Operand::Read(&[]) }; FEW];
+        let mut many = Vec::new();
+        let operands = if views.len() <= FEW {
+            &mut few[..views.len()]
+        } else {
+            many.resize_with(views.len(), || Operand::Read(&[]));
+            &mut many[..]
+        };
+        let (mut later, mut next): (&mut [Part<'_>], usize) = (&mut self.0, 0);
+        // What is left of the buffer before `next`, from `at` on.
+        let mut now = (Part::default(), 0);
+        for (view, operand) in views.iter().zip(&mut *operands) {
+            if view.buffer >= next {
+                let (here, after) = std::mem::take(&mut later)[view.buffer - next..].split_at_mut(1);
+                let Part { rows, step, each, all } = &mut here[0];
+                now = (Part { rows, step: *step, each: *each, all: *all }, 0);
+                (later, next) = (after, view.buffer + 1);
+            }
+            let (part, at) = &mut now;
+            let range = part.range(view.when, token);
+            let (rows, after) = std::mem::take(&mut part.rows)[range.start - *at..].split_at_mut(range.len());
+            (part.rows, *at) = (after, range.end);
+            *operand = Operand::Write(rows);
+        }
+        act(operands);
+    }
 }
 
 /// Copies (sequences, tokens, width) to (tokens, sequences, width).

@@ -18,7 +18,7 @@ use super::points::Points;
 pub(super) struct Product {
     pub(super) terms: Vec<Term>,
     pub(super) out: usize,
-    /// Where the sum of the biases is made, if there are several.
+    /// Where the sum of the biases is made, if there are several, and backward the gradient that all of them get.
     pub(super) bias: Option<usize>,
 }
 
@@ -351,8 +351,8 @@ impl Planner {
                     let mut terms: Vec<Term> = terms.iter().map(term).collect();
                     terms.sort_by_key(|term| term.recurrent);
                     let biases = terms.iter().filter(|term| term.layer.bias.is_some()).count();
-                    let bias = (biases > 1)
-                        .then(|| self.plan.buffers.add(self.widths[i], Rows::One, Space::Forward));
+                    let bias =
+                        (biases > 1).then(|| self.plan.buffers.add(self.widths[i], Rows::One, Space::Both));
                     let product = self.plan.products.len();
                     for (at, term) in terms.iter().enumerate() {
                         works.push((term.recurrent, level, Work::Product(product, at)));

@@ -99,13 +99,22 @@ pub(super) enum Action {
     MulAdd,
     /// c - a b
     NegMulAdd,
+    /// a (1 - b b)
+    TanhSlope,
+    /// a (b - b b)
+    SigmoidSlope,
+    /// a b (1 - c c)
+    MulTanhSlope,
+    /// a b (c - c c)
+    MulSigmoidSlope,
 }
 
 impl Action {
     const fn arity(self) -> usize {
         match self {
             Self::Copy => 1,
-            Self::MulAdd | Self::NegMulAdd => 3,
+            Self::TanhSlope | Self::SigmoidSlope => 2,
+            Self::MulAdd | Self::NegMulAdd | Self::MulTanhSlope | Self::MulSigmoidSlope => 3,
             Self::Func(func) => 1 + func.is_binary() as usize,
         }
     }
@@ -184,7 +193,8 @@ impl PointCode {
     }
 }
 
-/// A product that one sum or difference alone reads becomes one instruction with it.
+/// Joins what one instruction alone reads with it: a product with a sum or difference, and the slope of tanh or of the logistic function with
+/// the product that it is a factor of. All round as they did apart, but for the product within a sum, which isn't rounded.
 fn fuse(values: &mut [Value], targets: &[(usize, usize)]) {
     let alive = alive(values, targets);
     let mut readers = vec![0usize; values.len()];
@@ -196,6 +206,14 @@ fn fuse(values: &mut [Value], targets: &[(usize, usize)]) {
         Value::Act(Action::Func(PointFunc::Mul), [a, b, _]) if readers[i] == 1 => Some((a, b)),
         _ => None,
     };
+    // 1 - y^2, or y - y^2: what is y, and which of the two.
+    let slope = |values: &[Value], i: usize| match values[i] {
+        Value::Act(Action::NegMulAdd, [y, z, from]) if readers[i] == 1 && y == z => match values[from] {
+            Value::Const(1.0) => Some((y, true)),
+            _ => (from == y).then_some((y, false)),
+        },
+        _ => None,
+    };
     for i in 0..values.len() {
         let Value::Act(Action::Func(func), [a, b, _]) = values[i] else { continue };
         let fused = match func {
@@ -205,6 +223,15 @@ fn fuse(values: &mut [Value], targets: &[(usize, usize)]) {
                 (None, None) => None,
             },
             PointFunc::Sub => product(values, b).map(|(x, y)| (Action::NegMulAdd, [x, y, a])),
+            PointFunc::Mul => {
+                let found = [(a, b), (b, a)].into_iter().find_map(|(g, of)| Some((g, slope(values, of)?)));
+                found.map(|(g, (y, of_tanh))| match (product(values, g), of_tanh) {
+                    (None, true) => (Action::TanhSlope, [g, y, g]),
+                    (None, false) => (Action::SigmoidSlope, [g, y, g]),
+                    (Some((p, q)), true) => (Action::MulTanhSlope, [p, q, y]),
+                    (Some((p, q)), false) => (Action::MulSigmoidSlope, [p, q, y]),
+                })
+            }
             _ => None,
         };
         if let Some((action, from)) = fused {

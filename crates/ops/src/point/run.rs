@@ -15,6 +15,10 @@ const MEMORY: usize = 4096;
 /// Registers and places that fit a table on the stack.
 const SMALL: usize = 48;
 
+/// All registers. A vector of one that straddled two cache lines would take twice as long to read.
+#[repr(align(64))]
+struct Registers([MaybeUninit<f32>; MEMORY]);
+
 pub(super) struct Run<'a, 'b> {
     pub(super) code: &'a PointCode,
     pub(super) rows: usize,
@@ -45,10 +49,10 @@ impl Kernel for Run<'_, '_> {
         let (rows, width) = if joined { (1, rows * code.width) } else { (rows, code.width) };
 
         let strip = (MEMORY / code.registers.max(1)).min(STRIP) / MOST_LANES * MOST_LANES;
-        let mut memory = [const { MaybeUninit::<f32>::uninit() }; MEMORY];
+        let mut memory = Registers([const { MaybeUninit::uninit() }; MEMORY]);
         let mut overflow = Vec::new();
         let (registers, strip): (&mut [MaybeUninit<f32>], usize) = if strip > 0 {
-            (&mut memory, strip)
+            (&mut memory.0, strip)
         } else {
             overflow.resize(code.registers * MOST_LANES, MaybeUninit::uninit());
             (&mut overflow, MOST_LANES)
@@ -112,6 +116,10 @@ unsafe fn step<S: Simd>(s: S, action: Action, strip: Strip, to: Cursor, from: [C
             Action::Copy => each(s, strip, to, [a], Copy),
             Action::MulAdd => each(s, strip, to, [a, b, c], MulAdd),
             Action::NegMulAdd => each(s, strip, to, [a, b, c], NegMulAdd),
+            Action::TanhSlope => each(s, strip, to, [a, b], TanhSlope),
+            Action::SigmoidSlope => each(s, strip, to, [a, b], SigmoidSlope),
+            Action::MulTanhSlope => each(s, strip, to, [a, b, c], MulTanhSlope),
+            Action::MulSigmoidSlope => each(s, strip, to, [a, b, c], MulSigmoidSlope),
             Action::Func(func) => match func {
                 PointFunc::Add => each(s, strip, to, [a, b], Add),
                 PointFunc::Sub => each(s, strip, to, [a, b], Sub),
@@ -141,30 +149,39 @@ trait Map<const N: usize>: std::marker::Copy {
 /// # Safety
 /// As [`step`].
 #[inline(always)]
-unsafe fn each<S: Simd, const N: usize>(s: S, strip: Strip, to: Cursor, from: [Cursor; N], map: impl Map<N>) {
-    for row in 0..strip.rows {
-        let mut at = 0;
-        while at + S::LANES <= strip.columns {
+unsafe fn each<S: Simd, const N: usize>(
+    s: S,
+    strip: Strip,
+    mut to: Cursor,
+    mut from: [Cursor; N],
+    map: impl Map<N>,
+) {
+    let whole = strip.columns / S::LANES * S::LANES;
+    let rest = strip.columns - whole;
+    for _ in 0..strip.rows {
+        for at in (0..whole).step_by(S::LANES) {
             let mut x = [s.splat(0.0); N];
             // SAFETY: the caller's promise; a vector is read before the same place is written.
             unsafe {
                 for i in 0..N {
-                    x[i] = s.load_ptr(from[i].at.add(row * from[i].step + at));
+                    x[i] = s.load_ptr(from[i].at.add(at));
                 }
-                s.store_ptr(to.at.add(row * to.step + at), map.apply(s, x));
+                s.store_ptr(to.at.add(at), map.apply(s, x));
             }
-            at += S::LANES;
         }
-        let rest = strip.columns - at;
         if rest > 0 {
             let mut x = [s.splat(0.0); N];
             // SAFETY: as above, of the `rest` columns that are left.
             unsafe {
                 for i in 0..N {
-                    x[i] = s.load_first_ptr(from[i].at.add(row * from[i].step + at), rest);
+                    x[i] = s.load_first_ptr(from[i].at.add(whole), rest);
                 }
-                s.store_first_ptr(to.at.add(row * to.step + at), map.apply(s, x), rest);
+                s.store_first_ptr(to.at.add(whole), map.apply(s, x), rest);
             }
+        }
+        to.at = to.at.wrapping_add(to.step);
+        for cursor in &mut from {
+            cursor.at = cursor.at.wrapping_add(cursor.step);
         }
     }
 }
@@ -190,6 +207,10 @@ map!(Div, 2, s, [a, b] => s.div(a, b));
 map!(IfPositive, 2, s, [a, b] => s.greater(a, s.splat(0.0), b, s.splat(0.0)));
 map!(MulAdd, 3, s, [a, b, c] => s.mul_add(a, b, c));
 map!(NegMulAdd, 3, s, [a, b, c] => s.neg_mul_add(a, b, c));
+map!(TanhSlope, 2, s, [g, y] => s.mul(g, s.neg_mul_add(y, y, s.splat(1.0))));
+map!(SigmoidSlope, 2, s, [g, y] => s.mul(g, s.neg_mul_add(y, y, y)));
+map!(MulTanhSlope, 3, s, [a, b, y] => s.mul(s.mul(a, b), s.neg_mul_add(y, y, s.splat(1.0))));
+map!(MulSigmoidSlope, 3, s, [a, b, y] => s.mul(s.mul(a, b), s.neg_mul_add(y, y, y)));
 map!(Exp, 1, s, [a] => exp(s, a));
 map!(Log, 1, s, [a] => log(s, a));
 map!(Sqrt, 1, s, [a] => s.sqrt(a));

@@ -128,6 +128,55 @@ proptest! {
     }
 }
 
+/// What the gradients of tanh and of the logistic function are made of: `a y'` and `a b y'`, with the slope on either side, and slopes that
+/// something else reads too.
+#[test]
+fn a_slope_is_the_same_joined_with_its_product_and_apart() {
+    use PointFunc::{Mul, Sub};
+    use PointStep::{Apply, Const, Input};
+    let (rows, width) = (3, 53);
+    let x: Vec<Vec<f32>> = (0..3).map(|seed| values(seed, rows * width)).collect();
+    let place = |operand| Place { operand, column: 0, stride: width };
+    for of_tanh in [true, false] {
+        for slope_first in [true, false] {
+            for other_reader in [true, false] {
+                let one = if of_tanh { 3 } else { 2 };
+                let times = |a, b| if slope_first { Apply(Mul, b, a) } else { Apply(Mul, a, b) };
+                let steps = [
+                    Input(0),
+                    Input(1),
+                    Input(2),
+                    Const(1.0),
+                    Apply(Mul, 2, 2),
+                    Apply(Sub, one, 4),
+                    times(0, 5),
+                    Apply(Mul, 0, 1),
+                    Apply(Mul, 2, 2),
+                    Apply(Sub, one, 8),
+                    times(7, 9),
+                ];
+                let results = if other_reader { vec![6, 10, 5, 7] } else { vec![6, 10] };
+                let targets: Vec<PointResult> = (3..)
+                    .zip(&results)
+                    .map(|(at, value)| PointResult { value: *value, place: place(at), add: false })
+                    .collect();
+                let code = PointCode::new(width, &steps, &[place(0), place(1), place(2)], &targets);
+                for kernels in all_kernels() {
+                    let mut outs = vec![vec![f32::NAN; rows * width]; results.len()];
+                    let mut operands: Vec<Operand<'_>> = x.iter().map(|x| Operand::Read(x)).collect();
+                    operands.extend(outs.iter_mut().map(|out| Operand::Write(out)));
+                    kernels.point(&code, rows, &mut operands);
+                    for (out, value) in outs.iter().zip(&results) {
+                        let of = |i: usize| run(&steps, &[0, 1, 2].map(|j| f64::from(x[j][i])))[*value];
+                        let want: Vec<f64> = (0..rows * width).map(of).collect();
+                        assert_close("slope", kernels, out, &want, 2e-7);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// One function of all of `x`.
 fn of(kernels: looped_ops::Kernels, func: PointFunc, x: &[f32]) -> Vec<f32> {
     let place = |operand| Place { operand, column: 0, stride: x.len() };

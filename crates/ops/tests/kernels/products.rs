@@ -190,6 +190,20 @@ proptest! {
             check("add_product", &out, |a, b, c, _| c + a * b);
         }
     }
+
+    #[test]
+    fn rows_that_lie_apart_are_added(rows in 0..5usize, width in 1..40usize, between in 0..9usize, seed: u64) {
+        let step = width + between;
+        let (x, before) = (values(seed, rows * step), values(seed ^ 1, rows * width));
+        let at = |i: usize| f64::from(before[i]) + f64::from(x[i / width * step + i % width]);
+        let want: Vec<f64> = (0..rows * width).map(at).collect();
+        for kernels in all_kernels() {
+            let mut out = before.clone();
+            // What follows the last row needn't be there.
+            kernels.add_rows(&x[..x.len() - between.min(x.len())], step, &mut out, width);
+            assert_close("add_rows", kernels, &out, &want, 2e-7);
+        }
+    }
 }
 
 #[test]
