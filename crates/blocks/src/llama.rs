@@ -1,10 +1,7 @@
 //! A block as in the Llama models: root-mean-square norms, rotary positions, a gated network, no biases.
 
-use looped_core::{
-    BlockConfig, ModelDims, Problems, graph,
-    graph::{At, Heads, Linear, Norm, Params, Value},
-    schemars, typetag,
-};
+use looped_core::graph::{At, Heads, Linear, Norm, Value};
+use looped_core::{Block, BlockConfig, ModelDims, Params, Problems, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
 use crate::mlp::{STD, residual_std};
@@ -50,13 +47,13 @@ impl BlockConfig for Llama {
         problems.require(self.hidden != Some(0), "hidden", || "is 0; allowed: 1 to 1000000".to_owned());
     }
 
-    fn record(&self, dims: &ModelDims, params: &mut Params<'_>) -> Option<Box<dyn graph::Block>> {
+    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Box<dyn Block> {
         let (width, heads) = (dims.n_embd, self.n_head);
         let hidden = self.hidden.unwrap_or((8 * width).div_ceil(3));
         let linear =
             |name: &str, inputs, out, std| Linear::without_bias(inputs, out, std, &mut params.scope(name));
         let norm = |name: &str| Norm::rms_of_groups(width, heads, &mut params.scope(name));
-        Some(Box::new(LlamaBlock {
+        Box::new(LlamaBlock {
             attn_norm: Norm::rms(width, &mut params.scope("attn_norm")),
             qkv: linear("attn.qkv", width, 3 * width, STD),
             qk_norms: self.qk_norm.then(|| [norm("attn.q_norm"), norm("attn.k_norm")]),
@@ -66,7 +63,7 @@ impl BlockConfig for Llama {
             up: linear("mlp.up", width, hidden, STD),
             down: linear("mlp.down", hidden, width, residual_std(dims)),
             heads: Heads::causal(heads),
-        }))
+        })
     }
 }
 
@@ -93,7 +90,7 @@ impl LlamaBlock {
     }
 }
 
-impl graph::Block for LlamaBlock {
+impl Block for LlamaBlock {
     fn forward<'t>(&self, x: Value<'t>, _: At<'t>) -> Value<'t> {
         // Queries and keys are turned: 2 of a row's 3 parts.
         let turned = self.queries_keys_values(x).rotary(self.heads.heads, 2, 3);

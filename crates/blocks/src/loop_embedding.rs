@@ -1,10 +1,7 @@
 //! A row of a table for each loop.
 
-use looped_core::{
-    BlockConfig, Init, ModelDims, Problems, graph,
-    graph::{At, Param, Value},
-    schemars, typetag,
-};
+use looped_core::graph::{At, Param, Value};
+use looped_core::{Block, BlockConfig, Init, ModelDims, Params, Problems, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
 use crate::mlp::STD;
@@ -29,8 +26,8 @@ impl BlockConfig for LoopEmbedding {
         });
     }
 
-    fn record(&self, dims: &ModelDims, params: &mut graph::Params<'_>) -> Option<Box<dyn graph::Block>> {
-        Some(Box::new(Rows(params.get("weight", [self.loops, dims.n_embd], Init::Normal { std: STD }))))
+    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Box<dyn Block> {
+        Box::new(Rows(params.get("weight", [self.loops, dims.n_embd], Init::Normal { std: STD })))
     }
 }
 
@@ -38,7 +35,7 @@ looped_core::register!(Block, "loop_embedding", LoopEmbedding);
 
 struct Rows(Param);
 
-impl graph::Block for Rows {
+impl Block for Rows {
     fn forward<'t>(&self, x: Value<'t>, at: At<'t>) -> Value<'t> {
         x + at.by_loop(self.0)
     }

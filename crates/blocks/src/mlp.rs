@@ -1,8 +1,7 @@
 //! The network in the second half of a block.
 
-use candle_core::Tensor;
-use looped_core::nn::{LayerNorm, Linear};
-use looped_core::{ModelDims, Params, Result};
+use looped_core::graph::{Linear, Norm, Value};
+use looped_core::{ModelDims, Params};
 
 /// Standard deviation of weights at first, as in GPT-2.
 pub(crate) const STD: f64 = 0.02;
@@ -16,26 +15,23 @@ pub(crate) fn residual_std(dims: &ModelDims) -> f64 {
 
 /// x + c_proj(gelu(c_fc(LN(x)))), D -> 4D -> D with GELU in its tanh form.
 pub(crate) struct Mlp {
-    ln_2: LayerNorm,
+    ln_2: Norm,
     c_fc: Linear,
     c_proj: Linear,
 }
 
 impl Mlp {
     /// `ln_2`, `mlp.c_fc` (4D, D) and `mlp.c_proj` (D, 4D) below a block's prefix.
-    pub(crate) fn new(dims: &ModelDims, params: &mut Params<'_>) -> Result<Self> {
+    pub(crate) fn new(dims: &ModelDims, params: &Params<'_>) -> Self {
         let width = dims.n_embd;
-        Ok(Self {
-            ln_2: LayerNorm::new(width, &mut params.scope("ln_2"))?,
-            c_fc: Linear::normal(width, 4 * width, STD, &mut params.scope("mlp.c_fc"))?,
-            c_proj: Linear::normal(4 * width, width, residual_std(dims), &mut params.scope("mlp.c_proj"))?,
-        })
+        Self {
+            ln_2: Norm::layer(width, &mut params.scope("ln_2")),
+            c_fc: Linear::normal(width, 4 * width, STD, &mut params.scope("mlp.c_fc")),
+            c_proj: Linear::normal(4 * width, width, residual_std(dims), &mut params.scope("mlp.c_proj")),
+        }
     }
 
-    /// # Shapes
-    /// `x` and the result are (batch, tokens, width).
-    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let hidden = self.c_fc.forward(&self.ln_2.forward(x)?)?.gelu()?;
-        Ok((x + self.c_proj.forward(&hidden)?)?)
+    pub(crate) fn forward<'t>(&self, x: Value<'t>) -> Value<'t> {
+        x + x.norm(&self.ln_2).linear(&self.c_fc).gelu().linear(&self.c_proj)
     }
 }

@@ -1,13 +1,8 @@
 //! Several blocks, one after another, as one.
 
-use std::ops::Range;
-
-use candle_core::Tensor;
-use looped_core::fused::FusedBlock;
-use looped_core::{Block, BlockConfig, Memory, ModelDims, Params, Problems, Result, schemars, typetag};
+use looped_core::graph::{At, Value};
+use looped_core::{Block, BlockConfig, ModelDims, Params, Problems, schemars, typetag};
 use serde::{Deserialize, Serialize};
-
-use crate::{recorded, sequential_fused};
 
 /// A list of blocks, applied one after another: a mixed stack in one loop.
 ///
@@ -31,33 +26,13 @@ impl BlockConfig for Sequential {
         });
     }
 
-    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Result<Box<dyn Block>> {
+    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Box<dyn Block> {
         let blocks = self.blocks.iter().enumerate().map(|(j, block)| block.build(dims, &mut params.scope(j)));
-        Ok(Box::new(SequentialBlock { blocks: blocks.collect::<Result<_>>()? }))
-    }
-
-    fn record(
-        &self,
-        dims: &ModelDims,
-        params: &mut looped_graph::Params<'_>,
-    ) -> Option<Box<dyn looped_graph::Block>> {
-        Some(Box::new(recorded::Sequential::new(&self.blocks, dims, params)?))
-    }
-
-    fn flops(&self, dims: &ModelDims, tokens: Range<usize>) -> u64 {
-        self.blocks.iter().map(|block| block.flops(dims, tokens.clone())).sum()
-    }
-
-    fn activations(&self, dims: &ModelDims, tokens: usize) -> u64 {
-        self.blocks.iter().map(|block| block.activations(dims, tokens)).sum()
+        Box::new(SequentialBlock { blocks: blocks.collect() })
     }
 
     fn is_causal(&self) -> bool {
         self.blocks.iter().all(|block| block.is_causal())
-    }
-
-    fn fused(&self, dims: &ModelDims) -> Option<Box<dyn FusedBlock>> {
-        sequential_fused::fused(&self.blocks, dims)
     }
 }
 
@@ -68,24 +43,7 @@ struct SequentialBlock {
 }
 
 impl Block for SequentialBlock {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.blocks.iter().try_fold(x.clone(), |x, block| block.forward(&x))
-    }
-
-    fn prefill(&self, prefix: &Tensor) -> Result<Option<(Tensor, Memory)>> {
-        let (mut x, mut inner) = (prefix.clone(), Vec::with_capacity(self.blocks.len()));
-        for block in &self.blocks {
-            let Some((output, memory)) = block.prefill(&x)? else { return Ok(None) };
-            inner.push(memory);
-            x = output;
-        }
-        Ok(Some((x, Memory { tensors: vec![], inner })))
-    }
-
-    fn extend(&self, suffix: &Tensor, memory: &Memory) -> Result<Tensor> {
-        self.blocks
-            .iter()
-            .zip(&memory.inner)
-            .try_fold(suffix.clone(), |x, (block, memory)| block.extend(&x, memory))
+    fn forward<'t>(&self, x: Value<'t>, at: At<'t>) -> Value<'t> {
+        self.blocks.iter().enumerate().fold(x, |x, (j, block)| at.scope(j, || block.forward(x, at)))
     }
 }

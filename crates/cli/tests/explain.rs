@@ -36,16 +36,3 @@ fn a_sweep_is_not_explained() {
     fs::write(place.path("sweep.toml"), "base = \"tiny.toml\"\n[axes]\nseed = [1, 2]\n").unwrap();
     place.looped(&["check", "sweep.toml", "--explain"]).fails(1, &["--explain takes one experiment"]);
 }
-
-#[test]
-fn a_transformer_trains_on_the_graph_engine_to_the_bits_of_the_fused_one() {
-    let place = Place::new();
-    for engine in ["fused", "graph"] {
-        let engine_of = format!("training.engine={engine}");
-        place.looped(&["run", "tiny.toml", "-o", engine, &engine_of]).ok();
-        assert!(place.read(&format!("{engine}/run.json")).contains(&format!("\"engine\": \"{engine}\"")));
-    }
-    let weights =
-        |engine: &str| fs::read(place.path(engine).join("checkpoints/last/model.safetensors")).unwrap();
-    assert!(weights("graph") == weights("fused"));
-}

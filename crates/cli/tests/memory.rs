@@ -84,6 +84,7 @@ fn estimated(place: &Place, arguments: &[&str]) -> f64 {
 #[test]
 fn the_estimate_is_what_a_run_takes_within_a_fifth() {
     let place = Place::new();
+    let mut wrong = Vec::new();
     for (engine, batch, window) in [("fused", 64, 8), ("candle", 8, 4)] {
         for width in [64, 256] {
             let (out, out_key) = (format!("{engine}-{width}"), "--out");
@@ -103,11 +104,12 @@ fn the_estimate_is_what_a_run_takes_within_a_fifth() {
             let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
             let told = estimated(&place, &[&["check"], &settings[..]].concat());
             let taken = peak(&place, &[&["run"], &settings[..], &[out_key, &out]].concat());
-            println!("{engine}, width {width}: {told:.1} MB estimated, {taken:.1} MB taken");
-            assert!(
-                (0.8..1.2).contains(&(told / taken)),
-                "{engine}, width {width}: {told:.1} MB estimated, {taken:.1} MB taken"
-            );
+            let line = format!("{engine}, width {width}: {told:.1} MB estimated, {taken:.1} MB taken");
+            println!("{line}");
+            if !(0.8..1.2).contains(&(told / taken)) {
+                wrong.push(line);
+            }
         }
     }
+    assert!(wrong.is_empty(), "{wrong:?}");
 }

@@ -40,7 +40,8 @@ fn weights(file: &Path) -> Vec<(String, Vec<f32>)> {
         .tensors()
         .into_iter()
         .map(|(name, view)| {
-            let values = view.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+            let values =
+                view.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
             (name, values.collect())
         })
         .collect();

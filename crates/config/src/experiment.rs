@@ -107,17 +107,13 @@ const fn validate_every_steps() -> usize {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
-    /// On the CPU `fused` where all parts have a fused form, else `graph` where all have a recorded one; else `candle`.
+    /// `fused` on the CPU; `candle` on other devices, and for what `fused` can't take.
     #[default]
     Auto,
-    /// candle's operations one by one: any part, any device.
+    /// candle's operations one by one, on any device.
     Candle,
-    /// Hand-fused operations on the CPU.
+    /// Hand-written kernels on the CPU, whose order, gradient and memory are derived from the model.
     Fused,
-    /// candle's operations on the recorded model: any part that has a recorded form, any device.
-    Reference,
-    /// The recorded model on the CPU, its steps derived: any part that has a recorded form.
-    Graph,
 }
 
 /// The numbers that matrix products work on.
@@ -127,7 +123,7 @@ pub enum Precision {
     /// 32 bits.
     #[default]
     F32,
-    /// 16 bits with f32's range, summed in f32; the fused and the graph engine only.
+    /// 16 bits with f32's range, summed in f32; the fused engine only.
     Bf16,
     /// 19 bits with f32's range, as a GPU's tensor cores take f32, summed in f32; candle on a CUDA device only.
     Tf32,

@@ -105,39 +105,28 @@ impl Experiment {
 
     fn validate_engine(&self, problems: &mut Problems) {
         let Training { engine, precision, .. } = self.training;
-        let without = self.model.without_fused_form();
-        problems.within("training", |problems| match (engine, precision, without) {
-            (Engine::Fused, _, Some(part)) => {
-                problems.report(
-                    "engine",
-                    format!("is \"fused\", and {part} has no fused form; allowed: auto, candle"),
-                );
+        let not_fused = || self.model.not_fused();
+        problems.within("training", |problems| match (engine, precision) {
+            (Engine::Fused, Precision::Tf32) => problems.report(
+                "precision",
+                "is \"tf32\", which only candle on a CUDA device has; with engine = \"fused\" allowed: f32, bf16",
+            ),
+            (Engine::Candle, Precision::Bf16) => problems.report(
+                "precision",
+                "is \"bf16\", which only the fused engine has; with engine = \"candle\" allowed: f32, and tf32 on a CUDA device",
+            ),
+            (Engine::Fused, _) => {
+                if let Some(why) = not_fused() {
+                    problems.report("engine", format!("is \"fused\", which can't take this model: {why}; allowed: auto, candle"));
+                }
             }
-            (Engine::Reference, ..) if self.model.without_recorded_form().is_some() => {
-                let part = self.model.without_recorded_form().unwrap_or_default();
-                problems.report(
-                    "engine",
-                    format!("is \"reference\", and {part} has no recorded form; allowed: auto, candle"),
-                );
-            }
-            (Engine::Graph, ..) if self.model.not_on_graph().is_some() => {
-                let why = self.model.not_on_graph().unwrap_or_default();
-                problems.report("engine", format!("is \"graph\", and {why}; allowed: auto, candle"));
-            }
-            (Engine::Fused | Engine::Graph, Precision::Tf32, _) => {
-                problems.report("precision", "is \"tf32\", which only candle on a CUDA device has; with engine = \"fused\" or \"graph\" allowed: f32, bf16");
-            }
-            (Engine::Candle | Engine::Reference, Precision::Bf16, _) => {
-                problems.report(
-                    "precision",
-                    "is \"bf16\", which only the fused engine has; with engine = \"candle\" allowed: f32, and tf32 on a CUDA device",
-                );
-            }
-            (Engine::Auto, Precision::Bf16, Some(part)) if self.model.not_on_graph().is_some() => {
-                let message = format!(
-                    "is \"bf16\", which only the fused engine has, and {part} has no fused form; allowed: f32, and tf32 on a CUDA device"
-                );
-                problems.report("precision", message);
+            (Engine::Auto, Precision::Bf16) => {
+                if let Some(why) = not_fused() {
+                    let message = format!(
+                        "is \"bf16\", which only the fused engine has, and it can't take this model: {why}; allowed: f32, and tf32 on a CUDA device"
+                    );
+                    problems.report("precision", message);
+                }
             }
             _ => {}
         });

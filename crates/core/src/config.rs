@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 
-use candle_core::{DType, Device, Tensor};
-use looped_graph::Trace;
 use looped_graph::lower::Program;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BlockConfig, Error, Injector, ModelDims, ParamStore, Problems};
+use crate::{BlockConfig, Injector, ModelDims, Problems};
 
 /// A looped model: its sizes, its block and what flows from loop to loop.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -50,48 +48,11 @@ impl ModelConfig {
         }
     }
 
-    /// The part that keeps the model from the fused engine, as in "the block `gru`"; `None` if all have a fused form.
+    /// What keeps the model from the fused engine, with the operation and its place in the code; `None` if it can run there.
     #[must_use]
-    pub fn without_fused_form(&self) -> Option<String> {
-        if self.block.fused(&self.dims()).is_none() {
-            return Some(format!("the block `{}`", self.block.typetag_name()));
-        }
-        self.injector.fused().is_none().then(|| format!("the injector `{}`", self.injector.typetag_name()))
-    }
-
-    /// The part that keeps the model from the candle engine, as in "the block `llama`": it has a recorded form only.
-    #[must_use]
-    pub fn without_candle_form(&self) -> Option<String> {
-        let block = self.block.build(&self.dims(), &mut ParamStore::outlining().trainable()).err();
-        let token = Tensor::zeros((1, 1, self.n_embd), DType::F32, &Device::Cpu);
-        let injector = token.ok().and_then(|token| self.injector.initial(&token).err());
-        // Another error is told where the model is built.
-        block.into_iter().chain(injector).find_map(|error| match error {
-            Error::RecordedOnly(part) => Some(part),
-            _ => None,
-        })
-    }
-
-    /// The part that has no recorded form; `None` if all have one.
-    #[must_use]
-    pub fn without_recorded_form(&self) -> Option<String> {
-        let (dims, trace) = (self.dims(), Trace::new());
-        if self.block.record(&dims, &mut trace.params().scope("block")).is_none() {
-            return Some(format!("the block `{}`", self.block.typetag_name()));
-        }
-        let injector = self.injector.record(&dims, &mut trace.params().scope("injector"));
-        injector.is_none().then(|| format!("the injector `{}`", self.injector.typetag_name()))
-    }
-
-    /// What keeps the model from the graph engine, as in "the block `gru` has no recorded form"; `None` if it can run there.
-    #[must_use]
-    pub fn not_on_graph(&self) -> Option<String> {
-        if let Some(part) = self.without_recorded_form() {
-            return Some(format!("{part} has no recorded form"));
-        }
+    pub fn not_fused(&self) -> Option<String> {
         match self.graph() {
-            Ok(Some(graph)) => Program::refusals(&graph).into_iter().next(),
-            Ok(None) => None,
+            Ok(graph) => Program::refusals(&graph).into_iter().next(),
             Err(error) => Some(error.to_string()),
         }
     }

@@ -14,9 +14,6 @@ pub enum Error {
     /// A part's code records something that can't be: the message has the operation, its shapes and the place in the code.
     #[error("{0}")]
     Recording(#[from] looped_graph::TraceError),
-    /// A part was asked for its candle form, and is recorded only.
-    #[error("{0} has no candle form: it is recorded, and runs on the reference engine")]
-    RecordedOnly(String),
     /// Parameters given to the model do not fit it.
     #[error("parameters: {0}")]
     Parameters(String),

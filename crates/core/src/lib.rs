@@ -4,8 +4,8 @@
 //! learns, in context, to solve regression problems as an iterative solver would (Yang et al., *Looped Transformers
 //! are Better at Learning Learning Algorithms*, arXiv 2311.12424).
 //!
-//! Config is data: a [`BlockConfig`] or [`Injector`] is read from a table with a `type` key, and [`LoopedModel::build`]
-//! makes the running model from it. A crate adds a part by implementing a trait and calling [`register!`].
+//! Config is data: a [`BlockConfig`] or [`Injector`] is read from a table with a `type` key, and [`ModelConfig::graph`]
+//! records the model that they build, for any engine to run. A crate adds a part by implementing a trait and calling [`register!`].
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod baseline;
@@ -14,36 +14,31 @@ mod config;
 mod device;
 mod dims;
 mod error;
-pub mod fused;
 mod injector;
-mod looped;
-pub mod nn;
+mod model;
 mod objective;
 mod params;
 pub mod parts;
 mod predictor;
 mod problems;
-mod recorded;
 mod rng;
 mod task;
 mod watch;
 
 pub use baseline::{Baseline, Prompt};
-pub use block::{Block, BlockConfig, Memory};
+pub use block::BlockConfig;
 pub use candle_core::{Device, Tensor};
 pub use config::ModelConfig;
 pub use device::cuda_device;
 pub use dims::ModelDims;
 pub use error::{Error, Result};
-pub use injector::{FirstN, Full, FusedInjection, Injector, Kept, LastN, LoopStep, NoInjection, Operation};
-pub use looped::{LoopPlan, LoopedModel, Looping};
-pub use looped_graph::{self as graph, Init};
+pub use injector::{Concat, FirstN, Full, Injector, LastN, LearnedGate, NoInjection, Operation};
+pub use looped_graph::{self as graph, Block, Init, Inject, Params};
 pub use objective::Objective;
-pub use params::{ParamStore, Params};
+pub use params::ParamStore;
 pub use parts::{Kind, Part};
-pub use predictor::{CandlePredictor, Predictions, Predictor, Stateful};
+pub use predictor::{LoopPlan, Looping, Predictions, Predictor, Stateful};
 pub use problems::{Problem, Problems, Subject, nearest};
-pub use recorded::{Concat, LearnedGate};
 pub use rng::Rng;
 pub use task::{Prompts, Request, Split, Task};
 pub use watch::{Stretch, Watch};

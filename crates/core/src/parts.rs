@@ -109,23 +109,32 @@ impl Part {
 /// Adds a part to the register: its kind, its tag (the one given to typetag) and its config type.
 ///
 /// ```
-/// use looped_core::{Injector, LoopStep, Result, Tensor, schemars, typetag};
+/// use looped_core::graph::{At, Value};
+/// use looped_core::{Inject, Injector, ModelDims, Params, schemars, typetag};
 /// use serde::{Deserialize, Serialize};
 ///
 /// /// Adds half of the input to the state.
-/// #[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+/// #[derive(Clone, Copy, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 /// #[serde(deny_unknown_fields)]
 /// struct Half {}
 ///
 /// #[typetag::serde(name = "half")]
 /// impl Injector for Half {
-///     fn initial(&self, input: &Tensor) -> Result<Tensor> {
-///         Ok(input.zeros_like()?)
-///     }
-///     fn inject(&self, state: &Tensor, input: &Tensor, _: LoopStep) -> Result<Tensor> {
-///         Ok((state + (input * 0.5)?)?)
+///     fn build(&self, _: &ModelDims, _: &mut Params<'_>) -> Box<dyn Inject> {
+///         Box::new(*self)
 ///     }
 /// }
+///
+/// impl Inject for Half {
+///     fn initial<'t>(&self, at: At<'t>) -> Value<'t> {
+///         at.input.like(0.0)
+///     }
+///
+///     fn inject<'t>(&self, state: Value<'t>, at: At<'t>) -> Value<'t> {
+///         state + at.input * 0.5
+///     }
+/// }
+///
 /// looped_core::register!(Injector, "half", Half);
 ///
 /// # fn main() {

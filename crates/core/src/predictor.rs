@@ -1,6 +1,17 @@
-//! Anything that predicts the y of prompts after each loop.
+//! Models as they are asked, whichever engine runs them.
 
-use crate::{LoopedModel, Looping, Prompts, Result};
+use candle_core::Tensor;
+
+use crate::{Prompts, Result};
+
+/// How often to loop, and how many of the last loops carry the gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoopPlan {
+    /// Loops in all.
+    pub loops: usize,
+    /// The last loops, that carry gradient and give predictions; more than `loops` means all.
+    pub window: usize,
+}
 
 /// Predictions of every y after each loop: (loops, prompts, points), row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,29 +56,21 @@ pub trait Stateful: Sync {
     fn looping(&self, prompts: &Prompts) -> Result<Looping<'_>>;
 }
 
-/// The candle engine on the device of a store.
-pub struct CandlePredictor<'a> {
-    /// The model.
-    pub model: &'a LoopedModel,
-    /// Where its parameters live.
-    pub device: candle_core::Device,
-}
+/// A batch between two loops of a model.
+pub struct Looping<'a>(Box<dyn FnMut() -> Result<Tensor> + Send + 'a>);
 
-impl Predictor for CandlePredictor<'_> {
-    fn predict(&self, prompts: &Prompts, loops: usize) -> Result<Predictions> {
-        let (xs, ys) = prompts.to_tensors(&self.device)?;
-        let values = self.model.predict(&xs, &ys, loops)?.flatten_all()?.to_vec1()?;
-        Ok(Predictions { values, loops, prompts: prompts.prompts, points: prompts.points })
-    }
-}
-
-impl Stateful for CandlePredictor<'_> {
-    fn width(&self) -> usize {
-        self.model.config().n_embd
+impl<'a> Looping<'a> {
+    /// `next` runs one loop and gives the state after it.
+    #[must_use]
+    pub fn new(next: impl FnMut() -> Result<Tensor> + Send + 'a) -> Self {
+        Self(Box::new(next))
     }
 
-    fn looping(&self, prompts: &Prompts) -> Result<Looping<'_>> {
-        let (xs, ys) = prompts.to_tensors(&self.device)?;
-        self.model.looping(&xs, &ys)
+    /// Runs one loop; the state after it is (batch, 2 points, width). Token 2i is x_i, token 2i + 1 is y_i.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    pub fn next_state(&mut self) -> Result<Tensor> {
+        (self.0)()
     }
 }

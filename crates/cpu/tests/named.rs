@@ -33,8 +33,7 @@ fn prompts() -> Prompts {
 
 /// What a step and a prediction say.
 fn messages(graph: Graph, finding: bool) -> [Option<String>; 2] {
-    let mut store = ParamStore::new(1, &Device::Cpu);
-    store.of_graph(&graph).unwrap();
+    let store = ParamStore::new(&graph, 1, &Device::Cpu).unwrap();
     let model = CpuModel::new(Arc::new(graph), DIMS, 2).unwrap();
     let model = if finding { model.finding_the_first_nan() } else { model };
     let plan = LoopPlan { loops: 3, window: 2 };

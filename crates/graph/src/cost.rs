@@ -1,7 +1,5 @@
 //! What a pass over one prompt costs.
 
-use std::ops::Range;
-
 use crate::{Demand, Graph, Node, NodeId, Rate, Rows, Shape, demand, rates, unchanging_tokens};
 
 /// Floating-point operations for one prompt, forward; a product of (m, k) and (k, n) counts 2mkn, elementwise work nothing.
@@ -50,10 +48,17 @@ pub fn flops(graph: &Graph, tokens: usize, reads: &[usize]) -> Flops {
     flops_by_node(graph, tokens, reads).iter().fold(Flops::default(), add)
 }
 
-/// The operations of all nodes for some tokens of a prompt, those before them being known.
+/// About how many numbers candle keeps for the backward pass of one prompt of so many tokens: once, and of each loop.
 #[must_use]
-pub fn flops_of_tokens(graph: &Graph, tokens: Range<usize>) -> u64 {
-    tokens.flat_map(|token| graph.nodes().iter().map(move |node| of_token(graph, node, token))).sum()
+pub fn kept_by_candle(graph: &Graph, tokens: usize) -> (u64, u64) {
+    let (mut once, mut each_loop) = (0, 0);
+    for (node, rate) in graph.nodes().iter().zip(rates(graph)) {
+        let Some(op) = node.op() else { continue };
+        let inputs: Vec<Shape> = node.inputs.iter().map(|wire| graph.shape(*wire)).collect();
+        let kept = op.kept_by_candle(&inputs, tokens);
+        if rate < Rate::Loop { once += kept } else { each_loop += kept }
+    }
+    (once, each_loop)
 }
 
 fn of_token(graph: &Graph, node: &Node, token: usize) -> u64 {

@@ -51,7 +51,7 @@ mod trace;
 mod value;
 
 pub use block::{At, Block, Inject};
-pub use cost::{Flops, flops, flops_by_node, flops_of_tokens};
+pub use cost::{Flops, flops, flops_by_node, kept_by_candle};
 pub use error::TraceError;
 pub use form::Form;
 pub use graph::{Carried, Graph, Node, NodeId, Source, Wire};

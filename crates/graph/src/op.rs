@@ -93,6 +93,13 @@ pub trait Op: Debug + Send + Sync + 'static {
         0
     }
 
+    /// About how many numbers candle keeps of its meaning for the backward pass over one prompt of so many tokens: each operation's result.
+    /// Unless said otherwise, its own results alone.
+    fn kept_by_candle(&self, inputs: &[Shape], tokens: usize) -> u64 {
+        let results = self.shapes(inputs).unwrap_or_default();
+        results.iter().map(|shape| shape.numbers(tokens)).sum()
+    }
+
     /// Which kernels compute it.
     fn form(&self) -> Form<'_>;
 

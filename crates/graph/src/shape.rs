@@ -42,6 +42,15 @@ impl Shape {
     pub const fn with_width(self, width: usize) -> Self {
         Self { rows: self.rows, width }
     }
+
+    /// How many numbers it has for one prompt of so many tokens.
+    #[must_use]
+    pub const fn numbers(self, tokens: usize) -> u64 {
+        match self.rows {
+            Rows::Once | Rows::Sequences => self.width as u64,
+            Rows::Tokens => (self.width * tokens) as u64,
+        }
+    }
 }
 
 impl fmt::Display for Shape {

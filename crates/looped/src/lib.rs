@@ -18,7 +18,7 @@
 //! | --- | --- |
 //! | An experiment is a TOML file: task, model, training, evaluation | [`Experiment`](config::Experiment), [`config::load`] |
 //! | Its parts are named by `type`, and linked crates register theirs | [`Task`], [`Block`], [`Injector`], [`Baseline`], [`register!`] |
-//! | The looped model is built of them | [`LoopedModel`], [`train::Model`] |
+//! | The looped model is recorded of them, and run by an engine | [`ModelConfig::graph`], [`train::Model`] |
 //! | Each step draws prompts, takes loss and gradients, updates | [`train::Trainer::step`], [`curriculum`] |
 //! | A run directory holds config, metrics and checkpoints | [`train::train`], [`train::RunDir`], [`train::Checkpoint`] |
 //! | The model is scored on fresh prompts beside classical estimators | [`eval::evaluate`], [`eval::baselines`] |
@@ -53,8 +53,8 @@
 //!
 #![doc = concat!("```\n", include_str!("../examples/own_loop.rs"), "```")]
 //!
-//! For a loss of one's own, [`train::Model::looped`] gives the model as candle operations: [`LoopedModel::forward`] has
-//! the window's predictions with gradient.
+//! For a loss of one's own, [`train::Model::candle`] gives the model as candle's operations: its `forward` has the
+//! window's predictions with gradient.
 //!
 //! # A schedule of one's own
 //!

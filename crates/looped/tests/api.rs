@@ -8,7 +8,7 @@ use looped::config::ConfigError;
 use looped::prelude::*;
 use looped::study::{self, RunEnd};
 use looped::train::{Checkpoint, How, Observer, Opened, Provenance, RunDir, TrainError, train};
-use looped::{Baseline, Block, BlockConfig, Error, Injector, Kind, LoopedModel, ParamStore, Part};
+use looped::{Baseline, Block, BlockConfig, Error, Inject, Injector, Kind, ParamStore, Part};
 
 const QUICKSTART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/quickstart.toml");
 
@@ -29,7 +29,6 @@ fn what_is_built_may_go_to_another_thread_and_be_shared() {
     shared::<Experiment>();
     shared::<Trainer>();
     shared::<Model>();
-    shared::<LoopedModel>();
     shared::<ParamStore>();
     shared::<Adam>();
     shared::<Checkpoint>();
@@ -42,6 +41,7 @@ fn what_is_built_may_go_to_another_thread_and_be_shared() {
     shared::<Box<dyn Block>>();
     shared::<Box<dyn BlockConfig>>();
     shared::<Box<dyn Injector>>();
+    shared::<Box<dyn Inject>>();
     shared::<Box<dyn Task>>();
     shared::<Box<dyn Baseline>>();
 

@@ -1,11 +1,10 @@
 //! A model on the reference engine: steps and predictions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
-use looped_core::{
-    Error, LoopPlan, ModelConfig, Objective, ParamStore, Predictions, Predictor, Prompts, Result,
-};
+use looped_core::{Error, LoopPlan, Objective, ParamStore, Predictions, Predictor, Prompts, Result};
 use looped_graph::{Graph, Shape, Source, TraceError, Wire};
 
 use crate::looping::{Looping, Schedule};
@@ -26,26 +25,20 @@ pub struct Step {
 
 /// A recorded model; its parameters stay in a [`ParamStore`].
 pub struct ReferenceModel {
-    graph: Graph,
+    graph: Arc<Graph>,
     schedule: Schedule,
     read: Wire,
     dtype: DType,
 }
 
 impl ReferenceModel {
-    /// The model of a config; `None` if a part of it has no recorded form.
-    ///
-    /// # Errors
-    /// If a part records something that can't be.
-    pub fn new(config: &ModelConfig) -> Result<Option<Self>> {
-        config.graph()?.map(Self::of).transpose()
-    }
-
-    /// A recorded model of one's own: it carries a state, and reads one number a token.
+    /// A recorded model: that of a config ([`ModelConfig::graph`](looped_core::ModelConfig::graph)), or one's own. It carries a state, and reads
+    /// one number a token.
     ///
     /// # Errors
     /// If it doesn't.
-    pub fn of(graph: Graph) -> Result<Self> {
+    pub fn new(graph: impl Into<Arc<Graph>>) -> Result<Self> {
+        let graph = graph.into();
         let unread = || Error::Data("the graph reads no prediction: one number a token".to_owned());
         let read = graph.read().filter(|read| graph.shape(*read) == Shape::tokens(1)).ok_or_else(unread)?;
         if graph.carried().is_empty() {
@@ -62,7 +55,7 @@ impl ReferenceModel {
 
     /// What is computed.
     #[must_use]
-    pub const fn graph(&self) -> &Graph {
+    pub fn graph(&self) -> &Arc<Graph> {
         &self.graph
     }
 
@@ -84,6 +77,39 @@ impl ReferenceModel {
         Ok((loss.to_dtype(DType::F64)?.to_scalar()?, gradients))
     }
 
+    /// The predictions of the window's loops, as tensors that candle differentiates with respect to the parameters of `store`: for a loss of
+    /// one's own. Earlier loops keep no gradient.
+    ///
+    /// # Shapes
+    /// (window, prompts, points).
+    ///
+    /// # Errors
+    /// If the parameters or the prompts don't fit the model, there is no loop, or an operation fails.
+    pub fn forward(&self, store: &ParamStore, prompts: &Prompts, plan: LoopPlan) -> Result<Tensor> {
+        self.predictions(self.values(store, false)?, prompts, plan)
+    }
+
+    fn predictions(&self, params: Vec<Tensor>, prompts: &Prompts, plan: LoopPlan) -> Result<Tensor> {
+        let LoopPlan { loops, window } = plan;
+        if loops == 0 || window == 0 {
+            return Err(Error::Data(format!(
+                "of {loops} loops, {window} carry gradient: there is no prediction"
+            )));
+        }
+        let first = loops.saturating_sub(window);
+        let mut looping = self.start(params, prompts, false)?;
+        let mut predictions = Vec::with_capacity(loops - first);
+        for index in 0..loops {
+            looping.advance()?;
+            if index < first {
+                looping.detach();
+            } else {
+                predictions.push(looping.predictions(self.read)?);
+            }
+        }
+        Ok(Tensor::stack(&predictions, 0)?)
+    }
+
     /// The mean loss of the last loops on `prompts` as candle computes it from the parameters' values, which are given in the graph's
     /// order: a scalar that can be differentiated.
     ///
@@ -98,18 +124,8 @@ impl ReferenceModel {
                 "of {loops} loops, {window} carry gradient and {loss_loops} enter the loss: there is no loss"
             )));
         }
-        let mut looping = self.start(params, prompts, false)?;
-        let mut predictions = Vec::with_capacity(counted);
-        for index in 0..loops {
-            looping.advance()?;
-            if index < loops - window {
-                looping.detach();
-            }
-            if index >= loops - counted {
-                predictions.push(looping.predictions(self.read)?);
-            }
-        }
-        let predictions = Tensor::stack(&predictions, 0)?;
+        let predictions = self.predictions(params, prompts, step.plan)?;
+        let predictions = predictions.narrow(0, window - counted, counted)?;
         let ys = Tensor::from_slice(&prompts.ys, (prompts.prompts, prompts.points), predictions.device())?;
         objective.loss(&predictions, &ys.to_dtype(self.dtype)?)
     }

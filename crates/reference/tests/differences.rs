@@ -12,7 +12,7 @@ fn gradients_agree_with_differences_to_seven_digits() {
     let injectors = [INJECTORS[1], INJECTORS[2], INJECTORS[7]];
     for (block, injector) in BLOCKS.iter().flat_map(|block| injectors.map(|injector| (*block, injector))) {
         let model = looped_core::ModelConfig { n_layer: 1, ..config(block, injector) };
-        let model = ReferenceModel::new(&model).unwrap().unwrap().in_f64();
+        let model = ReferenceModel::new(model.graph().unwrap()).unwrap().in_f64();
         let prompts = prompts().slice(0..2);
         let plan = LoopPlan { loops: 2, window: 2 };
         let step = Step { plan, loss_loops: 2, objective: Objective::SquaredError };

@@ -3,11 +3,9 @@
 
 mod common;
 
-use std::ops::Range;
-
 use common::{INJECTORS, config, enlivened, prompts};
-use looped_core::graph::{At, Linear, Params, Rows, Shape, Value, ops::Custom};
-use looped_core::{BlockConfig, Error, ModelDims, Result, Tensor, schemars, typetag};
+use looped_core::graph::{At, Linear, Rows, Shape, Value, ops::Custom};
+use looped_core::{Block, BlockConfig, ModelConfig, ModelDims, Params, Tensor, schemars, typetag};
 use looped_reference::ReferenceModel;
 use serde::{Deserialize, Serialize};
 
@@ -34,26 +32,14 @@ struct Wrong {
 
 #[typetag::serde(name = "wrong")]
 impl BlockConfig for Wrong {
-    fn build(&self, _: &ModelDims, _: &mut looped_core::Params<'_>) -> Result<Box<dyn looped_core::Block>> {
-        Err(Error::Data("recorded only".to_owned()))
-    }
-
-    fn record(
-        &self,
-        dims: &ModelDims,
-        params: &mut Params<'_>,
-    ) -> Option<Box<dyn looped_core::graph::Block>> {
+    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Box<dyn Block> {
         let width = dims.n_embd;
         let inputs = if matches!(self.mistake, Mistake::LayerOfAnotherWidth) { width + 1 } else { width };
         let layer = Linear::normal(inputs, 2 * width, 0.02, &mut params.scope("proj"));
         if matches!(self.mistake, Mistake::NameTwice) {
             Linear::normal(inputs, 2 * width, 0.02, &mut params.scope("proj"));
         }
-        Some(Box::new(WrongBlock { mistake: self.mistake, layer }))
-    }
-
-    fn flops(&self, _: &ModelDims, _: Range<usize>) -> u64 {
-        0
+        Box::new(WrongBlock { mistake: self.mistake, layer })
     }
 }
 
@@ -83,7 +69,7 @@ impl Custom for Halving {
     }
 }
 
-impl looped_core::graph::Block for WrongBlock {
+impl Block for WrongBlock {
     fn forward<'t>(&self, x: Value<'t>, _: At<'t>) -> Value<'t> {
         let wide = x.linear(&self.layer);
         match self.mistake {
@@ -101,13 +87,16 @@ impl looped_core::graph::Block for WrongBlock {
     }
 }
 
+fn with(mistake: &str) -> ModelConfig {
+    config(&format!(r#"{{"type":"wrong","mistake":"{mistake}"}}"#), INJECTORS[0])
+}
+
 /// What recording it says, or the first loop if that went well; without the line of the code.
 fn told(mistake: &str) -> String {
-    let config = config(&format!(r#"{{"type":"wrong","mistake":"{mistake}"}}"#), INJECTORS[0]);
-    let error = match ReferenceModel::new(&config) {
+    let error = match with(mistake).graph() {
         Err(error) => error,
-        Ok(model) => {
-            let model = model.unwrap();
+        Ok(graph) => {
+            let model = ReferenceModel::new(graph).unwrap();
             let mut looping = model.looping(&enlivened(&model), &prompts()).unwrap();
             let Err(error) = looping.advance() else { panic!("{mistake}: nothing is wrong") };
             error
@@ -154,8 +143,7 @@ fn code_that_fails_when_it_runs_is_named_as_well() {
 #[test]
 fn the_first_numbers_that_are_not_finite_are_found() {
     let found = |mistake: &str| {
-        let config = config(&format!(r#"{{"type":"wrong","mistake":"{mistake}"}}"#), INJECTORS[0]);
-        let model = ReferenceModel::new(&config).unwrap().unwrap();
+        let model = ReferenceModel::new(with(mistake).graph().unwrap()).unwrap();
         model.first_not_finite(&enlivened(&model), &prompts(), 3).unwrap().map(|found| found.to_string())
     };
     assert_eq!(found("none"), None);
@@ -168,8 +156,7 @@ fn the_first_numbers_that_are_not_finite_are_found() {
 
 #[test]
 fn a_probed_value_is_given_by_its_name() {
-    let model =
-        ReferenceModel::new(&config(r#"{"type":"wrong","mistake":"none"}"#, INJECTORS[0])).unwrap().unwrap();
+    let model = ReferenceModel::new(with("none").graph().unwrap()).unwrap();
     let store = enlivened(&model);
     let mut looping = model.looping(&store, &prompts()).unwrap();
     assert!(looping.probed("half").is_none());

@@ -82,17 +82,12 @@ pub fn moved_data(folder: &Path, experiment: &Experiment) -> Option<String> {
 
 /// A run of an engine for the CPU alone that is resumed on a GPU takes another engine from there on.
 fn fit(experiment: &mut Experiment, device: &Device) -> Option<Difference> {
-    let from = match experiment.training.engine {
-        Engine::Fused => "fused",
-        Engine::Graph => "graph",
-        Engine::Auto | Engine::Candle | Engine::Reference => return None,
-    };
-    if device.is_cpu() {
+    if experiment.training.engine != Engine::Fused || device.is_cpu() {
         return None;
     }
     experiment.training.engine = Engine::Auto;
     let value = |text: &str| Some(text.into());
-    Some(Difference { key: "training.engine".to_owned(), from: value(from), to: value("auto") })
+    Some(Difference { key: "training.engine".to_owned(), from: value("fused"), to: value("auto") })
 }
 
 /// The trainer of a run at its newest good checkpoint, or at step 0 if it was stopped before its first.

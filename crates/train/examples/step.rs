@@ -18,8 +18,9 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use looped_blocks as _;
-use looped_core::{LoopPlan, LoopedModel, ModelConfig, Objective, ParamStore, Predictor, Prompts, Rng};
-use looped_fused::{FusedModel, Precision, Step};
+use looped_core::{LoopPlan, ModelConfig, Objective, ParamStore, Predictor, Prompts, Rng};
+use looped_cpu::{CpuModel, Precision, Step};
+use looped_graph::{Flops, Graph};
 use looped_ops::{AlignedBuffer, Kernels, PackedMatrix, Scratch, Start};
 use looped_train::Adam;
 
@@ -39,7 +40,7 @@ impl Options {
         self.0.iter().any(|word| word == name)
     }
 
-    fn model(&self) -> Arc<ModelConfig> {
+    fn model(&self) -> ModelConfig {
         let block = match self.text("--block", "transformer").as_str() {
             "transformer" => format!(r#"{{"type":"transformer","n_head":{}}}"#, self.number("--heads", 8)),
             block => format!(r#"{{"type":"{block}"}}"#),
@@ -48,7 +49,7 @@ impl Options {
             "" => format!(r#"{{"type":"{}"}}"#, self.text("--injector", "full")),
             n => format!(r#"{{"type":"last_n","n":{n}}}"#),
         };
-        Arc::new(ModelConfig {
+        ModelConfig {
             n_dims: self.number("--dims", 20),
             n_positions: self.number("--positions", 101),
             n_embd: self.number("--width", 256),
@@ -56,7 +57,7 @@ impl Options {
             pretrained_path: None,
             block: serde_json::from_str(&block).unwrap(),
             injector: serde_json::from_str(&injector).unwrap(),
-        })
+        }
     }
 }
 
@@ -75,15 +76,13 @@ fn peak_megabytes() -> Option<f64> {
     Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
 }
 
-/// Floating-point operations of the blocks' products and attention; a backward pass has two products for each forward one.
+/// Floating-point operations of products and attention; a backward pass has two products for each forward one.
 /// What a last loop leaves out for its y tokens counts too.
-fn flops(model: &ModelConfig, prompts: &Prompts, forward: usize, backward: usize) -> f64 {
-    let (dims, tokens) = (model.dims(), 2 * prompts.points);
-    let prefix = model.injector.invariant_prefix(tokens);
-    // The last token, a y, isn't needed.
-    let over = |range| (model.n_layer as u64 * model.block.flops(&dims, range)) as f64;
-    let (loops, once) = (forward + 2 * backward, if backward == 0 { 1 } else { 3 });
-    prompts.prompts as f64 * (loops as f64 * over(prefix..tokens - 1) + once as f64 * over(0..prefix))
+fn flops(graph: &Graph, prompts: &Prompts, forward: usize, backward: usize) -> f64 {
+    let reads: Vec<usize> = (0..prompts.points).map(|point| 2 * point).collect();
+    let Flops { once, each_loop } = looped_graph::flops(graph, 2 * prompts.points, &reads);
+    let (loops, early) = (forward + 2 * backward, if backward == 0 { 1 } else { 3 });
+    prompts.prompts as f64 * (loops as f64 * each_loop as f64 + f64::from(early) * once as f64)
 }
 
 /// What one thread reaches in a product with all its data in the cache: GFLOP/s, the best of many.
@@ -111,9 +110,9 @@ fn main() {
     let options = Options(std::env::args().skip(1).collect());
     let model = options.model();
     let threads = options.number("--threads", std::thread::available_parallelism().unwrap().get());
-    let mut store = ParamStore::new(0, &Device::Cpu);
-    LoopedModel::build(Arc::clone(&model), &mut store).unwrap();
-    let fused = FusedModel::new(&model, threads).unwrap().expect("this model has no fused form");
+    let graph = Arc::new(model.graph().unwrap());
+    let store = ParamStore::new(&graph, 0, &Device::Cpu).unwrap();
+    let fused = CpuModel::new(Arc::clone(&graph), model.dims(), threads).unwrap();
     let precision = match options.text("--precision", "f32").as_str() {
         "bf16" => Precision::Bf16,
         _ => Precision::F32,
@@ -163,7 +162,7 @@ fn main() {
     assert!(!seconds.is_empty(), "no step was asked for");
     let cpu = cpu_seconds().zip(cpu).map(|(end, start)| (end - start) / seconds.len() as f64);
     seconds.sort_by(f64::total_cmp);
-    let flops = flops(&model, &prompts, loops, if predict { 0 } else { window });
+    let flops = flops(&graph, &prompts, loops, if predict { 0 } else { window });
     let line = serde_json::json!({
         "engine": "looped fused",
         "median_s": seconds[seconds.len() / 2],

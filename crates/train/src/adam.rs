@@ -198,6 +198,7 @@ mod tests {
     use super::*;
     use candle_core::{DType, Device};
     use looped_core::Init;
+    use looped_graph::Trace;
     use proptest::prelude::*;
 
     #[test]
@@ -215,10 +216,10 @@ mod tests {
 
     #[test]
     fn an_update_that_fails_changes_and_counts_nothing() {
-        let mut store = ParamStore::new(1, &Device::Cpu);
-        let mut build = store.trainable();
-        build.get("a", 2, Init::Ones).unwrap();
-        build.get("b", 3, Init::Ones).unwrap();
+        let trace = Trace::new();
+        trace.params().get("a", [2], Init::Ones);
+        trace.params().get("b", [3], Init::Ones);
+        let store = ParamStore::new(&trace.finish().unwrap(), 1, &Device::Cpu).unwrap();
         let mut adam = Adam::new(&store, 0.1, 0.0).unwrap();
         let ones = |count: usize| Tensor::ones(count, DType::F32, &Device::Cpu).unwrap();
         let good = Gradients::from([("a".to_owned(), ones(2)), ("b".to_owned(), ones(3))]);

@@ -1,8 +1,8 @@
 //! What an experiment costs, before it's run: parameters, floating-point operations, memory.
 
 use looped_config::Experiment;
-use looped_core::LoopedModel;
 use looped_curriculum::Stage;
+use looped_graph::{Flops, Graph};
 
 use crate::Result;
 use crate::memory::of_run;
@@ -28,36 +28,32 @@ impl Cost {
     /// # Errors
     /// If the model can't be built.
     pub fn of(experiment: &Experiment) -> Result<Self> {
-        let outline = LoopedModel::outline(&experiment.model)?;
-        let size = |shape: &[usize]| shape.iter().map(|&n| n as u64).product::<u64>();
+        let graph = experiment.model.graph()?;
         let sum = |wanted: &dyn Fn(&str) -> bool| -> u64 {
-            outline.iter().filter(|(name, _)| wanted(name)).map(|(_, shape)| size(shape)).sum()
+            graph.params().iter().filter(|info| wanted(&info.name)).map(|info| info.len() as u64).sum()
         };
         let is_position = |name: &str| name.ends_with("wpe.weight");
         let positions = sum(&is_position);
         let parameters = sum(&|name| !is_position(name));
         let backbone = sum(&|name| name.starts_with("_backbone.") && !is_position(name));
-        let memory = of_run(experiment, parameters + positions);
-        Ok(Self { parameters, backbone, positions, flops: flops(experiment), memory })
+        let memory = of_run(experiment, &graph);
+        Ok(Self { parameters, backbone, positions, flops: flops(experiment, &graph), memory })
     }
 }
 
 /// Operations over all steps: the steps of one stage cost the same.
-fn flops(experiment: &Experiment) -> f64 {
+fn flops(experiment: &Experiment, graph: &Graph) -> f64 {
     let training = &experiment.training;
     let stages = training.curriculum.stages(training.train_steps);
-    stages.map(|(stage, steps)| steps.len() as f64 * step_flops(experiment, stage)).sum()
+    stages.map(|(stage, steps)| steps.len() as f64 * step_flops(experiment, graph, stage)).sum()
 }
 
-fn step_flops(experiment: &Experiment, stage: Stage) -> f64 {
-    let model = &experiment.model;
-    let (dims, tokens) = (model.dims(), 2 * stage.points);
-    let blocks = |range| dims.n_layer as f64 * model.block.flops(&dims, range) as f64;
-    let prefix = model.injector.invariant_prefix(tokens);
+fn step_flops(experiment: &Experiment, graph: &Graph, stage: Stage) -> f64 {
+    // The even tokens are the x, at which predictions are made.
+    let reads: Vec<usize> = (0..stage.points).map(|point| 2 * point).collect();
+    let Flops { once, each_loop } = looped_graph::flops(graph, 2 * stage.points, &reads);
     let window = experiment.training.n_loop_window.min(stage.loops);
     // A backward pass has two products for each one forward.
     let passes = (stage.loops + 2 * window) as f64;
-    let ends = 2.0 * (dims.n_dims * dims.n_embd * tokens) as f64 * 3.0
-        + 2.0 * (dims.n_embd * stage.points) as f64 * passes;
-    experiment.training.batch_size as f64 * (ends + 3.0 * blocks(0..prefix) + passes * blocks(prefix..tokens))
+    experiment.training.batch_size as f64 * (3.0 * once as f64 + passes * each_loop as f64)
 }

@@ -2,9 +2,8 @@
 
 use candle_core::Device;
 use looped_config::Experiment;
-use looped_core::LoopedModel;
-use looped_fused::{Footprint, Work};
-use looped_graph::Graph;
+use looped_cpu::{Footprint, Work, footprint};
+use looped_graph::{Graph, ParamInfo, kept_by_candle};
 
 use crate::model::all_threads;
 use crate::{EngineChoice, Result};
@@ -37,26 +36,22 @@ pub struct Asked {
 
 /// Bytes that a run takes at once: what is kept all the time, and beside it what a step or a prediction, a save, a look at
 /// the states and the plots take.
-pub(crate) fn of_run(experiment: &Experiment, parameters: u64) -> f64 {
+pub(crate) fn of_run(experiment: &Experiment, graph: &Graph) -> f64 {
     let (training, evaluation) = (&experiment.training, &experiment.evaluation);
     let (points, loops) = (training.curriculum.points.end, training.curriculum.loops.end);
-    let parameters = 4.0 * parameters as f64;
+    let parameters = bytes_of_parameters(graph);
     let prompts_at_once = |prompts| values(experiment, Asked { prompts, points, loops });
-    let step = engine(
-        experiment,
-        Asked { prompts: training.batch_size, points, loops },
-        training.n_loop_window,
-        parameters,
-    );
+    let trained = Asked { prompts: training.batch_size, points, loops };
+    let step = engine(experiment, graph, trained, training.n_loop_window);
     let scored = Asked { prompts: evaluation.prompts, points, loops: evaluation.loops.unwrap_or(loops) };
-    let predicting = engine(experiment, Asked { prompts: PREDICTED_AT_ONCE, ..scored }, 0, parameters);
-    let states = LOOKED_AT_ONCE as f64 * passing_through(experiment, points);
+    let predicting = engine(experiment, graph, Asked { prompts: PREDICTED_AT_ONCE, ..scored }, 0);
+    let states = LOOKED_AT_ONCE as f64 * passing_through(graph, points);
     let kept = PROGRAM + 3.0 * parameters + step.kept.max(predicting.kept);
     let computing = (step.passing + prompts_at_once(training.batch_size)).max(
         predicting.passing + scores(scored, evaluation.baselines.len()) + prompts_at_once(PREDICTED_AT_ONCE),
     );
-    // What one of these gives back seldom has the sizes that the next one asks for: they add up.
-    kept + computing + SAVING * parameters + states + PLOTS
+    // A look at the states finds what a save gave back. The rest seldom has sizes that fit into one another: it adds up.
+    kept + computing + (SAVING * parameters).max(states) + PLOTS
 }
 
 /// Bytes that scoring a trained model beside so many baselines takes at once: an estimate, on the CPU.
@@ -64,7 +59,7 @@ pub(crate) fn of_run(experiment: &Experiment, parameters: u64) -> f64 {
 /// # Errors
 /// If the model can't be built.
 pub fn memory_of_scoring(experiment: &Experiment, asked: Asked, baselines: usize) -> Result<f64> {
-    let states = LOOKED_AT_ONCE as f64 * passing_through(experiment, asked.points);
+    let states = LOOKED_AT_ONCE as f64 * passing_through(&experiment.model.graph()?, asked.points);
     Ok(opened_and_predicting(experiment, asked)? + scores(asked, baselines) + states + PLOTS)
 }
 
@@ -83,12 +78,10 @@ pub fn memory_of_predicting(experiment: &Experiment, asked: Asked) -> Result<f64
 /// # Errors
 /// If the model can't be built.
 pub fn opened_and_predicting(experiment: &Experiment, asked: Asked) -> Result<f64> {
-    let outline = LoopedModel::outline(&experiment.model)?;
-    let parameters: usize = outline.values().map(|shape| shape.iter().product::<usize>()).sum();
-    let parameters = 4.0 * parameters as f64;
+    let graph = experiment.model.graph()?;
     let at_once = Asked { prompts: PREDICTED_AT_ONCE, ..asked };
-    let Footprint { kept, passing } = engine(experiment, at_once, 0, parameters);
-    Ok(PROGRAM + (3.0 + SAVING) * parameters + kept + passing + values(experiment, at_once))
+    let Footprint { kept, passing } = engine(experiment, &graph, at_once, 0);
+    Ok(PROGRAM + (3.0 + SAVING) * bytes_of_parameters(&graph) + kept + passing + values(experiment, at_once))
 }
 
 /// Prompts as they are drawn or read.
@@ -103,49 +96,36 @@ fn scores(Asked { prompts, points, loops }: Asked, baselines: usize) -> f64 {
     (8.0 + 2.0 * 4.0) * scores + 8.0 * RESAMPLES * points.max(loops) as f64
 }
 
+fn bytes_of_parameters(graph: &Graph) -> f64 {
+    4.0 * graph.params().iter().map(ParamInfo::len).sum::<usize>() as f64
+}
+
 /// What the engine of an experiment takes on the CPU.
-fn engine(experiment: &Experiment, asked: Asked, window: usize, parameters: f64) -> Footprint {
+fn engine(experiment: &Experiment, graph: &Graph, asked: Asked, window: usize) -> Footprint {
     let Asked { prompts, points, loops } = asked;
     let threads = experiment.training.threads.unwrap_or_else(all_threads);
     let work = Work { prompts, points, loops, window, threads };
-    let choice = EngineChoice::of(experiment, &Device::Cpu).map_or("candle", |choice| choice.engine);
-    let own = match choice {
-        "fused" => looped_fused::footprint(&experiment.model, work),
-        "graph" => experiment.model.graph().ok().flatten().and_then(|graph| by_graph(&graph, work)),
-        _ => None,
-    };
-    own.unwrap_or_else(|| candle_footprint(experiment, work, parameters))
-}
-
-/// What the graph engine takes.
-fn by_graph(graph: &Graph, work: Work) -> Option<Footprint> {
-    let Work { prompts, points, loops, window, threads } = work;
-    let work = looped_cpu::Work { prompts, points, loops, window, threads };
-    let looped_cpu::Footprint { kept, passing } = looped_cpu::footprint(graph, work).ok()?;
-    Some(Footprint { kept, passing })
+    let is_fused =
+        EngineChoice::of(experiment, &Device::Cpu).is_ok_and(|choice| choice == EngineChoice::FUSED);
+    let own = if is_fused { footprint(graph, work).ok() } else { None };
+    own.unwrap_or_else(|| candle_footprint(graph, work))
 }
 
 /// Bytes that one prompt's way through one loop takes on candle while nothing is kept.
-fn passing_through(experiment: &Experiment, points: usize) -> f64 {
-    let (model, tokens) = (&experiment.model, 2 * points);
-    // At any time about a third of a block's results are still needed.
-    4.0 * model.block.activations(&model.dims(), tokens) as f64 / 3.0
+fn passing_through(graph: &Graph, points: usize) -> f64 {
+    // At any time about a third of a loop's results are still needed.
+    4.0 * kept_by_candle(graph, 2 * points).1 as f64 / 3.0
 }
 
-/// What candle's graph takes: it keeps every result of the window's loops, and gives all back.
-fn candle_footprint(experiment: &Experiment, work: Work, parameters: f64) -> Footprint {
+/// What candle's operations take: they keep every result of the window's loops, and give all back.
+fn candle_footprint(graph: &Graph, work: Work) -> Footprint {
     let Work { prompts, points, loops, window, .. } = work;
-    let (model, tokens) = (&experiment.model, 2 * points);
-    let dims = model.dims();
-    let window = window.min(loops) as f64;
-    // Injection, positions and the final norm keep about 8 results of width D a token.
-    let per_loop = dims.n_layer as f64 * model.block.activations(&dims, tokens) as f64
-        + (8 * dims.n_embd * tokens) as f64;
-    let looped = (tokens - model.injector.invariant_prefix(tokens)) as f64 / tokens as f64;
-    let graph = if window > 0.0 { 4.0 * per_loop * (window * looped + 1.0 - looped) } else { 0.0 };
+    let (once, each_loop) = kept_by_candle(graph, 2 * points);
+    let window = window.min(loops);
+    let kept = if window > 0 { 4.0 * (once as f64 + each_loop as f64 * window as f64) } else { 0.0 };
     // Gradients, and what an update makes for a moment.
-    let gradients = if window > 0.0 { 2.0 * parameters } else { 0.0 };
-    let passing = prompts as f64 * (graph + passing_through(experiment, points)) + gradients;
+    let gradients = if window > 0 { 2.0 * bytes_of_parameters(graph) } else { 0.0 };
+    let passing = prompts as f64 * (kept + passing_through(graph, points)) + gradients;
     Footprint { kept: 0.0, passing }
 }
 

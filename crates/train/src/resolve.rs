@@ -15,11 +15,7 @@ pub fn resolve(experiment: &mut Experiment, device: &Device) -> Result<EngineCho
     let choice = EngineChoice::of(experiment, device)?;
     let training = &mut experiment.training;
     if training.engine == Engine::Auto {
-        training.engine = match choice.engine {
-            "fused" => Engine::Fused,
-            "graph" => Engine::Graph,
-            _ => Engine::Candle,
-        };
+        training.engine = if choice.why.is_none() { Engine::Fused } else { Engine::Candle };
     }
     training.threads.get_or_insert_with(all_threads);
     experiment.evaluation.loops.get_or_insert(training.curriculum.loops.end);

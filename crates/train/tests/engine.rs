@@ -5,35 +5,21 @@ mod common;
 
 use candle_core::Device;
 use common::{experiment, tiny, trainer};
-use looped_core::graph::{At, Inject, Linear, Params, Value};
-use looped_core::{Injector, LoopStep, ModelDims, Prompts, Result, Rng, Stateful, Tensor, typetag};
-use looped_train::{EngineChoice, StepReport, Trainer};
+use looped_core::graph::{At, Linear, Value};
+use looped_core::{
+    Inject, Injector, LoopPlan, ModelDims, Objective, Params, Prompts, Rng, Stateful, Tensor, typetag,
+};
+use looped_train::{EngineChoice, StepPlan, StepReport, Trainer};
 use serde::{Deserialize, Serialize};
 
-/// x + z, by a part without a fused form.
+/// W z + x, by a part of the test's own.
 #[derive(Debug, Serialize, Deserialize)]
-struct Plain {}
+struct Mix {}
 
-#[typetag::serde(name = "plain")]
-impl Injector for Plain {
-    fn initial(&self, input: &Tensor) -> Result<Tensor> {
-        Ok(input.zeros_like()?)
-    }
-
-    fn inject(&self, state: &Tensor, input: &Tensor, _: LoopStep) -> Result<Tensor> {
-        Ok((state + input)?)
-    }
-}
-
-/// W z + x, recorded only.
-#[derive(Debug, Serialize, Deserialize)]
-struct Recorded {}
-
-#[typetag::serde(name = "recorded")]
-impl Injector for Recorded {
-    fn record(&self, dims: &ModelDims, params: &mut Params<'_>) -> Option<Box<dyn Inject>> {
-        let width = dims.n_embd;
-        Some(Box::new(Mixed(Linear::normal(width, width, 0.3, &mut params.scope("mix")))))
+#[typetag::serde(name = "mix")]
+impl Injector for Mix {
+    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Box<dyn Inject> {
+        Box::new(Mixed(Linear::normal(dims.n_embd, dims.n_embd, 0.3, &mut params.scope("mix"))))
     }
 }
 
@@ -46,6 +32,29 @@ impl Inject for Mixed {
 
     fn inject<'t>(&self, state: Value<'t>, at: At<'t>) -> Value<'t> {
         state.linear(&self.0) + at.input
+    }
+}
+
+/// What is injected doesn't depend on the state, so nothing does: the fused engine has nothing to loop over.
+#[derive(Debug, Serialize, Deserialize)]
+struct Forget {}
+
+#[typetag::serde(name = "forget")]
+impl Injector for Forget {
+    fn build(&self, _: &ModelDims, _: &mut Params<'_>) -> Box<dyn Inject> {
+        Box::new(Forgetting)
+    }
+}
+
+struct Forgetting;
+
+impl Inject for Forgetting {
+    fn initial<'t>(&self, at: At<'t>) -> Value<'t> {
+        at.input.like(0.0)
+    }
+
+    fn inject<'t>(&self, _: Value<'t>, at: At<'t>) -> Value<'t> {
+        at.input
     }
 }
 
@@ -62,15 +71,14 @@ fn steps(trainer: &mut Trainer, count: usize) -> Vec<StepReport> {
 }
 
 #[test]
-fn recorded_models_train_as_the_others_do_and_resume_to_the_same_bits() {
+fn both_engines_train_alike_and_resume_to_the_same_bits() {
     let new = |engine: &str| with("/training/engine", engine.into());
-    for (engine, like) in [("reference", "candle"), ("graph", "fused")] {
-        let (mut whole, mut stopped, mut other) = (new(engine), new(engine), new(like));
+    let mut losses = Vec::new();
+    for engine in ["candle", "fused"] {
+        let (mut whole, mut stopped) = (new(engine), new(engine));
         assert_eq!(whole.model().engine(), engine);
         let reports = steps(&mut whole, 6);
-        for (found, expected) in reports.iter().zip(steps(&mut other, 6)) {
-            assert!((found.loss - expected.loss).abs() <= 1e-5 * expected.loss, "{found:?}, {expected:?}");
-        }
+        losses.push(reports.iter().map(|report| report.loss).collect::<Vec<_>>());
         steps(&mut stopped, 2);
         let checkpoint = stopped.checkpoint().unwrap();
         let mut table = tiny();
@@ -80,38 +88,56 @@ fn recorded_models_train_as_the_others_do_and_resume_to_the_same_bits() {
         let values = |trainer: &Trainer| looped_train::encode(&trainer.model().values().unwrap()).unwrap();
         assert!(values(&resumed) == values(&whole));
     }
+    for (candle, fused) in losses[0].iter().zip(&losses[1]) {
+        assert!((candle - fused).abs() <= 1e-5 * candle, "{losses:?}");
+    }
 }
 
 #[test]
-fn a_part_that_is_recorded_only_trains_on_the_graph_engine_and_shows_its_states() {
-    let mut trainer = with("/model/injector", serde_json::json!({ "type": "recorded" }));
-    let why = "graph (the injector `recorded` has no fused form)";
-    assert_eq!(trainer.model().engine_choice().to_string(), why);
+fn a_part_of_ones_own_trains_on_the_fast_engine_and_shows_its_states() {
+    let mut trainer = with("/model/injector", serde_json::json!({ "type": "mix" }));
+    assert_eq!(trainer.model().engine_choice().to_string(), "fused");
     let mix = |trainer: &Trainer| trainer.model().values().unwrap()["_injector.mix.weight"].clone();
     let before = mix(&trainer);
     steps(&mut trainer, 3);
-    assert!(
-        (mix(&trainer) - before).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() > 0.0
-    );
+    let moved = (mix(&trainer) - before).unwrap().abs().unwrap().max_all().unwrap();
+    assert!(moved.to_scalar::<f32>().unwrap() > 0.0);
 
-    let message = trainer.model().looped().err().unwrap().to_string();
-    assert_eq!(
-        message,
-        "the injector `recorded` has no candle form: it is recorded, and runs on the reference engine"
-    );
-    let n_dims = trainer.experiment().model.n_dims;
-    let xs = Rng::stream(0, "xs", 0).normals(2 * 3 * n_dims);
-    let prompts = Prompts { xs, ys: vec![1.0; 6], prompts: 2, points: 3, n_dims };
-    let mut looping = trainer.model().looping(&prompts).unwrap();
+    let mut looping = trainer.model().looping(&prompts(&trainer)).unwrap();
     let states: Vec<Tensor> = (0..2).map(|_| looping.next_state().unwrap()).collect();
     assert_eq!(states[1].dims(), [2, 6, trainer.model().width()]);
+}
 
-    let candle = with("/training/engine", "candle".into());
-    assert_eq!(candle.model().engine(), "candle");
+fn prompts(trainer: &Trainer) -> Prompts {
+    let n_dims = trainer.experiment().model.n_dims;
+    let xs = Rng::stream(0, "xs", 0).normals(2 * 3 * n_dims);
+    Prompts { xs, ys: vec![1.0; 6], prompts: 2, points: 3, n_dims }
 }
 
 #[test]
-fn the_engine_and_what_keeps_a_model_from_the_fast_one_are_told() {
+fn a_loss_of_ones_own_has_the_gradient_of_the_step_where_it_is_the_same_loss() {
+    let trainer = with("/training/engine", "fused".into());
+    let (model, prompts) = (trainer.model(), prompts(&trainer));
+    let loops = LoopPlan { loops: 4, window: 2 };
+    let plan = StepPlan { loops, loss_loops: 2, objective: Objective::SquaredError };
+    let (loss, gradients) = model.loss_and_gradients(&prompts, plan).unwrap();
+
+    let predictions = model.candle().forward(model.parameters(), &prompts, loops).unwrap();
+    assert_eq!(predictions.dims(), [2, 2, 3]);
+    // Every y is 1.
+    let own = (predictions - 1.0).unwrap().sqr().unwrap().mean_all().unwrap();
+    assert!((f64::from(own.to_scalar::<f32>().unwrap()) - loss).abs() <= 1e-5 * loss);
+    let found = own.backward().unwrap();
+    let norm = |tensor: &Tensor| tensor.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+    let largest = gradients.values().map(norm).fold(0.0, f32::max);
+    for (name, gradient) in &gradients {
+        let own = found.get(model.parameters().get(name).unwrap()).unwrap();
+        assert!(norm(&(gradient - own).unwrap()) <= 1e-4 * largest, "{name}");
+    }
+}
+
+#[test]
+fn a_run_says_which_engine_computes_it_and_what_keeps_it_from_the_fast_one() {
     let told = |changes: &[(&str, &str)]| {
         let mut table = tiny();
         for (pointer, value) in changes {
@@ -125,16 +151,14 @@ fn the_engine_and_what_keeps_a_model_from_the_fast_one_are_told() {
         }
         choice.map_or_else(|error| error.to_string(), |choice| choice.to_string())
     };
-    let plain = ("/model/injector", r#"{"type":"plain"}"#);
-    assert_eq!(told(&[]), "fused (every part of the model has a fused form)");
-    assert_eq!(told(&[plain]), "candle (the injector `plain` has no fused form)");
+    let forget = ("/model/injector", r#"{"type":"forget"}"#);
+    let why = "the state after a loop doesn't depend on the state before it";
+    assert_eq!(told(&[]), "fused");
+    assert_eq!(told(&[forget]), format!("candle ({why})"));
     assert_eq!(told(&[("/training/engine", r#""candle""#)]), "candle (training.engine is \"candle\")");
     for setting in ["/training/engine fused", "/training/precision bf16"] {
         let (pointer, value) = setting.split_once(' ').unwrap();
-        let message = told(&[plain, (pointer, &format!("{value:?}"))]);
-        assert!(
-            message.ends_with("can't take this model: the injector `plain` has no fused form"),
-            "{message}"
-        );
+        let message = told(&[forget, (pointer, &format!("{value:?}"))]);
+        assert!(message.ends_with(&format!("can't take this model: {why}")), "{message}");
     }
 }

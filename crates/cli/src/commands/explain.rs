@@ -10,10 +10,6 @@ use crate::failure::{Failure, Outcome};
 pub(crate) fn print(experiment: &Experiment) -> Outcome {
     let points = experiment.training.curriculum.points.end;
     let graph = experiment.model.graph()?;
-    let Some(graph) = graph else {
-        println!("# nothing to explain: a part of the model is written for candle alone");
-        return Ok(());
-    };
     let explanation = looped_cpu::explain(&graph, points).map_err(Failure::failed)?;
     println!();
     for line in table(&explanation).text().lines().chain(summary(&explanation).iter().map(String::as_str)) {

@@ -5,37 +5,22 @@
 
 mod recipe;
 
-use candle_core::{Device, Tensor};
-use looped_core::{ParamStore, Rng};
 use looped_cpu::CpuModel;
-use looped_graph::Graph;
 use looped_reference::ReferenceModel;
-use looped_testing::{Asked, engines_agree, rows_hold};
+use looped_testing::{Asked, engines_agree, noisy_parameters, rows_hold};
 use proptest::prelude::*;
 use recipe::{Recipe, recipes};
-
-/// Parameters far from their start, where biases are 0, which would hide mistakes.
-fn parameters(graph: &Graph, seed: u64) -> ParamStore {
-    let mut store = ParamStore::new(seed, &Device::Cpu);
-    store.of_graph(graph).unwrap();
-    for (name, var) in store.iter() {
-        let noise = Rng::stream(seed, &format!("noise {name}"), 0).normals(var.elem_count());
-        let noise = Tensor::from_vec(noise, var.shape(), &Device::Cpu).unwrap();
-        var.set(&(var.as_tensor() + (noise * 0.1).unwrap()).unwrap()).unwrap();
-    }
-    store
-}
 
 fn agree(recipe: &Recipe) -> Result<(), TestCaseError> {
     let graph = recipe.graph();
     // Without a loop there is nothing to be computed loop by loop.
     let refused = CpuModel::refusals(&graph);
     prop_assume!(!refused.iter().any(|why| why.contains("doesn't depend on the state before it")));
-    let store = parameters(&graph, recipe.seed);
+    let store = noisy_parameters(&graph, recipe.seed);
     let Recipe { plan, loss_loops, objective, threads, .. } = *recipe;
     let asked = Asked { plan, loss_loops, objective, threads };
     // A model that grows from loop to loop says nothing of engines.
-    let model = ReferenceModel::of(graph.clone()).unwrap();
+    let model = ReferenceModel::new(graph.clone()).unwrap();
     let step = looped_reference::Step { plan, loss_loops, objective };
     prop_assume!(model.step(&store, &recipe.data(), step).unwrap().0 < 1e3);
     engines_agree(&graph, recipe.dims(), &store, &recipe.data(), asked).map_err(TestCaseError::fail)
@@ -43,7 +28,7 @@ fn agree(recipe: &Recipe) -> Result<(), TestCaseError> {
 
 fn hold(recipe: &Recipe, changed: usize) -> Result<(), TestCaseError> {
     let graph = recipe.probed_graph();
-    let store = parameters(&graph, recipe.seed);
+    let store = noisy_parameters(&graph, recipe.seed);
     let changed = changed % (2 * recipe.points);
     rows_hold(&graph, &store, &recipe.data(), recipe.plan.loops, changed).map_err(TestCaseError::fail)
 }

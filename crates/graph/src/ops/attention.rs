@@ -1,6 +1,7 @@
 //! Softmax attention.
 
 use candle_core::{D, Result, Tensor};
+use candle_nn::ops::softmax;
 
 use super::takes_tokens;
 use crate::{Form, Heads, Meaning, Op, Reach, Shape};
@@ -32,6 +33,11 @@ impl Op for Attention {
         4 * (inputs[0].width / 3) as u64 * (earlier as u64 + 1)
     }
 
+    /// Queries, keys (twice), values and the outcome (twice); six times the scores.
+    fn kept_by_candle(&self, inputs: &[Shape], tokens: usize) -> u64 {
+        (6 * tokens * (inputs[0].width / 3 + self.0.heads * tokens)) as u64
+    }
+
     fn form(&self) -> Form<'_> {
         Form::Attention(self.0)
     }
@@ -46,7 +52,7 @@ impl Op for Attention {
         let (queries, keys, values) = (part(0)?, part(1)?, part(2)?);
         let scores = (queries.matmul(&keys.t()?.contiguous()?)? * (1.0 / (head as f64).sqrt()))?;
         let scores = if self.0.causal { scores.broadcast_add(&later(tokens, of)?)? } else { scores };
-        let mixed = softmax(&scores)?.matmul(&values)?;
+        let mixed = softmax(&scores, D::Minus1)?.matmul(&values)?;
         Ok(vec![mixed.transpose(1, 2)?.reshape((sequences, tokens, width))?])
     }
 }
@@ -56,12 +62,4 @@ fn later(tokens: usize, of: Meaning<'_>) -> Result<Tensor> {
     let row = |q| (0..tokens).map(move |k| if k <= q { 0.0 } else { f32::NEG_INFINITY });
     Tensor::from_vec((0..tokens).flat_map(row).collect::<Vec<f32>>(), (tokens, tokens), of.device)?
         .to_dtype(of.dtype)
-}
-
-/// Softmax over the last axis, differentiable: candle's own `softmax_last_dim` has no backward pass.
-fn softmax(x: &Tensor) -> Result<Tensor> {
-    // A shift doesn't change a softmax, so the maximum needs no gradient.
-    let shifted = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?;
-    let exp = shifted.exp()?;
-    exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)
 }

@@ -1,6 +1,6 @@
 //! y = x W^T + b.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Module, Result, Tensor};
 
 use super::takes;
 use crate::{Form, Linear, Meaning, Op, Param, Reach, Shape, Trace};
@@ -42,18 +42,19 @@ impl Op for LinearOp {
         2 * (self.layer.inputs * self.layer.out) as u64
     }
 
+    /// A product, and its sum with the bias.
+    fn kept_by_candle(&self, inputs: &[Shape], tokens: usize) -> u64 {
+        let results = 1 + u64::from(self.layer.bias.is_some());
+        results * inputs[0].with_width(self.layer.out).numbers(tokens)
+    }
+
     fn form(&self) -> Form<'_> {
         Form::Linear(self.layer)
     }
 
     fn meaning(&self, inputs: &[Tensor], of: Meaning<'_>) -> Result<Vec<Tensor>> {
-        let (sequences, tokens, width) = inputs[0].dims3()?;
-        let rows = inputs[0].reshape((sequences * tokens, width))?;
-        let y = rows.matmul(&of.param(self.layer.weight).t()?)?;
-        let y = match self.layer.bias {
-            Some(bias) => y.broadcast_add(of.param(bias))?,
-            None => y,
-        };
-        Ok(vec![y.reshape((sequences, tokens, self.layer.out))?])
+        let bias = self.layer.bias.map(|bias| of.param(bias).clone());
+        let layer = candle_nn::Linear::new(of.param(self.layer.weight).clone(), bias);
+        Ok(vec![layer.forward(&inputs[0].contiguous()?)?])
     }
 }

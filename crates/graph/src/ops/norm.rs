@@ -46,6 +46,15 @@ impl Op for NormOp {
         true
     }
 
+    /// Squares, quotients and products; of a layer norm also differences and sums.
+    fn kept_by_candle(&self, inputs: &[Shape], tokens: usize) -> u64 {
+        let each = match self.norm.kind {
+            NormKind::Layer => 5,
+            NormKind::Rms => 3,
+        };
+        each * inputs[0].numbers(tokens)
+    }
+
     fn form(&self) -> Form<'_> {
         Form::Norm(self.norm)
     }

@@ -93,6 +93,15 @@ impl Op for Point {
         true
     }
 
+    fn kept_by_candle(&self, inputs: &[Shape], tokens: usize) -> u64 {
+        let operations = match self.0 {
+            Func::Gelu => 9,
+            Func::Sigmoid => 4,
+            _ => 1,
+        };
+        operations * Shape { rows: most_rows(inputs), ..inputs[0] }.numbers(tokens)
+    }
+
     fn form(&self) -> Form<'_> {
         Form::Point(self.0)
     }

@@ -63,6 +63,15 @@ impl Recur {
     }
 }
 
+impl Recur {
+    /// A number of one node of the cell, from its operation and the shapes of its inputs; 0 of what is no operation.
+    fn of_node(&self, node: &Node, number: impl FnOnce(&dyn Op, &[Shape]) -> u64) -> u64 {
+        let shape = |wire: &Wire| self.cell.nodes[wire.node.index()].shapes[wire.output];
+        let shapes: Vec<Shape> = node.inputs.iter().map(shape).collect();
+        node.op().map_or(0, |op| number(op, &shapes))
+    }
+}
+
 impl Op for Recur {
     fn name(&self) -> String {
         "recur".to_owned()
@@ -82,15 +91,18 @@ impl Op for Recur {
     }
 
     fn flops(&self, _: &[Shape], _: usize) -> u64 {
-        let one = |node: &Node| {
-            let shapes: Vec<Shape> = node
-                .inputs
-                .iter()
-                .map(|wire| self.cell.nodes[wire.node.index()].shapes[wire.output])
-                .collect();
-            node.op().map_or(0, |op| op.flops(&shapes, 0))
-        };
-        self.cell.nodes.iter().map(one).sum()
+        self.cell.nodes.iter().map(|node| self.of_node(node, |op, shapes| op.flops(shapes, 0))).sum()
+    }
+
+    /// What its cell keeps at each token, and the states side by side.
+    fn kept_by_candle(&self, _: &[Shape], tokens: usize) -> u64 {
+        let cell: u64 = self
+            .cell
+            .nodes
+            .iter()
+            .map(|node| self.of_node(node, |op, shapes| op.kept_by_candle(shapes, 1)))
+            .sum();
+        tokens as u64 * (cell + self.cell.widths.iter().sum::<usize>() as u64)
     }
 
     fn form(&self) -> Form<'_> {

@@ -56,6 +56,13 @@ impl Op for Rotary {
         true
     }
 
+    /// Four products, two sums, each of half of what is turned, and the outcome, twice if it is a part of the row.
+    fn kept_by_candle(&self, inputs: &[Shape], tokens: usize) -> u64 {
+        let turned = inputs[0].with_width(self.parts * inputs[0].width / self.of).numbers(tokens);
+        let rest = if self.parts == self.of { 0 } else { inputs[0].numbers(tokens) };
+        4 * turned + rest
+    }
+
     fn form(&self) -> Form<'_> {
         Form::Rotary(*self)
     }

@@ -38,6 +38,11 @@ impl Op for Scan {
         (5 * inputs[1].width + 2 * inputs[0].width) as u64
     }
 
+    /// What is taken in, what is left and their sum, the states side by side and what is read of them; the outcome in three operations.
+    fn kept_by_candle(&self, inputs: &[Shape], tokens: usize) -> u64 {
+        (tokens * (5 * inputs[1].width + 3 * inputs[0].width)) as u64
+    }
+
     fn form(&self) -> Form<'_> {
         Form::Scan
     }

@@ -42,11 +42,15 @@ pub(crate) fn prompts() -> Prompts {
     Prompts { xs: rng.normals(3 * 5 * 3), ys: rng.normals(3 * 5), prompts: 3, points: 5, n_dims: 3 }
 }
 
+pub(crate) fn model(block: &str, injector: &str) -> ReferenceModel {
+    ReferenceModel::new(config(block, injector).graph().unwrap()).unwrap()
+}
+
 /// The model's parameters with noise on each: at their start biases are 0 and weights small, which would hide mistakes.
 pub(crate) fn enlivened(model: &ReferenceModel) -> ParamStore {
-    let mut store = ParamStore::new(3, &Device::Cpu);
-    for var in store.of_graph(model.graph()).unwrap() {
-        let noise = Rng::stream(3, &format!("noise {}", var.elem_count()), 0).normals(var.elem_count());
+    let store = ParamStore::new(model.graph(), 3, &Device::Cpu).unwrap();
+    for (name, var) in store.iter() {
+        let noise = Rng::stream(3, &format!("noise {name}"), 0).normals(var.elem_count());
         let noise = Tensor::from_vec(noise, var.shape(), &Device::Cpu).unwrap();
         var.set(&(var.as_tensor() + (noise * 0.2).unwrap()).unwrap()).unwrap();
     }

@@ -99,7 +99,7 @@ fn by_reference(
 ) -> Result<Results, String> {
     let Asked { plan, loss_loops, objective, .. } = asked;
     let run = || -> looped_core::Result<Results> {
-        let model = ReferenceModel::of(graph.clone())?;
+        let model = ReferenceModel::new(graph.clone())?;
         let model = if exact { model.in_f64() } else { model };
         let (loss, gradients) =
             model.step(store, prompts, looped_reference::Step { plan, loss_loops, objective })?;

@@ -74,7 +74,7 @@ pub fn rows_hold(
     changed: usize,
 ) -> Result<(), String> {
     let wrong = |error: looped_core::Error| format!("the reference engine: {error}");
-    let model = ReferenceModel::of(graph.clone()).map_err(wrong)?;
+    let model = ReferenceModel::new(graph.clone()).map_err(wrong)?;
     let (tokens, last, mut other) = (2 * prompts.points, prompts.prompts - 1, prompts.clone());
     let point = last * prompts.points + changed / 2;
     if changed.is_multiple_of(2) {

@@ -114,7 +114,7 @@ fn shape_of(experiment: &Experiment, stage: Stage) -> Result<Shape> {
         loops: stage.loops,
         window: training.n_loop_window.min(stage.loops),
         positions: 2 * model.n_positions + 1,
-        kept_from: model.injector.invariant_prefix(2 * stage.points),
+        kept_from: looped_graph::unchanging_tokens(&model.graph()?, 2 * stage.points),
     })
 }
 

@@ -1,10 +1,11 @@
 //! A diagonal state space made discrete: from its parameters to what a token does to a state.
 
 use candle_core::{Result, Tensor};
-use looped_graph::ops::{CpuKernel, Custom};
-use looped_graph::{Reach, Rows, Shape};
+use looped_core::graph::ops::{CpuKernel, Custom};
+use looped_core::graph::{Reach, Rows, Shape};
 
-use crate::ssm_fused::MIDDLE_STEP;
+/// The step of a channel whose `log_dt` is 0: the middle, of logarithms, of where steps start.
+const MIDDLE_STEP: f64 = 0.01;
 
 /// From `log_dt` (D), `log_a` and `b` (states of all channels, D for each number) to decay and gain, each as long as `log_a`, by the formula at
 /// [`Ssm`](crate::Ssm).

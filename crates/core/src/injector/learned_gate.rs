@@ -16,8 +16,8 @@ pub struct LearnedGate {}
 
 #[typetag::serde(name = "learned_gate")]
 impl Injector for LearnedGate {
-    fn record(&self, dims: &ModelDims, params: &mut Params<'_>) -> Option<Box<dyn Inject>> {
-        Some(Box::new(Gate(Linear::uniform(2 * dims.n_embd, dims.n_embd, &mut params.scope("gate")))))
+    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Box<dyn Inject> {
+        Box::new(Gate(Linear::uniform(2 * dims.n_embd, dims.n_embd, &mut params.scope("gate"))))
     }
 }
 

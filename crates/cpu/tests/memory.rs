@@ -8,9 +8,10 @@ use std::sync::Arc;
 use candle_core::Device;
 use looped_blocks as _;
 use looped_core::{
-    LoopPlan, LoopedModel, ModelConfig, Objective, ParamStore, Predictions, Predictor, Prompts, Rng,
+    LoopPlan, ModelConfig, ModelDims, Objective, ParamStore, Predictions, Predictor, Prompts, Rng,
 };
-use looped_fused::{Footprint, FusedModel, Precision, Step, Work, footprint};
+use looped_cpu::{CpuModel, Footprint, Precision, Step, Work, footprint};
+use looped_graph::Graph;
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -24,16 +25,20 @@ struct Sizes {
     window: usize,
 }
 
-fn model() -> Arc<ModelConfig> {
-    Arc::new(ModelConfig {
-        n_dims: 4,
-        n_positions: POINTS,
-        n_embd: 32,
-        n_layer: 2,
+const DIMS: ModelDims = ModelDims { n_dims: 4, n_positions: POINTS, n_embd: 32, n_layer: 2 };
+
+fn graph() -> Graph {
+    let ModelDims { n_dims, n_positions, n_embd, n_layer } = DIMS;
+    let config = ModelConfig {
+        n_dims,
+        n_positions,
+        n_embd,
+        n_layer,
         pretrained_path: None,
         block: serde_json::from_str(r#"{"type":"transformer","n_head":2}"#).unwrap(),
         injector: serde_json::from_str(r#"{"type":"last_n","n":30}"#).unwrap(),
-    })
+    };
+    config.graph().unwrap()
 }
 
 fn prompts(count: usize) -> Prompts {
@@ -43,8 +48,8 @@ fn prompts(count: usize) -> Prompts {
 }
 
 /// Bytes that `work` on a new engine takes at most, beyond what there was before.
-fn peak(threads: usize, work: impl FnOnce(&FusedModel)) -> f64 {
-    let model = FusedModel::new(&model(), threads).unwrap().unwrap();
+fn peak(threads: usize, work: impl FnOnce(&CpuModel)) -> f64 {
+    let model = CpuModel::new(Arc::new(graph()), DIMS, threads).unwrap();
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
     work(&model);
@@ -53,8 +58,7 @@ fn peak(threads: usize, work: impl FnOnce(&FusedModel)) -> f64 {
 
 #[test]
 fn is_flat_in_loops_and_batch() {
-    let mut store = ParamStore::new(0, &Device::Cpu);
-    LoopedModel::build(model(), &mut store).unwrap();
+    let store = ParamStore::new(&graph(), 0, &Device::Cpu).unwrap();
     let step = |Sizes { prompts: count, loops, window }: Sizes| {
         let prompts = prompts(count);
         let plan = LoopPlan { loops, window };
@@ -71,7 +75,7 @@ fn is_flat_in_loops_and_batch() {
     let window = step(Sizes { prompts: 24, loops: 10, window: 10 });
     // What was added up before is what is taken: the rest is the kernels' scratch space.
     let foretold = |work: Work| {
-        let Footprint { kept, passing } = footprint(&model(), work).expect("a fused form");
+        let Footprint { kept, passing } = footprint(&graph(), work).unwrap();
         kept + passing
     };
     for (taken, window) in [(base, 5), (window, 10)] {

@@ -1,6 +1,4 @@
-//! Models and prompts to compare the engines on.
-
-use std::sync::Arc;
+//! Models and prompts to run the engines on.
 
 use looped_blocks as _;
 use looped_core::{LoopPlan, ModelConfig, Objective, Prompts, Rng};
@@ -40,8 +38,8 @@ impl Case {
         }
     }
 
-    pub(crate) fn model(&self) -> Arc<ModelConfig> {
-        Arc::new(ModelConfig {
+    pub(crate) fn model(&self) -> ModelConfig {
+        ModelConfig {
             n_dims: self.n_dims,
             n_positions: self.points + 1,
             n_embd: self.n_embd,
@@ -49,7 +47,7 @@ impl Case {
             pretrained_path: None,
             block: serde_json::from_str(&self.block).unwrap(),
             injector: serde_json::from_str(&self.injector).unwrap(),
-        })
+        }
     }
 
     /// y is -1 or 1 for the objective that asks for it.

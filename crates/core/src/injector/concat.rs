@@ -16,8 +16,8 @@ pub struct Concat {}
 
 #[typetag::serde(name = "concat")]
 impl Injector for Concat {
-    fn record(&self, dims: &ModelDims, params: &mut Params<'_>) -> Option<Box<dyn Inject>> {
-        Some(Box::new(Adapter(Linear::uniform(2 * dims.n_embd, dims.n_embd, &mut params.scope("adapter")))))
+    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Box<dyn Inject> {
+        Box::new(Adapter(Linear::uniform(2 * dims.n_embd, dims.n_embd, &mut params.scope("adapter"))))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A training step and predictions: `cargo bench -p looped-fused`. Throughput is in floating-point operations, so
+//! A training step and predictions: `cargo bench -p looped-cpu`. Throughput is in floating-point operations, so
 //! "Gelem/s" is GFLOP/s; beside `cargo bench -p looped-ops --bench products` it says how near to its products a step is.
 #![allow(missing_docs)] // criterion's macros
 #![allow(clippy::unwrap_used)]
@@ -9,15 +9,16 @@ use std::time::Duration;
 use candle_core::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use looped_blocks as _;
-use looped_core::{LoopPlan, LoopedModel, ModelConfig, Objective, ParamStore, Predictor, Prompts, Rng};
-use looped_fused::{FusedModel, Precision, Step};
+use looped_core::{LoopPlan, ModelConfig, Objective, ParamStore, Predictor, Prompts, Rng};
+use looped_cpu::{CpuModel, Precision, Step};
+use looped_graph::{Flops, Graph};
 
 const PROMPTS: usize = 64;
 const POINTS: usize = 41;
 const PLAN: LoopPlan = LoopPlan { loops: 30, window: 20 };
 
-fn model(n_embd: usize, block: &str, injector: &str) -> Arc<ModelConfig> {
-    Arc::new(ModelConfig {
+fn model(n_embd: usize, block: &str, injector: &str) -> ModelConfig {
+    ModelConfig {
         n_dims: 20,
         n_positions: 101,
         n_embd,
@@ -25,17 +26,14 @@ fn model(n_embd: usize, block: &str, injector: &str) -> Arc<ModelConfig> {
         pretrained_path: None,
         block: serde_json::from_str(block).unwrap(),
         injector: serde_json::from_str(injector).unwrap(),
-    })
+    }
 }
 
-/// Operations of the blocks' products and attention, in so many passes over what is looped over and over the rest.
-fn flops(model: &ModelConfig, passes: usize, passes_over_prefix: usize) -> u64 {
-    let (dims, tokens) = (model.dims(), 2 * POINTS);
-    let prefix = model.injector.invariant_prefix(tokens);
-    // The last token, a y, isn't needed.
-    let over = |range| model.block.flops(&dims, range);
-    let one = passes as u64 * over(prefix..tokens - 1) + passes_over_prefix as u64 * over(0..prefix);
-    PROMPTS as u64 * one
+/// Operations of all prompts in so many passes over what is looped over, and over what never changes.
+fn flops(graph: &Graph, passes: usize, passes_over_the_rest: usize) -> u64 {
+    let reads: Vec<usize> = (0..POINTS).map(|point| 2 * point).collect();
+    let Flops { once, each_loop } = looped_graph::flops(graph, 2 * POINTS, &reads);
+    PROMPTS as u64 * (passes as u64 * each_loop + passes_over_the_rest as u64 * once)
 }
 
 fn step(criterion: &mut Criterion) {
@@ -51,20 +49,20 @@ fn step(criterion: &mut Criterion) {
         ("D 256, LSTM", 256, r#"{"type":"lstm"}"#, full),
         ("D 256, state space", 256, r#"{"type":"ssm"}"#, full),
     ] {
-        let model = model(n_embd, block, injector);
-        let mut store = ParamStore::new(0, &Device::Cpu);
-        LoopedModel::build(Arc::clone(&model), &mut store).unwrap();
-        let fused = FusedModel::new(&model, threads).unwrap().unwrap();
+        let config = model(n_embd, block, injector);
+        let graph = Arc::new(config.graph().unwrap());
+        let store = ParamStore::new(&graph, 0, &Device::Cpu).unwrap();
+        let model = CpuModel::new(Arc::clone(&graph), config.dims(), threads).unwrap();
         let mut group = criterion.benchmark_group(name);
         group.warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_secs(1));
         for precision in [Precision::F32, Precision::Bf16] {
-            group.throughput(Throughput::Elements(flops(&model, PLAN.loops + 2 * PLAN.window, 3)));
+            group.throughput(Throughput::Elements(flops(&graph, PLAN.loops + 2 * PLAN.window, 3)));
             let step = Step { plan: PLAN, loss_loops: 20, objective: Objective::SquaredError, precision };
             group.bench_function(format!("step, {precision:?}"), |bencher| {
-                bencher.iter(|| fused.step(&store, &prompts, step).unwrap());
+                bencher.iter(|| model.step(&store, &prompts, step).unwrap());
             });
-            group.throughput(Throughput::Elements(flops(&model, PLAN.loops, 1)));
-            let predictor = fused.predictor(&store, precision);
+            group.throughput(Throughput::Elements(flops(&graph, PLAN.loops, 1)));
+            let predictor = model.predictor(&store, precision);
             group.bench_function(format!("predictions, {precision:?}"), |bencher| {
                 bencher.iter(|| predictor.predict(&prompts, PLAN.loops).unwrap());
             });
