@@ -86,6 +86,5 @@ part messages 20 messages
 part precision 30 on_device precision
 part last_n 60 on_device last_n
 part resume 90 on_device resume
-PROPTEST_CASES=24 part agreement 90 on_device agreement
 [ -n "${SKIP_SANITIZER:-}" ] || part sanitized 90 sanitized
 printf '%s\n' "${table[@]}"

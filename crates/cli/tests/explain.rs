@@ -1,4 +1,4 @@
-//! `check --explain`, and the graph engine as a user meets it.
+//! `check --explain`.
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod common;

@@ -80,16 +80,6 @@ impl Prompts {
         }
         Ok(Tensor::from_vec(tokens, (self.prompts, 2 * self.points, self.n_dims), device)?)
     }
-
-    /// xs (prompts, points, n_dims) and ys (prompts, points) on a device.
-    ///
-    /// # Errors
-    /// If the device refuses the copy.
-    pub fn to_tensors(&self, device: &Device) -> Result<(Tensor, Tensor)> {
-        let xs = Tensor::from_slice(&self.xs, (self.prompts, self.points, self.n_dims), device)?;
-        let ys = Tensor::from_slice(&self.ys, (self.prompts, self.points), device)?;
-        Ok((xs, ys))
-    }
 }
 
 /// A source of prompts: a function class with its inputs, or a fixed set.

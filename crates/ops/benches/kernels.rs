@@ -86,23 +86,8 @@ fn pointwise(criterion: &mut Criterion) {
     group.bench_function("column sums", |bencher| bencher.iter(|| kernels.add_column_sums(&x, &mut dbias)));
 
     let (gates, mut c, mut h) = (matrix(ROWS * 4 * WIDTH), matrix(ROWS * WIDTH), matrix(ROWS * WIDTH));
-    group.bench_function("lstm cell forward", |bencher| {
-        bencher.iter_batched_ref(
-            || gates.clone(),
-            |gates| kernels.lstm_cell(WIDTH, gates, &x, &mut c, &mut h),
-            BatchSize::LargeInput,
-        );
-    });
-    group.bench_function("lstm cell backward", |bencher| {
-        bencher.iter_batched_ref(
-            || gates.clone(),
-            |gates| kernels.lstm_cell_backward(WIDTH, gates, &x, &x, &x, &mut h),
-            BatchSize::LargeInput,
-        );
-    });
-
     let cell = lstm_cell();
-    group.bench_function("lstm cell forward as a program", |bencher| {
+    group.bench_function("lstm cell", |bencher| {
         bencher.iter_batched_ref(
             || gates.clone(),
             |gates| {
@@ -155,7 +140,7 @@ fn pointwise(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What [`Kernels::lstm_cell`] does.
+/// The elementwise half of an LSTM's cell.
 fn lstm_cell() -> PointCode {
     use PointFunc::{Add, Mul, Sigmoid, Tanh};
     use PointStep::{Apply, Input};

@@ -29,7 +29,6 @@ mod elementwise;
 mod gelu;
 mod gemm;
 mod isa;
-mod lstm;
 mod math;
 mod norm;
 mod point;

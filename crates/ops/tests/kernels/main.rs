@@ -2,7 +2,6 @@
 
 mod attention;
 mod gelu;
-mod lstm;
 mod norm;
 mod point;
 mod products;

@@ -60,8 +60,8 @@ mod tests {
         let resumed = Session { steps_done: 5, ..fused() };
         assert_eq!(told(vec![fused(), resumed]).unwrap(), "Trained by the fused engine on cpu.");
         assert_eq!(
-            told(vec![session(0, "candle", "cpu", Some("block `lstm` has no fused form"))]).unwrap(),
-            "Trained by the candle engine on cpu, not by the fused one: block `lstm` has no fused form."
+            told(vec![session(0, "candle", "cpu", Some("the loop carries 2 values, not one"))]).unwrap(),
+            "Trained by the candle engine on cpu, not by the fused one: the loop carries 2 values, not one."
         );
         assert_eq!(told(vec![]), None);
     }
