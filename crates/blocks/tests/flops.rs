@@ -22,6 +22,9 @@ fn model(block: &str, injector: &str) -> ModelConfig {
     }
 }
 
+/// Operations of a block for some tokens.
+type ByHand = fn(Range<usize>) -> u64;
+
 /// 12 D^2 weights in products; each query meets every key up to its own twice (scores, values).
 fn transformer(tokens: Range<usize>) -> u64 {
     tokens.map(|token| 24 * WIDTH * WIDTH + 4 * WIDTH * (token as u64 + 1)).sum()
@@ -42,7 +45,7 @@ fn of_every_kind_of_block_with_and_without_tokens_that_never_change() {
     let points = 11;
     let tokens = 2 * points;
     let reads: Vec<usize> = (0..points).map(|point| 2 * point).collect();
-    let blocks: [(&str, fn(Range<usize>) -> u64); 4] = [
+    let blocks: [(&str, ByHand); 4] = [
         (r#"{"type":"transformer","n_head":4}"#, transformer),
         (r#"{"type":"lstm"}"#, lstm),
         (r#"{"type":"ssm","n_state":3}"#, ssm),

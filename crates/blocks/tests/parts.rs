@@ -1,12 +1,11 @@
-//! Parts that no published implementation is held against: each does what its help says.
+//! Some blocks and injectors do what their help says, number by number.
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use looped_blocks as _;
-use looped_core::graph::{Graph, Trace};
-use looped_core::{
-    BlockConfig, Device, Injector, ModelConfig, ModelDims, ParamStore, Predictor, Prompts, Rng, Tensor,
-};
+use looped_core::graph::Graph;
+use looped_core::{BlockConfig, Device, Injector, ModelConfig, ParamStore, Predictor, Prompts, Rng, Tensor};
 use looped_reference::ReferenceModel;
+use looped_testing::block_gives;
 
 const TRANSFORMER: &str = r#"{"type":"transformer","n_head":2}"#;
 
@@ -103,11 +102,12 @@ fn loops_beyond_the_table_get_its_last_row() {
     assert_ne!(three[2], two[2]);
 }
 
-/// The llama block of `D` = 4 numbers, 2 heads and a network of 3, number by number.
+/// The llama block of `D` = 4 numbers, 2 heads and a network of `HIDDEN` = 3, number by number.
 struct Llama<'a>(&'a dyn Fn(&str) -> Vec<f64>);
 
 const D: usize = 4;
 const HEAD: usize = 2;
+const HIDDEN: usize = 3;
 
 impl Llama<'_> {
     fn linear(&self, name: &str, x: &[f64]) -> Vec<f64> {
@@ -168,34 +168,24 @@ impl Llama<'_> {
 
 #[test]
 fn a_llama_block_computes_what_its_formulas_say() {
-    let dims = ModelDims { n_dims: D, n_positions: 3, n_embd: D, n_layer: 1 };
-    let trace = Trace::new();
-    let recorded = block(r#"{"type":"llama","n_head":2,"hidden":3}"#).build(&dims, &mut trace.params());
-    let x = trace.input(D);
-    let state = trace.carry(x.like(0.0));
-    let y = recorded.forward(x, looped_core::graph::At::new(x));
-    trace.next(state, y);
-    trace.read(y.columns(0..1));
-    let model = ReferenceModel::new(trace.finish().unwrap()).unwrap().in_f64();
-    let store = store(model.graph());
-    for info in model.graph().params() {
-        let values = Rng::stream(4, &info.name, 0).normals(info.len());
-        set(&store, &info.name, |i| values[i]);
-    }
-    let mut rng = Rng::stream(4, "tokens", 0);
-    let prompts = Prompts { xs: rng.normals(3 * D), ys: rng.normals(3), prompts: 1, points: 3, n_dims: D };
-    let mut looping = model.looping(&store, &prompts).unwrap();
-    looping.advance().unwrap();
-    let found: Vec<Vec<f64>> = looping.state().squeeze(0).unwrap().to_vec2().unwrap();
-
-    let tokens: Vec<Vec<f32>> = prompts.tokens(&Device::Cpu).unwrap().squeeze(0).unwrap().to_vec2().unwrap();
-    let tokens: Vec<Vec<f64>> =
-        tokens.into_iter().map(|row| row.into_iter().map(f64::from).collect()).collect();
-    let value = |name: &str| -> Vec<f64> {
-        let all: Vec<f32> = store.get(name).unwrap().flatten_all().unwrap().to_vec1().unwrap();
-        all.into_iter().map(f64::from).collect()
+    let numbers = |name: &str, count: usize| -> Vec<f64> {
+        Rng::stream(4, name, 0).normals(count).into_iter().map(f64::from).collect()
     };
-    for (found, expected) in found.iter().flatten().zip(Llama(&value).run(&tokens).iter().flatten()) {
+    let tokens: [[f64; D]; 6] =
+        std::array::from_fn(|t| numbers(&format!("token {t}"), D).try_into().unwrap());
+    let count = |name: &str| match name {
+        "attn_norm.weight" | "mlp_norm.weight" => D,
+        "attn.q_norm.weight" | "attn.k_norm.weight" => HEAD,
+        "attn.qkv.weight" => 3 * D * D,
+        "attn.proj.weight" => D * D,
+        "mlp.gate.weight" | "mlp.up.weight" | "mlp.down.weight" => HIDDEN * D,
+        other => panic!("there is no {other}"),
+    };
+    let value = |name: &str| numbers(name, count(name));
+    let llama = block(r#"{"type":"llama","n_head":2,"hidden":3}"#);
+    let found = block_gives(llama.as_ref(), &tokens, |name, i| value(name)[i]);
+    let expected = Llama(&value).run(&tokens.map(Vec::from));
+    for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
         // Cosines and sines are 32 bits wide.
         assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "{found} {expected}");
     }

@@ -1,9 +1,7 @@
 //! The block `part_name`: a starting point that trains. Change its config, its map and this text to yours.
 
-use std::ops::Range;
-
-use looped_core::nn::Linear;
-use looped_core::{Block, BlockConfig, Memory, ModelDims, Params, Problems, Result, Tensor};
+use looped_core::graph::{At, Block, Linear, Params, Value};
+use looped_core::{BlockConfig, ModelDims, Problems};
 use looped_core::{register, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
@@ -30,86 +28,43 @@ impl BlockConfig for PartName {
         problems.require_in(self.expansion, 1..=64, "expansion");
     }
 
-    /// Parameters come from `params`, by name: checkpoints hold them under these names.
-    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Result<Box<dyn Block>> {
+    /// Asks for the parameters, under the names that checkpoints hold them by.
+    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Box<dyn Block> {
         let (width, inner) = (dims.n_embd, self.expansion * dims.n_embd);
-        Ok(Box::new(Gated {
-            query: Linear::uniform(width, inner, &mut params.scope("query"))?,
-            key: Linear::uniform(width, inner, &mut params.scope("key"))?,
-            value: Linear::uniform(width, inner, &mut params.scope("value"))?,
-            out: Linear::uniform(inner, width, &mut params.scope("out"))?,
-        }))
-    }
-
-    fn flops(&self, dims: &ModelDims, tokens: Range<usize>) -> u64 {
-        let (width, inner) = (dims.n_embd as u64, (self.expansion * dims.n_embd) as u64);
-        // Four products with (D, inner) a token, and a mean over all tokens up to it.
-        tokens.map(|token| 8 * width * inner + 2 * inner * (token as u64 + 1)).sum()
+        Box::new(GatedMean {
+            project: Linear::uniform(width, 3 * inner, &mut params.scope("project")),
+            out: Linear::uniform(inner, width, &mut params.scope("out")),
+        })
     }
 }
 
 register!(Block, "part_name", PartName);
 
-/// The block as it runs, built of operations that have a backward pass: candle's plain ones, and those of
-/// `looped_core::nn`. (Some of candle's own layers cut the gradient without a word; the tests would tell.)
-struct Gated {
-    query: Linear,
-    key: Linear,
-    value: Linear,
+/// The block with its parameters.
+struct GatedMean {
+    project: Linear,
     out: Linear,
 }
 
-impl Gated {
-    /// The tokens' k_s * v_{s-1}, `before` being v ahead of them, and their last v.
-    fn products(&self, x: &Tensor, before: &Tensor) -> Result<(Tensor, Tensor)> {
-        let value = self.value.forward(x)?;
-        let tokens = x.dim(1)?;
-        let shifted = Tensor::cat(&[before, &value], 1)?.narrow(1, 0, tokens)?;
-        Ok(((self.key.forward(x)? * shifted)?, value.narrow(1, tokens - 1, 1)?))
-    }
+impl Block for GatedMean {
+    /// An expression over `z`, the tokens' states. It runs once, when the model is built, and computes nothing: it records
+    /// what every engine is to compute. The gradient, the cost, and which tokens need computing only once all follow from it.
+    fn forward<'t>(&self, z: Value<'t>, _: At<'t>) -> Value<'t> {
+        // A `Value` is a row of numbers for each token. `linear` applies a layer to each row; `split` cuts rows in equal parts.
+        let [query, key, value] = z.linear(&self.project).split();
 
-    /// The outputs of `x`, whose tokens are the last ones of `products`.
-    fn outputs(&self, x: &Tensor, products: &Tensor) -> Result<Tensor> {
-        let (all, tokens) = (products.dim(1)?, x.dim(1)?);
-        let seen = running_mean(products)?.narrow(1, all - tokens, tokens)?;
-        let gated = (self.query.forward(x)? * seen)?;
-        Ok((x + self.out.forward(&gated)?)?)
-    }
+        // `+`, `-`, `*` and `/` work number by number. `shift(1)` gives each token the row of the token before it.
+        let product = key * value.shift(1);
 
-    /// v before the first token: (batch, 1, inner).
-    fn nothing(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(self.value.forward(&x.narrow(1, 0, 1)?)?.zeros_like()?)
-    }
-}
+        // Tokens see earlier ones through `attention`, or as here through `recur`, which goes from token to token. The closure
+        // makes the next states of a token's row and the last states; they start from 0, and are as wide as the list says.
+        let width = product.width();
+        let [sum, count] = product.recur([width, width], |row, [sum, count]| [sum + row, count + 1.0]);
 
-impl Block for Gated {
-    /// `x` and the result are (batch, tokens, width).
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (products, _) = self.products(x, &self.nothing(x)?)?;
-        self.outputs(x, &products)
-    }
+        // `probe` names a value, to be looked at, and changes nothing.
+        let mean = (sum / count).probe("mean");
 
-    /// With this and `extend`, tokens that are the same in every loop are computed once; a block can do without both.
-    fn prefill(&self, prefix: &Tensor) -> Result<Option<(Tensor, Memory)>> {
-        let (products, last) = self.products(prefix, &self.nothing(prefix)?)?;
-        let outputs = self.outputs(prefix, &products)?;
-        Ok(Some((outputs, Memory { tensors: vec![products, last], inner: vec![] })))
+        // The result is as wide as `z`. Adding `z` itself keeps a path on which the gradient passes unhindered.
+        z + (query * mean).linear(&self.out)
     }
-
-    fn extend(&self, suffix: &Tensor, memory: &Memory) -> Result<Tensor> {
-        let (products, _) = self.products(suffix, &memory.tensors[1])?;
-        self.outputs(suffix, &Tensor::cat(&[&memory.tensors[0], &products], 1)?)
-    }
-}
-
-/// The mean of every token and those before it; `x` and the result are (batch, tokens, width).
-fn running_mean(x: &Tensor) -> Result<Tensor> {
-    let tokens = x.dim(1)?;
-    let weight = |i: usize| {
-        let (row, column) = (i / tokens, i % tokens);
-        if column <= row { 1.0 / (row as f32 + 1.0) } else { 0.0 }
-    };
-    let weights: Vec<f32> = (0..tokens * tokens).map(weight).collect();
-    let weights = Tensor::from_vec(weights, (tokens, tokens), x.device())?;
-    Ok(weights.broadcast_matmul(x)?)
 }

@@ -24,7 +24,7 @@ fn a_new_crate_depends_on_this_very_workspace_and_its_versions() {
     let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock");
     assert_eq!(place.read("moving_mean/Cargo.lock"), fs::read_to_string(lock).unwrap());
     assert!(place.read("moving_mean/src/lib.rs").contains("pub struct MovingMean"));
-    assert!(place.read("moving_mean/tests/checks.rs").contains("gradients_are_true"));
+    assert!(place.read("moving_mean/tests/checks.rs").contains("sound(&MovingMean"));
     assert!(place.read("moving_mean/README.md").contains("experiments/moving_mean.toml"));
 }
 

@@ -109,33 +109,31 @@ impl Part {
 /// Adds a part to the register: its kind, its tag (the one given to typetag) and its config type.
 ///
 /// ```
-/// use looped_core::graph::{At, Value};
-/// use looped_core::{Inject, Injector, ModelDims, Params, schemars, typetag};
+/// use looped_core::graph::{At, Inject, Params, Value};
+/// use looped_core::{Injector, ModelDims, schemars, typetag};
 /// use serde::{Deserialize, Serialize};
 ///
-/// /// Adds half of the input to the state.
-/// #[derive(Clone, Copy, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+/// /// Half of the state meets the embedded prompt.
+/// #[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 /// #[serde(deny_unknown_fields)]
 /// struct Half {}
 ///
 /// #[typetag::serde(name = "half")]
 /// impl Injector for Half {
 ///     fn build(&self, _: &ModelDims, _: &mut Params<'_>) -> Box<dyn Inject> {
-///         Box::new(*self)
+///         Box::new(Self {})
 ///     }
 /// }
+/// looped_core::register!(Injector, "half", Half);
 ///
 /// impl Inject for Half {
 ///     fn initial<'t>(&self, at: At<'t>) -> Value<'t> {
 ///         at.input.like(0.0)
 ///     }
-///
 ///     fn inject<'t>(&self, state: Value<'t>, at: At<'t>) -> Value<'t> {
-///         state + at.input * 0.5
+///         at.input + state * 0.5
 ///     }
 /// }
-///
-/// looped_core::register!(Injector, "half", Half);
 ///
 /// # fn main() {
 /// assert!(looped_core::Part::find(looped_core::Kind::Injector, "half").is_some());

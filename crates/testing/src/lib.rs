@@ -5,17 +5,21 @@
 //! | part | checks |
 //! | --- | --- |
 //! | any | [`round_trips`], [`is_registered`] |
-//! | block | [`sound`] |
-//! | injector | [`sound_injector`] |
+//! | block | [`sound`]; [`block_gives`] for its numbers |
+//! | injector | [`sound_injector`]; [`injector_gives`] for its numbers |
 //! | a graph of one's own | [`engines_agree`], [`rows_hold`] |
 //! | task | [`task_is_seeded`] |
 //! | baseline | [`baseline_is_causal`] |
 //!
 //! ```
-//! use looped_core::Injector;
-//! use looped_testing::round_trips;
+//! use looped_core::{Injector, LastN, Operation};
+//! use looped_testing::{injector_gives, round_trips, sound_injector};
 //!
-//! round_trips::<dyn Injector>(r#"{"type":"full","operation":"multiply"}"#);
+//! let last = LastN { n: 1, operation: Operation::Add };
+//! sound_injector(&last);
+//! let (state, input) = ([[1.0], [2.0]], [[10.0], [20.0]]);
+//! assert_eq!(injector_gives(&last, &state, &input, |_, _| 0.0), [[10.0], [22.0]]);
+//! round_trips::<dyn Injector>(r#"{"type":"last_n","n":3}"#);
 //! ```
 #![allow(
     clippy::unwrap_used,
@@ -26,6 +30,7 @@
 mod baseline;
 mod config;
 mod device;
+mod gives;
 mod model;
 mod sound;
 mod task;
@@ -33,6 +38,7 @@ mod task;
 pub use baseline::baseline_is_causal;
 pub use config::{Part, is_registered, round_trips};
 pub use device::device;
+pub use gives::{block_gives, injector_gives};
 pub use model::noisy_parameters;
 pub use sound::{Asked, engines_agree, rows_hold, sound, sound_injector};
 pub use task::task_is_seeded;

@@ -1,18 +1,33 @@
-//! What parts are tried in: a small model, its prompts and parameters.
+//! The small models that parts are checked in.
+
+use std::fmt::Debug;
 
 use candle_core::{Device, Tensor};
-use looped_core::graph::Graph;
-use looped_core::{BlockConfig, Injector, ModelConfig, ParamStore, Prompts, Rng};
+use looped_core::graph::{At, Block, Graph, Heads, Linear, Norm, Params, Value};
+use looped_core::{BlockConfig, Injector, ModelConfig, ModelDims, ParamStore, Prompts, Rng, typetag};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// The parameters and inputs of a check are drawn from this seed.
 pub(crate) const SEED: u64 = 11;
 
-/// A looped model of one such block.
-pub(crate) fn looped(block: &dyn BlockConfig, n_embd: usize, injector: Box<dyn Injector>) -> ModelConfig {
-    // A block's config is its table, and so can be read again.
-    let block = serde_json::from_value(serde_json::to_value(block).unwrap())
-        .unwrap_or_else(|error| panic!("the block's own table can't be read: {error}"));
-    ModelConfig { n_dims: 3, n_positions: 6, n_embd, n_layer: 1, pretrained_path: None, block, injector }
+/// A looped model of one such block: of 3 coordinates and 6 positions, which are multiples of nothing.
+pub(crate) fn model(block: &dyn BlockConfig, injector: &dyn Injector, n_embd: usize) -> ModelConfig {
+    ModelConfig {
+        n_dims: 3,
+        n_positions: 6,
+        n_embd,
+        n_layer: 1,
+        pretrained_path: None,
+        block: copy("block", &block),
+        injector: copy("injector", &injector),
+    }
+}
+
+/// A config is its table, and so can be read again.
+fn copy<T: DeserializeOwned>(what: &str, config: &impl Serialize) -> T {
+    serde_json::from_value(serde_json::to_value(config).unwrap())
+        .unwrap_or_else(|error| panic!("the {what}'s own table can't be read: {error}"))
 }
 
 /// Three prompts of five points.
@@ -31,4 +46,29 @@ pub fn noisy_parameters(graph: &Graph, seed: u64) -> ParamStore {
         var.set(&(var.as_tensor() + (noise * 0.2).unwrap()).unwrap()).unwrap();
     }
     store
+}
+
+/// The block that injectors are checked with: attention over the tokens so far, each number with a weight of its own.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Mixer {}
+
+#[typetag::serde(name = "looped_testing_mixer")]
+impl BlockConfig for Mixer {
+    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Box<dyn Block> {
+        let width = dims.n_embd;
+        let norm = Norm::layer(width, &mut params.scope("norm"));
+        let project = Linear::uniform(width, 3 * width, &mut params.scope("project"));
+        Box::new(Attention { norm, project })
+    }
+}
+
+struct Attention {
+    norm: Norm,
+    project: Linear,
+}
+
+impl Block for Attention {
+    fn forward<'t>(&self, x: Value<'t>, _: At<'t>) -> Value<'t> {
+        x + x.norm(&self.norm).linear(&self.project).attention(Heads::causal(1)).tanh()
+    }
 }

@@ -2,29 +2,16 @@
 
 use looped_core::{Baseline, BlockConfig, Injector, Task};
 use looped_plugin_example::{CosineRegression, Gated, Gru, KernelMean};
-use looped_testing::{
-    baseline_is_causal, block_is_causal, block_splits, gradients_are_true, injector_gradients_are_true,
-    injector_keeps_the_shape, injector_prefix_is_invariant, is_registered, round_trips, sound,
-    sound_injector, task_is_seeded,
-};
-
-const WIDTH: usize = 12;
+use looped_testing::{baseline_is_causal, is_registered, round_trips, sound, sound_injector, task_is_seeded};
 
 #[test]
 fn gru() {
-    sound(&Gru {}, WIDTH);
-    gradients_are_true(&Gru {}, WIDTH, &[]);
-    block_is_causal(&Gru {}, WIDTH);
-    block_splits(&Gru {}, WIDTH);
+    sound(&Gru {}, 7);
 }
 
 #[test]
 fn gated() {
-    let gated = Gated { gate: 0.3 };
-    sound_injector(Box::new(Gated { gate: 0.3 }), &Gru {}, WIDTH);
-    injector_keeps_the_shape(&gated);
-    injector_prefix_is_invariant(&gated);
-    injector_gradients_are_true(&gated);
+    sound_injector(&Gated { gate: 0.3 });
 }
 
 #[test]

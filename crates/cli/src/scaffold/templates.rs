@@ -29,7 +29,7 @@ pub(crate) const EXPERIMENT: &str = include_str!("../../templates/experiment.tom
 pub(crate) const fn place(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::Block => ("type = \"transformer\"\nn_head = 4", "type = \"part_name\"\nexpansion = 2"),
-        Kind::Injector => ("type = \"full\"", "type = \"part_name\"\nevery = 2"),
+        Kind::Injector => ("type = \"full\"", "type = \"part_name\"\nn = 12"),
         Kind::Task => ("type = \"linear_regression\"", "type = \"part_name\"\nslope = 0.5"),
         Kind::Baseline => {
             ("{ type = \"averaging\" }]", "{ type = \"averaging\" }, { type = \"part_name\", rate = 0.5 }]")

@@ -1,22 +1,12 @@
-//! Each check passes a good part and fails a wrong one, by a message that says what is wrong.
-#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
+//! Baselines, tasks and tables with a mistake.
 
 use looped_core::{
     Baseline, Injector, Prompt, Prompts, Request, Result, Rng, Task, register, schemars, typetag,
 };
-use looped_testing::*;
+use looped_testing::{baseline_is_causal, is_registered, round_trips, task_is_seeded};
 use serde::{Deserialize, Serialize};
 
-/// Runs a check that must fail, and asserts a part of its message.
-#[track_caller]
-fn fails(check: impl FnOnce(), part: &str) {
-    let failure =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).expect_err("the check passes");
-    let message = failure
-        .downcast_ref::<String>()
-        .map_or_else(|| (*failure.downcast_ref::<&str>().expect("a message")).to_owned(), Clone::clone);
-    assert!(message.contains(part), "expected {part:?} in: {message}");
-}
+use crate::fails;
 
 /// What is wrong with [`WrongBaseline`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,11 +54,14 @@ impl Baseline for WrongBaseline {
 fn baselines() {
     let check = |fault| baseline_is_causal(&WrongBaseline { fault });
     check(BaselineFault::None);
-    fails(|| check(BaselineFault::SeesItsOwnY), "prediction 1 depends on the value of the points from 1 on");
-    fails(|| check(BaselineFault::SeesTheNumberOfPoints), "prediction 1 depends on the number");
-    fails(|| check(BaselineFault::StartsAtOne), "isn't 0");
-    fails(|| check(BaselineFault::LeavesOutTheFirst), "as many predictions");
-    fails(|| check(BaselineFault::DividesByZero), "isn't finite");
+    fails(
+        || check(BaselineFault::SeesItsOwnY),
+        &["prediction 1 depends on the value of the points from 1 on"],
+    );
+    fails(|| check(BaselineFault::SeesTheNumberOfPoints), &["prediction 1 depends on the number"]);
+    fails(|| check(BaselineFault::StartsAtOne), &["isn't 0"]);
+    fails(|| check(BaselineFault::LeavesOutTheFirst), &["as many predictions"]);
+    fails(|| check(BaselineFault::DividesByZero), &["isn't finite"]);
 }
 
 /// What is wrong with [`WrongTask`].
@@ -107,10 +100,10 @@ impl Task for WrongTask {
 fn tasks() {
     let check = |fault| task_is_seeded(&WrongTask { fault });
     check(TaskFault::None);
-    fails(|| check(TaskFault::IgnoresTheSeed), "another seed gives the same prompts");
-    fails(|| check(TaskFault::FillsEveryCoordinate), "beyond `dims`");
-    fails(|| check(TaskFault::GivesOnePromptLess), "the shape isn't the one asked for");
-    fails(|| check(TaskFault::DividesByZero), "isn't finite");
+    fails(|| check(TaskFault::IgnoresTheSeed), &["another seed gives the same prompts"]);
+    fails(|| check(TaskFault::FillsEveryCoordinate), &["beyond `dims`"]);
+    fails(|| check(TaskFault::GivesOnePromptLess), &["the shape isn't the one asked for"]);
+    fails(|| check(TaskFault::DividesByZero), &["isn't finite"]);
 }
 
 // No help.
@@ -152,9 +145,9 @@ register!(Baseline, "named", Misnamed);
 fn configs() {
     round_trips::<dyn Injector>(r#"{"type":"last_n","n":3}"#);
     is_registered::<dyn Injector>(r#"{"type":"last_n","n":3}"#);
-    fails(|| round_trips::<dyn Baseline>(r#"{"type":"mute_key","key":1}"#), "an unknown key is swallowed");
-    fails(|| round_trips::<dyn Baseline>(r#"{"type":"mute_key","key":-1}"#), "invalid value");
-    fails(|| is_registered::<dyn Baseline>(r#"{"type":"mute"}"#), "`mute` has no help");
-    fails(|| is_registered::<dyn Baseline>(r#"{"type":"mute_key","key":1}"#), "the key `key`");
-    fails(|| is_registered::<dyn Baseline>(r#"{"type":"misnamed"}"#), "`misnamed` is registered 0 times");
+    fails(|| round_trips::<dyn Baseline>(r#"{"type":"mute_key","key":1}"#), &["an unknown key is swallowed"]);
+    fails(|| round_trips::<dyn Baseline>(r#"{"type":"mute_key","key":-1}"#), &["invalid value"]);
+    fails(|| is_registered::<dyn Baseline>(r#"{"type":"mute"}"#), &["`mute` has no help"]);
+    fails(|| is_registered::<dyn Baseline>(r#"{"type":"mute_key","key":1}"#), &["the key `key`"]);
+    fails(|| is_registered::<dyn Baseline>(r#"{"type":"misnamed"}"#), &["`misnamed` is registered 0 times"]);
 }
