@@ -1,4 +1,4 @@
-//! Every built-in block and every injector with parameters passes the checks that plugins pass.
+//! Every built-in block and injector passes the checks that plugins pass.
 
 use looped_blocks as _;
 use looped_core::{BlockConfig, Injector, Kind, Part};
@@ -19,7 +19,14 @@ const BLOCKS: [(&str, usize); 11] = [
     (r#"{"type":"sequential","blocks":[{"type":"loop_embedding","loops":3},{"type":"lstm"}]}"#, 7),
 ];
 
-const INJECTORS: [&str; 2] = [r#"{"type":"learned_gate"}"#, r#"{"type":"concat"}"#];
+const INJECTORS: [&str; 6] = [
+    r#"{"type":"full","operation":"multiply"}"#,
+    r#"{"type":"last_n","n":4,"operation":"multiply"}"#,
+    r#"{"type":"first_n","n":3,"operation":"add"}"#,
+    r#"{"type":"none"}"#,
+    r#"{"type":"learned_gate"}"#,
+    r#"{"type":"concat"}"#,
+];
 
 /// A softmax ignores a shift of all its scores, so keys' bias has no gradient; `c_attn.bias` holds it beside those of
 /// queries and values, whose gradients keep the whole non-zero.
@@ -32,7 +39,7 @@ fn blocks_are_sound() {
 }
 
 #[test]
-fn injectors_with_parameters_are_sound() {
+fn injectors_are_sound() {
     for table in INJECTORS {
         let injector: Box<dyn Injector> = serde_json::from_str(table).expect("a valid table");
         sound_injector(injector.as_ref());
@@ -52,12 +59,14 @@ fn tables_round_trip_and_are_registered() {
 }
 
 #[test]
-fn the_list_of_blocks_is_complete_and_each_is_checked() {
-    let parts = Part::of(Kind::Block);
-    let tags: Vec<&str> = parts.iter().map(|part| part.tag).collect();
-    assert_eq!(tags, ["llama", "loop_embedding", "lstm", "sequential", "ssm", "transformer"]);
-    for part in parts {
-        assert!(BLOCKS.iter().any(|(table, _)| table.contains(&format!("\"{}\"", part.tag))), "{}", part.tag);
-        assert!(part.help().len() > 20);
-    }
+fn the_lists_are_complete() {
+    let checked = |kind: Kind, tables: &[&str]| {
+        for part in Part::of(kind) {
+            let tag = format!("\"type\":\"{}\"", part.tag);
+            assert!(tables.iter().any(|table| table.contains(&tag)), "no check of {}", part.tag);
+            assert!(part.help().len() > 20, "{}", part.tag);
+        }
+    };
+    checked(Kind::Block, &BLOCKS.map(|(table, _)| table));
+    checked(Kind::Injector, &INJECTORS);
 }

@@ -103,8 +103,8 @@ mod tests {
             ("transformer", "is a block already, of looped-blocks"),
             ("looped_core", "is a crate"),
             ("serde", "is a crate"),
-            ("tensor", "its type would be Tensor"),
-            ("memory", "its type would be Memory"),
+            ("value", "its type would be Value"),
+            ("linear", "its type would be Linear"),
         ] {
             let Err(Failure::Usage(message)) = Name::new(name, Kind::Block, &taken) else {
                 panic!("{name:?} is let through")
