@@ -64,6 +64,29 @@ fn one_dependency_links_the_built_in_parts() {
     }
 }
 
+/// As several processes do that share a batch: here each has all of it.
+#[test]
+fn two_halves_of_a_step_with_averaged_gradients_are_the_step() {
+    let (mut whole, mut one, mut two) = (trainer(&[]), trainer(&[]), trainer(&[]));
+    while !whole.is_done() {
+        let stage = whole.experiment().training.curriculum.at(whole.steps_done());
+        let expected = whole.step().unwrap();
+        let [mut found, other] = [&mut one, &mut two].map(|half| half.gradients(stage).unwrap());
+        for (name, gradient) in &mut found.gradients {
+            *gradient = ((&*gradient + &other.gradients[name]).unwrap() * 0.5).unwrap();
+        }
+        assert_eq!(one.apply(found.clone()).unwrap(), expected);
+        assert_eq!(two.apply(found).unwrap(), expected);
+    }
+    let values = |trainer: &Trainer| looped::train::encode(&trainer.model().values().unwrap()).unwrap();
+    assert!(values(&whole) == values(&one) && values(&one) == values(&two));
+    // What isn't finite changes nothing.
+    let stage = one.experiment().training.curriculum.at(0);
+    let found = one.gradients(stage).unwrap();
+    one.apply(looped::train::StepGradients { loss: f64::NAN, ..found }).unwrap_err();
+    assert!(values(&one) == values(&two) && one.steps_done() == two.steps_done());
+}
+
 #[test]
 fn a_schedule_of_ones_own_that_copies_the_experiments_gives_the_same_bits() {
     let (mut usual, mut own) =

@@ -2,7 +2,7 @@
 //! [`RunDir`].
 //!
 //! The whole of a step is [`Trainer::step`]: draw prompts, take the loss and its gradient through the window, update by
-//! [`Adam`].
+//! [`Adam`]. Its two halves are [`Trainer::gradients`] and [`Trainer::apply`].
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod adam;
@@ -44,5 +44,5 @@ pub use resolve::resolve;
 pub use run_dir::RunDir;
 pub use session::{Observer, Outcome, train};
 pub use shell::{command_line, resume_by};
-pub use trainer::{StepReport, Trainer};
+pub use trainer::{StepGradients, StepReport, Trainer};
 pub use validation::Validation;

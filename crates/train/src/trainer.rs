@@ -7,7 +7,7 @@ use looped_config::Experiment;
 use looped_core::{LoopPlan, Prompts, Request, Rng, Split};
 use looped_curriculum::Stage;
 
-use crate::adam::{clip, global_norm};
+use crate::adam::{Gradients, clip, global_norm};
 use crate::checkpoint::{Checkpoint, State};
 use crate::{Adam, Model, Result, StepPlan, TrainError, Validation};
 
@@ -42,6 +42,17 @@ pub struct StepReport {
     pub loss: f64,
     /// The norm of all gradients together, before clipping.
     pub grad_norm: f64,
+}
+
+/// What the first half of a step found.
+#[derive(Clone, Debug)]
+pub struct StepGradients {
+    /// The curriculum's stage.
+    pub stage: Stage,
+    /// The loss on the step's batch.
+    pub loss: f64,
+    /// Its gradient with respect to each parameter, by name.
+    pub gradients: Gradients,
 }
 
 impl Trainer {
@@ -124,19 +135,37 @@ impl Trainer {
     /// # Errors
     /// If the model hasn't room for the stage, and as [`Trainer::step`].
     pub fn step_at(&mut self, stage: Stage) -> Result<StepReport> {
+        let found = self.gradients(stage)?;
+        self.apply(found)
+    }
+
+    /// The first half of a step: the loss and its gradient on the present step's batch, at a stage. Nothing is updated.
+    ///
+    /// What it found may be changed before [`Trainer::apply`]: averaged over several processes, say.
+    ///
+    /// # Errors
+    /// If the model hasn't room for the stage, prompts can't be had, or memory runs out.
+    pub fn gradients(&mut self, stage: Stage) -> Result<StepGradients> {
         self.refuse_unless_it_fits(stage)?;
         self.refuse_exchanged_data()?;
-        let training = &self.experiment.training;
-        let prompts = self.prompts(stage)?;
-        let (loss, mut gradients) = self.model.loss_and_gradients(&prompts, self.plan(stage))?;
+        let (loss, gradients) = self.model.loss_and_gradients(&self.prompts(stage)?, self.plan(stage))?;
+        Ok(StepGradients { stage, loss, gradients })
+    }
+
+    /// The second half of a step: clips the gradient as the experiment says, and updates the parameters by it.
+    ///
+    /// # Errors
+    /// If the loss or the gradient isn't finite, or a parameter's gradient is missing; then no parameter has changed.
+    pub fn apply(&mut self, found: StepGradients) -> Result<StepReport> {
+        let StepGradients { stage, loss, mut gradients } = found;
         let grad_norm = global_norm(&gradients)?;
         for (what, value) in [("the loss", loss), ("the gradient's norm", grad_norm)] {
             if !value.is_finite() {
-                let first = self.model.first_not_finite(&prompts, stage.loops);
+                let first = self.model.first_not_finite(&self.prompts(stage)?, stage.loops);
                 return Err(TrainError::NonFinite { what, value, step: self.step, first });
             }
         }
-        if let Some(largest) = training.gradient_clip {
+        if let Some(largest) = self.experiment.training.gradient_clip {
             clip(&mut gradients, grad_norm, largest)?;
         }
         self.adam.update(self.model.parameters(), &gradients)?;
