@@ -4,22 +4,18 @@
 use std::ops::Range;
 
 use looped_blocks as _;
-use looped_core::ModelConfig;
+use looped_core::{ModelConfig, ModelDims};
 
 const DIMS: usize = 5;
 const WIDTH: u64 = 24;
 const LAYERS: u64 = 3;
 
 fn model(block: &str, injector: &str) -> ModelConfig {
-    ModelConfig {
-        n_dims: DIMS,
-        n_positions: 11,
-        n_embd: WIDTH as usize,
-        n_layer: LAYERS as usize,
-        pretrained_path: None,
-        block: serde_json::from_str(block).unwrap(),
-        injector: serde_json::from_str(injector).unwrap(),
-    }
+    ModelConfig::new(
+        ModelDims { n_dims: DIMS, n_positions: 11, n_embd: WIDTH as usize, n_layer: LAYERS as usize },
+        serde_json::from_str(block).unwrap(),
+        serde_json::from_str(injector).unwrap(),
+    )
 }
 
 /// Operations of a block for some tokens.

@@ -2,20 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use looped_blocks as _;
-use looped_core::ModelConfig;
+use looped_core::{ModelConfig, ModelDims};
 
 const STACK: &str = r#"{"type":"sequential","blocks":[{"type":"transformer","n_head":2},{"type":"lstm"}]}"#;
 
 fn model(block: &str, injector: &str) -> ModelConfig {
-    ModelConfig {
-        n_dims: 3,
-        n_positions: 7,
-        n_embd: 12,
-        n_layer: 2,
-        pretrained_path: None,
-        block: serde_json::from_str(block).unwrap(),
-        injector: serde_json::from_str(injector).unwrap(),
-    }
+    ModelConfig::new(
+        ModelDims { n_dims: 3, n_positions: 7, n_embd: 12, n_layer: 2 },
+        serde_json::from_str(block).unwrap(),
+        serde_json::from_str(injector).unwrap(),
+    )
 }
 
 #[test]

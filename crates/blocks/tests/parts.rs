@@ -3,7 +3,9 @@
 
 use looped_blocks as _;
 use looped_core::graph::Graph;
-use looped_core::{BlockConfig, Device, Injector, ModelConfig, ParamStore, Predictor, Prompts, Rng, Tensor};
+use looped_core::{
+    BlockConfig, Device, Injector, ModelConfig, ModelDims, ParamStore, Predictor, Prompts, Rng, Tensor,
+};
 use looped_reference::ReferenceModel;
 use looped_testing::block_gives;
 
@@ -19,15 +21,8 @@ fn injector(table: &str) -> Box<dyn Injector> {
 
 fn model(block_table: &str, injector_table: &str) -> ReferenceModel {
     let (block, injector) = (block(block_table), injector(injector_table));
-    let config = ModelConfig {
-        n_dims: 3,
-        n_positions: 4,
-        n_embd: 10,
-        n_layer: 1,
-        pretrained_path: None,
-        block,
-        injector,
-    };
+    let config =
+        ModelConfig::new(ModelDims { n_dims: 3, n_positions: 4, n_embd: 10, n_layer: 1 }, block, injector);
     ReferenceModel::new(config.graph().unwrap()).unwrap()
 }
 

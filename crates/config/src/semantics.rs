@@ -1,6 +1,6 @@
 //! What the keys of an experiment must mean together.
 
-use looped_core::{Problems, Request, Split};
+use looped_core::{BlockConfig, Problems, Request, Split};
 use looped_curriculum::{Curriculum, Ramp, Stage};
 
 use crate::wording::quoted;
@@ -34,13 +34,15 @@ impl Experiment {
                 }
             });
         });
-        problems.require(self.model.block.is_causal() || !self.task.targets_in_prompt(), "model.block", || {
-            format!(
+        let sees_targets = |block: &dyn BlockConfig| self.task.targets_in_prompt() && !block.is_causal();
+        for (key, _) in self.model.blocks().filter(|(_, block)| sees_targets(*block)) {
+            let message = format!(
                 "lets a token see later ones, and in a prompt of `{}` the y that is to be predicted stands right after its x; allowed: causal \
                  blocks",
                 self.task.typetag_name()
-            )
-        });
+            );
+            problems.report(&format!("model.{key}"), message);
+        }
         // Only a model that can be built can be asked for its fused form.
         if problems.is_empty() {
             self.validate_engine(problems);

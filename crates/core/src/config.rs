@@ -34,9 +34,81 @@ pub struct ModelConfig {
     /// What flows from loop to loop.
     #[schemars(schema_with = "crate::parts::injector_schema")]
     pub injector: Box<dyn Injector>,
+    /// Blocks that the embedded prompt passes once, before the loops.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::parts::blocks_schema")]
+    pub prelude: Vec<Box<dyn BlockConfig>>,
+    /// Blocks that the state passes before predictions are read of it; the loops don't see what they make of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::parts::blocks_schema")]
+    pub coda: Vec<Box<dyn BlockConfig>>,
+    /// Where learned positions are added.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub positions: Positions,
+    /// The norm at the end of each loop.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub loop_norm: LoopNorm,
+}
+
+/// Where learned positions are added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Positions {
+    /// To the input of every loop.
+    #[default]
+    EachLoop,
+    /// To the embedded prompt, before the prelude and the loops.
+    Once,
+    /// Nowhere: blocks see the order of the tokens by causality alone, or have positions of their own.
+    None,
+}
+
+/// The norm at the end of each loop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LoopNorm {
+    /// A layer norm.
+    #[default]
+    Layer,
+    /// A root-mean-square norm.
+    Rms,
+    /// None: nothing keeps a state from growing from loop to loop.
+    None,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl ModelConfig {
+    /// A model of these sizes, block and injector, and nothing else: no prelude, no coda, positions in each loop, a layer norm at its end.
+    #[must_use]
+    pub fn new(dims: ModelDims, block: Box<dyn BlockConfig>, injector: Box<dyn Injector>) -> Self {
+        let ModelDims { n_dims, n_positions, n_embd, n_layer } = dims;
+        Self {
+            n_dims,
+            n_positions,
+            n_embd,
+            n_layer,
+            pretrained_path: None,
+            block,
+            injector,
+            prelude: Vec::new(),
+            coda: Vec::new(),
+            positions: Positions::default(),
+            loop_norm: LoopNorm::default(),
+        }
+    }
+
+    /// Every block with its key, as in `prelude.0`.
+    pub fn blocks(&self) -> impl Iterator<Item = (String, &dyn BlockConfig)> {
+        let lists = [("prelude", &self.prelude), ("coda", &self.coda)];
+        let listed = lists.into_iter().flat_map(|(key, blocks)| {
+            blocks.iter().enumerate().map(move |(j, block)| (format!("{key}.{j}"), block.as_ref()))
+        });
+        std::iter::once(("block".to_owned(), self.block.as_ref())).chain(listed)
+    }
+
     /// The sizes.
     #[must_use]
     pub const fn dims(&self) -> ModelDims {
@@ -60,7 +132,9 @@ impl ModelConfig {
     /// Reports what the block and the injector can't do at these sizes.
     pub fn validate(&self, problems: &mut Problems) {
         let dims = self.dims();
-        problems.within("block", |p| self.block.validate(&dims, p));
+        for (key, block) in self.blocks() {
+            problems.within(key, |p| block.validate(&dims, p));
+        }
         problems.within("injector", |p| self.injector.validate(&dims, p));
     }
 }

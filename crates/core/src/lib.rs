@@ -28,7 +28,7 @@ mod watch;
 pub use baseline::{Baseline, Prompt};
 pub use block::BlockConfig;
 pub use candle_core::{Device, Tensor};
-pub use config::ModelConfig;
+pub use config::{LoopNorm, ModelConfig, Positions};
 pub use device::cuda_device;
 pub use dims::ModelDims;
 pub use error::{Error, Result};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use candle_core::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use looped_blocks as _;
-use looped_core::{LoopPlan, ModelConfig, Objective, ParamStore, Predictor, Prompts, Rng};
+use looped_core::{LoopPlan, ModelConfig, ModelDims, Objective, ParamStore, Predictor, Prompts, Rng};
 use looped_cpu::{CpuModel, Precision, Step};
 use looped_graph::{Flops, Graph};
 
@@ -18,15 +18,11 @@ const POINTS: usize = 41;
 const PLAN: LoopPlan = LoopPlan { loops: 30, window: 20 };
 
 fn model(n_embd: usize, block: &str, injector: &str) -> ModelConfig {
-    ModelConfig {
-        n_dims: 20,
-        n_positions: 101,
-        n_embd,
-        n_layer: 1,
-        pretrained_path: None,
-        block: serde_json::from_str(block).unwrap(),
-        injector: serde_json::from_str(injector).unwrap(),
-    }
+    ModelConfig::new(
+        ModelDims { n_dims: 20, n_positions: 101, n_embd, n_layer: 1 },
+        serde_json::from_str(block).unwrap(),
+        serde_json::from_str(injector).unwrap(),
+    )
 }
 
 /// Operations of all prompts in so many passes over what is looped over, and over what never changes.

@@ -58,15 +58,11 @@ struct Timed {
 impl Timed {
     fn new(block: &str, width: usize, weights: f64) -> Self {
         let (n_dims, points, prompts) = (10, 41, 16);
-        let config = ModelConfig {
-            n_dims,
-            n_positions: points,
-            n_embd: width,
-            n_layer: 1,
-            pretrained_path: None,
-            block: serde_json::from_str(block).unwrap(),
-            injector: serde_json::from_str(r#"{"type":"full"}"#).unwrap(),
-        };
+        let config = ModelConfig::new(
+            ModelDims { n_dims, n_positions: points, n_embd: width, n_layer: 1 },
+            serde_json::from_str(block).unwrap(),
+            serde_json::from_str(r#"{"type":"full"}"#).unwrap(),
+        );
         let graph = config.graph().unwrap();
         let store = ParamStore::new(&graph, 1, &Device::Cpu).unwrap();
         let threads = std::thread::available_parallelism().unwrap().get();

@@ -28,16 +28,11 @@ struct Sizes {
 const DIMS: ModelDims = ModelDims { n_dims: 4, n_positions: POINTS, n_embd: 32, n_layer: 2 };
 
 fn graph() -> Graph {
-    let ModelDims { n_dims, n_positions, n_embd, n_layer } = DIMS;
-    let config = ModelConfig {
-        n_dims,
-        n_positions,
-        n_embd,
-        n_layer,
-        pretrained_path: None,
-        block: serde_json::from_str(r#"{"type":"transformer","n_head":2}"#).unwrap(),
-        injector: serde_json::from_str(r#"{"type":"last_n","n":30}"#).unwrap(),
-    };
+    let config = ModelConfig::new(
+        DIMS,
+        serde_json::from_str(r#"{"type":"transformer","n_head":2}"#).unwrap(),
+        serde_json::from_str(r#"{"type":"last_n","n":30}"#).unwrap(),
+    );
     config.graph().unwrap()
 }
 

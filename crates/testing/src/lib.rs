@@ -7,6 +7,7 @@
 //! | any | [`round_trips`], [`is_registered`] |
 //! | block | [`sound`]; [`block_gives`] for its numbers |
 //! | injector | [`sound_injector`]; [`injector_gives`] for its numbers |
+//! | a model | [`sound_model`] |
 //! | a graph of one's own | [`engines_agree`], [`rows_hold`] |
 //! | task | [`task_is_seeded`] |
 //! | baseline | [`baseline_is_causal`] |
@@ -40,5 +41,5 @@ pub use config::{Part, is_registered, round_trips};
 pub use device::device;
 pub use gives::{block_gives, injector_gives};
 pub use model::noisy_parameters;
-pub use sound::{Asked, engines_agree, rows_hold, sound, sound_injector};
+pub use sound::{Asked, engines_agree, rows_hold, sound, sound_injector, sound_model};
 pub use task::task_is_seeded;

@@ -13,15 +13,11 @@ pub(crate) const SEED: u64 = 11;
 
 /// A looped model of one such block: of 3 coordinates and 6 positions, which are multiples of nothing.
 pub(crate) fn model(block: &dyn BlockConfig, injector: &dyn Injector, n_embd: usize) -> ModelConfig {
-    ModelConfig {
-        n_dims: 3,
-        n_positions: 6,
-        n_embd,
-        n_layer: 1,
-        pretrained_path: None,
-        block: copy("block", &block),
-        injector: copy("injector", &injector),
-    }
+    ModelConfig::new(
+        ModelDims { n_dims: 3, n_positions: 6, n_embd, n_layer: 1 },
+        copy("block", &block),
+        copy("injector", &injector),
+    )
 }
 
 /// A config is its table, and so can be read again.

@@ -55,6 +55,17 @@ pub fn sound_injector(injector: &dyn Injector) {
     }
 }
 
+/// A whole model can be trained and does what it says: all that [`sound`] holds a block to. It takes 3 coordinates, and prompts of 5 points.
+///
+/// # Panics
+/// If any of it is wrong.
+#[track_caller]
+pub fn sound_model(config: &ModelConfig) {
+    if let Err(wrong) = check(config) {
+        panic!("{wrong}");
+    }
+}
+
 fn check(config: &ModelConfig) -> Result<(), String> {
     let mut problems = Problems::new();
     config.validate(&mut problems);
@@ -76,7 +87,12 @@ fn check(config: &ModelConfig) -> Result<(), String> {
     for changed in [0, 3, 2 * prompts.points - 1] {
         rows_hold(model.graph(), &store, &prompts, 3, changed)?;
     }
-    later::points_are_seen_as_said(&model, &store, &prompts, config.block.is_causal())?;
+    later::points_are_seen_as_said(
+        &model,
+        &store,
+        &prompts,
+        config.blocks().all(|(_, block)| block.is_causal()),
+    )?;
     gradients::agree_with_differences(&model, &store, &prompts)?;
     for (loops, window, loss_loops) in [(2, 2, 2), (4, 3, 2)] {
         let plan = LoopPlan { loops, window };

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use looped_blocks as _;
-use looped_core::{LoopPlan, ModelConfig, Objective, ParamStore, Predictor, Prompts, Rng};
+use looped_core::{LoopPlan, ModelConfig, ModelDims, Objective, ParamStore, Predictor, Prompts, Rng};
 use looped_cpu::{CpuModel, Precision, Step};
 use looped_graph::{Flops, Graph};
 use looped_ops::{AlignedBuffer, Kernels, PackedMatrix, Scratch, Start};
@@ -49,15 +49,16 @@ impl Options {
             "" => format!(r#"{{"type":"{}"}}"#, self.text("--injector", "full")),
             n => format!(r#"{{"type":"last_n","n":{n}}}"#),
         };
-        ModelConfig {
-            n_dims: self.number("--dims", 20),
-            n_positions: self.number("--positions", 101),
-            n_embd: self.number("--width", 256),
-            n_layer: self.number("--layers", 1),
-            pretrained_path: None,
-            block: serde_json::from_str(&block).unwrap(),
-            injector: serde_json::from_str(&injector).unwrap(),
-        }
+        ModelConfig::new(
+            ModelDims {
+                n_dims: self.number("--dims", 20),
+                n_positions: self.number("--positions", 101),
+                n_embd: self.number("--width", 256),
+                n_layer: self.number("--layers", 1),
+            },
+            serde_json::from_str(&block).unwrap(),
+            serde_json::from_str(&injector).unwrap(),
+        )
     }
 }
 

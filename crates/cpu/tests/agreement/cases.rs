@@ -1,7 +1,7 @@
 //! Models and prompts to run the engines on.
 
 use looped_blocks as _;
-use looped_core::{LoopPlan, ModelConfig, Objective, Prompts, Rng};
+use looped_core::{LoopPlan, ModelConfig, ModelDims, Objective, Prompts, Rng};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -39,15 +39,16 @@ impl Case {
     }
 
     pub(crate) fn model(&self) -> ModelConfig {
-        ModelConfig {
-            n_dims: self.n_dims,
-            n_positions: self.points + 1,
-            n_embd: self.n_embd,
-            n_layer: self.n_layer,
-            pretrained_path: None,
-            block: serde_json::from_str(&self.block).unwrap(),
-            injector: serde_json::from_str(&self.injector).unwrap(),
-        }
+        ModelConfig::new(
+            ModelDims {
+                n_dims: self.n_dims,
+                n_positions: self.points + 1,
+                n_embd: self.n_embd,
+                n_layer: self.n_layer,
+            },
+            serde_json::from_str(&self.block).unwrap(),
+            serde_json::from_str(&self.injector).unwrap(),
+        )
     }
 
     /// y is -1 or 1 for the objective that asks for it.

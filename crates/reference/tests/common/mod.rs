@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use looped_blocks as _;
-use looped_core::{Device, ModelConfig, ParamStore, Prompts, Rng, Tensor};
+use looped_core::{Device, ModelConfig, ModelDims, ParamStore, Prompts, Rng, Tensor};
 use looped_reference::ReferenceModel;
 
 pub(crate) const BLOCKS: [&str; 5] = [
@@ -25,15 +25,11 @@ pub(crate) const INJECTORS: [&str; 8] = [
 ];
 
 pub(crate) fn config(block: &str, injector: &str) -> ModelConfig {
-    ModelConfig {
-        n_dims: 3,
-        n_positions: 7,
-        n_embd: 10,
-        n_layer: 2,
-        pretrained_path: None,
-        block: serde_json::from_str(block).unwrap(),
-        injector: serde_json::from_str(injector).unwrap(),
-    }
+    ModelConfig::new(
+        ModelDims { n_dims: 3, n_positions: 7, n_embd: 10, n_layer: 2 },
+        serde_json::from_str(block).unwrap(),
+        serde_json::from_str(injector).unwrap(),
+    )
 }
 
 /// Three prompts of five points, with y of -1 and 1 among others.

@@ -37,7 +37,7 @@ use std::time::Instant;
 use candle_core::{Device as HostDevice, Tensor};
 use looped_blocks as _;
 use looped_config::Experiment;
-use looped_core::{Objective, Request, Rng, Split};
+use looped_core::{LoopNorm, Objective, Positions, Request, Rng, Split};
 use looped_curriculum::Stage;
 use looped_gpu::{Arena, Device, Options as ProgramOptions, Program};
 use looped_tasks as _;
@@ -101,7 +101,10 @@ fn shape_of(experiment: &Experiment, stage: Stage) -> Result<Shape> {
     let injects = adds && ["full", "last_n"].map(Value::from).contains(&injector["type"]);
     let squared = experiment.task.objective() == Objective::SquaredError;
     let whole = training.n_loss_loops.is_none_or(|counted| counted == training.n_loop_window);
-    let heads = heads.filter(|_| injects && squared && whole).ok_or(
+    let plain = model.prelude.is_empty()
+        && model.coda.is_empty()
+        && (model.positions, model.loop_norm) == (Positions::EachLoop, LoopNorm::Layer);
+    let heads = heads.filter(|_| injects && squared && whole && plain).ok_or(
         "one transformer block, full or last_n, squared error over the whole window: no more is here",
     )?;
     Ok(Shape {
