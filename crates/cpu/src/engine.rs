@@ -1,5 +1,7 @@
 //! A model on the CPU engine: its threads, and steps and predictions shared out to them.
 
+mod watch;
+
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -12,6 +12,7 @@ impl Turns {
     pub(crate) fn of(program: &Program) -> Self {
         let chunks =
             program.early.iter().map(|of| &of.chunk).chain(program.looped.iter().map(|of| &of.chunk));
+        let chunks = chunks.chain(program.watched.iter().map(|of| &of.chunk));
         let positions = chunks.map(|chunk| chunk.first + chunk.tokens).max().unwrap_or(0);
         let rows = |chunk: &Chunk| chunk.rows().max(1);
         let mut turns = HashMap::new();
@@ -19,7 +20,8 @@ impl Turns {
         let looped = program.looped.iter().flat_map(|of| {
             [(&of.chunk, &of.prelude.forward), (&of.chunk, &of.body.forward), (&of.chunk, &of.last.forward)]
         });
-        for (chunk, steps) in early.chain(looped) {
+        let watched = program.watched.iter().flat_map(|of| [(&of.chunk, &of.prelude), (&of.chunk, &of.each)]);
+        for (chunk, steps) in early.chain(looped).chain(watched) {
             for step in steps {
                 if let Kernel::Rotary { rotary, .. } = step.kernel {
                     let head = rotary.head(step.places[0].len as usize / rows(chunk));

@@ -157,6 +157,33 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// Runs loops over the prompts `range` and shows what is looked at after each: `see` gets the loop, from 0, which value it is, and its rows.
+    pub(crate) fn watch(
+        &mut self,
+        job: Job<'_>,
+        compiled: &Compiled,
+        range: Range<usize>,
+        loops: usize,
+        mut see: impl FnMut(usize, usize, &[f32]),
+    ) {
+        let Self { bench, fault, .. } = self;
+        let Some(watched) = &compiled.program.watched else { return };
+        let chunk = &watched.chunk;
+        let mut run = bench.run(&job, compiled, (0, 0), &mut []);
+        interleave(job.prompts, range.start, chunk, run.memory.one(watched.input, 0));
+        run.list(&watched.prelude, chunk, 0);
+        for index in 0..loops {
+            run.index = index;
+            run.list(&watched.each, chunk, 0);
+            for (which, place) in watched.seen.iter().enumerate() {
+                see(index, which, run.memory.one(*place, 0));
+            }
+        }
+        *fault = fault.take().or(run.fault);
+    }
+}
+
 /// Writes a chunk's predictions (prompts, reads) to their points of (prompts, `points`).
 fn spread(chunk: &Chunk, points: usize, from: &[f32], to: &mut [f32]) {
     let each = chunk.reads.len().max(1);

@@ -139,6 +139,20 @@ impl Graph {
         self.read
     }
 
+    /// What [`Value::probe`](crate::Value::probe) gave a name to.
+    #[must_use]
+    pub fn probed(&self, name: &str) -> Option<Wire> {
+        let found = self.ids().find(|id| self.node(*id).probe.as_deref() == Some(name))?;
+        Some(Wire { node: found, output: 0 })
+    }
+
+    /// What is read from outside: what the loop carries on, what is predicted, and what has a name.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = Wire> + '_ {
+        let named = self.ids().filter(|id| self.node(*id).probe.is_some());
+        let named = named.map(|node| Wire { node, output: 0 });
+        self.carried.iter().flat_map(|of| [of.first, of.next]).chain(self.read).chain(named)
+    }
+
     /// Numbers in one of the prompt's tokens as they are given; 0 in a graph without an input.
     #[must_use]
     pub fn input_width(&self) -> usize {

@@ -24,6 +24,7 @@ mod recur;
 mod rows;
 mod scan;
 mod units;
+mod watch;
 mod writes;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use arena::Sizes;
 pub use explain::Explained;
 pub use part::{Early, Looped, Pair};
 pub use program::{OnceAStep, Program, Shapes};
+pub use watch::Watched;
 
 use crate::ops::Rotary;
 use crate::{Form, Graph, Heads, NodeId, Norm, NormKind, Op, Param, PointProgram, Rows};

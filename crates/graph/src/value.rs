@@ -211,9 +211,12 @@ impl<'t> Value<'t> {
 
     /// Gives it a name under which any engine returns it.
     #[must_use]
+    #[track_caller]
     pub fn probe(self, name: &str) -> Self {
-        self.trace.set_probe(self.wire, name);
-        self
+        // A name belongs to a node, and so to its first result.
+        let named = if self.wire.output == 0 { self } else { self.columns(0..self.width()) };
+        self.trace.set_probe(named.wire, name);
+        named
     }
 
     /// GELU in its tanh form.

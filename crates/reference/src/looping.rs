@@ -82,8 +82,7 @@ impl<'a> Looping<'a> {
     /// What [`Value::probe`](looped_graph::Value::probe) gave a name to, as the last loop left it; `None` before the first loop, or if nothing has the name.
     #[must_use]
     pub fn probed(&self, name: &str) -> Option<&Tensor> {
-        let node = self.graph.nodes().iter().position(|node| node.probe.as_deref() == Some(name))?;
-        self.values[node].first()
+        self.values[self.graph.probed(name)?.node.index()].first()
     }
 
     /// Every y as the last loop predicts it: (prompts, points).

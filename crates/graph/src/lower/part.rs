@@ -69,17 +69,17 @@ pub struct Looped {
 }
 
 /// What the lists of one part share.
-struct Part<'k> {
-    known: &'k Known<'k>,
-    chunk: Chunk,
-    before: HashMap<NodeId, Memory>,
-    apart: bool,
+pub(super) struct Part<'k> {
+    pub(super) known: &'k Known<'k>,
+    pub(super) chunk: Chunk,
+    pub(super) before: HashMap<NodeId, Memory>,
+    pub(super) apart: bool,
 }
 
 /// A value that all loops read, where it lies, and where its gradient does.
 type Export = (Wire, Place, Option<Place>);
 
-fn give_exports(emit: &mut Emit<'_>, exports: &[Export]) {
+pub(super) fn give_exports(emit: &mut Emit<'_>, exports: &[Export]) {
     for (wire, value, gradient) in exports {
         let buf = emit.home(*value);
         emit.give(*wire, buf, Demand::All);
@@ -91,7 +91,7 @@ fn give_exports(emit: &mut Emit<'_>, exports: &[Export]) {
 }
 
 /// The nodes that `roots` need, but for those given.
-fn closure(emit: &Emit<'_>, roots: &[Wire], given: &HashSet<Wire>) -> Vec<NodeId> {
+pub(super) fn closure(emit: &Emit<'_>, roots: &[Wire], given: &HashSet<Wire>) -> Vec<NodeId> {
     let graph = emit.graph();
     let (mut seen, mut open) = (HashSet::new(), roots.to_vec());
     while let Some(wire) = open.pop() {
@@ -108,7 +108,7 @@ fn closure(emit: &Emit<'_>, roots: &[Wire], given: &HashSet<Wire>) -> Vec<NodeId
 }
 
 /// The rows that are wanted of every node. Some steps work on all rows: they find a row's place by its number.
-fn rows_wanted(known: &Known<'_>, outputs: &[(Wire, Demand)]) -> Vec<Demand> {
+pub(super) fn rows_wanted(known: &Known<'_>, outputs: &[(Wire, Demand)]) -> Vec<Demand> {
     demand_if(known.graph, outputs, |node| match form(node) {
         Some(Form::Keep(_) | Form::Positions(_) | Form::Rotary(_) | Form::Custom(_)) => true,
         Some(Form::Norm(norm)) => !norm.has_kernel(),
@@ -283,7 +283,7 @@ impl Part<'_> {
     }
 
     /// Values that don't change from loop to loop and that loops read, the first state left out.
-    fn exports(&self) -> Vec<Wire> {
+    pub(super) fn exports(&self) -> Vec<Wire> {
         let graph = self.known.graph;
         let mut exports: Vec<Wire> = graph
             .ids()
@@ -392,7 +392,7 @@ fn pass(
 }
 
 /// The forward steps of `nodes`, whose `results` come to lie at their places.
-fn forward(emit: &mut Emit<'_>, nodes: &[NodeId], results: &[(Wire, Place)]) {
+pub(super) fn forward(emit: &mut Emit<'_>, nodes: &[NodeId], results: &[(Wire, Place)]) {
     nodes.iter().for_each(|node| emit.forward(*node));
     for (wire, place) in results {
         let rows = if place.len as usize == emit.rows(Demand::All) * emit.width(*wire) {
@@ -408,18 +408,18 @@ fn forward(emit: &mut Emit<'_>, nodes: &[NodeId], results: &[(Wire, Place)]) {
     }
 }
 
-fn placed(emit: Emit<'_>, kept: Space, sizes: &mut Sizes, apart: bool) -> Pair {
+pub(super) fn placed(emit: Emit<'_>, kept: Space, sizes: &mut Sizes, apart: bool) -> Pair {
     let [forward, backward] = place(&emit.buffers, emit.lists, kept, sizes, apart);
     Pair { forward, backward }
 }
 
-fn inputs(known: &Known<'_>) -> HashSet<Wire> {
+pub(super) fn inputs(known: &Known<'_>) -> HashSet<Wire> {
     let graph = known.graph;
     let input = |id: &NodeId| matches!(graph.node(*id).source, Source::Input);
     graph.ids().filter(input).map(|node| Wire { node, output: 0 }).collect()
 }
 
-fn give_input(emit: &mut Emit<'_>, place: Place) {
+pub(super) fn give_input(emit: &mut Emit<'_>, place: Place) {
     for wire in inputs(emit.known) {
         let buf = emit.home(place);
         emit.give(wire, buf, Demand::All);
@@ -440,7 +440,7 @@ impl Emit<'_> {
     }
 
     /// Lets a list end with `result` at `place`, where `present` lies, which nothing needs after it.
-    fn replace(&mut self, result: Buf, present: Buf, place: Place) {
+    pub(super) fn replace(&mut self, result: Buf, present: Buf, place: Place) {
         let list = &self.lists[0];
         let written = list.iter().position(|draft| draft.bufs.contains(&result));
         let read = list.iter().rposition(|draft| draft.bufs.contains(&present));

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::emit::Known;
 use super::part::{early, looped};
 use super::units::{form, units};
-use super::{Chunk, Early, Engine, Looped, Sizes, Step, is_island};
+use super::watch::watched;
+use super::{Chunk, Early, Engine, Looped, Sizes, Step, Watched, is_island};
 use crate::{
     Form, Graph, NodeId, Rate, Reach, Rows, Shape, Source, Wire, rates, sees_later_rows, unchanging_tokens,
 };
@@ -32,6 +33,8 @@ pub struct Program {
     pub early: Option<Early>,
     /// The others, if there are any.
     pub looped: Option<Looped>,
+    /// The loops of a program that is there to be looked at; it has nothing else.
+    pub watched: Option<Watched>,
     /// How much memory each space takes.
     pub sizes: Sizes,
 }
@@ -141,22 +144,7 @@ impl Program {
         if !refusals.is_empty() {
             return Err(refusals.join("\n"));
         }
-        let mut shared = HashMap::new();
-        for once in Self::once_a_step(graph) {
-            for (output, place) in once.results.iter().enumerate() {
-                shared.insert(Wire { node: once.node, output }, *place);
-            }
-        }
-        let known = Known {
-            graph,
-            units: units(graph),
-            rates: rates(graph),
-            needs: graph.needs_gradient(),
-            tokens: shapes.tokens,
-            shared,
-            engine,
-            points: Cell::new(0),
-        };
+        let known = Self::known(graph, shapes, engine);
         let Shapes { sequences, tokens, reads, apart } = shapes;
         let in_use = Self::tokens_in_use(graph, *tokens, reads);
         let border = Self::early_tokens(graph, *tokens, reads, engine);
@@ -173,7 +161,59 @@ impl Program {
         };
         let looped =
             (border < in_use).then(|| looped(&known, part(border, in_use), left, &mut sizes, *apart));
-        Ok(Self { early, looped, sizes })
+        Ok(Self { early, looped, watched: None, sizes })
+    }
+
+    /// The steps of loops that are looked at: after each, `wires` are there. They are the state, or have a name, and have a row for each
+    /// token.
+    ///
+    /// # Errors
+    /// If there is something in the graph that can't be lowered, or one of the values isn't of that kind.
+    pub fn watching(
+        graph: &Graph,
+        shapes: &Shapes,
+        engine: &dyn Engine,
+        wires: &[Wire],
+    ) -> Result<Self, String> {
+        let refusals = Self::refusals(graph);
+        if !refusals.is_empty() {
+            return Err(refusals.join("\n"));
+        }
+        for wire in wires {
+            let (node, shape) = (graph.node(wire.node), graph.shape(*wire));
+            let wrong = |what: &str| Err(format!("{}: {what}, at {}", node.name(), node.at));
+            if shape.rows != Rows::Tokens {
+                return wrong(&format!("it is {shape}, and not a row for each token"));
+            }
+            if !graph.ends().any(|end| end == *wire) {
+                return wrong("it has no name to be looked at by: see Value::probe");
+            }
+        }
+        let known = Self::known(graph, shapes, engine);
+        let chunk =
+            Chunk { sequences: shapes.sequences, first: 0, tokens: shapes.tokens, reads: Arc::default() };
+        let mut sizes = Sizes::default();
+        let watched = Some(watched(&known, chunk, wires, &mut sizes, shapes.apart));
+        Ok(Self { early: None, looped: None, watched, sizes })
+    }
+
+    fn known<'g>(graph: &'g Graph, shapes: &Shapes, engine: &'g dyn Engine) -> Known<'g> {
+        let mut shared = HashMap::new();
+        for once in Self::once_a_step(graph) {
+            for (output, place) in once.results.iter().enumerate() {
+                shared.insert(Wire { node: once.node, output }, *place);
+            }
+        }
+        Known {
+            graph,
+            units: units(graph),
+            rates: rates(graph),
+            needs: graph.needs_gradient(),
+            tokens: shapes.tokens,
+            shared,
+            engine,
+            points: Cell::new(0),
+        }
     }
 
     /// All its lists of steps.
@@ -197,7 +237,8 @@ impl Program {
                 &of.ask,
             ]
         });
-        early.chain(looped).collect()
+        let watched = self.watched.iter().flat_map(|of| [&of.prelude, &of.each]);
+        early.chain(looped).chain(watched).collect()
     }
 }
 

@@ -9,9 +9,8 @@ impl Emit<'_> {
     /// Which of a recurrence's states anything reads.
     fn states_read(&self, node: NodeId) -> Vec<usize> {
         let graph = self.graph();
-        let ends = graph.carried().iter().flat_map(|of| [of.first, of.next]).chain(graph.read());
-        let wires: Vec<Wire> =
-            graph.nodes().iter().flat_map(|node| node.inputs.clone()).chain(ends).collect();
+        let inner = graph.nodes().iter().flat_map(|node| node.inputs.clone());
+        let wires: Vec<Wire> = inner.chain(graph.ends()).collect();
         let count = graph.node(node).shapes.len();
         (0..count).filter(|&output| wires.contains(&Wire { node, output })).collect()
     }

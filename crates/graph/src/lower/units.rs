@@ -118,8 +118,7 @@ fn join(graph: &Graph, readers: &[Vec<NodeId>], rates: &[Rate], units: &mut [Uni
     // Later nodes first, so that all readers of a node have been looked at before it.
     let mut open: BTreeSet<NodeId> = graph.node(end).inputs.iter().map(|wire| wire.node).collect();
     while let Some(id) = open.pop_last() {
-        let own = readers[id.index()].iter().all(|reader| members.contains(reader))
-            && graph.node(id).probe.is_none();
+        let own = readers[id.index()].iter().all(|reader| members.contains(reader));
         if own && rates[id.index()] == rates[end.index()] && is_point(units, id) {
             members.insert(id);
             if operands(graph, &members).len() > OPERANDS {
@@ -178,7 +177,7 @@ fn is_plain(unit: &Unit) -> bool {
     matches!(unit, Unit::Product(Product { residual: None, gelu: None, .. }))
 }
 
-/// The nodes that read each node; what the loop carries on, and what is predicted, is read once more, by nobody (the node itself).
+/// The nodes that read each node; what is read from outside is read once more, by nobody (the node itself).
 fn readers(graph: &Graph) -> Vec<Vec<NodeId>> {
     let mut readers = vec![Vec::new(); graph.nodes().len()];
     for id in graph.ids() {
@@ -186,8 +185,7 @@ fn readers(graph: &Graph) -> Vec<Vec<NodeId>> {
             readers[wire.node.index()].push(id);
         }
     }
-    let ends = graph.carried().iter().flat_map(|carried| [carried.first, carried.next]);
-    for wire in ends.chain(graph.read()) {
+    for wire in graph.ends() {
         readers[wire.node.index()].push(wire.node);
     }
     readers
