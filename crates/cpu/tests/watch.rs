@@ -18,8 +18,7 @@ fn prompts() -> Prompts {
 }
 
 fn store(graph: &Graph) -> ParamStore {
-    let mut store = ParamStore::new(7, &Device::Cpu);
-    store.of_graph(graph).unwrap();
+    let store = ParamStore::new(graph, 7, &Device::Cpu).unwrap();
     for (name, var) in store.iter() {
         let noise = Rng::stream(7, name, 1).normals(var.elem_count());
         let noise = Tensor::from_vec(noise, var.shape(), &Device::Cpu).unwrap();
@@ -35,7 +34,7 @@ fn numbers(tensor: &Tensor) -> Vec<f32> {
 /// Holds the state and each named value of a graph, after each loop, to the reference engine's.
 fn agree(graph: Graph, names: &[&str]) {
     let (prompts, store) = (prompts(), store(&graph));
-    let reference = ReferenceModel::of(graph.clone()).unwrap();
+    let reference = ReferenceModel::new(graph.clone()).unwrap();
     let named = |name: &&str| graph.probed(name).unwrap_or_else(|| panic!("there is no `{name}`"));
     let wires: Vec<Wire> = names.iter().map(named).chain([graph.carried()[0].next]).collect();
     let cpu = CpuModel::new(Arc::new(graph.clone()), DIMS, 2).unwrap();
@@ -129,7 +128,7 @@ fn the_learned_gate_is_seen_in_a_model_of_each_kind_of_block() {
             block: serde_json::from_str(block).unwrap(),
             injector: serde_json::from_str(r#"{"type":"learned_gate"}"#).unwrap(),
         };
-        agree(config.graph().unwrap().unwrap(), &["gate"]);
+        agree(config.graph().unwrap(), &["gate"]);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor, Var};
 use looped_config::{Experiment, Precision};
+use looped_core::graph::Rows;
 use looped_core::{
     LoopPlan, Looping, ModelConfig, Objective, ParamStore, Predictions, Predictor, Prompts, Stateful,
 };
@@ -150,6 +151,38 @@ impl Model {
         self.set_products();
         let step = looped_reference::Step { plan, loss_loops, objective };
         Ok(self.candle.step(&self.store, prompts, step)?)
+    }
+
+    /// What a part gave a name to, by [`Value::probe`](looped_core::graph::Value::probe), after each loop over `prompts`.
+    ///
+    /// # Shapes
+    /// (loops, prompts, tokens, width of the value).
+    ///
+    /// # Errors
+    /// If nothing has the name, or what has it isn't a row for each token; if the prompts don't fit the model.
+    pub fn probed(&self, prompts: &Prompts, loops: usize, name: &str) -> Result<Tensor> {
+        let graph = self.candle.graph();
+        let names = || graph.nodes().iter().filter_map(|node| node.probe.as_deref()).collect::<Vec<_>>();
+        let wire = graph.probed(name).ok_or_else(|| {
+            TrainError::Refused(format!("nothing in the model has the name {name:?}; names: {:?}", names()))
+        })?;
+        let shape = graph.shape(wire);
+        if shape.rows != Rows::Tokens {
+            return Err(TrainError::Refused(format!("{name:?} is {shape}, and not a row for each token")));
+        }
+        let (count, tokens) = (prompts.prompts, 2 * prompts.points);
+        if let Some(fused) = &self.fused {
+            let values = fused.watch(&self.store, prompts, loops, &[wire])?.swap_remove(0);
+            return Ok(Tensor::from_vec(values, (loops, count, tokens, shape.width), &Device::Cpu)?);
+        }
+        let mut looping = self.candle.looping(&self.store, prompts)?;
+        let after = |_| {
+            looping.advance()?;
+            let value =
+                looping.probed(name).ok_or_else(|| TrainError::Refused(format!("{name:?} is missing")))?;
+            Ok(value.clone())
+        };
+        Ok(Tensor::stack(&(0..loops).map(after).collect::<Result<Vec<_>>>()?, 0)?)
     }
 
     /// What gives the first number that isn't finite in so many loops over `prompts`; nothing if none does.

@@ -108,6 +108,26 @@ fn a_part_of_ones_own_trains_on_the_fast_engine_and_shows_its_states() {
     assert_eq!(states[1].dims(), [2, 6, trainer.model().width()]);
 }
 
+#[test]
+fn what_a_part_gave_a_name_to_is_the_same_on_both_engines() {
+    let of = |engine: &str| {
+        let mut table = tiny();
+        table["model"]["injector"] = serde_json::json!({ "type": "learned_gate" });
+        table["training"]["engine"] = engine.into();
+        trainer(table)
+    };
+    let [candle, fused] = ["candle", "fused"].map(of);
+    let gate = |trainer: &Trainer| trainer.model().probed(&prompts(trainer), 4, "gate").unwrap();
+    let (one, other) = (gate(&candle), gate(&fused));
+    assert_eq!(other.dims(), [4, 2, 6, 8]);
+    let apart = (&one - &other).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+    assert!(apart < 1e-5, "{apart}");
+    let gates: Vec<f32> = other.flatten_all().unwrap().to_vec1().unwrap();
+    assert!(gates.iter().all(|gate| (0.0..=1.0).contains(gate)));
+    let message = fused.model().probed(&prompts(&fused), 4, "gat").unwrap_err().to_string();
+    assert_eq!(message, "nothing in the model has the name \"gat\"; names: [\"gate\"]");
+}
+
 fn prompts(trainer: &Trainer) -> Prompts {
     let n_dims = trainer.experiment().model.n_dims;
     let xs = Rng::stream(0, "xs", 0).normals(2 * 3 * n_dims);
