@@ -119,15 +119,10 @@ fn the_learned_gate_is_seen_in_a_model_of_each_kind_of_block() {
         r#"{"type":"lstm"}"#,
         r#"{"type":"ssm","n_state":3}"#,
     ] {
-        let config = ModelConfig {
-            n_dims: 3,
-            n_positions: 6,
-            n_embd: 10,
-            n_layer: 1,
-            pretrained_path: None,
-            block: serde_json::from_str(block).unwrap(),
-            injector: serde_json::from_str(r#"{"type":"learned_gate"}"#).unwrap(),
-        };
+        let table = format!(
+            r#"{{"n_dims":3,"n_positions":6,"n_embd":10,"n_layer":1,"block":{block},"injector":{{"type":"learned_gate"}}}}"#
+        );
+        let config: ModelConfig = serde_json::from_str(&table).unwrap();
         agree(config.graph().unwrap(), &["gate"]);
     }
 }
