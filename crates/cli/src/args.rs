@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
-pub(crate) use kinds::{PartKind, PartKinds};
+pub(crate) use kinds::{Listed, PartKind};
 pub(crate) use seeds::Seeds;
 use seeds::seeds;
 pub(crate) use shared::{DeviceArgs, ExperimentArgs, RunDirArgs};
@@ -72,7 +72,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  looped report runs/quickstart")]
     Report(ReportArgs),
     /// List the blocks, injectors, tasks and baselines that a config can name
-    #[command(after_help = "Examples:\n  looped list tasks\n  looped list injectors last_n")]
+    #[command(after_help = "Examples:\n  looped list tasks\n  looped list last_n")]
     List(ListArgs),
     /// Print the JSON Schema of experiment or sweep files, for editors
     #[command(
@@ -202,9 +202,10 @@ pub(crate) struct ReportArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// One kind only
-    pub(crate) kind: Option<PartKinds>,
-    /// One part only, with its keys
+    /// One kind only (blocks, injectors, tasks, baselines), or one component with its keys
+    #[arg(value_name = "KIND|TYPE")]
+    pub(crate) what: Option<Listed>,
+    /// One component of that kind, with its keys
     #[arg(value_name = "TYPE")]
     pub(crate) name: Option<String>,
     /// Print JSON instead of text, keys included

@@ -28,28 +28,30 @@ impl Stop {
     /// If the system refuses.
     pub(crate) fn listen() -> Result<Self, NotListening> {
         static LISTENING: OnceLock<Result<(), String>> = OnceLock::new();
-        let listening = LISTENING.get_or_init(|| listener::start().map_err(|error| error.to_string()));
+        let listening = LISTENING.get_or_init(|| {
+            stop_with_the_sweep();
+            listener::start().map_err(|error| error.to_string())
+        });
         match listening {
-            Ok(()) => Ok(Self(()).and_with_its_sweep()),
+            Ok(()) => Ok(Self(())),
             Err(error) => Err(NotListening(format!("cannot listen for signals: {error}"))),
         }
     }
 
-    /// A run that a sweep has started holds the end of a pipe as stdin. When the pipe ends, so has the sweep, however it
-    /// was killed: the run saves and stops, since nobody is left to be told of it.
-    fn and_with_its_sweep(self) -> Self {
-        if std::env::var_os(STOP_WITH_STDIN).is_some() {
-            std::thread::spawn(|| {
-                let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-                eprintln!("the sweep that started this run is gone: stopping");
-                let _ = ASKED.compare_exchange(0, SIGTERM, Ordering::Relaxed, Ordering::Relaxed);
-            });
-        }
-        self
-    }
-
     pub(crate) fn asked(self) -> bool {
         ASKED.load(Ordering::Relaxed) != 0
+    }
+}
+
+/// A run that a sweep has started holds the end of a pipe as stdin. When the pipe ends, so has the sweep, however it was
+/// killed: the run saves and stops, since nobody waits for it any more.
+fn stop_with_the_sweep() {
+    if std::env::var_os(STOP_WITH_STDIN).is_some() {
+        std::thread::spawn(|| {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            eprintln!("the sweep that started this run is gone: stopping");
+            let _ = ASKED.compare_exchange(0, SIGTERM, Ordering::Relaxed, Ordering::Relaxed);
+        });
     }
 }
 

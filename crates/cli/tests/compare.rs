@@ -199,6 +199,9 @@ fn what_cannot_be_compared_is_refused_and_nothing_is_written() {
     };
     refused(&[], &["<RUN>"]);
     refused(&["nowhere"], &["nowhere is not a run directory"]);
+    fs::create_dir_all(place.path("swept/runs")).unwrap();
+    fs::write(place.path("swept/sweep.toml"), "").unwrap();
+    refused(&["swept"], &["swept is the folder of a sweep; compare its runs, swept/runs/*"]);
     refused(
         &["a", "cut", "empty", "bad"],
         &["cut has no eval.json", "looped resume cut", "empty is not a run directory", "bad/eval.json"],

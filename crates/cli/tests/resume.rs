@@ -235,6 +235,20 @@ fn a_diverged_run_keeps_its_last_parameters_and_says_what_to_do() {
 }
 
 #[test]
+fn a_model_that_is_worse_than_none_is_told() {
+    let place = Place::new();
+    let warning = "warning: the model's error is ";
+    let ran = place.looped(&["run", "tiny.toml", "training.learning_rate=100", "--out", "hot"]).ok();
+    assert!(
+        ran.stderr.contains(warning) && ran.stderr.contains("lower training.learning_rate"),
+        "{}",
+        ran.stderr
+    );
+    let ran = place.looped(&["run", "tiny.toml", "--out", "cool"]).ok();
+    assert!(!ran.stderr.contains(warning), "{}", ran.stderr);
+}
+
+#[test]
 fn a_run_of_ones_own_loop_is_resumed_and_compared() {
     let place = finished(&[]);
     // What such a loop leaves: config and checkpoints.

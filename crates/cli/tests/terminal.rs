@@ -127,6 +127,10 @@ fn colour_is_where_it_is_wanted() {
 #[test]
 fn a_part_is_listed_with_its_keys() {
     let place = Place::new();
+    assert_eq!(
+        place.looped(&["list", "last_n"]).ok().stdout,
+        place.looped(&["list", "injectors", "last_n"]).ok().stdout
+    );
     shows(
         place.looped(&["list", "injector", "last_n"]).ok().stdout,
         str![[r#"
@@ -139,7 +143,9 @@ operation: How the state and the prompt meet. ("add" or "multiply"; "add" if not
 
 "#]],
     );
-    place.looped(&["list", "injectors", "lastn"]).fails(2, &["did you mean last_n?"]);
+    place.looped(&["list", "injectors", "lastn"]).fails(2, &["no injector", "did you mean last_n?"]);
+    place.looped(&["list", "lastn"]).fails(2, &["no component", "blocks, injectors", "did you mean last_n?"]);
+    place.looped(&["list", "injecter", "last_n"]).fails(2, &["\"injecter\" is no kind; allowed: blocks, "]);
     let listed = place.looped(&["list", "--json"]).ok();
     let parts: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
     let last_n = parts.as_array().unwrap().iter().find(|part| part["type"] == "last_n").unwrap();

@@ -50,7 +50,7 @@ impl Experiment {
         let points = self.training.curriculum.points;
         let idle = |points: usize| injector.idle(2 * points);
         let what = idle(points.start)?;
-        if idle(points.at(steps.saturating_sub(1))).is_some() {
+        if let Some(what) = idle(points.at(steps.saturating_sub(1))) {
             return Some(format!("model.injector.{what} in every prompt of the training"));
         }
         // The first step whose prompts are long enough: ramps rise, so half of what is left is ruled out each time.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use looped_core::Objective;
+use looped_report::number::short;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -75,6 +77,26 @@ impl Evaluation {
     #[must_use]
     pub fn prompts_in_words(&self) -> String {
         format!("{} {} prompts", self.prompts, if self.trained_on { "training" } else { "fresh" })
+    }
+
+    /// A sentence for all that readers of the scores should know: baselines that failed, a model that is worse than none.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.failures().chain(self.worse_than_nothing()).collect()
+    }
+
+    /// Squared errors are divided so that predicting 0 has about 1.
+    fn worse_than_nothing(&self) -> Option<String> {
+        const MUCH: f64 = 2.0;
+        let last = *self.curves.get(MODEL)?.mean.last()?;
+        let is_fine = last <= MUCH || self.score != Objective::SquaredError.score_name();
+        (!is_fine).then(|| {
+            let last = short(last);
+            format!(
+                "the model's error is {last}, and that of predicting 0 about 1; if more steps don't help, lower \
+                 training.learning_rate or set training.gradient_clip"
+            )
+        })
     }
 
     /// A sentence for each baseline that failed.

@@ -3,6 +3,21 @@
 use clap::ValueEnum;
 use looped_core::Kind;
 
+/// What `list` is asked for first: a kind, or one component by its type.
+#[derive(Clone, Debug)]
+pub(crate) enum Listed {
+    Kind(PartKinds),
+    Type(String),
+}
+
+impl std::str::FromStr for Listed {
+    type Err = std::convert::Infallible;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Ok(PartKinds::from_str(word, true).map_or_else(|_| Self::Type(word.to_owned()), Self::Kind))
+    }
+}
+
 /// The kinds of parts, many of each.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum PartKinds {

@@ -35,7 +35,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Outcome {
     if args.suite.is_none() {
         let (evaluation, scores) = score(&trainer, &plan, &baselines, &watch)?;
         drop(watch);
-        evaluation.failures().for_each(|failure| eprintln!("warning: {failure}"));
+        evaluation.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
         if let Some(name) = &args.save {
             save_evaluation(&evaluation, &scores, &RunDir::open(&args.run.path)?, name)?;
         }

@@ -4,41 +4,51 @@ use looped_config::{KeyHelp, part_keys};
 use looped_core::{Kind, Part, nearest};
 use serde_json::json;
 
-use crate::args::ListArgs;
+use crate::args::{ListArgs, Listed};
 use crate::failure::{Failure, Outcome};
 
 /// Longer lines are broken.
 const WIDTH: usize = 100;
 
 pub(crate) fn list(args: &ListArgs) -> Outcome {
-    let asked = args.kind.map(Kind::from);
+    let (kind, name) = match (&args.what, &args.name) {
+        (Some(Listed::Kind(kind)), name) => (Some(Kind::from(*kind)), name.as_deref()),
+        (Some(Listed::Type(name)), None) => (None, Some(name.as_str())),
+        (Some(Listed::Type(word)), Some(_)) => {
+            return Err(Failure::usage(format!("{word:?} is no kind; allowed: {}", kinds())));
+        }
+        (None, _) => (None, None),
+    };
     let mut parts = Part::all();
-    parts.retain(|part| asked.is_none_or(|kind| part.kind == kind));
-    if let (Some(kind), Some(name)) = (asked, &args.name) {
-        parts = vec![named(kind, name)?];
+    parts.retain(|part| kind.is_none_or(|kind| part.kind == kind));
+    if let Some(name) = name {
+        let found: Vec<_> = parts.iter().copied().filter(|part| part.tag == name).collect();
+        parts = if found.is_empty() { return Err(unknown(kind, name, &parts)) } else { found };
     }
     if args.json {
         let parts: Vec<_> = parts.into_iter().map(described).collect();
         println!("{}", serde_json::to_string_pretty(&parts).map_err(Failure::failed)?);
-    } else if let ([part], Some(_)) = (&parts[..], &args.name) {
-        print!("{}", in_full(part));
+    } else if name.is_some() {
+        print!("{}", parts.into_iter().map(in_full).collect::<Vec<_>>().join("\n"));
     } else {
         print!("{}", line_each(&parts));
     }
     Ok(())
 }
 
-fn named(kind: Kind, name: &str) -> Outcome<&'static Part> {
-    Part::find(kind, name).ok_or_else(|| {
-        let tags: Vec<&str> = Part::of(kind).iter().map(|part| part.tag).collect();
-        let meant = nearest(name, tags.iter().copied());
-        let meant = meant.map_or_else(String::new, |tag| format!("did you mean {tag}? "));
-        Failure::usage(format!(
-            "there is no {} called {name:?}; {meant}Known are {}",
-            kind.name(),
-            tags.join(", ")
-        ))
+fn unknown(kind: Option<Kind>, name: &str, among: &[&Part]) -> Failure {
+    let tags: Vec<&str> = among.iter().map(|part| part.tag).collect();
+    let meant = nearest(name, tags.iter().copied());
+    let meant = meant.map_or_else(String::new, |tag| format!("did you mean {tag}? "));
+    let tags = tags.join(", ");
+    Failure::usage(match kind {
+        Some(kind) => format!("there is no {} called {name:?}; {meant}Known are {tags}", kind.name()),
+        None => format!("{name:?} is no kind ({}) and no component; {meant}Known are {tags}", kinds()),
     })
+}
+
+fn kinds() -> String {
+    Kind::ALL.map(|kind| format!("{}s", kind.name())).join(", ")
 }
 
 fn described(part: &Part) -> serde_json::Value {

@@ -10,6 +10,7 @@ use crate::build::build;
 use crate::commands::run::{finish_or_stop, open_device, tell_engine, train_to_the_end};
 use crate::failure::Outcome;
 use crate::output::{answer, shown};
+use crate::stop::Stop;
 
 pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
     let device = open_device(&args.device.device)?;
@@ -26,7 +27,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
     if trainer.is_done() {
         return finish_or_stop(&trainer, &run, args.output.json);
     }
-    train_to_the_end(trainer, &run, args.output.json)
+    train_to_the_end(trainer, &run, Stop::listen()?, args.output.json)
 }
 
 /// The model of a run at its newest good checkpoint, only to be looked at.

@@ -28,16 +28,18 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
         "this experiment needs",
         Cost::of(&experiment)?.memory,
         &device,
-        "training.batch_size, training.n_loop_window or model.n_embd",
+        "training.batch_size, training.n_loop_window, model.n_embd or evaluation.prompts",
     )?;
     let trainer = Trainer::new(Arc::new(experiment), &device)?;
+    // From the moment there is a run's directory, a signal lets it be saved.
+    let stop = Stop::listen()?;
     let run = match &args.out {
         Some(folder) => create(folder, trainer.experiment())?,
         None => create_by_name(&args.runs, trainer.experiment())?,
     };
     tell_engine(&trainer, &args.device.device);
     Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build(), engine.why))?;
-    train_to_the_end(trainer, &run, args.output.json)
+    train_to_the_end(trainer, &run, stop, args.output.json)
 }
 
 /// The device of that name; tells where `auto` had to take another than it would.
@@ -82,8 +84,7 @@ fn create_by_name(runs: &Path, experiment: &Experiment) -> Outcome<RunDir> {
 }
 
 /// Trains, shows progress, and evaluates at the end.
-pub(crate) fn train_to_the_end(mut trainer: Trainer, run: &RunDir, as_json: bool) -> Outcome {
-    let stop = Stop::listen()?;
+pub(crate) fn train_to_the_end(mut trainer: Trainer, run: &RunDir, stop: Stop, as_json: bool) -> Outcome {
     let total = trainer.experiment().training.train_steps;
     let mut progress = Progress::new(run, trainer.steps_done(), total, stop)?;
     let ended = train(&mut trainer, run, &mut progress);
@@ -146,7 +147,7 @@ pub(crate) fn finish(trainer: &Trainer, run: &RunDir, as_json: bool) -> Outcome 
     let watch = Meter::new("evaluating", "prompts")?;
     let evaluation = looped_study::finish(trainer, run, &watch)?;
     drop(watch);
-    evaluation.failures().for_each(|failure| eprintln!("warning: {failure}"));
+    evaluation.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
     let found = json!({ "run": shown(run.path()), "evaluation": evaluation });
     answer(as_json, &found, || format!("{}\n{}", run.path().display(), evaluation.table()))
 }

@@ -32,7 +32,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
         &format!("--jobs {}: so many runs at a time need", args.jobs),
         plan.peak_memory(args.jobs as usize)?,
         &device(&args.device.device)?,
-        "--jobs, training.batch_size, training.n_loop_window or model.n_embd",
+        "--jobs, training.batch_size, training.n_loop_window, model.n_embd or evaluation.prompts",
     )?;
     let mut watch = Watch { stop: Stop::listen()? };
     let folder = SweepFolder::take(&plan, &sweep)?;

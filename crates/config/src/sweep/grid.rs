@@ -95,11 +95,15 @@ fn refuse_overlaps(axes: &[Axis], problems: &mut Problems) {
             .iter()
             .find_map(|key| keys[earlier].iter().find(|other| overlap(other, key)).map(|other| (other, key)));
         if let Some((other, key)) = clash {
+            let both = if other == key {
+                format!("both set {key}")
+            } else {
+                format!("{other} and {key} can't both be set")
+            };
             problems.report(
                 &axes[later].key,
                 format!(
-                    "overlaps the axis {}: {other} and {key} can't both be set; make one axis of them, or write \
-                     [[variant]]s",
+                    "overlaps the axis {}: {both}; make one axis of them, or write [[variant]]s",
                     axes[earlier].key
                 ),
             );
@@ -192,7 +196,7 @@ mod tests {
             ),
             (
                 "t = [{ rate = 0.1 }, { size = 2 }]\n't.size' = [1, 2]",
-                "axes.t.size: overlaps the axis t: t.size and t.size can't both be set",
+                "axes.t.size: overlaps the axis t: both set t.size",
             ),
             ("'m.n' = [1, 2]\nm.n = [3]", "axes.m.n: overlaps the axis m.n"),
             ("m = [{ n = 1, 'n.k' = 2 }]", "axes.m.n.k: is set twice: by m.n and by m.n.k"),

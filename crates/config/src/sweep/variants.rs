@@ -58,7 +58,12 @@ pub(super) fn check_settings(settings: &[Setting], problems: &mut Problems) {
             "name" => problems.report("name", "is the sweep's to set: it is the variant's name"),
             key => {
                 if let Some(other) = settings[..i].iter().find(|other| overlap(&other.key, key)) {
-                    problems.report(key, format!("is set twice: by {} and by {key}", other.key));
+                    let how = if other.key == key {
+                        "is set twice".to_owned()
+                    } else {
+                        format!("is set twice: by {} and by {key}", other.key)
+                    };
+                    problems.report(key, how);
                 }
             }
         }

@@ -64,7 +64,7 @@ fn an_injector_that_keeps_every_token_is_told() {
     assert_eq!(n("9"), [""; 0]);
     assert_eq!(
         n("22"),
-        ["model.injector.n: is 22, which keeps the state of all 10 tokens in every prompt of the training"]
+        ["model.injector.n: is 22, which keeps the state of all 22 tokens in every prompt of the training"]
     );
     // Prompts have 5 points at first, 7 from step 10 and 9 from step 20 on.
     assert_eq!(

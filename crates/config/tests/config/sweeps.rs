@@ -72,7 +72,7 @@ fn all_mistakes_are_told_at_once_each_with_its_key() {
         ),
         "sweep.toml:2:9: seeds: lists 1 twice (entry 2)\n\
          sweep.toml:5:16: variant.0.set.seed: is the sweep's to set; list them as seeds = [0, 1, 2]\n\
-         sweep.toml:5:33: variant.0.set.model.n: is set twice: by model.n and by model.n"
+         sweep.toml:5:33: variant.0.set.model.n: is set twice"
     );
 }
 

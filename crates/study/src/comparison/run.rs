@@ -36,6 +36,10 @@ impl FinishedRun {
     pub(crate) fn read(path: &Path, evaluation: Option<&str>) -> Result<Self, String> {
         let shown = path.display();
         let config = path.join("config.toml");
+        if path.join("sweep.toml").is_file() {
+            let runs = path.join("runs");
+            return Err(format!("{shown} is the folder of a sweep; compare its runs, {}/*", runs.display()));
+        }
         if !config.is_file() {
             return Err(format!("{shown} is not a run directory: it has no config.toml"));
         }
