@@ -61,8 +61,8 @@ impl Experiment {
         let stages = without_loops.stages(self.training.train_steps);
         let last = Stage { dims: curriculum.dims.end, points: curriculum.points.end, loops: 1 };
         let requests = stages
-            .flat_map(|(stage, _)| [request(stage, Split::Train), request(stage, Split::HeldOut)])
-            .chain([request(last, Split::HeldOut)]);
+            .flat_map(|(stage, _)| [request(stage, Split::Train), request(stage, Split::Evaluation)])
+            .chain([request(last, Split::Evaluation)]);
         for request in requests {
             let mut found = Problems::new();
             self.task.check(&dims, request, &mut found);

@@ -123,7 +123,7 @@ pub(crate) fn types(schema: &Schema) -> Vec<&str> {
     }
 }
 
-/// The alternatives of a schema that has some, but for `null`.
+/// The alternatives of a schema that has some, without `null`.
 pub(crate) fn alternatives(schema: &Schema) -> Vec<&Schema> {
     let list = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Schema::as_array);
     list.into_iter().flatten().filter(|alternative| types(alternative) != ["null"]).collect()

@@ -29,7 +29,7 @@ pub enum Split {
     /// To be trained on.
     Train,
     /// To score a model: other prompts, unless [`Task::scores_on_training_prompts`].
-    HeldOut,
+    Evaluation,
 }
 
 /// Prompts on the host.

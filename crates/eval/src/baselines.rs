@@ -1,7 +1,7 @@
 //! The classical estimators that models are set beside: one a file.
 //!
 //! Each is fitted afresh on the first i points of a prompt and predicts point i, for every i; with no points it predicts
-//! 0. There is no intercept: the function classes have none. Arithmetic is in f64, but for the net.
+//! 0. There is no intercept: the function classes have none. Arithmetic is in f64, except in the net.
 
 mod averaging;
 mod boosting;

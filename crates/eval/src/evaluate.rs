@@ -16,7 +16,8 @@ const AT_ONCE: usize = 64 * LOT;
 /// Scores a model and the baselines on fresh prompts of a task; `watch` hears of every 64 prompts that are done.
 ///
 /// The model's curve is after the last loop. Prompts are drawn from the plan's seed (stream `evaluation`) as
-/// [`Split::HeldOut`](looped_core::Split::HeldOut): never those of training, unless the task has no others; and never more than the task has. Scores that aren't finite, of a model that diverged, are
+/// [`Split::Evaluation`](looped_core::Split::Evaluation): never those of training, unless the task has no others; and never
+/// more than the task has. Scores that aren't finite, of a model that diverged, are
 /// kept as such: see [`Curve`](crate::Curve). A baseline that fails costs its own curve alone:
 /// [`Evaluation::failed_baselines`] says why.
 ///

@@ -63,7 +63,7 @@ impl EvalPlan {
     /// # Errors
     /// If the task reads data that can't be read.
     pub fn within(&self, task: &dyn Task) -> Result<Self> {
-        let most = task.count(Split::HeldOut)?.unwrap_or(usize::MAX);
+        let most = task.count(Split::Evaluation)?.unwrap_or(usize::MAX);
         Ok(Self { prompts: self.prompts.min(most), ..self.clone() })
     }
 
@@ -84,7 +84,7 @@ impl EvalPlan {
                 dims: self.dims,
                 n_dims: self.n_dims,
                 first: start as u64,
-                split: Split::HeldOut,
+                split: Split::Evaluation,
             };
             let lot =
                 task.sample(request, &mut Rng::stream(self.seed, "evaluation", (start / LOT) as u64))?;

@@ -1,4 +1,4 @@
-//! A training loop of one's own, from prompts to updates: `cargo run -p looped --example own_loop`.
+//! A training loop of your own, from prompts to updates: `cargo run -p looped --example own_loop`.
 
 use looped::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A learning rate and a curriculum of one's own, step by step: `cargo run -p looped --example own_schedule`.
+//! A learning rate and a curriculum of your own, step by step: `cargo run -p looped --example own_schedule`.
 
 use std::sync::Arc;
 

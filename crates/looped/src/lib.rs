@@ -30,7 +30,7 @@
 //! bits. Errors are one type a crate ([`Error`], [`config::ConfigError`], [`train::TrainError`], [`weights::Error`]),
 //! each saying what, where and how to fix it.
 //!
-//! Parts of one's own implement one of the four traits; `looped new block NAME` writes a crate to start from, and the crate
+//! Your own parts implement one of the four traits; `looped new block NAME` writes a crate to start from, and the crate
 //! `looped-testing` has the checks that the built-in parts pass. The command line is the crate `cli`.
 //!
 //! # Build, train, evaluate, predict
@@ -49,14 +49,14 @@
 //!
 #![doc = concat!("```\n", include_str!("../examples/sweep.rs"), "```")]
 //!
-//! # A training loop of one's own
+//! # A training loop of your own
 //!
 #![doc = concat!("```\n", include_str!("../examples/own_loop.rs"), "```")]
 //!
-//! For a loss of one's own, [`train::Model::candle`] gives the model as candle's operations: its `forward` has the
+//! For a loss of your own, [`train::Model::candle`] gives the model as candle's operations: its `forward` has the
 //! window's predictions with gradient.
 //!
-//! # A schedule of one's own
+//! # A schedule of your own
 //!
 #![doc = concat!("```\n", include_str!("../examples/own_schedule.rs"), "```")]
 //!

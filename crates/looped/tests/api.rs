@@ -1,4 +1,4 @@
-//! What a program may rely on beyond results: threads, and the small ways in that a loop of one's own takes.
+//! What a program may rely on beyond results: threads, and the small ways in that your own loop takes.
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use std::fs;

@@ -36,7 +36,7 @@ impl Diagonal<'_> {
     }
 }
 
-/// The loss's derivatives by the system's numbers, each to be added to.
+/// The loss's gradients with respect to the system's numbers, each to be added to.
 #[derive(Debug)]
 pub struct DiagonalGradients<'a> {
     /// (states, width)

@@ -95,7 +95,7 @@ pub fn probe(
         let (states, blank) = (model.next_state()?, blank.next_state()?);
         let of_target = |(other, own)| [(&states, own), (&blank, own), (&states, other)];
         let nets = [&xty, &least_squares].map(|(other, own)| of_target((other, own))).concat();
-        let read = |(states, target)| held_out_errors(states, target, plan.prompts, plan.seed, watch);
+        let read = |(states, target)| reading_errors(states, target, plan.prompts, plan.seed, watch);
         let found: Vec<Vec<f64>> = nets.into_par_iter().map(read).collect::<Result<_>>()?;
         errors.iter_mut().zip(found).for_each(|(errors, found)| errors.push(found));
         watch.advanced(done, plan.loops);
@@ -131,7 +131,7 @@ const STATES: f64 = 9.0;
 
 /// The plan with so few prompts that the nets have others to learn from, where the task has only so many.
 fn apart(plan: &EvalPlan, task: &dyn Task) -> Result<EvalPlan> {
-    let Some(count) = task.count(Split::HeldOut)? else { return Ok(plan.clone()) };
+    let Some(count) = task.count(Split::Evaluation)? else { return Ok(plan.clone()) };
     let (each, least) = (1 + TRAINED_ON, FEWEST * plan.dims);
     if count < each * least {
         return Err(Error::Data(format!(
@@ -168,23 +168,23 @@ fn another_prompts(target: &Rows) -> Rows {
     Rows { values, width: target.width }
 }
 
-/// Trains a net on all prompts but the first `held_out`, and scores it on these: the squared error of each, divided by
+/// Trains a net on all prompts but the first `scored`, and scores it on these: the squared error of each, divided by
 /// the variance of their targets.
-fn held_out_errors(
+fn reading_errors(
     states: &States,
     target: &Rows,
-    held_out: usize,
+    scored: usize,
     seed: u64,
     watch: &dyn Watch,
 ) -> Result<Vec<f64>> {
-    let read = Net::fit(states, target, held_out, seed, watch)?.read(states, held_out);
-    let values = target.values[..held_out * target.width].to_vec();
+    let read = Net::fit(states, target, scored, seed, watch)?.read(states, scored);
+    let values = target.values[..scored * target.width].to_vec();
     let target = Rows { values, width: target.width };
     let mean = target.mean();
-    let from_mean = (0..held_out).map(|i| squared_distance(target.of(i), mean.iter().copied()));
-    let variance = from_mean.sum::<f64>() / held_out as f64;
+    let from_mean = (0..scored).map(|i| squared_distance(target.of(i), mean.iter().copied()));
+    let variance = from_mean.sum::<f64>() / scored as f64;
     let error = |i| squared_distance(read.of(i), target.of(i).iter().copied().map(f64::from)) / variance;
-    Ok((0..held_out).map(error).collect())
+    Ok((0..scored).map(error).collect())
 }
 
 /// The curve of the errors of each loop and prompt.

@@ -1,7 +1,7 @@
 //! What a run looks like from the outside: figures for a paper, tables for the terminal, a report to open in a
 //! browser, and event files for TensorBoard.
 //!
-//! The crate knows nothing of models or tasks; whoever has numbers turns them into a [`plot::Curve`] or a
+//! The crate knows nothing of models or tasks; its users turn their numbers into a [`plot::Curve`] or a
 //! [`table::Table`].
 //!
 //! ```

@@ -6,7 +6,7 @@ use looped_eval::baseline_predictions;
 use looped_eval::baselines::{LeastSquares, Ridge};
 use looped_train::Validation;
 
-/// A validation loss that no model is below, but for the luck of the prompts.
+/// A validation loss that no model is below, apart from the luck of the prompts.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Floor {
     /// What has it, in words.

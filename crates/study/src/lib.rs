@@ -7,7 +7,7 @@
 //! | Finished runs are set side by side, grouped into variants and averaged over seeds, and compared by their ratios | [`Comparison`], [`statistics`] |
 //! | A sweep file becomes a plan, the plan becomes runs, and the runs a comparison | [`sweep`] |
 //!
-//! Nothing here prints. What happens meanwhile is told to an observer, and errors are one type, [`StudyError`].
+//! Nothing here prints. What happens meanwhile is reported to an observer, and errors are one type, [`StudyError`].
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test is a panic"))]
 
 pub mod comparison;

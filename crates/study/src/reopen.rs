@@ -1,4 +1,4 @@
-//! Taking up a run where it stopped: what may change, from which checkpoint, and what is told of it.
+//! Taking up a run where it stopped: what may change, from which checkpoint, and what its user hears of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Sweeps by a program of one's own: planned, run in threads, stopped and resumed.
+//! Sweeps by a program of your own: planned, run in threads, stopped and resumed.
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use std::fs;

@@ -59,7 +59,7 @@ impl Dataset {
     /// The file of a split, and its prompts, read when first asked for.
     fn open(&self, split: Split) -> Result<(&Path, &PromptFile)> {
         let (path, loaded) = match (split, &self.validation_path) {
-            (Split::HeldOut, Some(path)) => (path, &self.validation),
+            (Split::Evaluation, Some(path)) => (path, &self.validation),
             _ => (&self.path, &self.train),
         };
         if let Some(file) = loaded.get() {
@@ -107,7 +107,7 @@ fn misfit(path: &Path, file: &Prompts, request: Request) -> Option<String> {
 impl Task for Dataset {
     fn check(&self, dims: &ModelDims, request: Request, problems: &mut Problems) {
         let key = match (request.split, &self.validation_path) {
-            (Split::HeldOut, Some(_)) => "validation_path",
+            (Split::Evaluation, Some(_)) => "validation_path",
             _ => "path",
         };
         let (path, file) = match self.open(request.split) {

@@ -11,7 +11,7 @@
 //! use looped_tasks::{Distribution, LinearRegression, Shifted};
 //!
 //! # fn main() -> looped_core::Result<()> {
-//! let request = Request { prompts: 8, points: 11, dims: 5, n_dims: 5, first: 0, split: Split::HeldOut };
+//! let request = Request { prompts: 8, points: 11, dims: 5, n_dims: 5, first: 0, split: Split::Evaluation };
 //! let task = LinearRegression {};
 //! let usual = task.sample(request, &mut Rng::stream(1, "example", 0))?;
 //! // The same functions at inputs twice as large.

@@ -77,7 +77,7 @@ fn the_list_of_tasks_is_complete() {
         let schema = (part.schema)();
         for (key, value) in schema.get("properties").and_then(|p| p.as_object()).into_iter().flatten() {
             assert!(value.get("description").is_some(), "{}.{key} has no help", part.tag);
-            assert!(!["train", "held_out", "order"].contains(&key.as_str()), "{key} is no key");
+            assert!(!["train", "validation", "order"].contains(&key.as_str()), "{key} is no key");
         }
     }
 }
@@ -117,10 +117,10 @@ proptest! {
         (prompts, points) in (0..7usize, 0..15usize),
         (dims, beyond) in (1..10usize, 0..4usize),
         (seed, first) in any::<(u64, u64)>(),
-        held_out in any::<bool>(),
+        for_evaluation in any::<bool>(),
     ) {
         let n_dims = dims + beyond;
-        let split = if held_out { Split::HeldOut } else { Split::Train };
+        let split = if for_evaluation { Split::Evaluation } else { Split::Train };
         let request = Request { prompts, points, dims, n_dims, first, split };
         let draw = |request| read(TASKS[which]).sample(request, &mut Rng::stream(seed, "test", 0)).expect("prompts");
         let drawn = draw(request);

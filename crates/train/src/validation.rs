@@ -35,14 +35,14 @@ impl Validation {
         let training = &experiment.training;
         let curriculum = &training.curriculum;
         let (dims, objective) = (curriculum.dims.end, experiment.task.objective());
-        let most = experiment.task.count(Split::HeldOut)?.unwrap_or(PROMPTS);
+        let most = experiment.task.count(Split::Evaluation)?.unwrap_or(PROMPTS);
         let request = Request {
             prompts: PROMPTS.min(most),
             points: curriculum.points.end,
             dims,
             n_dims: experiment.model.n_dims,
             first: 0,
-            split: Split::HeldOut,
+            split: Split::Evaluation,
         };
         Ok(Self {
             prompts: experiment.task.sample(request, &mut Rng::stream(SEED, "validation prompts", 0))?,

@@ -81,7 +81,7 @@ pub enum Problem {
     },
     /// The pickle wants a class or function that a checkpoint of weights has no need of.
     #[error(
-        "asks to run {name}; refused, and nothing was run: weights need no code. If you trust whoever made the \
+        "asks to run {name}; refused, and nothing was run: weights need no code. If you trust the maker of the \
          file, load it in Python and save its weights alone: torch.save(model.state_dict(), path)"
     )]
     Refused {

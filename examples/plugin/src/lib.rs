@@ -1,4 +1,4 @@
-//! Four parts of one's own, one a file: a [`Gru`] block, a [`Gated`] injector, the task [`CosineRegression`] and the
+//! Four parts of your own, one a file: a [`Gru`] block, a [`Gated`] injector, the task [`CosineRegression`] and the
 //! baseline [`KernelMean`].
 //!
 //! Nothing of looped's crates names them: each registers itself, and a program knows them once it links this crate, as

@@ -60,7 +60,7 @@ fn check_experiment(at: &ExperimentArgs, device_name: &str, args: &CheckArgs) ->
     };
     let cost = Cost::of(&experiment)?;
     let text = experiment.to_toml().map_err(Failure::failed)?;
-    // The printed config stays as open as the file is: another machine would settle it otherwise.
+    // The printed config stays as open as the file is: another machine would choose otherwise.
     let EngineChoice { engine, why: why_not_fused } = resolve(&mut experiment, &device(device_name)?)?;
     if args.output.json {
         return print_json(&json!({

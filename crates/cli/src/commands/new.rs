@@ -1,4 +1,4 @@
-//! `looped new`: a crate with a part of one's own, and a `looped` that knows it.
+//! `looped new`: a crate with a component of your own, and a `looped` that knows it.
 
 use std::fs;
 use std::io;

@@ -8,7 +8,7 @@ use super::forest::{each_prefix, failed};
 
 /// A regression tree whose splits lower the squared error most (CART, by smartcore).
 ///
-/// Agrees with scikit-learn's `DecisionTreeRegressor(max_depth)` but for the choice between equally good splits.
+/// Agrees with scikit-learn's `DecisionTreeRegressor(max_depth)` except for the choice between equally good splits.
 #[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tree {

@@ -54,7 +54,7 @@ impl Predictor for Constant {
 /// Standard normal prompts with their own w each.
 pub(crate) fn linear_prompts(prompts: usize, points: usize, dims: usize, seed: u64) -> Prompts {
     let request =
-        Request { prompts, points, dims, n_dims: dims, first: 0, split: looped_core::Split::HeldOut };
+        Request { prompts, points, dims, n_dims: dims, first: 0, split: looped_core::Split::Evaluation };
     LINEAR.sample(request, &mut Rng::stream(seed, "test prompts", 0)).unwrap()
 }
 

@@ -69,15 +69,15 @@ pub struct Leave {
 /// The loop whose input's derivative [`Calls::leave`] computes.
 #[derive(Clone, Copy, Debug)]
 pub struct After {
-    /// Derivative by the first norm's output (rows, width).
+    /// Gradient with respect to the first norm's output (rows, width).
     pub dn: Span,
     /// The blocks' input (rows, width).
     pub x: Span,
     /// The first norm's weight (width).
     pub weight: Span,
-    /// Derivative by the blocks' input past the norm (rows, width).
+    /// Gradient with respect to the blocks' input past the norm (rows, width).
     pub residual: Span,
-    /// Derivative by the embedded prompts (rows, width): added to.
+    /// Gradient with respect to the embedded prompts (rows, width): added to.
     pub dinput: Span,
     /// Whether `dinput` is written instead.
     pub fresh: bool,
@@ -92,7 +92,7 @@ pub struct Before {
     pub ending: Ending,
     /// Predictions and targets, each (sequences, points), and 2 over the number of all predictions.
     pub errors: Option<(Span, Span, f32)>,
-    /// Derivative by the blocks' output (rows, width).
+    /// Gradient with respect to the blocks' output (rows, width).
     pub dy: Span,
     /// The same as stored, where that differs.
     pub low: Option<Span>,

@@ -1,8 +1,8 @@
 use super::*;
 use looped_core::{Prompts, Request, Rng, typetag};
 
-/// Held-out prompts of the synthetic states.
-const HELD_OUT: usize = 200;
+/// Prompts of the synthetic states that nets are scored on.
+const SCORED: usize = 200;
 
 /// 1000 states (6 tokens of width 8) of noise, whose fifth token holds a linear function of the target; and the target
 /// (3 coordinates).
@@ -27,16 +27,16 @@ fn mean(errors: &[f64]) -> f64 {
 #[test]
 fn what_one_token_holds_is_found_and_read() -> Result<()> {
     let (states, target) = synthetic();
-    let errors = held_out_errors(&states, &target, HELD_OUT, 0, &())?;
+    let errors = reading_errors(&states, &target, SCORED, 0, &())?;
     assert!(mean(&errors) < 0.05, "{}", mean(&errors));
-    assert_eq!(errors, held_out_errors(&states, &target, HELD_OUT, 0, &())?, "the same bits again");
+    assert_eq!(errors, reading_errors(&states, &target, SCORED, 0, &())?, "the same bits again");
     Ok(())
 }
 
 #[test]
 fn what_belongs_to_another_prompt_is_not() -> Result<()> {
     let (states, target) = synthetic();
-    let error = mean(&held_out_errors(&states, &another_prompts(&target), HELD_OUT, 0, &())?);
+    let error = mean(&reading_errors(&states, &another_prompts(&target), SCORED, 0, &())?);
     assert!(error >= 0.9, "{error}");
     Ok(())
 }

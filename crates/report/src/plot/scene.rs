@@ -36,7 +36,7 @@ pub(super) enum Shape {
     Moved { by: Point, shapes: Vec<Shape> },
 }
 
-/// What a group is, for whoever reads the SVG: a page's style and script, or a screen reader.
+/// What a group is, for readers of the SVG: a page's style and script, or a screen reader.
 #[derive(Debug, Default)]
 pub(super) struct Tag {
     pub(super) class: &'static str,

@@ -18,7 +18,7 @@ pub(crate) struct FinishedRun {
     pub(crate) seed: u64,
     /// The config as text.
     pub(crate) toml: String,
-    /// The config key by key, but for name and seed.
+    /// The config key by key, without name and seed.
     pub(crate) settings: Settings,
     pub(crate) scored: Scored,
     /// The model's mean scores, once it is known what they are compared with.

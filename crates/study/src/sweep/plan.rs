@@ -26,7 +26,7 @@ pub struct Plan {
 /// One variant.
 #[derive(Debug)]
 pub struct PlannedVariant {
-    /// Its experiment, but for the seed.
+    /// Its experiment, apart from the seed.
     pub experiment: Experiment,
     /// How many runs it has.
     pub seeds: usize,

@@ -1,4 +1,4 @@
-//! Runs in threads of this process: for programs of one's own, which have no `looped` to start.
+//! Runs in threads of this process: for programs without a `looped` to start.
 
 use std::io;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use crate::checks::{DIMS, request};
 /// What is wrong with prompts of this task for a model of 8 coordinates and 12 points.
 fn reports(task: &Dataset) -> String {
     let mut problems = Problems::new();
-    for split in [Split::Train, Split::HeldOut] {
+    for split in [Split::Train, Split::Evaluation] {
         if split == Split::Train || task.validation_path.is_some() {
             task.check(&DIMS, Request { split, ..request(1, 1, 8, 8) }, &mut problems);
         }
@@ -91,17 +91,17 @@ fn points_and_dims_cut_the_prompts() {
 }
 
 #[test]
-fn held_out_prompts_are_those_of_the_validation_file_or_the_training_file_in_order() {
+fn prompts_to_score_on_are_those_of_the_validation_file_or_the_training_file_in_order() {
     let dir = TempDir::new().unwrap();
     let mut task = Dataset::new(numbered(&dir, "train", 4, 0.0));
     task.shuffle = true;
-    let held_out = |task: &Dataset| {
-        let request = Request { split: Split::HeldOut, first: 1, ..request(3, 1, 2, 2) };
+    let scored_on = |task: &Dataset| {
+        let request = Request { split: Split::Evaluation, first: 1, ..request(3, 1, 2, 2) };
         task.sample(request, &mut Rng::stream(0, "test", 0)).unwrap().ys
     };
-    assert_eq!(held_out(&task), [10.0, 20.0, 30.0]);
+    assert_eq!(scored_on(&task), [10.0, 20.0, 30.0]);
     task.validation_path = Some(numbered(&dir, "validation", 2, 500.0));
-    assert_eq!(held_out(&task), [510.0, 500.0, 510.0]);
+    assert_eq!(scored_on(&task), [510.0, 500.0, 510.0]);
 }
 
 #[test]
@@ -215,17 +215,17 @@ fn a_file_with_fewer_points_than_a_stage_takes_is_reported_before_the_training()
     };
     finds(Split::Train, 3, "");
     finds(Split::Train, 4, "path: 4 points a prompt are asked for, and ");
-    finds(Split::HeldOut, 4, "validation_path: 4 points a prompt are asked for, and ");
+    finds(Split::Evaluation, 4, "validation_path: 4 points a prompt are asked for, and ");
 }
 
 #[test]
 fn the_number_of_prompts_to_score_is_that_of_the_file() {
     let dir = TempDir::new().unwrap();
     let mut task = Dataset::new(numbered(&dir, "train", 4, 0.0));
-    assert_eq!(task.count(Split::HeldOut).unwrap(), Some(4));
+    assert_eq!(task.count(Split::Evaluation).unwrap(), Some(4));
     assert!(task.scores_on_training_prompts());
     task.validation_path = Some(numbered(&dir, "validation", 2, 500.0));
-    assert_eq!([Split::Train, Split::HeldOut].map(|split| task.count(split).unwrap()), [Some(4), Some(2)]);
+    assert_eq!([Split::Train, Split::Evaluation].map(|split| task.count(split).unwrap()), [Some(4), Some(2)]);
     assert!(!task.scores_on_training_prompts());
 }
 
