@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use looped_core::Watch;
 use looped_report::tensorboard::{EventWriter, newest, truncate_after};
 use looped_train::{Observer, Record, RunDir, TrainError};
@@ -115,7 +115,7 @@ impl Meter {
     pub(crate) fn new(doing: &'static str, unit: &'static str) -> crate::failure::Outcome<Self> {
         let bar = is_shown().then(|| {
             let bar = ProgressBar::new(0).with_message(format!("{unit}, {doing}"));
-            styled(&bar, "{wide_bar} {pos}/{len} {msg}, {eta} left");
+            styled(&bar, "{bar:24} {pos}/{len} {msg}, {eta} left");
             bar
         });
         Ok(Self { stop: Stop::listen()?, doing, unit, bar, last_line: Mutex::new(Instant::now()) })
@@ -153,16 +153,24 @@ impl Drop for Meter {
 /// The bar of a training that resumes after `done` steps.
 fn training_bar(done: usize, total: usize) -> ProgressBar {
     let bar = ProgressBar::new(total as u64).with_position(done as u64);
-    styled(&bar, "{wide_bar} {pos}/{len} {msg} {per_sec} {eta} left");
+    // The losses come last: on a narrow terminal they are cut, and nothing wraps.
+    styled(&bar, "{bar:24} {pos}/{len}, {rate}, {eta} left, {wide_msg}");
     // The steps of earlier sessions are not steps of the moments since this one began.
     bar.tick();
     bar.reset_eta();
     bar
 }
 
+fn steps_per_second(state: &ProgressState, text: &mut dyn std::fmt::Write) {
+    // Where it can't be written, nothing is shown.
+    let _ = write!(text, "{:.1} steps/s", state.per_sec());
+}
+
 fn styled(bar: &ProgressBar, template: &str) {
     // A template that doesn't parse falls back to the plain bar.
-    ProgressStyle::with_template(template).into_iter().for_each(|style| bar.set_style(style));
+    ProgressStyle::with_template(template)
+        .into_iter()
+        .for_each(|style| bar.set_style(style.with_key("rate", steps_per_second)));
 }
 
 /// Continues the events of a resumed run, less those of steps that will come again.

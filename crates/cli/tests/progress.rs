@@ -43,10 +43,10 @@ fn evaluations_suites_and_probes_show_in_a_log_how_far_they_are() {
 }
 
 /// What a command shows on a terminal: `script`, of util-linux, is one.
-fn on_a_terminal(place: &Place, command: &str) -> String {
+fn on_a_terminal(place: &Place, columns: usize, command: &str) -> String {
     let program = env!("CARGO_BIN_EXE_looped");
     let shown = Command::new("script")
-        .args(["-qefc", &format!("stty cols 100; {program} {command}"), "/dev/null"])
+        .args(["-qefc", &format!("stty cols {columns}; {program} {command}"), "/dev/null"])
         .current_dir(place.path(""))
         .env("TERM", "xterm")
         .stdin(Stdio::null())
@@ -60,15 +60,37 @@ fn on_a_terminal(place: &Place, command: &str) -> String {
 #[test]
 fn training_evaluations_and_probes_show_a_bar_on_a_terminal() {
     let place = Place::new();
-    let trained =
-        on_a_terminal(&place, "run tiny.toml training.train_steps=400 evaluation.prompts=2000 --out run");
-    for part in ["/400 loss ", " left", "/2000 prompts, evaluating"] {
+    let trained = on_a_terminal(
+        &place,
+        100,
+        "run tiny.toml training.train_steps=400 evaluation.prompts=2000 --out run",
+    );
+    for part in ["/400, ", " steps/s, ", " left, loss ", "/2000 prompts, evaluating"] {
         assert!(trained.contains(part), "{part} in {trained:?}");
     }
-    let scored = on_a_terminal(&place, "eval run --prompts 3000");
+    let scored = on_a_terminal(&place, 100, "eval run --prompts 3000");
     assert!(scored.contains("/3000 prompts, evaluating"), "{scored:?}");
-    let probed = on_a_terminal(&place, "probe run --loops 2 --prompts 64");
+    let probed = on_a_terminal(&place, 100, "probe run --loops 2 --prompts 64");
     assert!(probed.contains("loops, probing"), "{probed:?}");
-    let quiet = on_a_terminal(&place, "eval run --prompts 3000 --quiet");
+    let quiet = on_a_terminal(&place, 100, "eval run --prompts 3000 --quiet");
     assert!(!quiet.contains("evaluating") && quiet.contains("examples"), "{quiet:?}");
+    // Nothing wraps on a narrow one.
+    let narrow = on_a_terminal(&place, 60, "resume run training.train_steps=800");
+    let lines = narrow.split(['\r', '\n']).map(visible).filter(|line| line.contains("steps/s"));
+    let widest = lines.map(|line| line.chars().count()).max().unwrap();
+    assert!((40..=60).contains(&widest), "{widest} columns: {narrow:?}");
+}
+
+/// A line without the escapes that steer the terminal.
+fn visible(line: &str) -> String {
+    let mut shown = String::new();
+    let mut letters = line.chars();
+    while let Some(letter) = letters.next() {
+        if letter == '\u{1b}' {
+            letters.find(char::is_ascii_alphabetic);
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
 }
