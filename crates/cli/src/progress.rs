@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use looped_core::Watch;
 use looped_report::tensorboard::{EventWriter, newest, truncate_after};
 use looped_train::{Observer, Record, RunDir, TrainError};
@@ -152,12 +152,14 @@ impl Drop for Meter {
 
 /// The bar of a training that resumes after `done` steps.
 fn training_bar(done: usize, total: usize) -> ProgressBar {
-    let bar = ProgressBar::new(total as u64).with_position(done as u64);
+    let hidden = ProgressDrawTarget::hidden();
+    let bar = ProgressBar::with_draw_target(Some(total as u64), hidden).with_position(done as u64);
     // The losses come last: on a narrow terminal they are cut, and nothing wraps.
     styled(&bar, "{bar:24} {pos}/{len}, {rate}, {eta} left, {wide_msg}");
     // The steps of earlier sessions are not steps of the moments since this one began.
     bar.tick();
     bar.reset_eta();
+    bar.set_draw_target(ProgressDrawTarget::stderr());
     bar
 }
 
