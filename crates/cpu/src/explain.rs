@@ -2,7 +2,7 @@
 
 use looped_core::{Error, Result};
 use looped_graph::Graph;
-use looped_graph::lower::{Explained, Program};
+use looped_graph::lower::{Explained, Program, by_candle};
 
 use crate::engine::tokens_of;
 use crate::plans::Plans;
@@ -31,4 +31,23 @@ pub fn explain(graph: &Graph, points: usize) -> Result<Explanation> {
     let early = Program::early_tokens(graph, tokens, &reads, &plans);
     let left_out = tokens - Program::tokens_in_use(graph, tokens, &reads);
     Ok(Explanation { nodes, tokens, early, left_out })
+}
+
+/// The operations that this engine runs by candle's operations, more slowly than its kernels would, each with the parts that it belongs to and
+/// the place in its author's code. An operation that many layers have is told once.
+#[must_use]
+pub fn without_kernel(graph: &Graph) -> Vec<String> {
+    let plans = Plans::new(graph);
+    let mut told: Vec<(String, Vec<String>, String)> = Vec::new();
+    for id in graph.ids() {
+        let Some(why) = by_candle(graph, id, &plans) else { continue };
+        let node = graph.node(id);
+        let (name, part) = (node.name(), format!("`{}`", node.scope));
+        let what = format!("it runs by candle's operations, more slowly, at {}: {why}", node.at);
+        match told.iter_mut().find(|(known, _, same)| *known == name && *same == what) {
+            Some((_, parts, _)) => parts.push(part),
+            None => told.push((name, vec![part], what)),
+        }
+    }
+    told.into_iter().map(|(name, parts, what)| format!("{name} of {}: {what}", parts.join(", "))).collect()
 }

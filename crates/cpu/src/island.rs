@@ -1,10 +1,12 @@
-//! Operations without a kernel: each runs by its meaning, in candle's operations.
+//! Operations without a kernel: each runs by its author's form on slices, or by its meaning, in candle's operations.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use looped_graph::lower::{Chunk, IslandOf, Place};
+use looped_graph::lower::{Chunk, IslandOf, Place, Shared, on_slices};
+use looped_graph::ops::CpuKernel;
 use looped_graph::{Meaning, Op, Rows, Shape, Wire};
 
 use crate::run::Run;
+use crate::weights::Weights;
 
 /// One operation with its operands as tensors.
 struct Island<'a> {
@@ -95,6 +97,9 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn island(&mut self, of: &IslandOf, places: &[Place], chunk: &'a Chunk, slot: usize) {
+        if let Some(kernel) = on_slices(self.weights.graph.node(of.node)) {
+            return self.slices(kernel, of, places, slot);
+        }
         let results = self.island_of(of, places, chunk, slot, false).and_then(|(island, ..)| {
             island
                 .run()?
@@ -113,6 +118,9 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn island_back(&mut self, of: &IslandOf, places: &[Place], chunk: &'a Chunk, slot: usize) {
+        if let Some(kernel) = on_slices(self.weights.graph.node(of.node)) {
+            return self.slices_back(kernel, of, places, chunk, slot);
+        }
         if let Err(error) = self.island_gradients(of, places, chunk, slot) {
             self.fail(of.node, &error.to_string());
         }
@@ -171,4 +179,93 @@ impl<'a> Run<'a> {
         }
         Ok(())
     }
+
+    fn slices(&mut self, kernel: &dyn CpuKernel, of: &IslandOf, places: &[Place], slot: usize) {
+        let (own, at) = distinct(places, of);
+        let results = &places[at.len()..];
+        let mut slices = self.memory.some(&[&own, results].concat(), slot);
+        let mut results = slices.split_off(own.len());
+        let rows = at.iter().map(|&i| &*slices[i]);
+        kernel.forward(&inputs(self.weights, self.index, of, rows), &mut results);
+    }
+
+    fn slices_back(
+        &mut self,
+        kernel: &dyn CpuKernel,
+        of: &IslandOf,
+        places: &[Place],
+        chunk: &Chunk,
+        slot: usize,
+    ) {
+        let (weights, graph) = (self.weights, self.weights.graph);
+        let (own, at) = distinct(places, of);
+        let mut slices = self.memory.some(&[&own, &places[at.len()..]].concat(), slot);
+        let mut targets = slices.split_off(slices.len() - of.add.len());
+        let slopes = slices.split_off(own.len());
+        let rows = at.iter().map(|&i| &*slices[i]);
+        let inputs = inputs(weights, self.index, of, rows);
+
+        // The form gives all gradients that there are; room for those that nobody asks for is made here.
+        let len = |wire: Wire| {
+            let (sequences, tokens, width) = dims(graph.shape(wire), chunk);
+            sequences * tokens * width
+        };
+        let none = |output| vec![0.0; len(Wire { node: of.node, output })];
+        let nothing: Vec<Vec<f32>> = (0..of.given.len()).map(none).collect();
+        let mut slopes = slopes.iter();
+        let mut dresults: Vec<&[f32]> = Vec::new();
+        for (given, none) in of.given.iter().zip(&nothing) {
+            let found = if *given { slopes.next() } else { None };
+            dresults.push(found.map_or(none, |slope| slope));
+        }
+        let mut beside: Vec<Vec<f32>> = inputs.iter().map(|input| vec![0.0; input.len()]).collect();
+        let mut targets = targets.iter_mut().zip(&of.add);
+        let mut dinputs: Vec<&mut [f32]> = Vec::new();
+        for ((beside, shared), wanted) in beside.iter_mut().zip(&of.inputs).zip(&of.wanted) {
+            let target = if *wanted && shared.is_none() { targets.next() } else { None };
+            dinputs.push(match target {
+                Some((target, add)) => {
+                    if !add {
+                        target.fill(0.0);
+                    }
+                    target
+                }
+                None => beside,
+            });
+        }
+        kernel.backward(&inputs, &dresults, &mut dinputs);
+        for ((beside, shared), wanted) in beside.iter().zip(&of.inputs).zip(&of.wanted) {
+            if let (Some(shared), true) = (shared, wanted) {
+                weights.exact.add(beside, &mut self.grads[weights.layout.shared(*shared, self.index)]);
+            }
+        }
+    }
+}
+
+/// The places of the inputs that have rows, each once, and for each such input which of them is its.
+fn distinct(places: &[Place], of: &IslandOf) -> (Vec<Place>, Vec<usize>) {
+    let count = of.inputs.iter().filter(|shared| shared.is_none()).count();
+    let mut own: Vec<Place> = Vec::new();
+    let at = places[..count].iter().map(|place| {
+        own.iter().position(|known| known == place).unwrap_or_else(|| {
+            own.push(*place);
+            own.len() - 1
+        })
+    });
+    let at = at.collect();
+    (own, at)
+}
+
+/// All inputs, those with rows being given in order.
+fn inputs<'s>(
+    weights: &'s Weights<'_>,
+    index: usize,
+    of: &IslandOf,
+    mut rows: impl Iterator<Item = &'s [f32]>,
+) -> Vec<&'s [f32]> {
+    let one = |shared: &Option<Shared>| match shared {
+        Some(shared) => &weights.flat[weights.layout.shared(*shared, index)],
+        None => rows.next().unwrap_or(&[]),
+    };
+    of.inputs.iter().map(one).collect()
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use looped_graph::lower::{Chunk, ScanOf};
-use looped_ops::{Diagonal, DiagonalGradients};
+use looped_ops::{Diagonal, DiagonalGradients, Kernels};
 
 use crate::weights::Weights;
 
@@ -102,6 +102,29 @@ pub(crate) fn lose(chunk: &Chunk, from: usize, to: usize, d: &mut [f32]) {
     for d in d.chunks_exact_mut(each.max(1)) {
         d[..kept.start].fill(0.0);
         d[kept.end..].fill(0.0);
+    }
+}
+
+/// x, earlier rows, out, x's last rows: the last `by` of a prompt's, or all if there are fewer.
+pub(crate) fn shift(k: Kernels, chunk: &Chunk, by: usize, places: [&mut [f32]; 4]) {
+    let [x, before, out, last] = places;
+    let width = x.len() / chunk.rows().max(1);
+    for i in 0..chunk.sequences {
+        let [x, before, out, last] = each(i, chunk.sequences, [x, before, out, last]);
+        k.shift(by * width, x, before, out);
+        last.copy_from_slice(&x[x.len() - last.len()..]);
+    }
+}
+
+/// dout, d(last), dx, d(earlier rows).
+pub(crate) fn shift_back(k: Kernels, chunk: &Chunk, by: usize, add: bool, places: [&mut [f32]; 4]) {
+    let [dout, dlast, dx, dbefore] = places;
+    let width = dout.len() / chunk.rows().max(1);
+    for i in 0..chunk.sequences {
+        let [dout, dlast, dx, dbefore] = each(i, chunk.sequences, [dout, dlast, dx, dbefore]);
+        k.shift_backward(by * width, dout, dx, add, dbefore);
+        let first = dx.len() - dlast.len();
+        k.add(dlast, &mut dx[first..]);
     }
 }
 

@@ -39,7 +39,7 @@ mod weights;
 mod worker;
 
 pub use engine::{CpuModel, CpuPredictor, Gradients};
-pub use explain::{Explanation, explain};
+pub use explain::{Explanation, explain, without_kernel};
 pub use footprint::{Footprint, Work, footprint};
 pub use looped_graph::lower::Explained;
 pub use looped_ops::Precision;

@@ -7,31 +7,34 @@ use looped_graph::{Form, Graph, NodeId, Op};
 
 use crate::recur::{CellPlan, Extent};
 
-/// How each recurrence of a graph is run; those whose cells have something without a kernel aren't here.
-pub(crate) struct Plans(HashMap<NodeId, CellPlan>);
+/// How each recurrence of a graph is run, or what in its cell has no kernel.
+pub(crate) struct Plans(HashMap<NodeId, Result<CellPlan, String>>);
 
 impl Plans {
     pub(crate) fn new(graph: &Graph) -> Self {
         let plan = |id: NodeId| {
             let node = graph.node(id);
             let Some(Form::Recur(cell)) = node.op().map(Op::form) else { return None };
-            let plan = CellPlan::new(cell, graph.shape(node.inputs[0]).width).ok()?;
-            Some((id, plan))
+            Some((id, CellPlan::new(cell, graph.shape(node.inputs[0]).width)))
         };
         Self(graph.ids().filter_map(plan).collect())
     }
 
     pub(crate) fn get(&self, node: NodeId) -> &CellPlan {
         match self.0.get(&node) {
-            Some(plan) => plan,
-            None => unreachable!("a recurrence without a plan runs by its meaning"),
+            Some(Ok(plan)) => plan,
+            _ => unreachable!("a recurrence without a plan runs by its meaning"),
         }
     }
 }
 
 impl Engine for Plans {
-    fn recur(&self, node: NodeId, sequences: usize, tokens: usize, prefix: bool) -> Option<RecurRoom> {
+    fn recur(&self, node: NodeId, sequences: usize, tokens: usize, prefix: bool) -> Result<RecurRoom, &str> {
         let of = Extent { sequences, tokens, prefix };
-        self.0.get(&node).map(|plan| RecurRoom { tape: plan.tape_len(of), scratch: plan.scratch_len(of) })
+        match self.0.get(&node) {
+            Some(Ok(plan)) => Ok(RecurRoom { tape: plan.tape_len(of), scratch: plan.scratch_len(of) }),
+            Some(Err(why)) => Err(why),
+            None => Err("it is no recurrence"),
+        }
     }
 }

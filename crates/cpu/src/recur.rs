@@ -273,8 +273,11 @@ impl Run<'_, '_> {
         let weights = self.weights;
         let views = [step.input, now(step.out), now(step.mean), now(step.inverse)];
         let [x, out, mean, inverse] = self.buffers.at(views, token);
-        let bias = step.norm.bias.map_or(&[][..], |bias| weights.param(bias));
-        weights.exact.layer_norm(x, weights.param(step.norm.weight), bias, out, mean, inverse);
+        let weight = weights.param(step.norm.weight);
+        match step.norm.bias {
+            Some(bias) => weights.exact.layer_norm(x, weight, weights.param(bias), out, mean, inverse),
+            None => weights.exact.rms_norm(x, weight, out, mean, inverse),
+        }
     }
 
     fn back(&mut self, back: &BackPlan, step: &Back, grads: &mut [f32], token: Option<usize>) {
@@ -305,7 +308,12 @@ impl Run<'_, '_> {
                 );
                 let [dweight, dbias] = two(grads, of_weight, of_bias);
                 let weight = weights.param(norm.weight);
-                weights.exact.layer_norm_backward(dout, x, mean, inverse, weight, dx, *add, dweight, dbias);
+                let k = weights.exact;
+                if norm.bias.is_some() {
+                    k.layer_norm_backward(dout, x, mean, inverse, weight, dx, *add, dweight, dbias);
+                } else {
+                    k.rms_norm_backward(dout, x, mean, inverse, weight, dx, *add, dweight);
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One list of steps, run.
 
 use looped_graph::lower::{Chunk, Kernel, Start, Step};
-use looped_graph::{NodeId, TraceError};
+use looped_graph::{Heads, NodeId, TraceError};
 use looped_ops::{self as ops, AttentionShape, Kernels, PointCode, Scratch};
 
 use crate::hunt::Hunt;
@@ -165,7 +165,7 @@ impl<'a> Run<'a> {
                 }
             }
             Kernel::Attention { heads, prefix } => {
-                let shape = attention_shape(chunk, heads.heads, places[2].len as usize, prefix);
+                let shape = attention_shape(chunk, heads, places[2].len as usize, prefix);
                 let [qkv, before, out, kept] =
                     self.memory.at([places[0], places[1], places[2], places[3]], slot);
                 for i in 0..chunk.sequences {
@@ -175,7 +175,7 @@ impl<'a> Run<'a> {
                 }
             }
             Kernel::AttentionBack { heads, prefix } => {
-                let shape = attention_shape(chunk, heads.heads, places[3].len as usize, prefix);
+                let shape = attention_shape(chunk, heads, places[3].len as usize, prefix);
                 let all = [places[0], places[1], places[2], places[3], places[4], places[5]];
                 let [qkv, before, kept, dout, dqkv, dbefore] = self.memory.at(all, slot);
                 for i in 0..chunk.sequences {
@@ -211,6 +211,14 @@ impl<'a> Run<'a> {
             Kernel::PutColumns { start, of, add } => {
                 let [x, out] = self.memory.at([places[0], places[1]], slot);
                 kernels::put_columns(of, start, add, x, out);
+            }
+            Kernel::Shift { by } => {
+                let all = self.memory.at([places[0], places[1], places[2], places[3]], slot);
+                kernels::shift(exact_kernels, chunk, by, all);
+            }
+            Kernel::ShiftBack { by, add } => {
+                let all = self.memory.at([places[0], places[1], places[2], places[3]], slot);
+                kernels::shift_back(exact_kernels, chunk, by, add, all);
             }
             Kernel::Positions(table) => {
                 let [x, out] = self.memory.at([places[0], places[1]], slot);
@@ -267,7 +275,8 @@ fn placed<'t>(chunk: &Chunk, len: usize, table: &'t [f32]) -> &'t [f32] {
     &table[chunk.first * width..][..chunk.tokens * width]
 }
 
-fn attention_shape(chunk: &Chunk, heads: usize, out: usize, prefix: usize) -> AttentionShape {
+fn attention_shape(chunk: &Chunk, heads: Heads, out: usize, prefix: usize) -> AttentionShape {
     let width = out / chunk.rows().max(1);
-    AttentionShape { tokens: chunk.tokens, prefix, heads, head_size: width / heads }
+    let Heads { heads, causal } = heads;
+    AttentionShape { tokens: chunk.tokens, causal, prefix, heads, head_size: width / heads }
 }

@@ -23,6 +23,7 @@ mod program;
 mod recur;
 mod rows;
 mod scan;
+mod shift;
 mod units;
 mod watch;
 mod writes;
@@ -35,8 +36,8 @@ pub use part::{Early, Looped, Pair};
 pub use program::{OnceAStep, Program, Shapes};
 pub use watch::Watched;
 
-use crate::ops::Rotary;
-use crate::{Form, Graph, Heads, NodeId, Norm, NormKind, Op, Param, PointProgram, Rows};
+use crate::ops::{CpuKernel, Rotary};
+use crate::{Form, Graph, Heads, Node, NodeId, Norm, NormKind, Op, Param, PointProgram, Reach, Rows};
 
 /// The prompts and tokens that a list of steps works on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,22 +113,44 @@ pub enum Shared {
     },
 }
 
-/// Whether a node's operation has no kernel on an engine, so that it runs by its meaning.
-#[must_use]
-pub fn is_island(graph: &Graph, id: NodeId, engine: &dyn Engine) -> bool {
+/// Whether a node's operation is computed by code of its own, outside of the engine's kernels: by its form on slices, or by its meaning.
+fn is_island(graph: &Graph, id: NodeId, engine: &dyn Engine) -> bool {
     let node = graph.node(id);
     match node.op().map(Op::form) {
         Some(Form::Norm(norm)) => !norm.has_kernel(),
-        Some(Form::Attention(heads)) => !heads.causal,
-        Some(Form::Recur(_)) => engine.recur(id, 1, 1, false).is_none(),
-        Some(Form::Shift(_) | Form::Custom(_)) => node.shapes.iter().any(|shape| shape.rows != Rows::Once),
+        Some(Form::Recur(_)) => engine.recur(id, 1, 1, false).is_err(),
+        Some(Form::Custom(_)) => node.shapes.iter().any(|shape| shape.rows != Rows::Once),
         _ => false,
+    }
+}
+
+/// Why a node's operation runs by its meaning, in candle's operations, although the engine computes the rest; `None` if it doesn't.
+#[must_use]
+pub fn by_candle(graph: &Graph, id: NodeId, engine: &dyn Engine) -> Option<String> {
+    let node = graph.node(id);
+    if !is_island(graph, id, engine) || on_slices(node).is_some() {
+        return None;
+    }
+    let refused = match node.op().map(Op::form) {
+        Some(Form::Recur(_)) => engine.recur(id, 1, 1, false).err(),
+        _ => None,
+    };
+    Some(refused.unwrap_or("there is no kernel for it").to_owned())
+}
+
+/// The form on slices of an author's own operation, if an engine may use it on a part of the rows: if each row sees itself alone.
+#[must_use]
+pub fn on_slices(node: &Node) -> Option<&dyn CpuKernel> {
+    match node.op().map(Op::form) {
+        Some(Form::Custom(custom)) if custom.reach() == Reach::Own => custom.cpu(),
+        _ => None,
     }
 }
 
 impl Norm {
     /// Whether the engines have a kernel for it: a layer norm with its bias, or a root-mean-square norm without.
-    pub(crate) fn has_kernel(self) -> bool {
+    #[must_use]
+    pub fn has_kernel(self) -> bool {
         (self.kind == NormKind::Layer) == self.bias.is_some()
     }
 }
@@ -240,6 +263,19 @@ pub enum Kernel {
     Scan(ScanOf),
     /// x, earlier states, d(last states), dy(w), d(earlier states)(w, added to), scratch(w): dy becomes dx.
     ScanBack(ScanOf),
+    /// Each row of out is x's of `by` tokens before, the first ones those of earlier tokens, or 0; last are x's last rows: x, earlier rows,
+    /// out(w), last(w).
+    Shift {
+        /// Tokens.
+        by: usize,
+    },
+    /// dout, d(last), dx(w), d(earlier rows)(w, added to).
+    ShiftBack {
+        /// Tokens.
+        by: usize,
+        /// Whether dx is added to.
+        add: bool,
+    },
     /// A recurrence: x, earlier states, tape(w), last states(w), scratch(w), one out(w) for each state that is read.
     Recur(RecurOf),
     /// x, d(last states), tape(w), d(earlier states)(w, added to), scratch(w), dx(w), one dout for each state whose gradient there is.
@@ -275,7 +311,7 @@ pub enum Kernel {
     },
     /// The table's rows += the sums of d over the prompts: d.
     PositionsBack(Param),
-    /// An operation for which there is no kernel, by its meaning: its inputs that have rows, its results(w).
+    /// An operation for which there is no kernel, by its form on slices or its meaning: its inputs that have rows, its results(w).
     Island(IslandOf),
     /// Its gradient: its inputs that have rows, the gradient with respect to each result, that with respect to each wanted input(w).
     IslandBack(IslandOf),
@@ -323,7 +359,7 @@ pub struct ScanOf {
     pub prefix: bool,
 }
 
-/// An operation that is run by its meaning.
+/// An operation that is run by its form on slices, or by its meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IslandOf {
     /// The node.
@@ -362,8 +398,11 @@ pub struct RecurRoom {
 
 /// What an engine tells of itself before steps are written for it.
 pub trait Engine {
-    /// The room that a recurrence takes over so many prompts and tokens, after earlier ones or not; `None` if the engine has no kernel for its cell.
-    fn recur(&self, node: NodeId, sequences: usize, tokens: usize, prefix: bool) -> Option<RecurRoom>;
+    /// The room that a recurrence takes over so many prompts and tokens, after earlier ones or not.
+    ///
+    /// # Errors
+    /// If there is something in its cell for which the engine has no kernel: what it is, and where.
+    fn recur(&self, node: NodeId, sequences: usize, tokens: usize, prefix: bool) -> Result<RecurRoom, &str>;
 }
 
 /// An elementwise program as a step.

@@ -27,7 +27,7 @@ fn attention(criterion: &mut Criterion) {
     for (tokens, prefix, heads, head_size) in
         [(81, 0, 8, 32), (81, 0, 4, 16), (20, 61, 8, 32), (201, 0, 8, 32)]
     {
-        let shape = AttentionShape { tokens, prefix, heads, head_size };
+        let shape = AttentionShape { tokens, causal: true, prefix, heads, head_size };
         let width = heads * head_size;
         let (qkv, prefix_qkv) = (matrix(tokens * 3 * width), matrix(prefix * 3 * width));
         let (mut out, mut softmax) = (matrix(tokens * width), matrix(shape.kept()));

@@ -1,6 +1,6 @@
-//! Causal attention of one sequence, all heads, on the fused output of the query-key-value layer.
+//! Attention of one sequence, all heads, on the fused output of the query-key-value layer.
 //!
-//! A few query rows at a time, so that scores never leave the first-level cache; nothing right of the diagonal is
+//! A few query rows at a time, so that scores never leave the first-level cache; if it is causal, nothing right of the diagonal is
 //! computed but what fills up a vector. Backward, probabilities come again from the scores and what [`Kernels::attention`] keeps of each row.
 
 use crate::buffer::Scratch;
@@ -16,8 +16,10 @@ const BLOCK: usize = 96;
 /// Sizes of one sequence's attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttentionShape {
-    /// Query tokens; each sees the prefix, itself and the tokens before it.
+    /// Query tokens.
     pub tokens: usize,
+    /// Whether each sees the prefix, itself and the tokens before it; else all.
+    pub causal: bool,
     /// Earlier tokens, 0 for none, that every query sees and that have no queries of their own.
     pub prefix: usize,
     /// Heads; their width together is `heads * head_size`.
@@ -52,7 +54,7 @@ impl AttentionShape {
 }
 
 impl Kernels {
-    /// `out = softmax(q k^T / sqrt(head_size)) v` for each head, causal; `softmax` keeps for the backward pass each row's
+    /// `out = softmax(q k^T / sqrt(head_size)) v` for each head; `softmax` keeps for the backward pass each row's
     /// largest score, scaled as its powers of 2 are and negated, and the inverse of their sum.
     ///
     /// # Shapes
@@ -175,6 +177,12 @@ impl<'a> Rows<'a> {
     #[inline(always)]
     fn all(&self) -> usize {
         self.shape.prefix + self.shape.tokens
+    }
+
+    /// Tokens that a query sees, counted from the start of the prefix.
+    #[inline(always)]
+    fn visible(&self, query: usize) -> usize {
+        if self.shape.causal { self.shape.prefix + query + 1 } else { self.all() }
     }
 
     /// Floats between rows of scores: room for the vector that the diagonal is in, and for a tile's height of zeros
@@ -320,7 +328,7 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { rows, out, softmax, scratch } = self;
-        let AttentionShape { tokens, prefix, heads, head_size: size } = rows.shape;
+        let AttentionShape { tokens, heads, head_size: size, .. } = rows.shape;
         let (width, all, step) = (rows.shape.width(), rows.all(), rows.score_step::<S>());
         let (_, power) = rows.scales();
         let keys_len = (size * all.next_multiple_of(S::LANES)).next_multiple_of(16);
@@ -336,17 +344,17 @@ impl Kernel for Forward<'_> {
             let mut first = 0;
             while first < tokens {
                 let count = tile_rows::<S>(tokens - first);
-                let limit = prefix + first + count;
+                let limit = rows.visible(first + count - 1);
                 rows.prefetch(head + 1, first, first + count);
                 let queries = &rows.qkv[first * rows.step() + rows.offset(Part::Query, head)..];
                 scores(s, queries, rows.step(), keys, size, all, limit, count, score, step);
                 // Row by row, but one pass after the other: rows don't wait for each other's sums.
                 let kept = &mut softmax[2 * (head * tokens + first)..][..2 * count];
                 for (i, kept) in kept.chunks_exact_mut(2).enumerate() {
-                    kept[0] = -power * largest(s, &score[i * step..][..step], prefix + first + i + 1);
+                    kept[0] = -power * largest(s, &score[i * step..][..step], rows.visible(first + i));
                 }
                 for (i, kept) in kept.chunks_exact_mut(2).enumerate() {
-                    let (row, visible) = (&mut score[i * step..][..step], prefix + first + i + 1);
+                    let (row, visible) = (&mut score[i * step..][..step], rows.visible(first + i));
                     let shift = shift_left(s, row, visible, kept[0]);
                     kept[1] = 1.0 / exponentials(s, row, visible, power, shift);
                 }
@@ -462,7 +470,7 @@ impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { rows, softmax, dout, dqkv, dprefix, scratch } = self;
-        let AttentionShape { tokens, prefix, heads, head_size: size } = rows.shape;
+        let AttentionShape { tokens, prefix, heads, head_size: size, causal } = rows.shape;
         let (width, all, step, row_step) =
             (rows.shape.width(), rows.all(), rows.score_step::<S>(), rows.step());
         let (scale, power) = rows.scales();
@@ -493,7 +501,7 @@ impl Kernel for Backward<'_> {
                 let mut first = top;
                 while first < bottom {
                     let count = tile_rows::<S>(bottom - first);
-                    let limit = prefix + first + count;
+                    let limit = rows.visible(first + count - 1);
                     rows.prefetch(head + 1, first, first + count);
                     if head + 1 < heads {
                         for token in first..first + count {
@@ -507,7 +515,7 @@ impl Kernel for Backward<'_> {
                     let left = &dout[first * width + head * size..];
                     scores(s, left, width, value_columns, size, all, limit, count, d, step);
                     for i in 0..count {
-                        let visible = prefix + first + i + 1;
+                        let visible = rows.visible(first + i);
                         let (p, d) = (&mut p[i * step..][..step], &mut d[i * step..][..step]);
                         let kept = &softmax[2 * (head * tokens + first + i)..][..2];
                         score_gradient(s, p, d, visible, [scale, power], kept);
@@ -520,21 +528,26 @@ impl Kernel for Backward<'_> {
                     );
                     first += count;
                 }
-                // Keys and values: those of the prefix and of earlier blocks are added to, this block's begin here.
+                // Keys and values: those of the prefix, and those that earlier blocks have seen, are added to; the others begin here.
+                let (old, seen) = match (causal, top) {
+                    (true, _) => (top, bottom),
+                    (false, 0) => (0, tokens),
+                    (false, _) => (tokens, tokens),
+                };
                 for (part, weights, packed) in
                     [(Part::Key, &*dscores, &*query_rows), (Part::Value, &*probabilities, &*dout_rows)]
                 {
                     let at = rows.offset(part, head);
                     for (keys, start) in [
                         (0..prefix, TileStart::Output),
-                        (prefix..prefix + top, TileStart::Output),
-                        (prefix + top..prefix + bottom, TileStart::Zero),
+                        (prefix..prefix + old, TileStart::Output),
+                        (prefix + old..prefix + seen, TileStart::Zero),
                     ] {
                         let mut key = keys.start;
                         while key < keys.end {
                             let count = tile_rows::<S>(keys.end - key);
                             // The first query that sees the tile's first key.
-                            let from = top.max(key.saturating_sub(prefix));
+                            let from = if causal { top.max(key.saturating_sub(prefix)) } else { top };
                             let left = &weights[(from - top) * step + key..];
                             let to = match key.checked_sub(prefix) {
                                 None => &mut dprefix[key * row_step + at..],

@@ -33,6 +33,7 @@ mod math;
 mod norm;
 mod point;
 mod scan;
+mod shift;
 mod simd;
 
 pub use attention::AttentionShape;

@@ -94,6 +94,12 @@ impl Model {
         &self.candle
     }
 
+    /// The operations that run by candle's within the fused engine, which has kernels for the rest, in words.
+    #[must_use]
+    pub fn without_kernel(&self) -> Vec<String> {
+        if self.fused.is_some() { looped_cpu::without_kernel(self.candle.graph()) } else { Vec::new() }
+    }
+
     /// The parameters.
     #[must_use]
     pub fn parameters(&self) -> &ParamStore {

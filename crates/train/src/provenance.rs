@@ -54,6 +54,9 @@ pub struct Session {
     /// Why it isn't the fast engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why_not_fused: Option<String>,
+    /// The operations that the engine ran by candle's operations, more slowly, since it has no kernels for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub without_kernel: Vec<String>,
     /// `cpu`, `cuda:0`, ...
     pub device: String,
     /// What the session changed in the config.
@@ -126,6 +129,7 @@ impl Session {
             threads: training.threads.unwrap_or_else(crate::model::all_threads),
             engine: trainer.model().engine().to_owned(),
             why_not_fused,
+            without_kernel: trainer.model().without_kernel(),
             device: device_name(trainer.model().parameters().device()),
             changed: Vec::new(),
             end: None,

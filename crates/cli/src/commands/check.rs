@@ -62,6 +62,7 @@ fn check_experiment(at: &ExperimentArgs, device_name: &str, args: &CheckArgs) ->
     let text = experiment.to_toml().map_err(Failure::failed)?;
     // The printed config stays as open as the file is: another machine would choose otherwise.
     let EngineChoice { engine, why: why_not_fused } = resolve(&mut experiment, &device(device_name)?)?;
+    let without_kernel = explain::without_kernel(&experiment, engine)?;
     if args.output.json {
         return print_json(&json!({
             "experiment": experiment,
@@ -72,6 +73,7 @@ fn check_experiment(at: &ExperimentArgs, device_name: &str, args: &CheckArgs) ->
             "memory_bytes": cost.memory,
             "engine": engine,
             "why_not_fused": why_not_fused,
+            "without_kernel": without_kernel,
         }));
     }
     print!("{text}");
@@ -88,6 +90,7 @@ fn check_experiment(at: &ExperimentArgs, device_name: &str, args: &CheckArgs) ->
         Some(why) => println!("# engine: {engine} (not fused: {why})"),
         None => println!("# engine: {engine}"),
     }
+    without_kernel.iter().for_each(|operation| println!("# note: {operation}"));
     if let Some(available) = available_memory().map(|bytes| bytes as f64).filter(|&bytes| cost.memory > bytes)
     {
         eprintln!(

@@ -18,6 +18,12 @@ pub(crate) fn print(experiment: &Experiment) -> Outcome {
     Ok(())
 }
 
+/// The operations for which an engine of that name has no kernels, though it has for the rest, in words.
+pub(crate) fn without_kernel(experiment: &Experiment, engine: &str) -> Outcome<Vec<String>> {
+    let fused = engine == "fused";
+    Ok(if fused { looped_cpu::without_kernel(&experiment.model.graph()?) } else { Vec::new() })
+}
+
 fn table(explanation: &Explanation) -> Table {
     let mut table = Table::new([
         Column::left("part"),
@@ -31,8 +37,8 @@ fn table(explanation: &Explanation) -> Table {
     ]);
     for node in &explanation.nodes {
         let number = |n: u64| if n == 0 { String::new() } else { n.to_string() };
-        let note = match (node.island, node.again) {
-            (true, _) => "by candle: no kernel",
+        let note = match (&node.by_candle, node.again) {
+            (Some(_), _) => "by candle: no kernel",
             (_, true) => "computed again backward",
             _ => "",
         };

@@ -49,11 +49,12 @@ pub(crate) fn open_device(name: &str) -> Outcome<Device> {
     Ok(device)
 }
 
-/// Tells which engine computes on which device, and why these.
+/// Tells which engine computes on which device, and why these, and what it has no kernels for.
 pub(crate) fn tell_engine(trainer: &Trainer, asked_device: &str) {
     let model = trainer.model();
     let device = device_in_words(model.parameters().device(), asked_device);
     eprintln!("engine: {}, on {device}", model.engine_choice());
+    model.without_kernel().iter().for_each(|operation| eprintln!("note: {operation}"));
 }
 
 /// Loads and validates, and tells what was translated.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use looped_graph::ops::{Cell, Func};
-use looped_graph::{Form, Linear, Node, Norm, NormKind, Op, PointBuilder, Source, Wire};
+use looped_graph::{Form, Linear, Node, Norm, Op, PointBuilder, Source, Wire};
 
 use super::buffers::{Buffers, Rows, Space, View, When, Window};
 use super::points::Points;
@@ -121,7 +121,7 @@ fn kinds(cell: &Cell) -> Result<Vec<Kind>, String> {
                 Kind::Product(vec![(inputs[0], layer)])
             }
             (_, Some(Form::Norm(norm))) => {
-                if norm.kind != NormKind::Layer || norm.bias.is_none() {
+                if !norm.has_kernel() {
                     return Err(refuse(node, "there is no kernel for it"));
                 }
                 Kind::Norm(inputs[0], norm)

@@ -79,6 +79,8 @@ fn plain(inputs: usize, width: usize) -> Graph {
 fn everything(inputs: usize, width: usize) -> Graph {
     record(inputs, |trace, x| {
         let norm = |name: &str, width| Norm::layer(width, &mut trace.params().scope(name));
+        let rms = Norm::rms(width, &mut trace.params().scope("rms"));
+        let halves = Norm::rms_of_groups(2 * width, 2, &mut trace.params().scope("halves"));
         let (of_x, of_h) = (linear(trace, "x", inputs, 2 * width), linear(trace, "h", width, 2 * width));
         let (of_both, second) =
             (linear(trace, "b", 2 * width + inputs, width), linear(trace, "s", width, width));
@@ -86,10 +88,10 @@ fn everything(inputs: usize, width: usize) -> Graph {
         let (ln_h, ln_x, ln_z) = (norm("ln_h", width), norm("ln_x", inputs), norm("ln_z", 2 * width));
         let _ = x.recur([width, width, width], |x, [h, old, older]| {
             let gate = x.norm(&ln_x).gelu().linear(&of_x);
-            let z = (gate.tanh() + h.norm(&ln_h).linear(&of_h)).norm(&ln_z).sigmoid();
+            let z = (gate.tanh() + h.norm(&ln_h).linear(&of_h)).norm(&halves).norm(&ln_z).sigmoid();
             let [a, b] = z.split();
             let wide = Value::concat(&[a * older, x, old.exp() / (b + 1.5)]);
-            let y = wide.linear(&of_both).linear(&second);
+            let y = wide.linear(&of_both).linear(&second).norm(&rms);
             let y = y + h.columns(1..width).linear(&narrow) * a + (b * b + 0.1).sqrt().log();
             [(y.relu() - h * 0.3).tanh(), h, old - y * 0.1]
         });
@@ -292,13 +294,13 @@ fn gates_take_the_place_of_their_sums() {
 #[test]
 fn what_has_no_kernel_is_refused_with_its_name_and_place() {
     let graph = record(4, |trace, x| {
-        let norm = Norm::rms(4, &mut trace.params().scope("rms"));
-        let _ = x.recur([4], |x, [h]| [(x + h).norm(&norm)]);
+        let layer = linear(trace, "narrow", 4, 1);
+        let _ = x.recur([4], |x, [h]| [x + h * Value::concat(&[h.linear(&layer); 4])]);
     });
     let Some(Form::Recur(cell)) = graph.nodes().last().unwrap().op().map(Op::form) else { panic!() };
     let message = CellPlan::new(cell, 4).unwrap_err();
     assert!(
-        message.starts_with("norm `rms` within a recurrence: there is no kernel for it, at "),
+        message.starts_with("linear `narrow` within a recurrence: a product has two columns at least, at "),
         "{message}"
     );
     assert!(message.contains("recur/tests.rs:"), "{message}");

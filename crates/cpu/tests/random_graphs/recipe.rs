@@ -4,7 +4,7 @@ use std::fmt;
 
 use candle_core::{D, Result, Tensor};
 use looped_core::{LoopPlan, ModelDims, Objective, Prompts, Rng};
-use looped_graph::ops::Custom;
+use looped_graph::ops::{CpuKernel, Custom};
 use looped_graph::{At, Graph, Heads, Init, Linear, Norm, Params, Reach, Shape, Trace, Value};
 use proptest::prelude::*;
 
@@ -52,7 +52,7 @@ pub(crate) struct Recipe {
 const POSITIONS: usize = 14;
 
 fn line() -> impl Strategy<Value = Line> {
-    (0..44_u8, any::<u8>(), any::<u8>(), any::<u8>()).prop_map(|(kind, a, b, n)| Line { kind, a, b, n })
+    (0..46_u8, any::<u8>(), any::<u8>(), any::<u8>()).prop_map(|(kind, a, b, n)| Line { kind, a, b, n })
 }
 
 pub(crate) fn recipes() -> impl Strategy<Value = Recipe> {
@@ -117,6 +117,52 @@ impl Custom for Waves {
 
     fn reach(&self) -> Reach {
         Reach::Own
+    }
+}
+
+/// x y + sin(x), with a form on slices: y may be one row for all.
+#[derive(Debug)]
+struct Sum;
+
+impl Custom for Sum {
+    fn name(&self) -> String {
+        "sum".to_owned()
+    }
+
+    fn shapes(&self, inputs: &[Shape]) -> std::result::Result<Vec<Shape>, String> {
+        Ok(vec![inputs[0], inputs[0]])
+    }
+
+    fn meaning(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let product = inputs[0].broadcast_mul(&inputs[1])?;
+        Ok(vec![(product + inputs[0].sin()?)?, inputs[0].affine(0.5, 0.0)?])
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Own
+    }
+
+    fn cpu(&self) -> Option<&dyn CpuKernel> {
+        Some(self)
+    }
+}
+
+impl CpuKernel for Sum {
+    fn forward(&self, inputs: &[&[f32]], results: &mut [&mut [f32]]) {
+        let [x, y] = inputs else { panic!("two inputs") };
+        for (i, x) in x.iter().enumerate() {
+            results[0][i] = x * y[i % y.len()] + x.sin();
+            results[1][i] = 0.5 * x;
+        }
+    }
+
+    fn backward(&self, inputs: &[&[f32]], dresults: &[&[f32]], dinputs: &mut [&mut [f32]]) {
+        let [x, y] = inputs else { panic!("two inputs") };
+        for (i, x) in x.iter().enumerate() {
+            let at = i % y.len();
+            dinputs[0][i] += dresults[0][i] * (y[at] + x.cos()) + 0.5 * dresults[1][i];
+            dinputs[1][at] += dresults[0][i] * x;
+        }
     }
 }
 
@@ -288,6 +334,7 @@ impl Recipe {
                 let heads = 1 + n % 2;
                 x.linear(&names.linear(w, 3 * 4 * heads)).attention(Heads::causal(heads))
             }
+            45 => x.linear(&names.linear(w, 12)).attention(Heads::all([1, 2, 4][n % 3])),
             26 if w.is_multiple_of(3) => x.attention(Heads::causal(1)),
             26 | 27 => x.linear(&names.linear(w, 12)).attention(Heads::all(1 + n % 2)),
             28 => {
@@ -318,7 +365,7 @@ impl Recipe {
                 let [h] = x.recur([w], |x, [h]| [(x + h.linear(&layer)).tanh()]);
                 h
             }
-            31 => x.shift(n % 4),
+            31 | 44 => x.shift(n % 4),
             32 if w.is_multiple_of(2) => x.rotary(1, 1, 1),
             32 | 33 => x.linear(&names.linear(w, 12)).rotary(2, 2, 3).attention(Heads::causal(2)),
             34 => x.keep_last(n % POSITIONS, 0.25),
@@ -338,7 +385,8 @@ impl Recipe {
                     .broadcast_add(&all[0].mean_keepdim(D::Minus1)?)
             }),
             40 => {
-                let [a, b] = Value::custom(Waves, &[x]);
+                let y = if n % 3 == 0 { names.row(trace, w) } else { names.fit(y, w, n) };
+                let [a, b] = if n % 4 < 2 { Value::custom(Waves, &[x]) } else { Value::custom(Sum, &[x, y]) };
                 if n.is_multiple_of(2) { a + b } else { b }
             }
             41 => {

@@ -64,7 +64,7 @@ pub(super) struct Emit<'g> {
     pub(super) training: bool,
     pub(super) buffers: Vec<Buffer>,
     pub(super) lists: [Vec<Draft>; 2],
-    backward: bool,
+    pub(super) backward: bool,
     /// Values from outside, with their rows.
     pub(super) given: HashMap<Wire, (Buf, Demand)>,
     /// Where some values are wanted.
@@ -366,8 +366,9 @@ impl<'g> Emit<'g> {
             Some(Form::Recur(_)) => self.recur(node),
             Some(Form::Scan) => self.scan(node),
             Some(Form::StopGradient) => self.alias(node),
-            // These have no kernel on any engine yet.
-            Some(Form::Shift(_) | Form::Custom(_)) => self.island(node),
+            Some(Form::Shift(by)) => self.shift(node, by),
+            // Of one row for all prompts there is no step, and of others there was an island.
+            Some(Form::Custom(_)) => {}
         }
     }
 
@@ -428,6 +429,7 @@ impl<'g> Emit<'g> {
             Some(Form::Rotary(rotary)) => self.rotary_back(node, rotary, d),
             Some(Form::Attention(heads)) => self.attention_back(node, heads, d),
             Some(Form::Scan) => self.scan_back(node, d),
+            Some(Form::Shift(by)) => self.shift_back(node, by, d),
             _ => {}
         }
     }

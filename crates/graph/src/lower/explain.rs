@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Engine, Kernel, Place, Program, Shapes, Space, Step, is_island};
+use super::{Engine, Kernel, Place, Program, Shapes, Space, Step, by_candle};
 use crate::{Flops, Graph, NodeId, Rate, Rows, cost, rates};
 
 /// What is known of a node before it is run.
@@ -24,8 +24,8 @@ pub struct Explained {
     pub kept: usize,
     /// Whether it is computed once more for the backward pass.
     pub again: bool,
-    /// Whether it runs by its meaning, in candle's operations, since there is no kernel.
-    pub island: bool,
+    /// Why it runs by its meaning, in candle's operations, if it does.
+    pub by_candle: Option<String>,
 }
 
 impl Program {
@@ -62,7 +62,7 @@ impl Program {
                 flops: flops[i],
                 kept: kept.iter().filter(|(of, _)| *of == id).map(|(_, len)| 4 * len).sum(),
                 again: again.contains(&id),
-                island: is_island(graph, id, engine),
+                by_candle: by_candle(graph, id, engine),
             }
         };
         Ok(graph.ids().map(of).collect())
@@ -86,7 +86,7 @@ fn kept(steps: &[Step]) -> Vec<(NodeId, usize)> {
 /// The nodes whose values are computed again in a backward list.
 fn again(steps: &[Step]) -> HashSet<NodeId> {
     let forward = |step: &&Step| match &step.kernel {
-        Kernel::Norm(_) | Kernel::Positions(_) | Kernel::Keep { .. } => true,
+        Kernel::Norm(_) | Kernel::Positions(_) | Kernel::Keep { .. } | Kernel::Shift { .. } => true,
         Kernel::Point(of) => !of.is_gradient,
         _ => false,
     };

@@ -131,6 +131,7 @@ fn memory_len(known: &Known<'_>, node: NodeId, chunk: &Chunk) -> usize {
     let width = |i: usize| known.graph.shape(of.inputs[i]).width;
     match form(of) {
         Some(Form::Attention(_)) => chunk.rows() * width(0),
+        Some(Form::Shift(by)) => chunk.sequences * by.min(chunk.tokens) * width(0),
         Some(Form::Scan) => chunk.sequences * width(1),
         Some(Form::Recur(cell)) => chunk.sequences * cell.widths.iter().sum::<usize>(),
         _ => 0,

@@ -13,7 +13,7 @@ impl Kernel {
             Self::ProductGelu { .. } | Self::ProductGeluBack { .. } => 1..3,
             Self::Norm(_) => 1..4,
             Self::NormBack { .. } => 4..5,
-            Self::Attention { .. } | Self::Scan(_) => 2..4,
+            Self::Attention { .. } | Self::Scan(_) | Self::Shift { .. } | Self::ShiftBack { .. } => 2..4,
             Self::AttentionBack { .. } => 4..6,
             Self::ScanBack(_) => 3..5,
             Self::Positions(_) | Self::Rotary { .. } | Self::TakeColumns { .. } => 1..2,

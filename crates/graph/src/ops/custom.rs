@@ -39,8 +39,8 @@ pub trait Custom: fmt::Debug + Send + Sync + 'static {
 
 /// The same on plain memory, with its derivatives: what a fast engine runs in [`Custom::meaning`]'s place.
 ///
-/// Every slice holds whole rows, one after another, of the width that [`Custom::shapes`] says. An engine may call it on a part of the
-/// rows, so it is for operations of [`Reach::Own`] alone.
+/// Every slice holds whole rows, one after another, of the width that [`Custom::shapes`] says; of a value that is one row for all prompts,
+/// that row. An engine may call it on a part of the rows, so it is for operations of [`Reach::Own`] alone.
 pub trait CpuKernel: Send + Sync {
     /// Computes the results' rows.
     fn forward(&self, inputs: &[&[f32]], results: &mut [&mut [f32]]);

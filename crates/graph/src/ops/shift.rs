@@ -23,6 +23,10 @@ impl Op for Shift {
         Reach::Back
     }
 
+    fn light(&self) -> bool {
+        true
+    }
+
     fn form(&self) -> Form<'_> {
         Form::Shift(self.0)
     }

@@ -1,4 +1,4 @@
-//! Attention against `f64`, with and without a prefix.
+//! Attention against `f64`, causal and to all tokens, with and without a prefix.
 
 use crate::{all_kernels, assert_close, values, wide};
 use looped_ops::{AttentionShape, Scratch};
@@ -12,7 +12,7 @@ struct Reference {
 
 /// Forward and backward, from the definition.
 fn reference(shape: AttentionShape, qkv: &[f32], prefix: &[f32], dout: &[f32]) -> Reference {
-    let AttentionShape { tokens, prefix: before, heads, head_size: size } = shape;
+    let AttentionShape { tokens, causal, prefix: before, heads, head_size: size } = shape;
     let width = heads * size;
     let all: Vec<f64> = wide(prefix).into_iter().chain(wide(qkv)).collect();
     let mut out = vec![0.0; tokens * width];
@@ -23,7 +23,7 @@ fn reference(shape: AttentionShape, qkv: &[f32], prefix: &[f32], dout: &[f32]) -
             let q = (before + i) * 3 * width + head * size;
             let key = |j: usize| j * 3 * width + width + head * size;
             let value = |j: usize| j * 3 * width + 2 * width + head * size;
-            let visible = before + i + 1;
+            let visible = if causal { before + i + 1 } else { before + tokens };
             let score: Vec<f64> = (0..visible)
                 .map(|j| scale * (0..size).map(|d| all[q + d] * all[key(j) + d]).sum::<f64>())
                 .collect();
@@ -59,7 +59,7 @@ fn check(shape: AttentionShape, seed: u64) {
 
 /// Both passes on these queries, keys and values.
 fn check_on(shape: AttentionShape, qkv: &[f32], prefix: &[f32], seed: u64) {
-    let AttentionShape { tokens, prefix: before, heads, head_size: size } = shape;
+    let AttentionShape { tokens, prefix: before, heads, head_size: size, .. } = shape;
     let width = heads * size;
     let dout = values(seed ^ 2, tokens * width);
     let held = values(seed ^ 3, before * 3 * width);
@@ -95,16 +95,19 @@ proptest! {
         prefix in prop_oneof![Just(0usize), 1..30usize],
         heads in 1..4usize,
         head_size in 1..20usize,
+        causal: bool,
         seed: u64,
     ) {
-        check(AttentionShape { tokens, prefix, heads, head_size }, seed);
+        check(AttentionShape { tokens, causal, prefix, heads, head_size }, seed);
     }
 }
 
 #[test]
 fn more_tokens_than_a_block_and_wider_heads_than_a_panel() {
     for (tokens, prefix, head_size) in [(205, 0, 16), (81, 0, 32), (100, 37, 70), (20, 61, 32), (1, 130, 8)] {
-        check(AttentionShape { tokens, prefix, heads: 2, head_size }, 7);
+        for causal in [true, false] {
+            check(AttentionShape { tokens, causal, prefix, heads: 2, head_size }, 7);
+        }
     }
 }
 
@@ -112,7 +115,7 @@ fn more_tokens_than_a_block_and_wider_heads_than_a_panel() {
 /// scores, ties among them too.
 #[test]
 fn huge_scores_are_as_good_as_small_ones() {
-    let shape = AttentionShape { tokens: 30, prefix: 9, heads: 2, head_size: 5 };
+    let shape = AttentionShape { tokens: 30, causal: true, prefix: 9, heads: 2, head_size: 5 };
     let width = shape.heads * shape.head_size;
     for exponent in [0, 6, 11, 13, 15, 17, 20, 40, 55] {
         let scaled = |seed: u64, rows: usize| -> Vec<f32> {

@@ -6,6 +6,7 @@ mod norm;
 mod point;
 mod products;
 mod scan;
+mod shift;
 
 use looped_ops::{Isa, Kernels};
 
