@@ -26,7 +26,7 @@ fn names(config: &ModelConfig) -> Vec<String> {
 
 fn prompts() -> Prompts {
     let mut rng = Rng::stream(1, "prompts", 0);
-    Prompts { xs: rng.normals(2 * 5 * 3), ys: rng.normals(2 * 5), prompts: 2, points: 5, n_dims: 3 }
+    Prompts::pairs(rng.normals(2 * 5 * 3), rng.normals(2 * 5), [2, 5, 3])
 }
 
 #[test]

@@ -40,8 +40,7 @@ fn set(store: &ParamStore, name: &str, value: impl Fn(usize) -> f32) {
 
 fn predictions(model: &ReferenceModel, store: &ParamStore) -> Vec<Vec<f32>> {
     let mut rng = Rng::stream(4, "prompts", 0);
-    let prompts =
-        Prompts { xs: rng.normals(2 * 4 * 3), ys: rng.normals(2 * 4), prompts: 2, points: 4, n_dims: 3 };
+    let prompts = Prompts::pairs(rng.normals(2 * 4 * 3), rng.normals(2 * 4), [2, 4, 3]);
     let all = model.predictor(store).predict(&prompts, 4).unwrap();
     (0..4).map(|index| all.after(index).to_vec()).collect()
 }

@@ -47,8 +47,8 @@ impl Experiment {
     /// An injector that treats all tokens alike, for all of the training or for its beginning.
     fn idle_injector(&self) -> Option<String> {
         let (injector, steps) = (&self.model.injector, self.training.train_steps);
-        let points = self.training.curriculum.points;
-        let idle = |points: usize| injector.idle(2 * points);
+        let (points, layout) = (self.training.curriculum.points, self.model.layout());
+        let idle = |points: usize| injector.idle(layout.tokens(points));
         let what = idle(points.start)?;
         if let Some(what) = idle(points.at(steps.saturating_sub(1))) {
             return Some(format!("model.injector.{what} in every prompt of the training"));

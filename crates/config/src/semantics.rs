@@ -1,6 +1,6 @@
 //! What the keys of an experiment must mean together.
 
-use looped_core::{BlockConfig, Problems, Request, Split};
+use looped_core::{Alphabet, BlockConfig, Embed, Head, Problems, Request, Split};
 use looped_curriculum::{Curriculum, Ramp, Stage};
 
 use crate::wording::quoted;
@@ -34,6 +34,7 @@ impl Experiment {
                 }
             });
         });
+        self.validate_ends(problems);
         let sees_targets = |block: &dyn BlockConfig| self.task.targets_in_prompt() && !block.is_causal();
         for (key, _) in self.model.blocks().filter(|(_, block)| sees_targets(*block)) {
             let message = format!(
@@ -103,6 +104,33 @@ impl Experiment {
                 format!("is {}; allowed: finite, not negative", value.unwrap_or_default())
             });
         }
+    }
+
+    /// Tokens and answers are what the model's ends are made for.
+    fn validate_ends(&self, problems: &mut Problems) {
+        let (model, task) = (&self.model, self.task.typetag_name());
+        let Some(Alphabet { tokens, classes }) = self.task.alphabet() else {
+            for (key, own, usual) in [
+                ("model.embed", model.embed != Embed::Linear, "linear"),
+                ("model.head", model.head != Head::Scalar, "scalar"),
+            ] {
+                problems.require(!own, key, || {
+                    format!("the prompts of `{task}` are points with a number each; allowed: {usual}")
+                });
+            }
+            return;
+        };
+        let fits = matches!(model.embed, Embed::Vocabulary { size } if size >= tokens);
+        problems.require(fits, "model.embed", || {
+            format!("`{task}` has {tokens} different tokens; allowed: {{ type = \"vocabulary\", size = {tokens} }}, or more")
+        });
+        let fits = matches!(model.head, Head::Classes { count } if count >= classes);
+        problems.require(fits, "model.head", || {
+            format!("`{task}` has {classes} different answers; allowed: {{ type = \"classes\", count = {classes} }}, or more")
+        });
+        problems.require(model.n_dims == 1, "model.n_dims", || {
+            format!("is {}; a token of `{task}` is one number; allowed: 1", model.n_dims)
+        });
     }
 
     fn validate_engine(&self, problems: &mut Problems) {

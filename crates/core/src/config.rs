@@ -6,7 +6,7 @@ use looped_graph::lower::Program;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BlockConfig, Injector, ModelDims, Problems};
+use crate::{BlockConfig, Injector, ModelDims, Problems, TokenLayout};
 
 /// A looped model: its sizes, its block and what flows from loop to loop.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +34,12 @@ pub struct ModelConfig {
     /// What flows from loop to loop.
     #[schemars(schema_with = "crate::parts::injector_schema")]
     pub injector: Box<dyn Injector>,
+    /// How tokens become rows of the state's width.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub embed: Embed,
+    /// What is predicted of a row of the state.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub head: Head,
     /// Blocks that the embedded prompt passes once, before the loops.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::parts::blocks_schema")]
@@ -48,6 +54,36 @@ pub struct ModelConfig {
     /// The norm at the end of each loop.
     #[serde(default, skip_serializing_if = "is_default")]
     pub loop_norm: LoopNorm,
+}
+
+/// How tokens become rows of the state's width.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Embed {
+    /// A linear layer of x, and of y followed by zeros.
+    #[default]
+    Linear,
+    /// A row of a table for each entry of a vocabulary.
+    Vocabulary {
+        /// How many entries.
+        #[schemars(range(min = 2, max = 65536))]
+        size: usize,
+    },
+}
+
+/// What is predicted of a row of the state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Head {
+    /// A number.
+    #[default]
+    Scalar,
+    /// A number for each of some classes: the larger, the likelier.
+    Classes {
+        /// How many classes.
+        #[schemars(range(min = 2, max = 65536))]
+        count: usize,
+    },
 }
 
 /// Where learned positions are added.
@@ -93,10 +129,21 @@ impl ModelConfig {
             pretrained_path: None,
             block,
             injector,
+            embed: Embed::default(),
+            head: Head::default(),
             prelude: Vec::new(),
             coda: Vec::new(),
             positions: Positions::default(),
             loop_norm: LoopNorm::default(),
+        }
+    }
+
+    /// How prompts become tokens.
+    #[must_use]
+    pub const fn layout(&self) -> TokenLayout {
+        match self.embed {
+            Embed::Linear => TokenLayout::Pairs,
+            Embed::Vocabulary { .. } => TokenLayout::Ids,
         }
     }
 
@@ -132,6 +179,12 @@ impl ModelConfig {
     /// Reports what the block and the injector can't do at these sizes.
     pub fn validate(&self, problems: &mut Problems) {
         let dims = self.dims();
+        for (key, part, number) in [
+            ("embed", "size", if let Embed::Vocabulary { size } = self.embed { size } else { 2 }),
+            ("head", "count", if let Head::Classes { count } = self.head { count } else { 2 }),
+        ] {
+            problems.within(key, |p| p.require_in(number, 2..=65536, part));
+        }
         for (key, block) in self.blocks() {
             problems.within(key, |p| block.validate(&dims, p));
         }

@@ -28,7 +28,7 @@ mod watch;
 pub use baseline::{Baseline, Prompt};
 pub use block::BlockConfig;
 pub use candle_core::{Device, Tensor};
-pub use config::{LoopNorm, ModelConfig, Positions};
+pub use config::{Embed, Head, LoopNorm, ModelConfig, Positions};
 pub use device::cuda_device;
 pub use dims::ModelDims;
 pub use error::{Error, Result};
@@ -40,7 +40,7 @@ pub use parts::{Kind, Part};
 pub use predictor::{LoopPlan, Looping, Predictions, Predictor, Stateful};
 pub use problems::{Problem, Problems, Subject, nearest};
 pub use rng::Rng;
-pub use task::{Prompts, Request, Split, Task};
+pub use task::{Alphabet, Prompts, Request, Split, Task, TokenLayout, score_scale};
 pub use watch::{Stretch, Watch};
 
 // What `register!` and the traits' derives need of other crates, so that a plugin has one version of each.

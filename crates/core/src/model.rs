@@ -10,9 +10,9 @@
 //! otherwise. A prelude stands between the embedding and E, a coda between Z and the read-out. Blocks are causal: the prediction at x_i has seen the
 //! points before it, and one prompt trains every context length.
 
-use looped_graph::{At, Block, Graph, Init, Linear, Norm, Trace};
+use looped_graph::{At, Block, Graph, Init, Linear, Norm, Params, Trace};
 
-use crate::{BlockConfig, LoopNorm, ModelConfig, Positions, Result};
+use crate::{BlockConfig, Embed, Head, LoopNorm, ModelConfig, Positions, Result};
 
 /// A block with its name in tables and messages.
 type Named = (String, Box<dyn Block>);
@@ -20,7 +20,7 @@ type Named = (String, Box<dyn Block>);
 impl ModelConfig {
     /// The model as a graph.
     ///
-    /// Its input are a prompt's tokens x_1, y_1, x_2, ..., each as wide as x, and it reads a prediction at each. It allocates no parameter:
+    /// Its input are a prompt's tokens as rows ([`Prompts::tokens`](crate::Prompts::tokens)), and it reads a prediction at each. It allocates no parameter:
     /// the graph says their names, shapes and first values.
     ///
     /// # Errors
@@ -29,17 +29,30 @@ impl ModelConfig {
         let (dims, width) = (self.dims(), self.n_embd);
         let trace = Trace::new();
         let params = trace.params();
-        let read_in = Linear::uniform(dims.n_dims, width, &mut params.scope("_read_in")).exact();
-        let read_out = Linear::uniform(width, 1, &mut params.scope("_read_out")).exact();
+        let read_in = &mut params.scope("_read_in");
+        let (read_in, token_width) = match self.embed {
+            Embed::Linear => (Linear::uniform(dims.n_dims, width, read_in).exact(), dims.n_dims),
+            // A token is 1 at its number, so that the layer gives a column of its weight.
+            Embed::Vocabulary { size } => (Linear::without_bias(size, width, 1.0, read_in).exact(), size),
+        };
+        let outputs = match self.head {
+            Head::Scalar => 1,
+            Head::Classes { count } => count,
+        };
+        let read_out = Linear::uniform(width, outputs, &mut params.scope("_read_out")).exact();
         let injector = self.injector.build(&dims, &mut params.scope("_injector"));
         let backbone = params.scope("_backbone.transformer");
-        let rows = 2 * dims.n_positions + 1;
+        let rows = self.layout().tokens(dims.n_positions) + 1;
         let table = || backbone.scope("wpe").get("weight", [rows, width], Init::Normal { std: 0.02 });
         let positions = (self.positions != Positions::None).then(table);
         let name = |i| format!("h.{i}");
-        let looped =
-            (0..dims.n_layer).map(|i| (name(i), self.block.build(&dims, &mut backbone.scope(name(i)))));
-        let looped: Vec<_> = looped.collect();
+        // Within a scope, so that a mistake in a part's code is told with the part.
+        let build = |block: &dyn BlockConfig, name: String, params: &mut Params<'_>| -> Named {
+            let built = trace.scope(&name, || block.build(&dims, params));
+            (name, built)
+        };
+        let looped = (0..dims.n_layer).map(|i| build(&*self.block, name(i), &mut backbone.scope(name(i))));
+        let looped: Vec<Named> = looped.collect();
         let norm = &mut backbone.scope("ln_f");
         let norm = match self.loop_norm {
             LoopNorm::Layer => Some(Norm::layer(width, norm)),
@@ -47,20 +60,19 @@ impl ModelConfig {
             LoopNorm::None => None,
         };
         let list = |key: &str, blocks: &[Box<dyn BlockConfig>]| -> Vec<Named> {
-            let mut named = Vec::new();
-            for (j, block) in blocks.iter().enumerate() {
+            let of = |j: usize| {
                 let name = format!("{key}.{j}");
-                let block = block.build(&dims, &mut params.scope(format_args!("_{name}")));
-                named.push((name, block));
-            }
-            named
+                let params = &mut params.scope(format_args!("_{name}"));
+                build(&*blocks[j], name, params)
+            };
+            (0..blocks.len()).map(of).collect()
         };
         let (prelude, coda) = (list("prelude", &self.prelude), list("coda", &self.coda));
         let through = |blocks: &[Named], x, at| {
             blocks.iter().fold(x, |x, (name, block)| trace.scope(name, || block.forward(x, at)))
         };
 
-        let embedded = trace.scope("read_in", || trace.input(dims.n_dims).linear(&read_in));
+        let embedded = trace.scope("read_in", || trace.input(token_width).linear(&read_in));
         let placed = match positions {
             Some(table) if self.positions == Positions::Once => embedded.positions(table),
             _ => embedded,

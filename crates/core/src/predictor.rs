@@ -13,11 +13,13 @@ pub struct LoopPlan {
     pub window: usize,
 }
 
-/// Predictions of every y after each loop: (loops, prompts, points), row-major.
+/// Predictions of every y after each loop: (loops, prompts, points, width), row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Predictions {
     /// The values.
     pub values: Vec<f32>,
+    /// Numbers of one prediction: 1, or as many as there are classes.
+    pub width: usize,
     /// How many loops.
     pub loops: usize,
     /// How many prompts.
@@ -27,10 +29,10 @@ pub struct Predictions {
 }
 
 impl Predictions {
-    /// The predictions after loop `index` (from 0): (prompts, points).
+    /// The predictions after loop `index` (from 0): (prompts, points, width).
     #[must_use]
     pub fn after(&self, index: usize) -> &[f32] {
-        let size = self.prompts * self.points;
+        let size = self.prompts * self.points * self.width;
         &self.values[index * size..(index + 1) * size]
     }
 }

@@ -32,12 +32,66 @@ pub enum Split {
     Evaluation,
 }
 
+/// How points stand in a prompt as tokens, and where predictions are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenLayout {
+    /// x_1, y_1, x_2, ...: two tokens a point. The y of a point is predicted at its x.
+    #[default]
+    Pairs,
+    /// One token a point: the number of an entry of a vocabulary. What is to be predicted at it isn't in the prompt.
+    Ids,
+}
+
+impl TokenLayout {
+    /// Tokens of so many points.
+    #[must_use]
+    pub const fn tokens(self, points: usize) -> usize {
+        match self {
+            Self::Pairs => 2 * points,
+            Self::Ids => points,
+        }
+    }
+
+    /// The token at which a point is predicted.
+    #[must_use]
+    pub const fn read(self, point: usize) -> usize {
+        match self {
+            Self::Pairs => 2 * point,
+            Self::Ids => point,
+        }
+    }
+
+    /// The tokens at which so many points are predicted.
+    #[must_use]
+    pub fn reads(self, points: usize) -> Vec<usize> {
+        (0..points).map(|point| self.read(point)).collect()
+    }
+
+    /// The point that a token belongs to.
+    #[must_use]
+    pub const fn point(self, token: usize) -> usize {
+        match self {
+            Self::Pairs => token / 2,
+            Self::Ids => token,
+        }
+    }
+}
+
+/// A finite set of tokens, and of answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alphabet {
+    /// How many different tokens there are.
+    pub tokens: usize,
+    /// How many different answers there are.
+    pub classes: usize,
+}
+
 /// Prompts on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prompts {
-    /// (prompts, points, n_dims), row-major.
+    /// (prompts, points, n_dims), row-major. Of [`TokenLayout::Ids`] one number each, from 0 on.
     pub xs: Vec<f32>,
-    /// (prompts, points), row-major.
+    /// (prompts, points), row-major. NaN where nothing is to be predicted; the number of a class, from 0 on, where classes are.
     pub ys: Vec<f32>,
     /// How many prompts.
     pub prompts: usize,
@@ -45,9 +99,17 @@ pub struct Prompts {
     pub points: usize,
     /// Width of x.
     pub n_dims: usize,
+    /// How points become tokens.
+    pub layout: TokenLayout,
 }
 
 impl Prompts {
+    /// Prompts of points, of the given sizes: (prompts, points, width of x).
+    #[must_use]
+    pub const fn pairs(xs: Vec<f32>, ys: Vec<f32>, [prompts, points, n_dims]: [usize; 3]) -> Self {
+        Self { xs, ys, prompts, points, n_dims, layout: TokenLayout::Pairs }
+    }
+
     /// The points of prompt `i`: xs (points, n_dims) and ys (points).
     #[must_use]
     pub fn get(&self, i: usize) -> (&[f32], &[f32]) {
@@ -67,18 +129,44 @@ impl Prompts {
         }
     }
 
-    /// The tokens x_1, y_1, x_2, ... of every prompt, a y being followed by zeros: (prompts, 2 points, n_dims).
+    /// How many values there are to be predicted.
+    #[must_use]
+    pub fn targets(&self) -> usize {
+        self.ys.iter().filter(|y| !y.is_nan()).count()
+    }
+
+    /// Writes the row of a prompt's token: of [`TokenLayout::Pairs`] x, or y followed by zeros; of [`TokenLayout::Ids`] 1 at the token's number, and 0
+    /// elsewhere.
+    ///
+    /// # Panics
+    /// If there is no such prompt or token, or a pair's row isn't as wide as x.
+    pub fn write_token(&self, prompt: usize, token: usize, row: &mut [f32]) {
+        let point = self.layout.point(token);
+        let at = prompt * self.points + point;
+        let x = &self.xs[at * self.n_dims..(at + 1) * self.n_dims];
+        if self.layout == TokenLayout::Pairs && token.is_multiple_of(2) {
+            row.copy_from_slice(x);
+            return;
+        }
+        row.fill(0.0);
+        match self.layout {
+            TokenLayout::Pairs => row[0] = self.ys[at],
+            // What is no entry of the vocabulary has an empty row.
+            TokenLayout::Ids => row.iter_mut().skip(x[0] as usize).take(1).for_each(|entry| *entry = 1.0),
+        }
+    }
+
+    /// The tokens of every prompt as rows: (prompts, tokens, width). See [`Prompts::write_token`].
     ///
     /// # Errors
     /// If the device refuses the copy.
-    pub fn tokens(&self, device: &Device) -> Result<Tensor> {
-        let mut tokens = vec![0.0; 2 * self.xs.len()];
-        let points = tokens.chunks_exact_mut(2 * self.n_dims.max(1));
-        for ((token, x), y) in points.zip(self.xs.chunks_exact(self.n_dims.max(1))).zip(&self.ys) {
-            token[..self.n_dims].copy_from_slice(x);
-            token[self.n_dims] = *y;
+    pub fn tokens(&self, width: usize, device: &Device) -> Result<Tensor> {
+        let each = self.layout.tokens(self.points);
+        let mut rows = vec![0.0; self.prompts * each * width];
+        for (i, row) in rows.chunks_exact_mut(width.max(1)).enumerate() {
+            self.write_token(i / each, i % each, row);
         }
-        Ok(Tensor::from_vec(tokens, (self.prompts, 2 * self.points, self.n_dims), device)?)
+        Ok(Tensor::from_vec(rows, (self.prompts, each, width), device)?)
     }
 }
 
@@ -130,6 +218,11 @@ pub trait Task: Debug + Send + Sync {
         true
     }
 
+    /// The tokens and answers of a task whose prompts are [`TokenLayout::Ids`]; `None` of one of points.
+    fn alphabet(&self) -> Option<Alphabet> {
+        None
+    }
+
     /// What is learnt: squared error, unless the task says otherwise.
     fn objective(&self) -> Objective {
         Objective::SquaredError
@@ -138,5 +231,14 @@ pub trait Task: Debug + Send + Sync {
     /// What squared errors are divided by in reports: `dims`, unless the task says otherwise.
     fn normaliser(&self, dims: usize) -> f64 {
         dims as f64
+    }
+}
+
+/// What a task's scores are divided by in reports: its normaliser where they are squared errors, else 1.
+#[must_use]
+pub fn score_scale(task: &dyn Task, dims: usize) -> f64 {
+    match task.objective() {
+        Objective::SquaredError => task.normaliser(dims),
+        Objective::CrossEntropy | Objective::Classes => 1.0,
     }
 }

@@ -36,7 +36,7 @@ fn step(criterion: &mut Criterion) {
     let threads = std::thread::available_parallelism().unwrap().get();
     let mut rng = Rng::stream(0, "bench", 0);
     let (xs, ys) = (rng.normals(PROMPTS * POINTS * 20), rng.normals(PROMPTS * POINTS));
-    let prompts = Prompts { xs, ys, prompts: PROMPTS, points: POINTS, n_dims: 20 };
+    let prompts = Prompts::pairs(xs, ys, [PROMPTS, POINTS, 20]);
     let (full, last) = (r#"{"type":"full"}"#, r#"{"type":"last_n","n":20}"#);
     for (name, n_embd, block, injector) in [
         ("D 256", 256, r#"{"type":"transformer","n_head":8}"#, full),

@@ -69,7 +69,7 @@ impl Timed {
         let model = CpuModel::new(Arc::new(graph), config.dims(), threads).unwrap();
         let mut rng = Rng::stream(1, "prompts", 0);
         let (xs, ys) = (rng.normals(prompts * points * n_dims), rng.normals(prompts * points));
-        Self { model, store, prompts: Prompts { xs, ys, prompts, points, n_dims }, weights }
+        Self { model, store, prompts: Prompts::pairs(xs, ys, [prompts, points, n_dims]), weights }
     }
 
     /// Seconds of a step, divided by its weights.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use looped_core::{Error, ModelDims, ParamStore, Predictions, Predictor, Prompts, Result};
+use looped_core::{Error, ModelDims, ParamStore, Predictions, Predictor, Prompts, Result, TokenLayout};
 use looped_graph::lower::{Program, Shapes};
 use looped_graph::{Form, Graph, Linear, Op, Source, TraceError};
 use looped_ops::{AlignedBuffer, Kernels, Precision};
@@ -51,9 +51,9 @@ struct Memory {
 /// Programs that are kept: two for each length of prompts that is in use, and then some.
 const PROGRAMS: usize = 64;
 
-/// Tokens of a prompt of so many points, and those at which predictions are made: the x.
-pub(crate) fn tokens_of(points: usize) -> (usize, Arc<[usize]>) {
-    (2 * points, (0..points).map(|point| 2 * point).collect())
+/// Tokens of a prompt of so many points, and those at which predictions are made.
+pub(crate) fn tokens_of(layout: TokenLayout, points: usize) -> (usize, Arc<[usize]>) {
+    (layout.tokens(points), layout.reads(points).into())
 }
 
 /// How many prompts a chunk should have at least: a recurrence has as many rows in a product as there are prompts, and with fewer than 4 the machine isn't
@@ -81,11 +81,6 @@ impl CpuModel {
         let refusals = Self::refusals(&graph);
         if !refusals.is_empty() {
             return Err(Error::Data(refusals.join("\n")));
-        }
-        let width = graph.input_width();
-        if width != 0 && width != dims.n_dims {
-            let given = dims.n_dims;
-            return Err(Error::Data(format!("a token has {given} numbers, and the graph's input {width}")));
         }
         let threads = threads.max(1);
         let name = |i| format!("cpu {i}");
@@ -161,9 +156,14 @@ impl CpuModel {
     /// Refuses prompts that don't fit the model.
     fn check(&self, prompts: &Prompts) -> Result<()> {
         check(prompts, self.dims)?;
+        let (given, width) = (prompts.n_dims, self.graph.input_width());
+        if prompts.layout == TokenLayout::Pairs && width != 0 && width != given {
+            return Err(Error::Data(format!("x has {given} coordinates, and the graph's input {width}")));
+        }
         for node in self.graph.nodes() {
             let Some(Form::Positions(table)) = node.op().map(Op::form) else { continue };
-            let (tokens, room) = (2 * prompts.points, self.graph.params()[table.index()].dims[0]);
+            let (tokens, room) =
+                (prompts.layout.tokens(prompts.points), self.graph.params()[table.index()].dims[0]);
             if tokens > room {
                 let what = format!("{}: there are {tokens} tokens, and positions for {room}", node.name());
                 let scope = node.scope.to_string();
@@ -195,7 +195,7 @@ impl CpuModel {
     }
 
     fn share(&self, prompts: &Prompts) -> Vec<Range<usize>> {
-        let (tokens, reads) = tokens_of(prompts.points);
+        let (tokens, reads) = tokens_of(prompts.layout, prompts.points);
         let early = Program::early_tokens(&self.graph, tokens, &reads, &self.plans);
         let looped = Program::tokens_in_use(&self.graph, tokens, &reads) - early;
         let least = least_sequences(&self.graph);
@@ -212,7 +212,7 @@ impl CpuModel {
         if known.len() > PROGRAMS {
             known.clear();
         }
-        let (tokens, reads) = tokens_of(prompts.points);
+        let (tokens, reads) = tokens_of(prompts.layout, prompts.points);
         let mut programs = HashMap::new();
         for sequences in chunks.iter().map(ExactSizeIterator::len) {
             if programs.contains_key(&sequences) {
@@ -287,14 +287,16 @@ impl Predictor for CpuPredictor<'_> {
         let chunks = model.share(prompts);
         let programs = model.programs(programs, prompts, &chunks)?;
         let job = Job { weights: &weights, plans: &model.plans, prompts };
-        let after = prompts.prompts * prompts.points;
+        let width = model.graph.read().map_or(0, |read| model.graph.shape(read).width);
+        let after = prompts.prompts * prompts.points * width;
         let values = Mutex::new(vec![0.0; loops * after]);
         model.spread(workers, &chunks, |worker, own| {
             worker.begin(model.hunt);
             for range in own {
-                let (start, len) = (range.start * prompts.points, range.len() * prompts.points);
+                let each = prompts.points * width;
+                let (start, len) = (range.start * each, range.len() * each);
                 let program = &programs[&range.len()];
-                let predictions = worker.predict(job, program, range, loops);
+                let predictions = worker.predict(job, program, range, loops, width);
                 let mut values = values.lock().unwrap_or_else(PoisonError::into_inner);
                 for (own, all) in predictions.chunks_exact(len).zip(values.chunks_exact_mut(after)) {
                     all[start..start + len].copy_from_slice(own);
@@ -303,6 +305,6 @@ impl Predictor for CpuPredictor<'_> {
         });
         stopped(workers)?;
         let values = values.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Predictions { values, loops, prompts: prompts.prompts, points: prompts.points })
+        Ok(Predictions { values, width, loops, prompts: prompts.prompts, points: prompts.points })
     }
 }

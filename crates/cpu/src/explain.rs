@@ -1,6 +1,6 @@
 //! What this engine makes of a graph, before anything is run.
 
-use looped_core::{Error, Result};
+use looped_core::{Error, Result, TokenLayout};
 use looped_graph::Graph;
 use looped_graph::lower::{Explained, Program, by_candle};
 
@@ -20,12 +20,12 @@ pub struct Explanation {
     pub left_out: usize,
 }
 
-/// What this engine makes of a graph for prompts of `points` points.
+/// What this engine makes of a graph for prompts of `points` points, which become tokens as `layout` says.
 ///
 /// # Errors
 /// If it can't take the graph.
-pub fn explain(graph: &Graph, points: usize) -> Result<Explanation> {
-    let (tokens, reads) = tokens_of(points);
+pub fn explain(graph: &Graph, layout: TokenLayout, points: usize) -> Result<Explanation> {
+    let (tokens, reads) = tokens_of(layout, points);
     let plans = Plans::new(graph);
     let nodes = Program::explain(graph, tokens, &reads, &plans).map_err(Error::Data)?;
     let early = Program::early_tokens(graph, tokens, &reads, &plans);

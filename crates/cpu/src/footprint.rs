@@ -1,6 +1,6 @@
 //! How much memory the engine takes: its own buffers' lengths, added up before any of them is there.
 
-use looped_core::{Error, Result};
+use looped_core::{Error, Result, TokenLayout};
 use looped_graph::Graph;
 use looped_graph::lower::{Program, Shapes};
 
@@ -19,6 +19,8 @@ const KERNEL_WIDTH: usize = 304;
 pub struct Work {
     /// Prompts at a time.
     pub prompts: usize,
+    /// How points become tokens.
+    pub layout: TokenLayout,
     /// Points in each.
     pub points: usize,
     /// Loops of the model.
@@ -43,9 +45,9 @@ pub struct Footprint {
 /// # Errors
 /// If the engine can't take the graph.
 pub fn footprint(graph: &Graph, work: Work) -> Result<Footprint> {
-    let Work { prompts, points, loops, window, threads } = work;
+    let Work { prompts, layout: of, points, loops, window, threads } = work;
     let (layout, plans) = (Layout::new(graph), Plans::new(graph));
-    let (tokens, reads) = tokens_of(points);
+    let (tokens, reads) = tokens_of(of, points);
     let early = Program::early_tokens(graph, tokens, &reads, &plans);
     let looped = Program::tokens_in_use(graph, tokens, &reads) - early;
     let chunks = chunks(prompts, [early, looped], least_sequences(graph), threads);
@@ -54,17 +56,18 @@ pub fn footprint(graph: &Graph, work: Work) -> Result<Footprint> {
     let program = Program::new(graph, &shapes, &plans).map_err(Error::Data)?;
     let sizes = program.sizes;
     let training = window > 0;
+    let width = graph.read().map_or(0, |read| graph.shape(read).width);
     let state = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize);
     let slots = if training { window.min(loops) as f64 * sizes.slot as f64 } else { state as f64 };
     let own = (sizes.early + sizes.chunk + sizes.scratch) as f64
         + slots
-        + if training { layout.len as f64 } else { (loops * sequences * points) as f64 };
+        + if training { layout.len as f64 } else { (loops * sequences * points * width) as f64 };
     let kernels = (KERNEL_ROWS.min(sequences * (early.max(looped))) * KERNEL_WIDTH) as f64;
     let workers = threads.min(chunks.len()) as f64;
     let weights: usize = layers(graph).iter().map(|layer| layer.inputs * layer.out).sum();
     let packed = if training { 2 * weights } else { weights } as f64;
     // The gradients by name, or the predictions laid side by side.
-    let results = if training { layout.len as f64 } else { loops as f64 * (prompts * points) as f64 };
+    let results = if training { layout.len as f64 } else { loops as f64 * (prompts * points * width) as f64 };
     Ok(Footprint {
         kept: 4.0 * (workers * (own + kernels) + layout.len as f64),
         passing: 4.0 * (packed + results),

@@ -66,7 +66,13 @@ impl Loops {
                 step.loss_loops
             )));
         }
-        let weight = 1.0 / (counted * prompts.prompts * prompts.points) as f64;
+        let targets = prompts.targets();
+        if targets == 0 {
+            return Err(Error::Data(
+                "nothing is to be predicted in these prompts: every y is NaN".to_owned(),
+            ));
+        }
+        let weight = 1.0 / (counted * targets) as f64;
         Ok(Self { free: step.plan.loops - window, window, counted, objective: step.objective, weight })
     }
 
@@ -74,7 +80,7 @@ impl Loops {
     /// to each.
     ///
     /// # Shapes
-    /// `predictions` and `slopes` (prompts of the chunk, reads), for the prompts from `first` on.
+    /// `predictions` and `slopes` (prompts of the chunk, reads, numbers), for the prompts from `first` on.
     pub(crate) fn loss(
         self,
         prompts: &Prompts,
@@ -86,16 +92,15 @@ impl Loops {
     ) -> f64 {
         let weight = self.weight * times as f64;
         let mut loss = 0.0;
-        let each = chunk.reads.len().max(1);
-        let rows = predictions.chunks_exact(each).zip(slopes.chunks_exact_mut(each));
-        for (sequence, (predictions, slopes)) in rows.enumerate() {
+        let rows = (chunk.sequences * chunk.reads.len()).max(1);
+        let width = (predictions.len() / rows).max(1);
+        let pairs = predictions.chunks_exact(width).zip(slopes.chunks_exact_mut(width));
+        for (i, (prediction, slopes)) in pairs.enumerate() {
+            let (sequence, read) = (i / chunk.reads.len(), chunk.reads[i % chunk.reads.len()]);
             let (_, ys) = prompts.get(first + sequence);
-            for ((read, prediction), slope_of) in chunk.reads.iter().zip(predictions).zip(slopes) {
-                let (value, slope) =
-                    self.objective.value_and_slope(*prediction, ys[(chunk.first + read) / 2]);
-                loss += f64::from(value);
-                *slope_of = (f64::from(slope) * weight) as f32;
-            }
+            let y = ys[prompts.layout.point(chunk.first + read)];
+            loss += f64::from(self.objective.value_and_slopes(prediction, y, slopes));
+            slopes.iter_mut().for_each(|slope| *slope = (f64::from(*slope) * weight) as f32);
         }
         loss * weight
     }

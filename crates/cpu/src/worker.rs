@@ -64,20 +64,12 @@ pub(crate) struct Job<'a> {
     pub(crate) prompts: &'a Prompts,
 }
 
-/// Token 2i is x_i, token 2i + 1 is (y_i, 0, ..., 0): (prompts, tokens, n_dims) of the prompts from `first` on.
-fn interleave(prompts: &Prompts, first: usize, chunk: &Chunk, tokens: &mut [f32]) {
-    let (n_dims, mut rows) = (prompts.n_dims, tokens.chunks_exact_mut(prompts.n_dims));
-    for sequence in 0..chunk.sequences {
-        let (xs, ys) = prompts.get(first + sequence);
-        for (token, row) in (chunk.first..chunk.first + chunk.tokens).zip(&mut rows) {
-            let point = token / 2;
-            if token % 2 == 0 {
-                row.copy_from_slice(&xs[point * n_dims..(point + 1) * n_dims]);
-            } else {
-                row.fill(0.0);
-                row[0] = ys[point];
-            }
-        }
+/// Writes the chunk's tokens of the prompts from `first` on: (prompts, tokens, width).
+fn write_tokens(prompts: &Prompts, first: usize, chunk: &Chunk, tokens: &mut [f32]) {
+    // Nothing is read of a prompt whose graph has no input.
+    let width = tokens.len() / (chunk.sequences * chunk.tokens).max(1);
+    for (i, row) in tokens.chunks_exact_mut(width.max(1)).enumerate() {
+        prompts.write_token(first + i / chunk.tokens, chunk.first + i % chunk.tokens, row);
     }
 }
 
@@ -118,38 +110,39 @@ impl Worker {
         *fault = run.fault;
     }
 
-    /// The predictions of the prompts `range` after each loop: (loops, prompts, points).
+    /// The predictions of the prompts `range` after each loop, of `width` numbers: (loops, prompts, points, width).
     pub(crate) fn predict(
         &mut self,
         job: Job<'_>,
         compiled: &Compiled,
         range: Range<usize>,
         loops: usize,
+        width: usize,
     ) -> &[f32] {
         let Self { bench, predictions, fault, .. } = self;
         let (program, prompts) = (&compiled.program, job.prompts);
         // Nothing is kept of a loop but the state.
         let slot = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize).next_multiple_of(16);
         let mut run = bench.run(&job, compiled, (1, slot), &mut []);
-        let after = range.len() * prompts.points;
+        let after = range.len() * prompts.points * width;
         predictions.clear();
         predictions.resize(loops * after, 0.0);
         if let Some(early) = &program.early {
-            interleave(prompts, range.start, &early.chunk, run.memory.one(early.input, 0));
+            write_tokens(prompts, range.start, &early.chunk, run.memory.one(early.input, 0));
             run.list(&early.ask, &early.chunk, 0);
             for predictions in predictions.chunks_exact_mut(after) {
-                spread(&early.chunk, prompts.points, run.memory.one(early.predictions, 0), predictions);
+                spread(prompts, &early.chunk, width, run.memory.one(early.predictions, 0), predictions);
             }
         }
         if let Some(looped) = &program.looped {
             let chunk = &looped.chunk;
-            interleave(prompts, range.start, chunk, run.memory.one(looped.input, 0));
+            write_tokens(prompts, range.start, chunk, run.memory.one(looped.input, 0));
             run.list(&looped.prelude.forward, chunk, 0);
             for (index, predictions) in predictions.chunks_exact_mut(after).enumerate() {
                 run.index = index;
                 run.list(&looped.free, chunk, 0);
                 run.list(&looped.ask, chunk, 0);
-                spread(chunk, prompts.points, run.memory.one(looped.predictions, 0), predictions);
+                spread(prompts, chunk, width, run.memory.one(looped.predictions, 0), predictions);
             }
         }
         *fault = fault.take().or(run.fault);
@@ -171,7 +164,7 @@ impl Worker {
         let Some(watched) = &compiled.program.watched else { return };
         let chunk = &watched.chunk;
         let mut run = bench.run(&job, compiled, (0, 0), &mut []);
-        interleave(job.prompts, range.start, chunk, run.memory.one(watched.input, 0));
+        write_tokens(job.prompts, range.start, chunk, run.memory.one(watched.input, 0));
         run.list(&watched.prelude, chunk, 0);
         for index in 0..loops {
             run.index = index;
@@ -184,12 +177,13 @@ impl Worker {
     }
 }
 
-/// Writes a chunk's predictions (prompts, reads) to their points of (prompts, `points`).
-fn spread(chunk: &Chunk, points: usize, from: &[f32], to: &mut [f32]) {
-    let each = chunk.reads.len().max(1);
-    for (from, to) in from.chunks_exact(each).zip(to.chunks_exact_mut(points)) {
-        for (read, prediction) in chunk.reads.iter().zip(from) {
-            to[(chunk.first + read) / 2] = *prediction;
+/// Writes a chunk's predictions (prompts, reads, width) to their points of (prompts, points, width).
+fn spread(prompts: &Prompts, chunk: &Chunk, width: usize, from: &[f32], to: &mut [f32]) {
+    let each = (chunk.reads.len() * width).max(1);
+    for (from, to) in from.chunks_exact(each).zip(to.chunks_exact_mut(prompts.points * width)) {
+        for (read, prediction) in chunk.reads.iter().zip(from.chunks_exact(width)) {
+            let point = prompts.layout.point(chunk.first + read);
+            to[point * width..(point + 1) * width].copy_from_slice(prediction);
         }
     }
 }
@@ -198,7 +192,7 @@ impl<'a> Run<'a> {
     /// Runs the early tokens, whose predictions count once for every loop that enters the loss.
     fn early(&mut self, early: &'a Early, prompts: &Prompts, first: usize, loops: Loops) -> f64 {
         let chunk = &early.chunk;
-        interleave(prompts, first, chunk, self.memory.one(early.input, 0));
+        write_tokens(prompts, first, chunk, self.memory.one(early.input, 0));
         self.list(&early.steps.forward, chunk, 0);
         for place in &early.left {
             self.memory.one(*place, 0).fill(0.0);
@@ -210,7 +204,7 @@ impl<'a> Run<'a> {
     /// Runs the loops forward and those of the window backward.
     fn looped(&mut self, looped: &'a Looped, prompts: &Prompts, first: usize, loops: Loops) -> f64 {
         let chunk = &looped.chunk;
-        interleave(prompts, first, chunk, self.memory.one(looped.input, 0));
+        write_tokens(prompts, first, chunk, self.memory.one(looped.input, 0));
         // The state that enters a window after loops without gradient is a constant.
         let prelude = if loops.free == 0 { &looped.prelude_from_state } else { &looped.prelude };
         self.list(&prelude.forward, chunk, 0);

@@ -9,6 +9,7 @@ use candle_core::Device;
 use looped_blocks as _;
 use looped_core::{
     LoopPlan, ModelConfig, ModelDims, Objective, ParamStore, Predictions, Predictor, Prompts, Rng,
+    TokenLayout,
 };
 use looped_cpu::{CpuModel, Footprint, Precision, Step, Work, footprint};
 use looped_graph::Graph;
@@ -39,7 +40,7 @@ fn graph() -> Graph {
 fn prompts(count: usize) -> Prompts {
     let mut rng = Rng::stream(0, "memory", 0);
     let (xs, ys) = (rng.normals(count * POINTS * 4), rng.normals(count * POINTS));
-    Prompts { xs, ys, prompts: count, points: POINTS, n_dims: 4 }
+    Prompts::pairs(xs, ys, [count, POINTS, 4])
 }
 
 /// Bytes that `work` on a new engine takes at most, beyond what there was before.
@@ -74,7 +75,14 @@ fn is_flat_in_loops_and_batch() {
         kept + passing
     };
     for (taken, window) in [(base, 5), (window, 10)] {
-        let told = foretold(Work { prompts: 24, points: POINTS, loops: 10, window, threads: 2 });
+        let told = foretold(Work {
+            prompts: 24,
+            layout: TokenLayout::Pairs,
+            points: POINTS,
+            loops: 10,
+            window,
+            threads: 2,
+        });
         assert!((0.9..1.1).contains(&(told / taken)), "{told} bytes were foretold, and {taken} are taken");
     }
     assert!(window > 1.5 * base, "the tape isn't in what is measured: {window} bytes, {base}");
@@ -91,7 +99,14 @@ fn is_flat_in_loops_and_batch() {
         peak - result
     };
     let base = ask(24, 10);
-    let told = foretold(Work { prompts: 24, points: POINTS, loops: 10, window: 0, threads: 1 });
+    let told = foretold(Work {
+        prompts: 24,
+        layout: TokenLayout::Pairs,
+        points: POINTS,
+        loops: 10,
+        window: 0,
+        threads: 1,
+    });
     let told = told - (4 * 10 * 24 * POINTS) as f64;
     assert!((0.8..1.2).contains(&(told / base)), "{told} bytes were foretold, and {base} are taken");
     let batch = ask(1536, 10);

@@ -28,7 +28,7 @@ fn model(part: impl for<'t> Fn(&'t Trace, Value<'t>) -> Value<'t>) -> Graph {
 
 fn prompts() -> Prompts {
     let mut rng = Rng::stream(1, "prompts", 0);
-    Prompts { xs: rng.normals(3 * 4 * 2), ys: rng.normals(3 * 4), prompts: 3, points: 4, n_dims: 2 }
+    Prompts::pairs(rng.normals(3 * 4 * 2), rng.normals(3 * 4), [3, 4, 2])
 }
 
 /// What a step and a prediction say.

@@ -15,7 +15,7 @@ fn normal_prompts(prompts: usize, points: usize, n_dims: usize) -> Prompts {
         let w = rng.normals(n_dims);
         ys.extend(x.chunks(n_dims).map(|x| x.iter().zip(&w).map(|(x, w)| x * w).sum::<f32>()));
     }
-    Prompts { xs, ys, prompts, points, n_dims }
+    Prompts::pairs(xs, ys, [prompts, points, n_dims])
 }
 
 fn main() -> looped_core::Result<()> {

@@ -82,6 +82,12 @@ impl Sums {
         scores.enumerate().for_each(|(i, score)| sums[i % self.points] += score);
     }
 
+    /// The means over so many prompts: (loops, points).
+    pub(crate) fn means(&self, prompts: usize) -> Vec<Vec<f64>> {
+        let mean = |sum: &f64| sum / prompts as f64;
+        self.values.chunks_exact(self.points).map(|row| row.iter().map(mean).collect()).collect()
+    }
+
     /// For each number of examples, the first loop (from 1) from which on the sum stays within [`CONVERGED_WITHIN`] of
     /// the last one.
     pub(crate) fn converged_at(&self) -> Vec<Option<usize>> {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use looped_core::{Baseline, Error, Objective, Predictions, Predictor, Prompts, Result, Task, Watch};
+use looped_core::{
+    Baseline, Error, Objective, Predictions, Predictor, Prompts, Result, Task, Watch, score_scale,
+};
 
 use crate::baselines::{predictions_of, reason};
 use crate::convergence::Sums;
@@ -18,7 +20,8 @@ const AT_ONCE: usize = 64 * LOT;
 /// The model's curve is after the last loop. Prompts are drawn from the plan's seed (stream `evaluation`) as
 /// [`Split::Evaluation`](looped_core::Split::Evaluation): never those of training, unless the task has no others; and never
 /// more than the task has. Scores that aren't finite, of a model that diverged, are
-/// kept as such: see [`Curve`](crate::Curve). A baseline that fails costs its own curve alone:
+/// kept as such: see [`Curve`](crate::Curve). A task whose prompts are tokens has no baselines, which are fitted to points. A baseline that
+/// fails costs its own curve alone:
 /// [`Evaluation::failed_baselines`] says why.
 ///
 /// # Errors
@@ -46,6 +49,7 @@ pub fn score_prompts(
 ) -> Result<(Evaluation, PromptScores)> {
     plan.check()?;
     let plan = &plan.within(task)?;
+    let baselines = if task.alphabet().is_some() { &[] } else { baselines };
     let names: Vec<String> =
         std::iter::once(MODEL.into()).chain(baselines.iter().map(|b| b.name())).collect();
     if let Some(i) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
@@ -70,14 +74,17 @@ pub fn score_prompts(
             let predictions = predictor.predict(&prompts, plan.loops)?;
             check_shape(&predictions, &prompts, plan.loops)?;
             scale.score(predictions.after(plan.loops - 1), &prompts, &mut of_model);
+            let width = predictions.width;
             for i in 0..prompts.prompts {
                 let last = (i + 1) * plan.points - 1;
-                let after = |index| scale.of_one(predictions.after(index)[last], prompts.ys[last]);
+                let after = |index| {
+                    let numbers = &predictions.after(index)[last * width..(last + 1) * width];
+                    scale.of_one(numbers, prompts.ys[last])
+                };
                 per_loop.push((0..plan.loops).map(after));
             }
-            let pairs = predictions.values.chunks_exact(prompts.ys.len());
-            for (index, after) in pairs.enumerate() {
-                sums.add(index, after.iter().zip(&prompts.ys).map(|(&p, &y)| scale.of_one(p, y)));
+            for index in 0..plan.loops {
+                sums.add(index, scale.of_all(predictions.after(index), &prompts));
             }
         }
         for one in &mut beside {
@@ -105,6 +112,7 @@ pub fn score_prompts(
         normaliser: scale.normaliser,
         dims: plan.dims,
         score: scale.objective.score_name().into(),
+        by_length: if task.alphabet().is_some() { sums.means(plan.prompts) } else { Vec::new() },
         curves: Curves(scores.curves.iter().map(|(name, of)| (name.clone(), curve(of))).collect()),
         failed_baselines,
         per_loop: curve(&scores.per_loop),
@@ -119,7 +127,7 @@ fn check_shape(predictions: &Predictions, prompts: &Prompts, loops: usize) -> Re
         (predictions.loops, predictions.prompts, predictions.points),
         (loops, prompts.prompts, prompts.points),
     );
-    if got == expected && predictions.values.len() == loops * prompts.ys.len() {
+    if got == expected && predictions.values.len() == loops * prompts.ys.len() * predictions.width {
         Ok(())
     } else {
         Err(Error::Data(format!(
@@ -160,21 +168,23 @@ struct Scale {
 
 impl Scale {
     fn of(task: &dyn Task, dims: usize) -> Self {
-        let objective = task.objective();
-        let normaliser = match objective {
-            Objective::SquaredError => task.normaliser(dims),
-            Objective::CrossEntropy => 1.0,
-        };
+        let (objective, normaliser) = (task.objective(), score_scale(task, dims));
         Self { objective, normaliser }
     }
 
-    fn of_one(&self, prediction: f32, y: f32) -> f64 {
+    fn of_one(&self, prediction: &[f32], y: f32) -> f64 {
         self.objective.score(prediction, y) / self.normaliser
     }
 
-    /// Adds the scores of every prompt; `predictions` is (prompts, points).
+    /// The score of every prediction; `predictions` is (prompts, points, numbers).
+    fn of_all<'a>(&'a self, predictions: &'a [f32], prompts: &'a Prompts) -> impl Iterator<Item = f64> + 'a {
+        let width = predictions.len() / prompts.ys.len().max(1);
+        predictions.chunks_exact(width.max(1)).zip(&prompts.ys).map(|(p, &y)| self.of_one(p, y))
+    }
+
+    /// Adds the scores of every prompt; `predictions` is (prompts, points, numbers).
     fn score(&self, predictions: &[f32], prompts: &Prompts, scores: &mut Scores) {
-        let rows = predictions.chunks_exact(prompts.points).zip(prompts.ys.chunks_exact(prompts.points));
-        rows.for_each(|(p, y)| scores.push(p.iter().zip(y).map(|(&p, &y)| self.of_one(p, y))));
+        let mut all = self.of_all(predictions, prompts);
+        (0..prompts.prompts).for_each(|_| scores.push(all.by_ref().take(prompts.points)));
     }
 }

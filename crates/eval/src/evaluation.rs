@@ -39,8 +39,12 @@ pub struct Evaluation {
     pub dims: usize,
     /// `squared error` (less is better) or `accuracy` (more is better).
     pub score: String,
-    /// The model's curve after the last loop, then the baselines'; entry k is for k in-context examples.
+    /// The model's curve after the last loop, then the baselines'; entry k is for k in-context examples, or where prompts are sequences of
+    /// tokens, for the length k + 1.
     pub curves: Curves,
+    /// Where prompts are sequences of tokens: the model's mean score after each loop, at each length. (loops, lengths)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_length: Vec<Vec<f64>>,
     /// The baselines that failed, each with the reason: they have no curve.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failed_baselines: BTreeMap<String, String>,
@@ -72,6 +76,24 @@ impl<'de> Deserialize<'de> for Evaluation {
 impl Evaluation {
     /// The format that is written.
     pub const FORMAT: u32 = 1;
+
+    /// What entry 0 of a curve is for: no in-context examples, or sequences of one token.
+    #[must_use]
+    pub fn first(&self) -> usize {
+        usize::from(!self.by_length.is_empty())
+    }
+
+    /// What a curve's entries are counted in.
+    #[must_use]
+    pub fn counted_in(&self) -> &'static str {
+        if self.by_length.is_empty() { "in-context examples" } else { "length" }
+    }
+
+    /// Entry k of a curve in words, as in "10 examples", or "length 11".
+    #[must_use]
+    pub fn entry(&self, k: usize) -> String {
+        if self.by_length.is_empty() { format!("{k} examples") } else { format!("length {}", k + 1) }
+    }
 
     /// What was scored, for captions: "1280 fresh prompts", or "10 training prompts".
     #[must_use]
@@ -130,6 +152,10 @@ impl Evaluation {
                     "{name} has {lengths:?} values as mean, low, high and so on, expected {length} of each"
                 ));
             }
+        }
+        let (rows, loops) = (&self.by_length, self.loops);
+        if !rows.is_empty() && (rows.len() != loops || rows.iter().any(|row| row.len() != examples)) {
+            return Err(format!("by_length isn't {loops} rows of {examples} values"));
         }
         let converged = self.converged_at.len();
         if converged != 0 && converged != examples {

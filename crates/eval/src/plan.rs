@@ -75,8 +75,7 @@ impl EvalPlan {
     /// If the task reads data that can't serve the plan.
     pub fn draw(&self, task: &dyn Task, first: usize, count: usize) -> Result<Prompts> {
         let end = (first + count).min(self.prompts);
-        let mut drawn =
-            Prompts { xs: Vec::new(), ys: Vec::new(), prompts: 0, points: self.points, n_dims: self.n_dims };
+        let mut drawn = Prompts::pairs(Vec::new(), Vec::new(), [0, self.points, self.n_dims]);
         for start in (first..end).step_by(LOT) {
             let request = Request {
                 prompts: LOT.min(end - start),
@@ -88,6 +87,7 @@ impl EvalPlan {
             };
             let lot =
                 task.sample(request, &mut Rng::stream(self.seed, "evaluation", (start / LOT) as u64))?;
+            (drawn.n_dims, drawn.layout) = (lot.n_dims, lot.layout);
             drawn.xs.extend(lot.xs);
             drawn.ys.extend(lot.ys);
             drawn.prompts += lot.prompts;

@@ -24,10 +24,10 @@ impl Evaluation {
     pub fn table(&self) -> String {
         let counts = self.reported_counts();
         let columns = self.curves.iter().map(|(name, _)| of_curve(name));
-        let mut table = Table::new([Column::right("examples")].into_iter().chain(columns));
+        let mut table = Table::new([self.counts_column()].into_iter().chain(columns));
         for &k in &counts {
             let cells = self.curves.iter().map(|(name, curve)| cell(name, curve, k));
-            table.push([k.to_string()].into_iter().chain(cells));
+            table.push([(k + self.first()).to_string()].into_iter().chain(cells));
         }
         let title = format!("{}, mean of {} prompts, 90 % CI over prompts", self.score_label(), self.prompts);
         let failures: String = self.failures().map(|failure| format!("\n{failure}\n")).collect();
@@ -50,14 +50,14 @@ impl Evaluation {
     pub fn convergence_table(&self) -> String {
         let counts: Vec<usize> =
             self.reported_counts().into_iter().filter(|&k| k < self.converged_at.len()).collect();
-        let mut table = Table::new([Column::right("examples"), Column::left("converged at loop")]);
+        let mut table = Table::new([self.counts_column(), Column::left("converged at loop")]);
         for k in counts {
             let at = match self.converged_at[k] {
                 None => "not finite".to_owned(),
                 Some(at) if at == self.loops && at > 1 => format!("{at}, the last"),
                 Some(at) => at.to_string(),
             };
-            table.push([k.to_string(), at]);
+            table.push([(k + self.first()).to_string(), at]);
         }
         let rule = format!(
             "converged: the mean stays within {} % of its value after loop {}",
@@ -90,7 +90,8 @@ impl Evaluation {
                 let share = 100.0 * curve.largest_share[k];
                 let (mean, median) = (short(curve.mean[k]), short(curve.median[k]));
                 text.push_str(&format!(
-                    "\n{name} with {k} examples: one prompt makes {share:.0} % of the mean, {mean}; the median is {median}\n"
+                    "\n{name} with {}: one prompt makes {share:.0} % of the mean, {mean}; the median is {median}\n",
+                    self.entry(k)
                 ));
             }
         }
@@ -107,9 +108,19 @@ impl Evaluation {
         }
     }
 
-    /// 1, d/2, d, 2d and the last number of examples, as far as there are so many.
+    fn counts_column(&self) -> Column {
+        Column::right(if self.by_length.is_empty() { "examples" } else { "length" })
+    }
+
+    /// 1, d/2, d, 2d and the last number of examples, as far as there are so many; of lengths the quarters.
     fn reported_counts(&self) -> Vec<usize> {
         let last = self.curves.iter().map(|(_, curve)| curve.mean.len()).min().unwrap_or(0).saturating_sub(1);
+        if !self.by_length.is_empty() {
+            let mut quarters: Vec<usize> =
+                (1..=4).map(|i| (i * (last + 1)).div_ceil(4).saturating_sub(1)).collect();
+            quarters.dedup();
+            return quarters;
+        }
         let mut counts = vec![1, self.dims / 2, self.dims, self.dims.saturating_mul(2), last];
         counts.retain(|&count| count <= last && (count > 0 || last == 0));
         counts.sort_unstable();
@@ -198,6 +209,7 @@ mod tests {
             normaliser: 2.0,
             dims: 2,
             score: "squared error".into(),
+            by_length: Vec::new(),
             curves: Curves(curves),
             failed_baselines: Default::default(),
             per_loop: Curve::default(),

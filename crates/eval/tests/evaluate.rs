@@ -101,7 +101,7 @@ fn what_cannot_work_is_refused_by_name() {
     struct Short;
     impl Predictor for Short {
         fn predict(&self, prompts: &Prompts, loops: usize) -> Result<Predictions> {
-            Ok(Predictions { values: vec![], loops, prompts: prompts.prompts, points: 1 })
+            Ok(Predictions { values: vec![], width: 1, loops, prompts: prompts.prompts, points: 1 })
         }
     }
     let error = evaluate(&Short, &LINEAR, &plan(), &[], &()).unwrap_err().to_string();

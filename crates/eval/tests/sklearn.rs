@@ -18,7 +18,7 @@ fn tensor(name: &str) -> (Vec<usize>, Vec<f32>) {
 fn prompts(family: &str) -> Prompts {
     let (shape, xs) = tensor(&format!("{family}.xs"));
     let (_, ys) = tensor(&format!("{family}.ys"));
-    Prompts { xs, ys, prompts: shape[0], points: shape[1], n_dims: shape[2] }
+    Prompts::pairs(xs, ys, [shape[0], shape[1], shape[2]])
 }
 
 /// Our predictions and the reference's.

@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // y = 2 a - b at (a, b) = (1, 0), (0, 1), (1, 1): each y is predicted from the points before it.
     let xs = vec![1.0, 0.0, 0.0, 1.0, 1.0, 1.0];
-    let prompt = Prompts { xs, ys: vec![2.0, -1.0, 1.0], prompts: 1, points: 3, n_dims: 2 };
+    let prompt = Prompts::pairs(xs, vec![2.0, -1.0, 1.0], [1, 3, 2]);
     println!("after 4 loops: {:?}", model.predict(&prompt, 4)?.after(3));
     Ok(())
 }

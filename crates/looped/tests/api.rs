@@ -130,7 +130,7 @@ fn a_model_from_a_run_directory_predicts_as_the_one_that_was_trained() {
     );
     train(&mut trainer, &run, &mut ()).unwrap();
 
-    let prompt = Prompts { xs: vec![0.5; 10], ys: vec![1.0, -1.0], prompts: 1, points: 2, n_dims: 5 };
+    let prompt = Prompts::pairs(vec![0.5; 10], vec![1.0, -1.0], [1, 2, 5]);
     let expected = trainer.model().predict(&prompt, 3).unwrap();
     // The run is still held here: looking at it needs no lock.
     let opened = Opened::newest(&folder, &Device::Cpu).unwrap();

@@ -204,7 +204,7 @@ impl<'a> Batches<'a> {
     fn start(model: &'a dyn Stateful, prompts: &Prompts, at_once: usize, device: &Device) -> Result<Self> {
         // On the CPU a thread takes whole batches, small enough for each of its operations, the widest of which holds 4
         // widths a token, to stay its own.
-        let widest = 2 * prompts.points * 4 * model.width();
+        let widest = prompts.layout.tokens(prompts.points) * 4 * model.width();
         let at_once = if device.is_cpu() { at_once.min((SHARED_OUT / widest).max(1)) } else { at_once };
         let batches = (0..prompts.prompts)
             .step_by(at_once)

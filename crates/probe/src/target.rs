@@ -72,7 +72,7 @@ mod tests {
     fn targets_are_those_of_the_prompt() -> Result<()> {
         // y = 2 x_0 - x_1, exactly; a third coordinate is not in use.
         let xs = vec![1.0, 0.0, 9.0, 1.0, 1.0, 9.0, 0.0, 2.0, 9.0];
-        let prompts = Prompts { xs, ys: vec![2.0, 1.0, -2.0], prompts: 1, points: 3, n_dims: 3 };
+        let prompts = Prompts::pairs(xs, vec![2.0, 1.0, -2.0], [1, 3, 3]);
         assert_eq!(Target::Xty.of(&prompts, 2).values, [3.0, -3.0]);
         let weights = Target::LeastSquares.of(&prompts, 2).values;
         assert!((weights[0] - 2.0).abs() < 1e-6 && (weights[1] + 1.0).abs() < 1e-6, "{weights:?}");

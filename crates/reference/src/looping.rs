@@ -1,7 +1,7 @@
 //! The loops over one batch, node by node.
 
 use candle_core::{DType, Tensor};
-use looped_core::{Error, Result};
+use looped_core::{Error, Result, TokenLayout};
 use looped_graph::{Graph, Meaning, Node, Rate, Rows, Source, TraceError, Wire, rates};
 
 /// When each node of a graph is computed, and how long its results are needed.
@@ -73,7 +73,7 @@ impl<'a> Looping<'a> {
         Ok(())
     }
 
-    /// The state after the loops so far; token 2i is x_i, token 2i + 1 is y_i: (prompts, tokens, width).
+    /// The state after the loops so far: (prompts, tokens, width).
     #[must_use]
     pub fn state(&self) -> &Tensor {
         &self.states[0]
@@ -85,11 +85,19 @@ impl<'a> Looping<'a> {
         self.values[self.graph.probed(name)?.node.index()].first()
     }
 
-    /// Every y as the last loop predicts it: (prompts, points).
-    pub(crate) fn predictions(&self, read: Wire) -> Result<Tensor> {
+    /// Every y as the last loop predicts it: (prompts, points), of several numbers each (prompts, points, numbers).
+    pub(crate) fn predictions(&self, read: Wire, layout: TokenLayout) -> Result<Tensor> {
         let (prompts, tokens, _) = self.input.dims3()?;
-        // The even tokens are the x.
-        Ok(self.value(read).reshape((prompts, tokens / 2, 2))?.narrow(2, 0, 1)?.squeeze(2)?)
+        let all = self.value(read);
+        let width = all.dim(2)?;
+        let read = match layout {
+            // The even tokens are the x.
+            TokenLayout::Pairs => {
+                all.reshape((prompts, tokens / 2, 2, width))?.narrow(2, 0, 1)?.squeeze(2)?
+            }
+            TokenLayout::Ids => all.clone(),
+        };
+        Ok(if width == 1 { read.squeeze(2)? } else { read })
     }
 
     /// Cuts the gradient's way through the state.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
-use looped_core::{Error, LoopPlan, Objective, ParamStore, Predictions, Predictor, Prompts, Result};
-use looped_graph::{Graph, Shape, Source, TraceError, Wire};
+use looped_core::{
+    Error, LoopPlan, Objective, ParamStore, Predictions, Predictor, Prompts, Result, TokenLayout,
+};
+use looped_graph::{Graph, Rows, Source, TraceError, Wire};
 
 use crate::looping::{Looping, Schedule};
 
@@ -33,14 +35,14 @@ pub struct ReferenceModel {
 
 impl ReferenceModel {
     /// A recorded model: that of a config ([`ModelConfig::graph`](looped_core::ModelConfig::graph)), or one's own. It carries a state, and reads
-    /// one number a token.
+    /// a prediction at each token.
     ///
     /// # Errors
     /// If it doesn't.
     pub fn new(graph: impl Into<Arc<Graph>>) -> Result<Self> {
         let graph = graph.into();
-        let unread = || Error::Data("the graph reads no prediction: one number a token".to_owned());
-        let read = graph.read().filter(|read| graph.shape(*read) == Shape::tokens(1)).ok_or_else(unread)?;
+        let unread = || Error::Data("the graph reads no prediction at each token".to_owned());
+        let read = graph.read().filter(|read| graph.shape(*read).rows == Rows::Tokens).ok_or_else(unread)?;
         if graph.carried().is_empty() {
             return Err(Error::Data("the graph carries no state from loop to loop".to_owned()));
         }
@@ -81,7 +83,7 @@ impl ReferenceModel {
     /// one's own. Earlier loops keep no gradient.
     ///
     /// # Shapes
-    /// (window, prompts, points).
+    /// (window, prompts, points), of classes (window, prompts, points, classes).
     ///
     /// # Errors
     /// If the parameters or the prompts don't fit the model, there is no loop, or an operation fails.
@@ -104,7 +106,7 @@ impl ReferenceModel {
             if index < first {
                 looping.detach();
             } else {
-                predictions.push(looping.predictions(self.read)?);
+                predictions.push(looping.predictions(self.read, prompts.layout)?);
             }
         }
         Ok(Tensor::stack(&predictions, 0)?)
@@ -169,7 +171,7 @@ impl ReferenceModel {
     fn start(&self, params: Vec<Tensor>, prompts: &Prompts, strict: bool) -> Result<Looping<'_>> {
         self.refuse_unless_it_fits(prompts)?;
         let device = params.first().map_or(&candle_core::Device::Cpu, Tensor::device);
-        let input = prompts.tokens(device)?.to_dtype(self.dtype)?;
+        let input = prompts.tokens(self.graph.input_width(), device)?.to_dtype(self.dtype)?;
         Looping::start(&self.graph, &self.schedule, params, input, strict)
     }
 
@@ -180,7 +182,8 @@ impl ReferenceModel {
             return refuse(format!("there are {count} prompts of {points} points"));
         }
         let inputs = self.graph.nodes().iter().filter(|node| matches!(node.source, Source::Input));
-        for width in inputs.map(|node| node.shapes[0].width) {
+        for width in inputs.map(|node| node.shapes[0].width).filter(|_| prompts.layout == TokenLayout::Pairs)
+        {
             if width != n_dims {
                 return refuse(format!("x has {n_dims} coordinates, the model takes {width}"));
             }
@@ -219,12 +222,13 @@ pub struct ReferencePredictor<'a> {
 impl Predictor for ReferencePredictor<'_> {
     fn predict(&self, prompts: &Prompts, loops: usize) -> Result<Predictions> {
         let mut looping = self.model.looping(self.store, prompts)?;
-        let mut values = Vec::with_capacity(loops * prompts.prompts * prompts.points);
+        let width = self.model.graph.shape(self.model.read).width;
+        let mut values = Vec::with_capacity(loops * prompts.prompts * prompts.points * width);
         for _ in 0..loops {
             looping.advance()?;
-            let after = looping.predictions(self.model.read)?.to_dtype(DType::F32)?;
+            let after = looping.predictions(self.model.read, prompts.layout)?.to_dtype(DType::F32)?;
             values.extend(after.flatten_all()?.to_vec1::<f32>()?);
         }
-        Ok(Predictions { values, loops, prompts: prompts.prompts, points: prompts.points })
+        Ok(Predictions { values, width, loops, prompts: prompts.prompts, points: prompts.points })
     }
 }

@@ -1,5 +1,6 @@
 //! The figures that a run's report and a comparison share: a run's report is one of a single variant.
 
+use looped_eval::Evaluation;
 use looped_report::plot::{Band, Curve, Figure, Marker, Palette, Scale, Seed};
 
 /// More loops than this are drawn on a logarithmic axis: the first ones matter most.
@@ -33,9 +34,9 @@ pub(crate) fn baseline(name: &str, x: Vec<f64>, curve: &looped_eval::Curve) -> C
     Curve::baseline(name.replace('_', " "), x, band(curve))
 }
 
-/// Error over the number of in-context examples.
-pub(crate) fn over_examples(title: &str, score: &str, palette: Palette, curves: Vec<Curve>) -> Figure {
-    on_its_scale(Figure { curves, palette, ..Figure::new(title, "in-context examples", score) })
+/// Scores over what an evaluation's entries are counted in: the number of in-context examples, or the length.
+pub(crate) fn over_examples(title: &str, of: &Evaluation, palette: Palette, curves: Vec<Curve>) -> Figure {
+    on_its_scale(Figure { curves, palette, ..Figure::new(title, of.counted_in(), of.score_label()) })
 }
 
 /// Error at the last query over loops, with marks where trainings stopped.

@@ -150,13 +150,11 @@ impl Task for Dataset {
         if let Some(message) = misfit(path, file, request) {
             return Err(Error::Data(message));
         }
-        let mut cut = Prompts {
-            xs: Vec::with_capacity(prompts * points * n_dims),
-            ys: Vec::with_capacity(prompts * points),
-            prompts,
-            points,
-            n_dims,
-        };
+        let mut cut = Prompts::pairs(
+            Vec::with_capacity(prompts * points * n_dims),
+            Vec::with_capacity(prompts * points),
+            [prompts, points, n_dims],
+        );
         for position in (first..).take(prompts) {
             let i = match split {
                 Split::Train if self.shuffle => self.shuffled(position, file.prompts),

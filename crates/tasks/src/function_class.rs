@@ -68,5 +68,5 @@ pub(crate) fn sample_over(
             (shown + distribution.label_noise(&mut noise)) as f32
         }));
     }
-    Ok(Prompts { xs, ys, prompts, points, n_dims })
+    Ok(Prompts::pairs(xs, ys, [prompts, points, n_dims]))
 }

@@ -53,7 +53,7 @@ fn prompts(bytes: &[u8]) -> Result<Prompts, String> {
     if prompts == 0 || points == 0 || n_dims == 0 {
         return Err(format!("is empty: xs has shape {:?}", xs.shape()));
     }
-    Ok(Prompts { xs: finite("xs", &xs)?, ys: finite("ys", &ys)?, prompts, points, n_dims })
+    Ok(Prompts::pairs(finite("xs", &xs)?, finite("ys", &ys)?, [prompts, points, n_dims]))
 }
 
 /// The whole file. What doesn't begin as a safetensors file, and may have no end, is read no further.

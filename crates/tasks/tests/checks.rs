@@ -18,6 +18,8 @@ const TASKS: [&str; 9] = [
     r#"{"type":"decision_tree","depth":3}"#,
 ];
 
+const PARITY: &str = r#"{"type":"parity","answer":"each"}"#;
+
 const DATASET: &str =
     r#"{"type":"dataset","path":"a.safetensors","shuffle":true,"shuffle_seed":7,"validation_path":"b"}"#;
 
@@ -33,7 +35,7 @@ fn prompts_are_seeded() {
 
 #[test]
 fn tables_round_trip() {
-    TASKS.iter().chain([&DATASET]).for_each(|table| round_trips::<dyn Task>(table));
+    TASKS.iter().chain([&DATASET, &PARITY]).for_each(|table| round_trips::<dyn Task>(table));
 }
 
 #[test]
@@ -63,6 +65,7 @@ fn the_list_of_tasks_is_complete() {
             "linear_classification",
             "linear_regression",
             "noisy_linear_regression",
+            "parity",
             "quadratic_regression",
             "relu_2nn_regression",
             "shifted",
@@ -71,7 +74,10 @@ fn the_list_of_tasks_is_complete() {
     );
     for part in parts {
         let tag = format!(r#""type":"{}""#, part.tag);
-        assert!(TASKS.iter().chain([&DATASET]).any(|table| table.contains(&tag)), "{tag} isn't checked");
+        assert!(
+            TASKS.iter().chain([&DATASET, &PARITY]).any(|table| table.contains(&tag)),
+            "{tag} isn't checked"
+        );
         assert!((20..=130).contains(&part.help().len()), "{}: {}", part.tag, part.help());
         // Every key is documented, and the loaded files are no keys.
         let schema = (part.schema)();

@@ -29,7 +29,7 @@ fn copy<T: DeserializeOwned>(what: &str, config: &impl Serialize) -> T {
 /// Three prompts of five points.
 pub(crate) fn prompts() -> Prompts {
     let mut rng = Rng::stream(SEED, "prompts", 0);
-    Prompts { xs: rng.normals(3 * 5 * 3), ys: rng.normals(3 * 5), prompts: 3, points: 5, n_dims: 3 }
+    Prompts::pairs(rng.normals(3 * 5 * 3), rng.normals(3 * 5), [3, 5, 3])
 }
 
 /// A model's parameters with noise on each: at their start biases are 0 and weights small, which would hide mistakes.

@@ -121,7 +121,7 @@ fn main() {
     let (prompts, points) = (options.number("--batch", 64), options.number("--points", 41));
     let mut rng = Rng::stream(0, "bench", 0);
     let (xs, ys) = (rng.normals(prompts * points * model.n_dims), rng.normals(prompts * points));
-    let prompts = Prompts { xs, ys, prompts, points, n_dims: model.n_dims };
+    let prompts = Prompts::pairs(xs, ys, [prompts, points, model.n_dims]);
     let loops = options.number("--loops", 30);
     let window = options.number("--window", 20).min(loops);
     let step = Step {

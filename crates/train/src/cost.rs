@@ -49,9 +49,8 @@ fn flops(experiment: &Experiment, graph: &Graph) -> f64 {
 }
 
 fn step_flops(experiment: &Experiment, graph: &Graph, stage: Stage) -> f64 {
-    // The even tokens are the x, at which predictions are made.
-    let reads: Vec<usize> = (0..stage.points).map(|point| 2 * point).collect();
-    let Flops { once, each_loop } = looped_graph::flops(graph, 2 * stage.points, &reads);
+    let (layout, points) = (experiment.model.layout(), stage.points);
+    let Flops { once, each_loop } = looped_graph::flops(graph, layout.tokens(points), &layout.reads(points));
     let window = experiment.training.n_loop_window.min(stage.loops);
     // A backward pass has two products for each one forward.
     let passes = (stage.loops + 2 * window) as f64;

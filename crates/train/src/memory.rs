@@ -45,7 +45,7 @@ pub(crate) fn of_run(experiment: &Experiment, graph: &Graph) -> f64 {
     let step = engine(experiment, graph, trained, training.n_loop_window);
     let scored = Asked { prompts: evaluation.prompts, points, loops: evaluation.loops.unwrap_or(loops) };
     let predicting = engine(experiment, graph, Asked { prompts: PREDICTED_AT_ONCE, ..scored }, 0);
-    let states = LOOKED_AT_ONCE as f64 * passing_through(graph, points);
+    let states = LOOKED_AT_ONCE as f64 * passing_through(graph, experiment.model.layout().tokens(points));
     let kept = PROGRAM + 3.0 * parameters + step.kept.max(predicting.kept);
     let computing = (step.passing + prompts_at_once(training.batch_size)).max(
         predicting.passing + scores(scored, evaluation.baselines.len()) + prompts_at_once(PREDICTED_AT_ONCE),
@@ -59,7 +59,8 @@ pub(crate) fn of_run(experiment: &Experiment, graph: &Graph) -> f64 {
 /// # Errors
 /// If the model can't be built.
 pub fn memory_of_scoring(experiment: &Experiment, asked: Asked, baselines: usize) -> Result<f64> {
-    let states = LOOKED_AT_ONCE as f64 * passing_through(&experiment.model.graph()?, asked.points);
+    let states = LOOKED_AT_ONCE as f64
+        * passing_through(&experiment.model.graph()?, experiment.model.layout().tokens(asked.points));
     Ok(opened_and_predicting(experiment, asked)? + scores(asked, baselines) + states + PLOTS)
 }
 
@@ -104,7 +105,7 @@ fn bytes_of_parameters(graph: &Graph) -> f64 {
 fn engine(experiment: &Experiment, graph: &Graph, asked: Asked, window: usize) -> Footprint {
     let Asked { prompts, points, loops } = asked;
     let threads = experiment.training.threads.unwrap_or_else(all_threads);
-    let work = Work { prompts, points, loops, window, threads };
+    let work = Work { prompts, layout: experiment.model.layout(), points, loops, window, threads };
     let is_fused =
         EngineChoice::of(experiment, &Device::Cpu).is_ok_and(|choice| choice == EngineChoice::FUSED);
     let own = if is_fused { footprint(graph, work).ok() } else { None };
@@ -112,20 +113,21 @@ fn engine(experiment: &Experiment, graph: &Graph, asked: Asked, window: usize) -
 }
 
 /// Bytes that one prompt's way through one loop takes on candle while nothing is kept.
-fn passing_through(graph: &Graph, points: usize) -> f64 {
+fn passing_through(graph: &Graph, tokens: usize) -> f64 {
     // At any time about a third of a loop's results are still needed.
-    4.0 * kept_by_candle(graph, 2 * points).1 as f64 / 3.0
+    4.0 * kept_by_candle(graph, tokens).1 as f64 / 3.0
 }
 
 /// What candle's operations take: they keep every result of the window's loops, and give all back.
 fn candle_footprint(graph: &Graph, work: Work) -> Footprint {
-    let Work { prompts, points, loops, window, .. } = work;
-    let (once, each_loop) = kept_by_candle(graph, 2 * points);
+    let Work { prompts, layout, points, loops, window, .. } = work;
+    let tokens = layout.tokens(points);
+    let (once, each_loop) = kept_by_candle(graph, tokens);
     let window = window.min(loops);
     let kept = if window > 0 { 4.0 * (once as f64 + each_loop as f64 * window as f64) } else { 0.0 };
     // Gradients, and what an update makes for a moment.
     let gradients = if window > 0 { 2.0 * bytes_of_parameters(graph) } else { 0.0 };
-    let passing = prompts as f64 * (kept + passing_through(graph, points)) + gradients;
+    let passing = prompts as f64 * (kept + passing_through(graph, tokens)) + gradients;
     Footprint { kept: 0.0, passing }
 }
 

@@ -18,6 +18,10 @@ pub fn resolve(experiment: &mut Experiment, device: &Device) -> Result<EngineCho
         training.engine = if choice.why.is_none() { Engine::Fused } else { Engine::Candle };
     }
     training.threads.get_or_insert_with(all_threads);
+    if experiment.task.alphabet().is_some() {
+        // Baselines are fitted to points.
+        experiment.evaluation.baselines.clear();
+    }
     experiment.evaluation.loops.get_or_insert(training.curriculum.loops.end);
     Ok(choice)
 }

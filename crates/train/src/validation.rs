@@ -1,7 +1,7 @@
 //! The loss on prompts that no step trains on.
 
 use looped_config::Experiment;
-use looped_core::{Objective, Predictor, Prompts, Request, Rng, Split};
+use looped_core::{Objective, Predictor, Prompts, Request, Rng, Split, score_scale};
 
 use crate::Result;
 
@@ -48,10 +48,7 @@ impl Validation {
             prompts: experiment.task.sample(request, &mut Rng::stream(SEED, "validation prompts", 0))?,
             loops: curriculum.loops.end,
             objective,
-            normaliser: match objective {
-                Objective::SquaredError => experiment.task.normaliser(dims),
-                Objective::CrossEntropy => 1.0,
-            },
+            normaliser: score_scale(experiment.task.as_ref(), dims),
             batch: training.batch_size,
         })
     }
@@ -77,11 +74,13 @@ impl Validation {
     }
 
     fn sum(&self, predictions: &[f32], ys: &[f32]) -> f64 {
-        let pairs = predictions.iter().zip(ys);
-        pairs.map(|(&p, &y)| f64::from(self.objective.value_and_slope(p, y).0)).sum()
+        let width = predictions.len() / ys.len().max(1);
+        let mut slopes = vec![0.0; width];
+        let pairs = predictions.chunks_exact(width.max(1)).zip(ys);
+        pairs.map(|(p, &y)| f64::from(self.objective.value_and_slopes(p, y, &mut slopes))).sum()
     }
 
     fn mean(&self, sum: f64) -> f64 {
-        sum / self.prompts.ys.len() as f64 / self.normaliser
+        sum / self.prompts.targets() as f64 / self.normaliser
     }
 }

@@ -131,7 +131,7 @@ fn what_a_part_gave_a_name_to_is_the_same_on_both_engines() {
 fn prompts(trainer: &Trainer) -> Prompts {
     let n_dims = trainer.experiment().model.n_dims;
     let xs = Rng::stream(0, "xs", 0).normals(2 * 3 * n_dims);
-    Prompts { xs, ys: vec![1.0; 6], prompts: 2, points: 3, n_dims }
+    Prompts::pairs(xs, vec![1.0; 6], [2, 3, n_dims])
 }
 
 #[test]

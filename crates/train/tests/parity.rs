@@ -52,7 +52,7 @@ impl Fixture {
     fn prompts(&self, suffix: &str) -> Prompts {
         let xs = &self.tensors[&format!("xs{suffix}")];
         let (prompts, points, n_dims) = xs.dims3().unwrap();
-        Prompts { xs: flat(xs), ys: flat(&self.tensors[&format!("ys{suffix}")]), prompts, points, n_dims }
+        Prompts::pairs(flat(xs), flat(&self.tensors[&format!("ys{suffix}")]), [prompts, points, n_dims])
     }
 
     /// The model on each engine, the fused one only on the CPU; every fixture's parts have a fused form.

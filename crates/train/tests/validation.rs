@@ -61,7 +61,7 @@ struct Zero;
 impl Predictor for Zero {
     fn predict(&self, prompts: &Prompts, loops: usize) -> looped_core::Result<Predictions> {
         let values = vec![0.0; loops * prompts.ys.len()];
-        Ok(Predictions { values, loops, prompts: prompts.prompts, points: prompts.points })
+        Ok(Predictions { values, width: 1, loops, prompts: prompts.prompts, points: prompts.points })
     }
 }
 

@@ -10,7 +10,8 @@ use crate::failure::{Failure, Outcome};
 pub(crate) fn print(experiment: &Experiment) -> Outcome {
     let points = experiment.training.curriculum.points.end;
     let graph = experiment.model.graph()?;
-    let explanation = looped_cpu::explain(&graph, points).map_err(Failure::failed)?;
+    let explanation =
+        looped_cpu::explain(&graph, experiment.model.layout(), points).map_err(Failure::failed)?;
     println!();
     for line in table(&explanation).text().lines().chain(summary(&explanation).iter().map(String::as_str)) {
         println!("{}", format!("# {line}").trim_end());

@@ -16,6 +16,11 @@ use crate::progress::Meter;
 
 pub(crate) fn probe(args: &ProbeArgs) -> Outcome {
     let trainer = open_trained(&args.run.path, &args.device.device)?;
+    if trainer.experiment().task.alphabet().is_some() {
+        return Err(Failure::failed(
+            "probe looks for what points hold, and this run's task has sequences of tokens",
+        ));
+    }
     refuse_moved_data(&args.run.path, trainer.experiment())?;
     let plan = changed(plan_of(trainer.experiment()), args.model.loops, args.prompts, args.seed);
     let (model, experiment) = (trainer.model(), trainer.experiment());

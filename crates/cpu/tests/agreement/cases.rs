@@ -1,7 +1,7 @@
 //! Models and prompts to run the engines on.
 
 use looped_blocks as _;
-use looped_core::{LoopPlan, ModelConfig, ModelDims, Objective, Prompts, Rng};
+use looped_core::{Embed, Head, LoopPlan, ModelConfig, ModelDims, Objective, Prompts, Rng, TokenLayout};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub(crate) struct Case {
     pub(crate) plan: LoopPlan,
     pub(crate) loss_loops: usize,
     pub(crate) objective: Objective,
+    /// Of a task of tokens: its vocabulary's and its classes' numbers.
+    pub(crate) alphabet: Option<[usize; 2]>,
     pub(crate) threads: usize,
     pub(crate) seed: u64,
 }
@@ -33,13 +35,14 @@ impl Case {
             plan: LoopPlan { loops: 4, window: 2 },
             loss_loops: 2,
             objective: Objective::SquaredError,
+            alphabet: None,
             threads: 2,
             seed: 3,
         }
     }
 
     pub(crate) fn model(&self) -> ModelConfig {
-        ModelConfig::new(
+        let config = ModelConfig::new(
             ModelDims {
                 n_dims: self.n_dims,
                 n_positions: self.points + 1,
@@ -48,20 +51,29 @@ impl Case {
             },
             serde_json::from_str(&self.block).unwrap(),
             serde_json::from_str(&self.injector).unwrap(),
-        )
+        );
+        let Some([size, count]) = self.alphabet else { return config };
+        ModelConfig { n_dims: 1, embed: Embed::Vocabulary { size }, head: Head::Classes { count }, ..config }
     }
 
-    /// y is -1 or 1 for the objective that asks for it.
+    /// y is -1 or 1 for the objective that asks for it. Of tokens, a third of the points have no target.
     pub(crate) fn data(&self) -> Prompts {
         let mut rng = Rng::stream(self.seed, "prompts", 0);
         let Self { prompts, points, n_dims, .. } = *self;
+        if let Some([tokens, classes]) = self.alphabet {
+            let mut below = |count: usize| (rng.uniform() * count as f64).floor() as f32;
+            let xs = (0..prompts * points).map(|_| below(tokens)).collect();
+            let target = |i| if i % 3 == 1 { f32::NAN } else { below(classes) };
+            let ys = (0..prompts * points).map(target).collect();
+            return Prompts { xs, ys, prompts, points, n_dims: 1, layout: TokenLayout::Ids };
+        }
         let xs = rng.normals(prompts * points * n_dims);
         let ys = rng.normals(prompts * points).into_iter();
         let ys = match self.objective {
-            Objective::SquaredError => ys.collect(),
+            Objective::SquaredError | Objective::Classes => ys.collect(),
             Objective::CrossEntropy => ys.map(f32::signum).collect(),
         };
-        Prompts { xs, ys, prompts, points, n_dims }
+        Prompts::pairs(xs, ys, [prompts, points, n_dims])
     }
 }
 
@@ -94,13 +106,17 @@ pub(crate) fn cases() -> impl Strategy<Value = Case> {
     let sizes = (1usize..6, 3usize..40, 1usize..4);
     let data = (1usize..7, 1usize..9, 1usize..4);
     let loops = (1usize..5, 1usize..6, 1usize..6);
-    let objective = prop::sample::select(vec![Objective::SquaredError, Objective::CrossEntropy]);
-    (sizes, data, loops, objective, injectors(), any::<u64>()).prop_flat_map(
+    let points = prop::sample::select(vec![Objective::SquaredError, Objective::CrossEntropy]);
+    let ends = prop_oneof![
+        3 => points.prop_map(|objective| (objective, None)),
+        1 => [2usize..6, 2..6].prop_map(|alphabet| (Objective::Classes, Some(alphabet))),
+    ];
+    (sizes, data, loops, ends, injectors(), any::<u64>()).prop_flat_map(
         |(
             (n_dims, n_embd, n_layer),
             (prompts, points, threads),
             (loops, window, loss_loops),
-            objective,
+            (objective, alphabet),
             injector,
             seed,
         )| {
@@ -115,6 +131,7 @@ pub(crate) fn cases() -> impl Strategy<Value = Case> {
                 plan: LoopPlan { loops, window },
                 loss_loops,
                 objective,
+                alphabet,
                 threads,
                 seed,
             })

@@ -208,7 +208,7 @@ impl Recipe {
         let mut rng = Rng::stream(self.seed, "prompts", 0);
         let xs = rng.normals(prompts * points * self.n_dims);
         let ys = rng.normals(prompts * points);
-        Prompts { xs, ys, prompts, points, n_dims: self.n_dims }
+        Prompts::pairs(xs, ys, [prompts, points, self.n_dims])
     }
 
     /// The model.

@@ -31,7 +31,7 @@ impl Task for Linear {
                 xs.extend(std::iter::repeat_n(0.0, n_dims - dims));
             }
         }
-        Ok(Prompts { xs, ys, prompts, points, n_dims })
+        Ok(Prompts::pairs(xs, ys, [prompts, points, n_dims]))
     }
 
     fn objective(&self) -> Objective {
@@ -47,7 +47,7 @@ impl Predictor for Constant {
         let values = (0..loops)
             .flat_map(|l| vec![self.0 / (l + 1) as f32; prompts.prompts * prompts.points])
             .collect();
-        Ok(Predictions { values, loops, prompts: prompts.prompts, points: prompts.points })
+        Ok(Predictions { values, width: 1, loops, prompts: prompts.prompts, points: prompts.points })
     }
 }
 

@@ -154,11 +154,12 @@ pub(super) fn early(
         })
         .collect();
     let input = sizes.take(Space::Early, chunk.rows() * graph.input_width());
-    let predictions = sizes.take(Space::Early, chunk.read_rows());
-    let slopes = sizes.take(Space::Early, chunk.read_rows());
+    let read = graph.read().unwrap_or(graph.carried()[0].next);
+    let read_len = chunk.read_rows() * graph.shape(read).width;
+    let predictions = sizes.take(Space::Early, read_len);
+    let slopes = sizes.take(Space::Early, read_len);
     let none = HashMap::new();
     // `Program::new` has refused a graph that predicts nothing.
-    let read = graph.read().unwrap_or(graph.carried()[0].next);
     let mut roots = vec![read];
     roots.extend(leaves.keys().map(|&node| Wire { node, output: 0 }));
     roots.sort_unstable();
@@ -197,10 +198,11 @@ impl Part<'_> {
         let width = graph.shape(carried.state).width;
         let state_len = self.chunk.rows() * width;
         let input = sizes.take(Space::Chunk, self.chunk.rows() * graph.input_width());
-        let predictions = sizes.take(Space::Chunk, self.chunk.read_rows());
+        let read_len = self.chunk.read_rows() * graph.shape(read).width;
+        let predictions = sizes.take(Space::Chunk, read_len);
         let dstate = sizes.take(Space::Chunk, state_len);
         let state = sizes.take(Space::Slot, state_len);
-        let slopes = sizes.take(Space::Slot, self.chunk.read_rows());
+        let slopes = sizes.take(Space::Slot, read_len);
         let next = Place { space: Space::Next, ..state };
 
         // What all loops read.

@@ -10,7 +10,7 @@ use super::units::{form, units};
 use super::watch::watched;
 use super::{Chunk, Early, Engine, Looped, Sizes, Step, Watched, is_island};
 use crate::{
-    Form, Graph, NodeId, Rate, Reach, Rows, Shape, Source, Wire, rates, sees_later_rows, unchanging_tokens,
+    Form, Graph, NodeId, Rate, Reach, Rows, Source, Wire, rates, sees_later_rows, unchanging_tokens,
 };
 
 /// The prompts that a program is for.
@@ -259,8 +259,8 @@ fn ends(graph: &Graph) -> Vec<String> {
         refusals.push("nothing is predicted".to_owned());
         return refusals;
     };
-    if graph.shape(read) != Shape::tokens(1) {
-        refusals.push(format!("the prediction is {}, and not a number for each token", graph.shape(read)));
+    if graph.shape(read).rows != Rows::Tokens {
+        refusals.push(format!("the prediction is {}, and not a row for each token", graph.shape(read)));
     }
     // After a loop the state is what is left of it.
     let (mut seen, mut open) = (HashSet::from([carried.next.node]), vec![read.node]);

@@ -35,7 +35,7 @@ pub(crate) fn config(block: &str, injector: &str) -> ModelConfig {
 /// Three prompts of five points, with y of -1 and 1 among others.
 pub(crate) fn prompts() -> Prompts {
     let mut rng = Rng::stream(3, "prompts", 0);
-    Prompts { xs: rng.normals(3 * 5 * 3), ys: rng.normals(3 * 5), prompts: 3, points: 5, n_dims: 3 }
+    Prompts::pairs(rng.normals(3 * 5 * 3), rng.normals(3 * 5), [3, 5, 3])
 }
 
 pub(crate) fn model(block: &str, injector: &str) -> ReferenceModel {

@@ -13,11 +13,12 @@ use crate::statistics::{self, level};
 /// Error over the number of in-context examples, beside the baselines.
 pub(crate) fn over_examples(comparison: &Comparison) -> Figure {
     let Arrangement { palette, order } = arrangement(comparison);
-    let curve = |variant: &Variant| figures::model(&variant.name, 0, &variant.error, variant.errors());
+    let first = comparison.first().scored.evaluation.first();
+    let curve = |variant: &Variant| figures::model(&variant.name, first, &variant.error, variant.errors());
     let mut curves = arranged(comparison, &order, curve);
     let baselines = comparison.baselines.iter();
     curves.extend(baselines.map(|(name, of)| figures::baseline(name, counted_from(0, of.mean.len()), of)));
-    figures::over_examples("", &comparison.first().scored.evaluation.score_label(), palette, curves)
+    figures::over_examples("", &comparison.first().scored.evaluation, palette, curves)
 }
 
 /// Error at the last query over loops, with a mark where training stopped.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use looped_config::Experiment;
-use looped_core::Objective;
+use looped_core::score_scale;
 use looped_train::{Cost, Record, Result, TrainError};
 
 use crate::comparison::seeds::mean;
@@ -59,10 +59,7 @@ pub(crate) fn log_points(records: &[Record], experiment: &mut Experiment) -> Res
 
 /// What a squared error is divided by in reports.
 pub(crate) fn normaliser(experiment: &Experiment, dims: usize) -> f64 {
-    match experiment.task.objective() {
-        Objective::SquaredError => experiment.task.normaliser(dims),
-        Objective::CrossEntropy => 1.0,
-    }
+    score_scale(experiment.task.as_ref(), dims)
 }
 
 /// The logged steps of several seeds, averaged at the steps that all of them logged.

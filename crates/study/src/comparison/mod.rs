@@ -139,7 +139,7 @@ impl Comparison {
         if self.variants.len() > 1 {
             let ratios = &self.ratios;
             parts.push(format!("{}\n\n{}", tables::ratios_caption(self), tables::ratios(self).text()));
-            parts.extend(ratios.power().map(|power| format!("{power}\n")));
+            parts.extend(ratios.power(&self.first().scored.evaluation).map(|power| format!("{power}\n")));
         }
         parts.push(format!("{}\n\n{}", tables::errors_caption(self), tables::errors(self).text()));
         parts.push(tables::costs(self).text());

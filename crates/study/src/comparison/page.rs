@@ -22,7 +22,7 @@ fn results(comparison: &Comparison, context: &ReportContext) -> Section {
     let evaluation = &comparison.first().scored.evaluation;
     let task = evaluation.task.replace('_', " ");
     let prompts = evaluation.prompts_in_words();
-    let mut section = Section::new("Error over in-context examples");
+    let mut section = Section::new(format!("Error over {}", evaluation.counted_in()));
     section.parts.extend(context.notes.iter().cloned().map(Part::Paragraph));
     let as_in_the_table = "Mean and 90 % CI, as in the table.";
     section
@@ -50,7 +50,7 @@ fn ratios(comparison: &Comparison) -> Option<Section> {
     let mut section = Section::new(format!("Against {against}"));
     section.parts.push(Part::Table(tables::ratios(comparison)));
     section.parts.push(Part::Paragraph(tables::ratios_caption(comparison)));
-    section.parts.extend(comparison.ratios.power().map(Part::Paragraph));
+    section.parts.extend(comparison.ratios.power(&comparison.first().scored.evaluation).map(Part::Paragraph));
     Some(section)
 }
 

@@ -1,5 +1,7 @@
 //! Each variant's error against one variant's.
 
+use looped_eval::Evaluation;
+
 use crate::comparison::CompareOptions;
 use crate::comparison::align::Basis;
 use crate::comparison::variant::Variant;
@@ -88,15 +90,15 @@ impl Ratios {
     }
 
     /// How many seeds would show a difference; nothing where there is one seed.
-    pub(crate) fn power(&self) -> Option<String> {
+    pub(crate) fn power(&self, evaluation: &Evaluation) -> Option<String> {
         let spread = self.spread?;
         let words = RATIOS.map(|ratio| match seeds_to_show(ratio, spread) {
             Some(seeds) => format!("{ratio} takes {seeds} seeds"),
             None => format!("{ratio} takes more prompts"),
         });
         Some(format!(
-            "At the spread seen here with {} examples, to show a true ratio in four sweeps of five: {}.",
-            self.counts.last()?,
+            "At the spread seen here with {}, to show a true ratio in four sweeps of five: {}.",
+            evaluation.entry(*self.counts.last()?),
             words.join(", ")
         ))
     }

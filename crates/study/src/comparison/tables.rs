@@ -15,8 +15,9 @@ pub(crate) fn ratios(comparison: &Comparison) -> Table {
     let ratios = &comparison.ratios;
     let against = &comparison.variants[ratios.against].name;
     let mut columns = vec![Column::left("variant"), Column::right("seeds")];
-    for count in &ratios.counts {
-        columns.push(Column::right(format!("{count} examples: × {against}")));
+    for &count in &ratios.counts {
+        let entry = comparison.first().scored.evaluation.entry(count);
+        columns.push(Column::right(format!("{entry}: × {against}")));
         columns.push(Column::left("verdict"));
     }
     let mut table = Table::new(columns);
@@ -62,7 +63,7 @@ fn p_value(p: f64) -> String {
 /// A row for each variant and baseline: its error with intervals.
 pub(crate) fn errors(comparison: &Comparison) -> Table {
     let counts = &comparison.ratios.counts;
-    let heads = counts.iter().map(|count| Column::right(format!("{count} examples")));
+    let heads = counts.iter().map(|&count| Column::right(comparison.first().scored.evaluation.entry(count)));
     let mut table = Table::new([Column::left("variant"), Column::right("seeds")].into_iter().chain(heads));
     let cells = |curve: &Curve| -> Vec<String> {
         let cell = |&count: &usize| match curve.mean.get(count) {
@@ -111,9 +112,10 @@ pub(crate) fn errors_caption(comparison: &Comparison) -> String {
         };
         for &count in comparison.ratios.counts.iter().filter(told) {
             text.push_str(&format!(
-                " One prompt makes {:.0} % of the mean of {} with {count} examples; the median is {}.",
+                " One prompt makes {:.0} % of the mean of {} with {}; the median is {}.",
                 100.0 * curve.largest_share[count],
                 name.replace('_', " "),
+                evaluation.entry(count),
                 short(curve.median[count])
             ));
         }

@@ -1,7 +1,7 @@
 //! What runs are trained and scored on, in words: they can be compared where these agree.
 
 use looped_config::Experiment;
-use looped_core::Objective;
+use looped_core::score_scale;
 
 use crate::comparison::difference::{Settings, settings};
 
@@ -9,10 +9,7 @@ use crate::comparison::difference::{Settings, settings};
 pub(crate) fn scored_on(experiment: &Experiment) -> String {
     let (task, dims) = (experiment.task.as_ref(), experiment.training.curriculum.dims.end);
     let objective = task.objective();
-    let normaliser = match objective {
-        Objective::SquaredError => task.normaliser(dims),
-        Objective::CrossEntropy => 1.0,
-    };
+    let normaliser = score_scale(task, dims);
     let settings = experiment.to_toml().ok().and_then(|toml| settings(&toml).ok()).unwrap_or_default();
     words(task.typetag_name(), dims, objective.score_name(), normaliser, &settings)
 }

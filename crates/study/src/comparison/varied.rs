@@ -151,7 +151,7 @@ pub(crate) fn over_key(comparison: &Comparison) -> Option<Figure> {
             low: at(|error| &error.low),
             high: at(|error| &error.high),
         };
-        Curve::model(format!("{count} examples"), x.clone(), band)
+        Curve::model(comparison.first().scored.evaluation.entry(count), x.clone(), band)
     };
     let score = comparison.first().scored.evaluation.score_label();
     Some(on_its_scale(Figure {
@@ -183,7 +183,7 @@ pub(crate) fn over_two_keys(comparison: &Comparison) -> Option<HeatMap> {
         }
     }
     Some(HeatMap {
-        title: format!("Error at {count} examples"),
+        title: format!("Error at {}", comparison.first().scored.evaluation.entry(count)),
         x_label: along.key.clone(),
         y_label: across.key.clone(),
         value_label: comparison.first().scored.evaluation.score_label(),

@@ -12,7 +12,7 @@ use crate::floor::Floor;
 /// The paper's figure: error over the number of in-context examples, beside the baselines.
 pub(super) fn over_examples(evaluation: &Evaluation) -> Figure {
     let longest = evaluation.curves.iter().map(|(_, curve)| curve.mean.len()).max().unwrap_or(0);
-    beside_baselines(evaluation, &counted_from(0, longest), &title(evaluation))
+    beside_baselines(evaluation, &counted_from(evaluation.first(), longest), &title(evaluation))
 }
 
 /// The model's error on a shift, beside the baselines, over the number of in-context examples.
@@ -27,7 +27,7 @@ fn beside_baselines(evaluation: &Evaluation, examples: &[f64], title: &str) -> F
         let x = examples.iter().copied().take(curve.mean.len()).collect();
         if name == MODEL { Curve::model(name, x, band(curve)) } else { figures::baseline(name, x, curve) }
     });
-    figures::over_examples(title, &evaluation.score_label(), Palette::Distinct, curves.collect())
+    figures::over_examples(title, evaluation, Palette::Distinct, curves.collect())
 }
 
 /// The error of every curve on every shift at its longest prompts, first on prompts as in training.
@@ -91,6 +91,35 @@ pub(super) fn over_steps(experiment: &Experiment, metrics: &[Record]) -> Figure 
     Figure { reference, ..figures::losses("training steps", "loss / normaliser", Palette::Distinct, curves) }
 }
 
+/// The mean score at each length after each loop; `None` where prompts have no lengths, or there is one loop only.
+pub(super) fn by_length(evaluation: &Evaluation) -> Option<HeatMap> {
+    /// More rows or columns than this can't be read.
+    const MOST: usize = 12;
+    let (loops, lengths) = (evaluation.by_length.len(), evaluation.by_length.first()?.len());
+    if loops < 2 {
+        return None;
+    }
+    let some = |count: usize| {
+        let step = count.div_ceil(MOST);
+        // The last is among them.
+        (0..count).rev().step_by(step).collect::<Vec<_>>().into_iter().rev().collect::<Vec<usize>>()
+    };
+    let (loops, lengths) = (some(loops), some(lengths));
+    let name = |index: &usize| (index + 1).to_string();
+    let row = |length: &usize| {
+        Band::line(loops.iter().map(|&index| evaluation.by_length[index][*length]).collect())
+    };
+    Some(HeatMap {
+        title: title(evaluation),
+        x_label: "loops".to_owned(),
+        y_label: "length".to_owned(),
+        value_label: evaluation.score_label(),
+        columns: loops.iter().map(name).collect(),
+        rows: lengths.iter().map(name).collect(),
+        values: lengths.iter().map(row).collect(),
+    })
+}
+
 /// How far the state moves in each loop; `None` where it wasn't looked at, or there is one loop only.
 pub(super) fn state_change(evaluation: &Evaluation, trained: usize) -> Option<Figure> {
     let distance = &evaluation.state_change.as_ref()?.distance;
@@ -110,8 +139,8 @@ pub(super) fn convergence(evaluation: &Evaluation) -> Option<Figure> {
     if evaluation.loops < 2 || loops.is_empty() {
         return None;
     }
-    let curves = vec![Curve::model(MODEL, counted_from(0, loops.len()), Band::line(loops))];
-    Some(Figure { curves, ..Figure::new(title(evaluation), "in-context examples", "converged at loop") })
+    let curves = vec![Curve::model(MODEL, counted_from(evaluation.first(), loops.len()), Band::line(loops))];
+    Some(Figure { curves, ..Figure::new(title(evaluation), evaluation.counted_in(), "converged at loop") })
 }
 
 fn title(evaluation: &Evaluation) -> String {

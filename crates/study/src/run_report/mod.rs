@@ -69,6 +69,13 @@ fn results(experiment: &Experiment, evaluation: &Evaluation) -> Section {
     section.parts.push(plot("error", figures::over_examples(evaluation), over_examples));
     let at_the_last_query = "At the last query, after each loop.";
     section.parts.push(plot("loops", figures::over_loops(evaluation, trained), at_the_last_query));
+    if let Some(map) = figures::by_length(evaluation) {
+        section.parts.push(plot(
+            "by_length",
+            map,
+            "At each length, after each loop; mean over the same prompts.",
+        ));
+    }
     section.parts.push(Part::Code(evaluation.table()));
     section
 }

@@ -87,7 +87,7 @@ fn first(prompts: &Prompts, count: usize, points: usize) -> Prompts {
         let each = values.chunks_exact(prompts.points * width).take(count);
         each.flat_map(|prompt| prompt[..points * width].to_vec()).collect()
     };
-    Prompts { xs: cut(&prompts.xs, n_dims), ys: cut(&prompts.ys, 1), prompts: count, points, n_dims }
+    Prompts { xs: cut(&prompts.xs, n_dims), ys: cut(&prompts.ys, 1), prompts: count, points, ..*prompts }
 }
 
 fn by_reference(

@@ -163,7 +163,7 @@ fn rows_that_change_in_spite_of_what_is_said_are_named() {
     trace.next(state, counted + x);
     trace.read(counted.columns(0..1));
     let mut rng = Rng::stream(1, "prompts", 0);
-    let prompts = Prompts { xs: rng.normals(3 * 3), ys: rng.normals(3), prompts: 1, points: 3, n_dims: 3 };
+    let prompts = Prompts::pairs(rng.normals(3 * 3), rng.normals(3), [1, 3, 3]);
     let graph = trace.finish().unwrap();
     let store = ParamStore::new(&graph, 1, &Device::Cpu).unwrap();
     let wrong = rows_hold(&graph, &store, &prompts, 3, 5).unwrap_err();

@@ -92,7 +92,7 @@ impl Task for WrongTask {
         let mut xs = rng.normals(prompts * points * n_dims);
         xs.chunks_mut(n_dims).for_each(|x| x[used..].fill(0.0));
         let y = if self.fault == TaskFault::DividesByZero { f32::NAN } else { 0.0 };
-        Ok(Prompts { xs, ys: vec![y; prompts * points], prompts, points, n_dims })
+        Ok(Prompts::pairs(xs, vec![y; prompts * points], [prompts, points, n_dims]))
     }
 }
 
