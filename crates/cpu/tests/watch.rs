@@ -14,7 +14,7 @@ const DIMS: ModelDims = ModelDims { n_dims: 3, n_positions: 6, n_embd: 10, n_lay
 
 fn prompts() -> Prompts {
     let mut rng = Rng::stream(7, "prompts", 0);
-    Prompts { xs: rng.normals(5 * 4 * 3), ys: rng.normals(5 * 4), prompts: 5, points: 4, n_dims: 3 }
+    Prompts::pairs(rng.normals(5 * 4 * 3), rng.normals(5 * 4), [5, 4, 3])
 }
 
 fn store(graph: &Graph) -> ParamStore {
