@@ -236,7 +236,7 @@ impl Predictor for Model {
     }
 }
 
-/// By candle always: the fused engine keeps no states.
+/// By candle always, whose loops can be run one at a time.
 impl Stateful for Model {
     fn width(&self) -> usize {
         self.config.n_embd
