@@ -33,6 +33,17 @@
 //! Your own parts implement one of the four traits; `looped new block NAME` writes a crate to start from, and the crate
 //! `looped-testing` has the checks that the built-in parts pass. The command line is the crate `cli`.
 //!
+//! # In a crate of your own
+//!
+//! ```toml
+//! [dependencies]
+//! looped = { path = "/where/looped/is/crates/looped" }
+//!
+//! # Unoptimised, a step takes seconds to minutes.
+//! [profile.dev]
+//! opt-level = 3
+//! ```
+//!
 //! # Build, train, evaluate, predict
 //!
 #![doc = concat!("```\n", include_str!("../examples/first.rs"), "```")]
