@@ -1,4 +1,4 @@
-//! Prompts in a safetensors file: `xs` (N, n, d) and `ys` (N, n), f32.
+//! Prompts in a safetensors file: `xs` (N, n, d) and `ys` (N, n), f32 or f64.
 
 use std::fs::File;
 use std::io::Read;
@@ -29,7 +29,7 @@ impl PromptFile {
     }
 }
 
-/// Reads every prompt of a safetensors file: `xs` (N, n, d) and `ys` (N, n), f32 and finite.
+/// Reads every prompt of a safetensors file: `xs` (N, n, d) and `ys` (N, n), f32 or f64, and finite.
 ///
 /// # Errors
 /// If it can't be read or holds something else; the message says what is wrong, not with which file.
@@ -79,8 +79,8 @@ fn tensor<'a>(file: &SafeTensors<'a>, name: &str, expected_rank: usize) -> Resul
             "has no tensor `{name}`; it needs xs (N, n, d) and ys (N, n), and holds {found}"
         ));
     };
-    if tensor.dtype() != Dtype::F32 {
-        return Err(format!("{name} has type {:?}, expected F32", tensor.dtype()));
+    if !matches!(tensor.dtype(), Dtype::F32 | Dtype::F64) {
+        return Err(format!("{name} has type {:?}, expected F32 or F64", tensor.dtype()));
     }
     if tensor.shape().len() != expected_rank {
         return Err(rank(name, expected_rank, tensor.shape()));
@@ -92,10 +92,13 @@ fn rank(name: &str, expected: usize, shape: &[usize]) -> String {
     format!("{name} has shape {shape:?}, expected {expected} axes")
 }
 
-/// The values of a tensor, if all are finite.
+/// The values of a tensor, if all are finite. NumPy's own f64 is rounded.
 fn finite(name: &str, tensor: &TensorView<'_>) -> Result<Vec<f32>, String> {
-    let values: Vec<f32> =
-        tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    let values: Vec<f32> = if tensor.dtype() == Dtype::F64 {
+        tensor.data().as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes) as f32).collect()
+    } else {
+        tensor.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+    };
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(values),
         Some(flat) => Err(format!(

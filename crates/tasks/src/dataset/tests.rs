@@ -182,7 +182,26 @@ fn unfit_files_are_reported() {
     let halves = TensorView::new(Dtype::F16, vec![1, 1, 8], &[0; 16]).unwrap();
     let path = dir.path().join("halves");
     std::fs::write(&path, safetensors::serialize([("xs", halves)], None).unwrap()).unwrap();
-    finds(path, "FILE xs has type F16, expected F32");
+    finds(path, "FILE xs has type F16, expected F32 or F64");
+}
+
+#[test]
+fn numbers_in_64_bits_are_rounded() {
+    let dir = TempDir::new().unwrap();
+    let bytes = |values: &[f64]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let written = |y: f64| {
+        let (xs, ys) = (bytes(&[0.1; 8]), bytes(&[y]));
+        let view = |shape: &[usize], bytes| TensorView::new(Dtype::F64, shape.to_vec(), bytes).unwrap();
+        let path = dir.path().join(format!("{y:e}"));
+        let tensors = [("xs", view(&[1, 1, 8], &xs)), ("ys", view(&[1, 1], &ys))];
+        std::fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+        Dataset::new(path)
+    };
+    let task = written(1.0 / 3.0);
+    assert_eq!(reports(&task), "");
+    let drawn = task.sample(request(1, 1, 8, 8), &mut Rng::stream(0, "anything", 0)).unwrap();
+    assert_eq!((drawn.xs, drawn.ys), (vec![0.1f32; 8], vec![1.0f32 / 3.0]));
+    assert!(reports(&written(1e39)).ends_with("ys[0, 0] is inf; every value must be finite"));
 }
 
 #[test]
