@@ -9,6 +9,7 @@ mod options;
 mod page;
 mod publish;
 mod ratios;
+mod reached;
 mod run;
 mod scored;
 mod seeds;
@@ -30,6 +31,7 @@ pub use variant::MissingRun;
 
 use crate::comparison::align::{Basis, align};
 use crate::comparison::ratios::Ratios;
+use crate::comparison::reached::Reached;
 use crate::comparison::run::FinishedRun;
 use crate::comparison::variant::Variant;
 use crate::{Result, StudyError};
@@ -144,6 +146,11 @@ impl Comparison {
         parts.push(format!("{}\n\n{}", tables::errors_caption(self), tables::errors(self).text()));
         parts.push(tables::costs(self).text());
         parts.join("\n")
+    }
+
+    /// How soon each variant had learnt what all of them have.
+    fn reached(&self) -> Option<Reached> {
+        Reached::of(self.variants.iter().map(|variant| &variant.history.validation))
     }
 
     /// What has the least possible validation loss, where that is known of every run.

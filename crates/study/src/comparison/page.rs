@@ -98,9 +98,7 @@ fn variants(comparison: &Comparison) -> Section {
     let mut section = Section::new("Variants");
     section.parts.push(Part::Table(tables::differences(comparison)));
     section.parts.push(Part::Table(tables::costs(comparison)));
-    section.parts.push(Part::Paragraph(
-        "Parameters without positions; the time is that of training alone, in CPU seconds of all threads, mean over the seeds.".to_owned(),
-    ));
+    section.parts.push(Part::Paragraph(tables::costs_caption(comparison)));
     let first = &comparison.variants[0];
     section.parts.push(Part::Paragraph(format!("The whole config of {}:", first.name)));
     section.parts.push(Part::Code(first.first().toml.clone()));

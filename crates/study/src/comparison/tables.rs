@@ -135,26 +135,47 @@ pub(crate) fn errors_caption(comparison: &Comparison) -> String {
 pub(crate) fn costs(comparison: &Comparison) -> Table {
     let first = &comparison.variants[0];
     let times = format!("× {}", first.name);
-    let mut table = Table::new([
+    let reached = comparison.reached();
+    let mut columns = vec![
         Column::left("variant"),
         Column::right("parameters"),
         Column::right("training FLOPs"),
         Column::right(&times),
         Column::right("CPU time"),
         Column::right(&times),
-    ]);
-    for variant in &comparison.variants {
+    ];
+    columns.extend(
+        reached.iter().map(|of| Column::right(format!("steps to validation loss {}", short(of.loss)))),
+    );
+    let mut table = Table::new(columns);
+    for (place, variant) in comparison.variants.iter().enumerate() {
         let (cost, seconds) = (variant.first().cost, variant.cpu_seconds());
-        table.push([
+        let mut words = vec![
             variant.name.clone(),
             cost.parameters.to_string(),
             format!("{:.2e}", cost.flops),
             short(cost.flops / first.first().cost.flops),
             clock(seconds),
             short(seconds / first.cpu_seconds()),
-        ]);
+        ];
+        words.extend(reached.iter().map(|of| of.steps[place].to_string()));
+        table.push(words);
     }
     table
+}
+
+/// What the costs are.
+pub(crate) fn costs_caption(comparison: &Comparison) -> String {
+    let mut text = "Parameters without positions; the time is that of training alone, in CPU seconds of all threads, mean \
+                    over the seeds."
+        .to_owned();
+    if comparison.reached().is_some() {
+        text.push_str(
+            " Steps to the lowest validation loss that every variant came to: up to the first validation, mean over the \
+             seeds, that was as low.",
+        );
+    }
+    text
 }
 
 /// A row for each variant: its seeds, and how its config differs from the first one's.

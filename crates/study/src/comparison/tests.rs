@@ -111,3 +111,31 @@ fn runs_whose_logs_are_gone_are_compared_without_their_training() {
     assert!(!place.path().join("report/plots/training.svg").exists());
     assert!(!html.contains("0:00:00"), "the time it took is not known");
 }
+
+/// Replaces the log of a run by one with these validation losses, at every tenth step.
+fn validate(run: &Path, losses: [f64; 4]) {
+    let log = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let mut record: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    let lines = losses.iter().enumerate().map(|(i, loss)| {
+        record["step"] = (10 * i).into();
+        record["validation_loss_last_stage"] = (*loss).into();
+        format!("{record}\n")
+    });
+    fs::write(run.join("metrics.jsonl"), lines.collect::<String>()).unwrap();
+}
+
+#[test]
+fn the_costs_say_how_soon_each_variant_had_learnt_what_all_of_them_have() {
+    let place = tempfile::tempdir().unwrap();
+    let runs = [("slow", "0.0001"), ("fast", "0.1")]
+        .map(|(name, rate)| run(place.path(), name, &[(RATE, &format!("learning_rate = {rate}"))], 1.0));
+    validate(&runs[0], [1.0, 0.9, 0.7, 0.5]);
+    validate(&runs[1], [1.0, 0.5, 0.4, 0.3]);
+    let comparison = Comparison::of(&runs).unwrap();
+    let tables = comparison.tables();
+    let (_, costs) = tables.split_once("steps to validation loss 0.500").unwrap();
+    let steps: Vec<&str> = costs.lines().skip(2).filter_map(|line| line.split_whitespace().last()).collect();
+    assert_eq!(steps, ["31", "11"], "{tables}");
+    let (html, _) = published(&runs, place.path());
+    assert!(html.contains("steps to validation loss 0.500") && html.contains("that every variant came to"));
+}
