@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use looped_graph::lower::{OnceAStep, Program};
-use looped_graph::{Form, Graph, Op, Wire};
+use looped_graph::ops::Func;
+use looped_graph::{Form, Graph, Op, PointProgram, Wire};
 
 use crate::layout::Layout;
 
@@ -26,18 +27,33 @@ fn places(graph: &Graph, layout: &Layout, all: &[OnceAStep], once: &OnceAStep) -
     Of { inputs, results: once.results.iter().map(|place| layout.step(*place)).collect() }
 }
 
+fn zeros(of: &[Range<usize>]) -> Vec<Vec<f32>> {
+    of.iter().map(|range| vec![0.0; range.len()]).collect()
+}
+
+fn parts<'a>(of: &[Range<usize>], flat: &'a [f32]) -> Vec<&'a [f32]> {
+    of.iter().map(|range| &flat[range.clone()]).collect()
+}
+
+fn writable(of: &mut [Vec<f32>]) -> Vec<&mut [f32]> {
+    of.iter_mut().map(Vec::as_mut_slice).collect()
+}
+
 /// Computes what depends on parameters alone, in `flat`.
 pub(crate) fn forward(graph: &Graph, layout: &Layout, flat: &mut [f32]) {
     let all = Program::once_a_step(graph);
     for once in &all {
         let Of { inputs, results } = places(graph, layout, &all, once);
-        let Some(Form::Custom(custom)) = graph.node(once.node).op().map(Op::form) else { continue };
-        let Some(kernel) = custom.cpu() else { continue };
-        let mut outs: Vec<Vec<f32>> = results.iter().map(|range| vec![0.0; range.len()]).collect();
-        {
-            let inputs: Vec<&[f32]> = inputs.iter().map(|range| &flat[range.clone()]).collect();
-            let mut outs: Vec<&mut [f32]> = outs.iter_mut().map(Vec::as_mut_slice).collect();
-            kernel.forward(&inputs, &mut outs);
+        let (given, mut outs) = (parts(&inputs, flat), zeros(&results));
+        match graph.node(once.node).op().map(Op::form) {
+            Some(Form::Custom(custom)) => {
+                if let Some(kernel) = custom.cpu() {
+                    kernel.forward(&given, &mut writable(&mut outs));
+                }
+            }
+            Some(Form::Point(func)) => point(&PointProgram::of(func), &given, &mut outs),
+            Some(Form::Columns(columns)) => outs[0].copy_from_slice(&given[0][columns.clone()]),
+            _ => {}
         }
         for (range, out) in results.into_iter().zip(outs) {
             flat[range].copy_from_slice(&out);
@@ -50,17 +66,39 @@ pub(crate) fn backward(graph: &Graph, layout: &Layout, flat: &[f32], grads: &mut
     let all = Program::once_a_step(graph);
     for once in all.iter().rev() {
         let Of { inputs, results } = places(graph, layout, &all, once);
-        let Some(Form::Custom(custom)) = graph.node(once.node).op().map(Op::form) else { continue };
-        let Some(kernel) = custom.cpu() else { continue };
-        let mut dinputs: Vec<Vec<f32>> = inputs.iter().map(|range| grads[range.clone()].to_vec()).collect();
-        {
-            let values: Vec<&[f32]> = inputs.iter().map(|range| &flat[range.clone()]).collect();
-            let dresults: Vec<&[f32]> = results.iter().map(|range| &grads[range.clone()]).collect();
-            let mut dinputs: Vec<&mut [f32]> = dinputs.iter_mut().map(Vec::as_mut_slice).collect();
-            kernel.backward(&values, &dresults, &mut dinputs);
+        let (values, dresults, mut dinputs) = (parts(&inputs, flat), parts(&results, grads), zeros(&inputs));
+        match graph.node(once.node).op().map(Op::form) {
+            Some(Form::Custom(custom)) => {
+                if let Some(kernel) = custom.cpu() {
+                    kernel.backward(&values, &dresults, &mut writable(&mut dinputs));
+                }
+            }
+            Some(Form::Point(func)) => {
+                let given: Vec<&[f32]> = values.into_iter().chain(dresults).collect();
+                point(&slopes(func), &given, &mut dinputs);
+            }
+            Some(Form::Columns(columns)) => dinputs[0][columns.clone()].copy_from_slice(dresults[0]),
+            _ => {}
         }
+        // One by one, since an operation may read one row twice.
         for (range, d) in inputs.into_iter().zip(dinputs) {
-            grads[range].copy_from_slice(&d);
+            grads[range].iter_mut().zip(d).for_each(|(all, own)| *all += own);
+        }
+    }
+}
+
+/// The gradients with respect to a function's inputs, from those and the gradient with respect to its result.
+fn slopes(func: Func) -> PointProgram {
+    let wanted: Vec<usize> = (0..func.arity()).collect();
+    PointProgram::of(func).gradient(&wanted, &[])
+}
+
+/// Computes a program at each place of its inputs.
+fn point(program: &PointProgram, inputs: &[&[f32]], outs: &mut [Vec<f32>]) {
+    for i in 0..outs.first().map_or(0, Vec::len) {
+        let at: Vec<f64> = inputs.iter().map(|input| f64::from(input[i])).collect();
+        for (out, value) in outs.iter_mut().zip(program.eval(&at)) {
+            out[i] = value as f32;
         }
     }
 }

@@ -115,12 +115,13 @@ impl Program {
                 Some(Form::Scan) => {
                     let system = &node.inputs[1..];
                     let known = |wire: &Wire| {
-                        matches!(form(graph.node(wire.node)), Some(Form::Parameter(_) | Form::Custom(_)))
+                        graph.shape(*wire).rows == Rows::Once && rates[wire.node.index()] == Rate::Step
                     };
                     (!system.iter().all(known))
                         .then_some("its numbers aren't parameters, or computed of them")
                 }
                 Some(Form::Parameter(_) | Form::ByLoop(_)) => None,
+                Some(Form::Point(_) | Form::Columns(_)) if once && rates[id.index()] == Rate::Step => None,
                 Some(_) if once => Some("it is one row, computed of rows that are one for all prompts"),
                 _ if node.shapes.iter().any(|shape| shape.rows == Rows::Sequences) => {
                     Some("it has one row for each prompt")
