@@ -12,8 +12,8 @@ trap 'rm -rf "$out"' EXIT
 
 # The whole model and schedule, with fewer prompts, points and loops, so that a step takes a moment.
 cut=(training.train_steps=3 training.batch_size=4 evaluation.prompts=8 model.n_embd=32
-  training.curriculum.points='{ start = 5, end = 7, inc = 2, interval = 1 }'
-  training.curriculum.dims='{ start = 3, end = 4, inc = 1, interval = 1 }')
+  training.curriculum.points='{ start = 5, end = 7, inc = 2, interval = 1 }')
+dims="training.curriculum.dims={ start = 3, end = 4, inc = 1, interval = 1 }"
 
 for file in $(git ls-files 'experiments/*.toml'); do
   "$looped" check "$file" > "$out/config.toml"
@@ -21,7 +21,9 @@ for file in $(git ls-files 'experiments/*.toml'); do
     printf '%-44s %s\n' "$file" "$(grep '^# runs' "$out/config.toml")"
     continue
   fi
-  "$looped" run "$file" "${cut[@]}" --out "$out/run" > "$out/table.txt" 2> "$out/log.txt" || { cat "$out/log.txt"; exit 1; }
+  # A token has no dimensions.
+  if grep -q vocabulary "$file"; then own=(); else own=("$dims"); fi
+  "$looped" run "$file" "${cut[@]}" "${own[@]}" --out "$out/run" > "$out/table.txt" 2> "$out/log.txt" || { cat "$out/log.txt"; exit 1; }
   printf '%-44s %s\n' "$file" "$(grep '^# parameters' "$out/config.toml")"
   rm -rf "$out/run"
 done
