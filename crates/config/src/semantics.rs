@@ -44,7 +44,7 @@ impl Experiment {
             );
             problems.report(&format!("model.{key}"), message);
         }
-        // Only a model that can be built can be asked for its fused form.
+        // Only a model that can be built can be asked which engine takes it.
         if problems.is_empty() {
             self.validate_engine(problems);
         }

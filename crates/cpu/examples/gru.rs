@@ -1,7 +1,7 @@
 //! Time of a GRU that a test's author wrote in eight lines beside the built-in LSTM's, each divided by its floating-point operations.
 //!
 //! ```text
-//! cargo run -p cli -p looped-cpu --example gru -- [ROUNDS]
+//! cargo build -p cli -p looped-cpu --example gru && target/debug/examples/gru [ROUNDS]
 //! ```
 #![allow(clippy::unwrap_used, reason = "a failed measurement is a panic")]
 
