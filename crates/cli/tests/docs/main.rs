@@ -38,7 +38,6 @@ const NAMES: [(&str, &str); 13] = [
 const NAMED: [&str; 15] = [
     "looped ARGS",
     "looped check",
-    "looped check --explain",
     "looped check EXPERIMENT --explain",
     "looped compare",
     "looped eval",
