@@ -38,6 +38,7 @@ fn every_shell_can_be_trained_and_computed_alike() {
         format!(
             r#","prelude":[{lstm},{TRANSFORMER}],"coda":[{TRANSFORMER},{lstm}],"positions":"once","loop_norm":"rms""#
         ),
+        r#","prelude":[{"type":"transformer","n_head":2,"causal":false}]"#.to_owned(),
         r#","positions":"once""#.to_owned(),
         r#","positions":"none""#.to_owned(),
         r#","loop_norm":"rms""#.to_owned(),

@@ -31,7 +31,17 @@ pub fn unchanging_tokens(graph: &Graph, tokens: usize) -> usize {
     let looks =
         |id: &NodeId| live[id.index()] && graph.node(*id).op().is_some_and(|op| op.reach() != Reach::Own);
     let inputs = graph.ids().filter(looks).flat_map(|id| &graph.node(id).inputs);
-    ends.chain(inputs.map(|wire| rows[wire.node.index()])).min().unwrap_or(0)
+    let border = ends.chain(inputs.map(|wire| rows[wire.node.index()])).min().unwrap_or(0);
+    // Of what sees all rows, also before the loops, no row can be computed while others are missing.
+    let whole = graph.ids().any(|id| live[id.index()] && sees_all_tokens(graph, id));
+    if whole && border < tokens { 0 } else { border }
+}
+
+/// Whether an operation's rows depend on all tokens.
+fn sees_all_tokens(graph: &Graph, id: NodeId) -> bool {
+    let node = graph.node(id);
+    let of_tokens = node.inputs.iter().any(|wire| graph.shape(*wire).rows == Rows::Tokens);
+    of_tokens && node.op().is_some_and(|op| op.reach() == Reach::All)
 }
 
 /// Whether anything that is carried on or predicted depends on each node.
@@ -95,5 +105,5 @@ pub(crate) fn demand_if(
 /// Whether a token's row may depend on later tokens: then no token can be left out.
 #[must_use]
 pub fn sees_later_rows(graph: &Graph) -> bool {
-    graph.nodes().iter().any(|node| node.op().is_some_and(|op| op.reach() == Reach::All))
+    graph.ids().any(|id| sees_all_tokens(graph, id))
 }
