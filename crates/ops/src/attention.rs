@@ -397,11 +397,12 @@ fn largest<S: Simd>(s: S, row: &[f32], visible: usize) -> f32 {
     s.max_lane(max)
 }
 
-/// The largest shift of a row whose rounding, by half a unit in the last place, is still small against an exponent.
-const LARGEST_SHIFT: f32 = 16_777_216.0;
+/// The largest shift of a row that is added to its scores in one rounding with their product.
+const LARGEST_SHIFT: f32 = 256.0;
 
 /// The shift that is left to be added to a row's scores. Only where they are huge, as a diverging model's are, the largest
-/// is taken from them here: `power * score + shift` would keep so much of the shift's rounding that powers of 2 overflow.
+/// is taken from them here. `power * score + shift` keeps the shift's rounding: at worst powers of 2 overflow, and long before,
+/// a probability that should be 1 isn't, and its score's gradient, which should be 0, is multiplied by huge queries and keys.
 #[inline(always)]
 fn shift_left<S: Simd>(s: S, row: &mut [f32], visible: usize, shift: f32) -> f32 {
     if shift.abs() > LARGEST_SHIFT {

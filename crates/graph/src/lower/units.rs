@@ -3,6 +3,7 @@
 //! Two folds, both with the only reader of a product: a value added to it is what the product starts from, and GELU of it is taken while its result is at hand.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::ops::Func;
@@ -32,7 +33,7 @@ pub(super) enum Unit {
     Product(Product),
     /// As the end of an elementwise program.
     Cluster(Cluster),
-    /// Not at all: elementwise programs read the columns where they are.
+    /// Not at all: elementwise programs read the columns where they are, and write the gradient with respect to them there.
     View,
 }
 
@@ -58,6 +59,7 @@ pub(super) fn units(graph: &Graph) -> Vec<Unit> {
             units[id.index()] = Unit::Product(product);
         }
     }
+    let mut views = Vec::new();
     for id in graph.ids() {
         let node = graph.node(id);
         // A slower value isn't drawn into a faster one: it would be computed more often.
@@ -92,8 +94,15 @@ pub(super) fn units(graph: &Graph) -> Vec<Unit> {
                     units[id.index()] = Unit::Product(Product { gelu: Some(result), ..found });
                 }
             }
-            Some(Form::Columns(_)) if graph.shape(Wire { node: id, output: 0 }).rows != Rows::Once => {
-                units[id.index()] = Unit::View;
+            Some(Form::Columns(_)) if node.shapes[0].rows != Rows::Once => {
+                let place = place(graph, &units, id);
+                // A program writes gradients where the columns are, so those that one program may read must lie apart.
+                if !views.iter().any(|other| overlap(other, &place))
+                    && place.1.len() < graph.shape(place.0).width
+                {
+                    views.push(place);
+                    units[id.index()] = Unit::View;
+                }
             }
             _ => {}
         }
@@ -102,6 +111,24 @@ pub(super) fn units(graph: &Graph) -> Vec<Unit> {
         join(graph, &readers, &rates, &mut units, id);
     }
     units
+}
+
+/// The value that columns belong to, and which of its columns they are.
+fn place(graph: &Graph, units: &[Unit], columns: NodeId) -> (Wire, Range<usize>) {
+    let (mut of, mut start) = (Wire { node: columns, output: 0 }, 0);
+    while let Some(Form::Columns(range)) = form(graph.node(of.node)) {
+        if of.node != columns && !matches!(units[of.node.index()], Unit::View) {
+            break;
+        }
+        start += range.start;
+        of = graph.node(of.node).inputs[0];
+    }
+    (of, start..start + graph.node(columns).shapes[0].width)
+}
+
+/// Whether a program could read both of two places, which share columns: it reads rows of one width.
+fn overlap((a, of_a): &(Wire, Range<usize>), (b, of_b): &(Wire, Range<usize>)) -> bool {
+    a == b && of_a.len() == of_b.len() && of_a.start < of_b.end && of_b.start < of_a.end
 }
 
 /// Joins a scalar function with those before it that nothing else reads.

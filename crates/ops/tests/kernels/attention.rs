@@ -127,3 +127,32 @@ fn huge_scores_are_as_good_as_small_ones() {
         check_on(shape, &scaled(5, shape.tokens), &scaled(6, shape.prefix), 7);
     }
 }
+
+/// A gradient beside such scores would be multiplied by queries and keys as huge.
+#[test]
+fn a_token_that_sees_one_key_alone_has_no_gradient_of_its_score() {
+    let shape = AttentionShape { tokens: 2, causal: true, prefix: 0, heads: 1, head_size: 1 };
+    let mut scratch = Scratch::new();
+    for kernels in all_kernels() {
+        for large in (0..200_u16).map(|i| 20.0 + 7.3 * f32::from(i)) {
+            let qkv = [large, 0.0, 0.7, large, large, 1.3];
+            let (mut out, mut softmax) = ([0.0; 2], [0.0; 4]);
+            kernels.attention(shape, &qkv, &[], &mut out, &mut softmax, &mut scratch);
+            assert_eq!(out, [0.7, 1.3], "keys of {large}");
+            let mut got = [f32::NAN; 6];
+            kernels.attention_backward(
+                shape,
+                &qkv,
+                &[],
+                &softmax,
+                &[0.3, 0.9],
+                &mut got,
+                &mut [],
+                &mut scratch,
+            );
+            // The least power of 2 that the kernels give isn't 0.
+            let off = got.iter().zip([0.0, 0.0, 0.3, 0.0, 0.0, 0.9]).map(|(got, want)| (got - want).abs());
+            assert!(off.fold(0.0, f32::max) < 1e-30, "keys of {large}: {got:?}");
+        }
+    }
+}
