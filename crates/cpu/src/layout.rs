@@ -11,16 +11,18 @@ use looped_graph::{Graph, Param, Wire};
 const LINE: usize = 16;
 
 /// The parameters in the graph's order, then the results of operations on parameters alone; each starts on a cache line.
-pub(crate) struct Layout {
+pub struct Layout {
     params: Vec<Range<usize>>,
     steps: Vec<Range<usize>>,
     names: Vec<String>,
     /// Floats of the whole buffer.
-    pub(crate) len: usize,
+    pub len: usize,
 }
 
 impl Layout {
-    pub(crate) fn new(graph: &Graph) -> Self {
+    /// The places for a graph's parameters.
+    #[must_use]
+    pub fn new(graph: &Graph) -> Self {
         let mut end = 0;
         let mut take = |len: usize| {
             let range = end..end + len;
@@ -38,16 +40,21 @@ impl Layout {
         Self { params, steps, names, len: end }
     }
 
-    pub(crate) fn param(&self, param: Param) -> Range<usize> {
+    /// Where a parameter lies.
+    #[must_use]
+    pub fn param(&self, param: Param) -> Range<usize> {
         self.params[param.index()].clone()
     }
 
-    pub(crate) fn step(&self, place: usize) -> Range<usize> {
+    /// Where a result of an operation on parameters alone lies.
+    #[must_use]
+    pub fn step(&self, place: usize) -> Range<usize> {
         self.steps[place].clone()
     }
 
     /// Where a row lies that is the same for all prompts, in a loop.
-    pub(crate) fn shared(&self, shared: Shared, index: usize) -> Range<usize> {
+    #[must_use]
+    pub fn shared(&self, shared: Shared, index: usize) -> Range<usize> {
         match shared {
             Shared::Param(param) => self.param(param),
             Shared::Step(place) => self.step(place),
@@ -61,7 +68,7 @@ impl Layout {
     }
 
     /// Name and place of every parameter.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
+    pub fn entries(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
         self.names.iter().map(String::as_str).zip(self.params.iter().cloned())
     }
 
@@ -69,7 +76,7 @@ impl Layout {
     ///
     /// # Errors
     /// If the store lacks a parameter, holds another one or one of another size, or isn't f32 on the CPU.
-    pub(crate) fn read(&self, store: &ParamStore, flat: &mut [f32]) -> Result<()> {
+    pub fn read(&self, store: &ParamStore, flat: &mut [f32]) -> Result<()> {
         let (holds, has) = (store.iter().count(), self.names.len());
         if holds != has {
             return Err(Error::Parameters(format!("the store holds {holds}, the model has {has}")));

@@ -38,6 +38,13 @@ mod turns;
 mod weights;
 mod worker;
 
+/// What engines on other devices do as this one does it.
+pub mod engines {
+    pub use crate::layout::Layout;
+    pub use crate::once::{backward as once_backward, forward as once_forward};
+    pub use crate::plan::{Loops, check};
+}
+
 pub use engine::{CpuModel, CpuPredictor, Gradients};
 pub use explain::{Explanation, explain, without_kernel};
 pub use footprint::{Footprint, Work, footprint};

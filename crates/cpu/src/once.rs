@@ -40,7 +40,7 @@ fn writable(of: &mut [Vec<f32>]) -> Vec<&mut [f32]> {
 }
 
 /// Computes what depends on parameters alone, in `flat`.
-pub(crate) fn forward(graph: &Graph, layout: &Layout, flat: &mut [f32]) {
+pub fn forward(graph: &Graph, layout: &Layout, flat: &mut [f32]) {
     let all = Program::once_a_step(graph);
     for once in &all {
         let Of { inputs, results } = places(graph, layout, &all, once);
@@ -62,7 +62,7 @@ pub(crate) fn forward(graph: &Graph, layout: &Layout, flat: &mut [f32]) {
 }
 
 /// Carries the gradients with respect to their results on to the parameters, in `grads`.
-pub(crate) fn backward(graph: &Graph, layout: &Layout, flat: &[f32], grads: &mut [f32]) {
+pub fn backward(graph: &Graph, layout: &Layout, flat: &[f32], grads: &mut [f32]) {
     let all = Program::once_a_step(graph);
     for once in all.iter().rev() {
         let Of { inputs, results } = places(graph, layout, &all, once);

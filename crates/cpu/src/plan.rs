@@ -18,7 +18,10 @@ pub struct Step {
 }
 
 /// Refuses prompts that don't fit the model.
-pub(crate) fn check(prompts: &Prompts, dims: ModelDims) -> Result<()> {
+///
+/// # Errors
+/// If they don't.
+pub fn check(prompts: &Prompts, dims: ModelDims) -> Result<()> {
     let refuse = |what: String| Err(Error::Data(what));
     if prompts.prompts == 0 || prompts.points == 0 {
         return refuse(format!("there are {} prompts of {} points", prompts.prompts, prompts.points));
@@ -40,23 +43,26 @@ pub(crate) fn check(prompts: &Prompts, dims: ModelDims) -> Result<()> {
 }
 
 /// The loops of a training step.
-#[derive(Clone, Copy)]
-pub(crate) struct Loops {
+#[derive(Clone, Copy, Debug)]
+pub struct Loops {
     /// Loops without gradient.
-    pub(crate) free: usize,
+    pub free: usize,
     /// Loops with gradient, after them.
-    pub(crate) window: usize,
+    pub window: usize,
     /// The last of those, that enter the loss.
-    pub(crate) counted: usize,
-    pub(crate) objective: Objective,
+    pub counted: usize,
+    /// What is minimised.
+    pub objective: Objective,
     /// What each prediction's loss counts: one over their number.
-    pub(crate) weight: f64,
+    pub weight: f64,
 }
 
 impl Loops {
+    /// The loops of a step on some prompts.
+    ///
     /// # Errors
     /// If no loop enters the loss.
-    pub(crate) fn new(step: Step, prompts: &Prompts) -> Result<Self> {
+    pub fn new(step: Step, prompts: &Prompts) -> Result<Self> {
         let window = step.plan.window.min(step.plan.loops);
         let counted = step.loss_loops.min(window);
         if counted == 0 {

@@ -1,19 +1,21 @@
-// Causal self-attention, one block of threads for each head of each sequence, in float arithmetic.
+// Self-attention, one block of threads for each head of each sequence, in float arithmetic.
 //
-// qkv is (sequences, tokens, 3, heads, HEAD), the output (sequences, tokens, heads, HEAD). log_sums (sequences, heads,
-// tokens) keeps the logarithm of each softmax's denominator, from which the backward pass computes the weights again.
-// HEAD is a multiple of 4. A warp takes GROUP queries at once, so that a key that a lane has loaded serves all of them.
+// qkv is (sequences, tokens, 3, heads, HEAD), `earlier` the same of `prefix` tokens before them, whose keys and values are
+// seen too, and the output (sequences, tokens, heads, HEAD). A causal query sees the keys up to its own, another all.
+// log_sums (sequences, heads, tokens) keeps the logarithm of each softmax's denominator, from which the backward pass computes
+// the weights again. HEAD is a multiple of 4. A warp takes GROUP queries at once, so that a key that a lane has loaded serves
+// all of them.
 #include "common.cu"
 
 constexpr int ATTENTION_WARPS = 8;
 constexpr int GROUP = 4;
 
 // Bytes of shared memory that a block needs.
-constexpr int attention_bytes(int tokens, int head) {
-  return 4 * (3 * tokens * (head + 4) + ATTENTION_WARPS * tokens * GROUP);
+constexpr int attention_bytes(int tokens, int prefix, int head) {
+  return 4 * ((3 * tokens + 2 * prefix) * (head + 4) + ATTENTION_WARPS * (prefix + tokens) * GROUP);
 }
-constexpr int attention_backward_bytes(int tokens, int head) {
-  return 4 * (4 * tokens * (head + 4) + ATTENTION_WARPS * tokens * 2 * GROUP + 2 * tokens);
+constexpr int attention_backward_bytes(int tokens, int prefix, int head) {
+  return 4 * ((4 * tokens + 2 * prefix) * (head + 4) + ATTENTION_WARPS * (prefix + tokens) * 2 * GROUP + 2 * tokens);
 }
 
 // Rows (tokens, HEAD) of a matrix whose rows are `stride` apart, times `factor`, into shared memory. Rows there are 4 floats
@@ -62,23 +64,31 @@ DEVICE void mix_group(const float* weights, const float* rows, int stride, int d
   }
 }
 
+// The first key that a query sees no more, counted from the first of the prefix.
+DEVICE int keys_seen(int query, int tokens, int prefix, int causal) { return prefix + (causal ? query + 1 : tokens); }
+
 template <int HEAD_, class T>
-DEVICE void attention_all(const T* qkv, T* out, float* log_sums, int tokens, int heads, float scale) {
+DEVICE void attention_all(const T* qkv, const T* earlier, T* out, float* log_sums, int tokens, int prefix, int causal, int heads,
+                          float scale) {
   constexpr int STRIDE = HEAD_ + 4;
   SHARED_DYNAMIC(float, shared);
+  int all = prefix + tokens;
   float* queries = shared;
   float* keys = queries + tokens * STRIDE;
-  float* values = keys + tokens * STRIDE;
-  float* weights = values + tokens * STRIDE + warp_id() * tokens * GROUP;
+  float* values = keys + all * STRIDE;
+  float* weights = values + all * STRIDE + warp_id() * all * GROUP;
   int sequence = blockIdx.x / heads, head = blockIdx.x % heads, width = heads * HEAD_;
   const T* own = qkv + static_cast<size_t>(sequence) * tokens * 3 * width + head * HEAD_;
+  const T* first_ones = earlier + static_cast<size_t>(sequence) * prefix * 3 * width + head * HEAD_;
   fetch_head<HEAD_>(own, 3 * width, scale, queries, tokens);
-  fetch_head<HEAD_>(own + width, 3 * width, 1.0f, keys, tokens);
-  fetch_head<HEAD_>(own + 2 * width, 3 * width, 1.0f, values, tokens);
+  fetch_head<HEAD_>(first_ones + width, 3 * width, 1.0f, keys, prefix);
+  fetch_head<HEAD_>(first_ones + 2 * width, 3 * width, 1.0f, values, prefix);
+  fetch_head<HEAD_>(own + width, 3 * width, 1.0f, keys + prefix * STRIDE, tokens);
+  fetch_head<HEAD_>(own + 2 * width, 3 * width, 1.0f, values + prefix * STRIDE, tokens);
   __syncthreads();
 
   for (int first = warp_id() * GROUP; first < tokens; first += ATTENTION_WARPS * GROUP) {
-    int end = min(first + GROUP, tokens);
+    int end = keys_seen(min(first + GROUP, tokens) - 1, tokens, prefix, causal);
     float top[GROUP], sum[GROUP], s[GROUP];
 #pragma unroll
     for (int g = 0; g < GROUP; g++) top[g] = -INFINITY, sum[g] = 0;
@@ -86,7 +96,7 @@ DEVICE void attention_all(const T* qkv, T* out, float* log_sums, int tokens, int
       dot_group<HEAD_>(keys + key * STRIDE, queries, first, tokens - 1, s);
 #pragma unroll
       for (int g = 0; g < GROUP; g++) {
-        if (key > first + g) s[g] = -INFINITY;
+        if (key >= keys_seen(first + g, tokens, prefix, causal)) s[g] = -INFINITY;
         top[g] = fmaxf(top[g], s[g]);
       }
       store<GROUP>(weights + key * GROUP, s);
@@ -121,54 +131,67 @@ DEVICE void attention_all(const T* qkv, T* out, float* log_sums, int tokens, int
   }
 }
 
-// The derivative by qkv, of dout by the output `out`; dqkv may be qkv. First by the queries, a warp taking GROUP of them and
-// its lanes the keys before; then by keys and values, a warp taking GROUP of those and its lanes the queries after.
+// The derivative by qkv, of dout by the output; dqkv may be qkv. What the earlier keys and values get is added to dearlier.
+// First by the queries, a warp taking GROUP of them and its lanes the keys they see; then by keys and values, a warp taking
+// GROUP of those and its lanes the queries that see them.
 template <int HEAD_, class T>
-DEVICE void attention_backward_all(const T* qkv, const T* out, const T* dout, const float* log_sums, T* dqkv, int tokens,
-                                   int heads, float scale) {
+DEVICE void attention_backward_all(const T* qkv, const T* earlier, const T* dout, const float* log_sums, T* dqkv, T* dearlier,
+                                   int tokens, int prefix, int causal, int heads, float scale) {
   constexpr int STRIDE = HEAD_ + 4;
   SHARED_DYNAMIC(float, shared);
+  int all = prefix + tokens;
   float* queries = shared;
   float* keys = queries + tokens * STRIDE;
-  float* values = keys + tokens * STRIDE;
-  float* slopes = values + tokens * STRIDE;
-  float* weights = slopes + tokens * STRIDE + warp_id() * tokens * 2 * GROUP;
-  float* dscores = weights + tokens * GROUP;
-  float* logs = slopes + tokens * STRIDE + ATTENTION_WARPS * tokens * 2 * GROUP;
+  float* values = keys + all * STRIDE;
+  float* slopes = values + all * STRIDE;
+  float* weights = slopes + tokens * STRIDE + warp_id() * all * 2 * GROUP;
+  float* dscores = weights + all * GROUP;
+  float* logs = slopes + tokens * STRIDE + ATTENTION_WARPS * all * 2 * GROUP;
   float* deltas = logs + tokens;
   int sequence = blockIdx.x / heads, head = blockIdx.x % heads, width = heads * HEAD_;
-  size_t before = static_cast<size_t>(sequence) * tokens;
+  size_t before = static_cast<size_t>(sequence) * tokens, before_earlier = static_cast<size_t>(sequence) * prefix;
   const T* own = qkv + before * 3 * width + head * HEAD_;
+  const T* first_ones = earlier + before_earlier * 3 * width + head * HEAD_;
   T* down = dqkv + before * 3 * width + head * HEAD_;
+  T* down_earlier = dearlier + before_earlier * 3 * width + head * HEAD_;
   fetch_head<HEAD_>(own, 3 * width, scale, queries, tokens);
-  fetch_head<HEAD_>(own + width, 3 * width, 1.0f, keys, tokens);
-  fetch_head<HEAD_>(own + 2 * width, 3 * width, 1.0f, values, tokens);
+  fetch_head<HEAD_>(first_ones + width, 3 * width, 1.0f, keys, prefix);
+  fetch_head<HEAD_>(first_ones + 2 * width, 3 * width, 1.0f, values, prefix);
+  fetch_head<HEAD_>(own + width, 3 * width, 1.0f, keys + prefix * STRIDE, tokens);
+  fetch_head<HEAD_>(own + 2 * width, 3 * width, 1.0f, values + prefix * STRIDE, tokens);
   fetch_head<HEAD_>(dout + before * width + head * HEAD_, width, 1.0f, slopes, tokens);
   for (int i = threadIdx.x; i < tokens; i += ATTENTION_WARPS * 32) logs[i] = log_sums[blockIdx.x * tokens + i];
   __syncthreads();
-  // delta = the sum of a query's weights times the derivatives by them.
-  for (int row = warp_id(); row < tokens; row += ATTENTION_WARPS) {
-    float sum = 0;
-    for (int d = lane_id(); d < HEAD_; d += 32) {
-      sum += slopes[row * STRIDE + d] * to_float(out[(before + row) * width + head * HEAD_ + d]);
-    }
-    sum = warp_sum(sum);
-    if (lane_id() == 0) deltas[row] = sum;
-  }
-  __syncthreads();
 
-  float s[GROUP], dp[GROUP], mixed[GROUP];
+  float s[GROUP], dp[GROUP], mixed[GROUP], delta[GROUP];
   for (int first = warp_id() * GROUP; first < tokens; first += ATTENTION_WARPS * GROUP) {
-    int end = min(first + GROUP, tokens);
+    int end = keys_seen(min(first + GROUP, tokens) - 1, tokens, prefix, causal);
+#pragma unroll
+    for (int g = 0; g < GROUP; g++) delta[g] = 0;
     for (int key = lane_id(); key < end; key += 32) {
       dot_group<HEAD_>(keys + key * STRIDE, queries, first, tokens - 1, s);
       dot_group<HEAD_>(values + key * STRIDE, slopes, first, tokens - 1, dp);
 #pragma unroll
       for (int g = 0; g < GROUP; g++) {
         int query = min(first + g, tokens - 1);
-        s[g] = key <= query ? expf(s[g] - logs[query]) * (dp[g] - deltas[query]) : 0;
+        s[g] = key < keys_seen(query, tokens, prefix, causal) ? expf(s[g] - logs[query]) : 0;
+        delta[g] += s[g] * dp[g];
       }
-      store<GROUP>(dscores + key * GROUP, s);
+      store<GROUP>(weights + key * GROUP, s);
+      store<GROUP>(dscores + key * GROUP, dp);
+    }
+    // The sum of a query's weights times the derivatives by them.
+#pragma unroll
+    for (int g = 0; g < GROUP; g++) {
+      delta[g] = warp_sum(delta[g]);
+      if (lane_id() == 0 && first + g < tokens) deltas[first + g] = delta[g];
+    }
+    for (int key = lane_id(); key < end; key += 32) {
+      load<GROUP>(weights + key * GROUP, s);
+      load<GROUP>(dscores + key * GROUP, dp);
+#pragma unroll
+      for (int g = 0; g < GROUP; g++) dp[g] = s[g] * (dp[g] - delta[g]);
+      store<GROUP>(dscores + key * GROUP, dp);
     }
     __syncwarp();
     for (int d = lane_id(); d < HEAD_; d += 32) {
@@ -180,14 +203,16 @@ DEVICE void attention_backward_all(const T* qkv, const T* out, const T* dout, co
     }
     __syncwarp();
   }
+  __syncthreads();
 
-  for (int first = warp_id() * GROUP; first < tokens; first += ATTENTION_WARPS * GROUP) {
-    for (int query = first + lane_id(); query < tokens; query += 32) {
-      dot_group<HEAD_>(queries + query * STRIDE, keys, first, tokens - 1, s);
-      dot_group<HEAD_>(slopes + query * STRIDE, values, first, tokens - 1, dp);
+  for (int first = warp_id() * GROUP; first < all; first += ATTENTION_WARPS * GROUP) {
+    int from = causal ? max(first - prefix, 0) : 0;
+    for (int query = from + lane_id(); query < tokens; query += 32) {
+      dot_group<HEAD_>(queries + query * STRIDE, keys, first, all - 1, s);
+      dot_group<HEAD_>(slopes + query * STRIDE, values, first, all - 1, dp);
 #pragma unroll
       for (int g = 0; g < GROUP; g++) {
-        s[g] = first + g <= query ? expf(s[g] - logs[query]) : 0;
+        s[g] = first + g < keys_seen(query, tokens, prefix, causal) ? expf(s[g] - logs[query]) : 0;
         dp[g] = s[g] * (dp[g] - deltas[query]);
       }
       store<GROUP>(weights + query * GROUP, s);
@@ -195,15 +220,21 @@ DEVICE void attention_backward_all(const T* qkv, const T* out, const T* dout, co
     }
     __syncwarp();
     for (int d = lane_id(); d < HEAD_; d += 32) {
-      mix_group(dscores, queries, STRIDE, d, first, tokens, mixed);
+      float values_too[GROUP];
+      mix_group(dscores, queries, STRIDE, d, from, tokens, mixed);
+      mix_group(weights, slopes, STRIDE, d, from, tokens, values_too);
 #pragma unroll
       for (int g = 0; g < GROUP; g++) {
-        if (first + g < tokens) down[static_cast<size_t>(first + g) * 3 * width + width + d] = from_float<T>(mixed[g]);
-      }
-      mix_group(weights, slopes, STRIDE, d, first, tokens, mixed);
-#pragma unroll
-      for (int g = 0; g < GROUP; g++) {
-        if (first + g < tokens) down[static_cast<size_t>(first + g) * 3 * width + 2 * width + d] = from_float<T>(mixed[g]);
+        int key = first + g;
+        if (key < prefix) {
+          T* at = down_earlier + static_cast<size_t>(key) * 3 * width + d;
+          at[width] = from_float<T>(to_float(at[width]) + mixed[g]);
+          at[2 * width] = from_float<T>(to_float(at[2 * width]) + values_too[g]);
+        } else if (key < all) {
+          T* at = down + static_cast<size_t>(key - prefix) * 3 * width + d;
+          at[width] = from_float<T>(mixed[g]);
+          at[2 * width] = from_float<T>(values_too[g]);
+        }
       }
     }
     __syncwarp();
@@ -212,12 +243,13 @@ DEVICE void attention_backward_all(const T* qkv, const T* out, const T* dout, co
 
 #ifdef WIDTH
 KERNEL(ATTENTION_WARPS * 32)
-attention(const STORE* qkv, STORE* out, float* log_sums, int tokens, int heads, float scale) {
-  attention_all<HEAD>(qkv, out, log_sums, tokens, heads, scale);
+attention(const STORE* qkv, const STORE* earlier, STORE* out, float* log_sums, int tokens, int prefix, int causal, int heads,
+          float scale) {
+  attention_all<HEAD>(qkv, earlier, out, log_sums, tokens, prefix, causal, heads, scale);
 }
 KERNEL(ATTENTION_WARPS * 32)
-attention_backward(const STORE* qkv, const STORE* out, const STORE* dout, const float* log_sums, STORE* dqkv, int tokens,
-                   int heads, float scale) {
-  attention_backward_all<HEAD>(qkv, out, dout, log_sums, dqkv, tokens, heads, scale);
+attention_backward(const STORE* qkv, const STORE* earlier, const STORE* dout, const float* log_sums, STORE* dqkv,
+                   STORE* dearlier, int tokens, int prefix, int causal, int heads, float scale) {
+  attention_backward_all<HEAD>(qkv, earlier, dout, log_sums, dqkv, dearlier, tokens, prefix, causal, heads, scale);
 }
 #endif

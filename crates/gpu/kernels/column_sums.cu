@@ -31,14 +31,15 @@ DEVICE void column_sums_all(const T* x, float* partials, int rows, int width, in
   }
 }
 
-// Stage 2: out[c] = the sum of column c of partials (count, width), a lane a column, a warp every SUM_WARPS-th row.
-DEVICE void column_totals_all(const float* partials, float* out, int count, int width) {
+// Stage 2: out[c] = or += the sum of column c of `count` rows of partials, which are `stride` apart; a lane a column, a warp
+// every SUM_WARPS-th row.
+DEVICE void column_totals_all(const float* partials, float* out, int count, int width, int stride, int add) {
   SHARED(float, shared, SUM_WARPS * 32);
   int column = blockIdx.x * 32 + lane_id();
   float sum = 0;
   if (column < width) {
 #pragma unroll 8
-    for (int row = warp_id(); row < count; row += SUM_WARPS) sum += partials[static_cast<size_t>(row) * width + column];
+    for (int row = warp_id(); row < count; row += SUM_WARPS) sum += partials[static_cast<size_t>(row) * stride + column];
   }
   shared[threadIdx.x] = sum;
   __syncthreads();
@@ -46,7 +47,7 @@ DEVICE void column_totals_all(const float* partials, float* out, int count, int 
     float total = 0;
 #pragma unroll
     for (int w = 0; w < SUM_WARPS; w++) total += shared[w * 32 + lane_id()];
-    out[column] = total;
+    out[column] = add ? out[column] + total : total;
   }
 }
 
@@ -57,7 +58,11 @@ KERNEL(SUM_WARPS * 32) column_sums(const STORE* x, float* partials, int rows, in
 KERNEL(SUM_WARPS * 32) column_sums_f32(const float* x, float* partials, int rows, int width, int per_block) {
   column_sums_all<4>(x, partials, rows, width, per_block);
 }
-KERNEL(SUM_WARPS * 32) column_totals(const float* partials, float* out, int count, int width) {
-  column_totals_all(partials, out, count, width);
+// Of any width.
+KERNEL(SUM_WARPS * 32) column_sums_1(const float* x, float* partials, int rows, int width, int per_block) {
+  column_sums_all<1>(x, partials, rows, width, per_block);
+}
+KERNEL(SUM_WARPS * 32) column_totals(const float* partials, float* out, int count, int width, int stride, int add) {
+  column_totals_all(partials, out, count, width, stride, add);
 }
 #endif

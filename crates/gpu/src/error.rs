@@ -72,7 +72,7 @@ pub enum Error {
     #[error("the kernel {kernel} needs {needed} bytes of shared memory a block; this card has {limit}")]
     SharedMemory {
         /// The kernel.
-        kernel: &'static str,
+        kernel: String,
         /// Bytes needed.
         needed: u32,
         /// Bytes there are.

@@ -52,7 +52,7 @@ impl Operation {
     #[must_use]
     pub fn name(&self) -> String {
         match self {
-            Self::Launch(launch) => launch.kernel.to_owned(),
+            Self::Launch(launch) => launch.kernel().to_owned(),
             Self::Product(product) => product.name(),
             Self::Clear(_) => "clear".to_owned(),
         }

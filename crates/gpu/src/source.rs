@@ -1,10 +1,10 @@
 //! The kernels' text: one source for NVRTC, what it is compiled with, and what it says about itself.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// The files, in the order in which they become one source.
-const FILES: [&str; 9] = [
+const FILES: [&str; 12] = [
     include_str!("../kernels/common.cu"),
     include_str!("../kernels/norm.cu"),
     include_str!("../kernels/between_loops.cu"),
@@ -14,6 +14,9 @@ const FILES: [&str; 9] = [
     include_str!("../kernels/attention.cu"),
     include_str!("../kernels/attention_mma.cu"),
     include_str!("../kernels/scan.cu"),
+    include_str!("../kernels/rows.cu"),
+    include_str!("../kernels/dots.cu"),
+    include_str!("../kernels/losses.cu"),
 ];
 
 /// How values that only products read are kept.
@@ -51,13 +54,7 @@ impl Source {
     /// The whole source.
     #[must_use]
     pub fn text(&self) -> String {
-        let lines = FILES.iter().flat_map(|file| file.lines());
-        let mut text = String::new();
-        for line in lines.filter(|line| !line.starts_with("#include") && !line.starts_with("#pragma once")) {
-            text.push_str(line);
-            text.push('\n');
-        }
-        text
+        joined(&FILES)
     }
 
     /// The options that NVRTC takes, for an architecture such as `sm_90`.
@@ -67,14 +64,78 @@ impl Source {
             Storage::F32 => "float",
             Storage::Bf16 => "bf16",
         };
-        vec![
-            format!("--gpu-architecture={target}"),
-            "--std=c++17".to_owned(),
-            "-default-device".to_owned(),
+        let mut options = target_options(target);
+        options.extend([
             format!("-DWIDTH={}", self.width),
             format!("-DHEAD={}", self.head),
             format!("-DSTORE={storage}"),
-        ]
+        ]);
+        options
+    }
+}
+
+/// Files as one source.
+fn joined(files: &[&str]) -> String {
+    let lines = files.iter().flat_map(|file| file.lines());
+    let mut text = String::new();
+    for line in lines.filter(|line| !line.starts_with("#include") && !line.starts_with("#pragma once")) {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
+fn target_options(target: &str) -> Vec<String> {
+    vec![format!("--gpu-architecture={target}"), "--std=c++17".to_owned(), "-default-device".to_owned()]
+}
+
+/// Kernels that a caller brings.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct OwnSource {
+    text: String,
+}
+
+impl OwnSource {
+    pub(crate) fn new(text: String) -> Self {
+        Self { text }
+    }
+}
+
+/// What a launch's kernel is compiled from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Code {
+    /// This crate's kernels.
+    Built(Source),
+    /// A caller's.
+    Own(Arc<OwnSource>),
+}
+
+impl Code {
+    /// The whole source.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Built(source) => source.text(),
+            Self::Own(own) => joined(&[FILES[0], &own.text]),
+        }
+    }
+
+    /// The options that NVRTC takes.
+    pub(crate) fn options(&self, target: &str) -> Vec<String> {
+        match self {
+            Self::Built(source) => source.options(target),
+            Self::Own(_) => target_options(target),
+        }
+    }
+
+    /// A kernel as the source declares it.
+    pub(crate) fn signature(&self, kernel: &str) -> Option<Signature> {
+        match self {
+            Self::Built(_) => SIGNATURES.get(kernel).cloned(),
+            Self::Own(own) => {
+                let mut all = own.text.split("KERNEL(").skip(1).filter_map(signature);
+                all.find(|(name, _)| *name == kernel).map(|(_, signature)| signature)
+            }
+        }
     }
 }
 
@@ -114,7 +175,7 @@ pub(crate) fn constant(name: &str) -> u32 {
 }
 
 /// Reads `THREADS) name(parameters) {...`.
-fn signature(text: &'static str) -> Option<(&'static str, Signature)> {
+fn signature(text: &str) -> Option<(&str, Signature)> {
     let (threads, rest) = text.split_once(')')?;
     let (name, rest) = rest.split_once('(')?;
     let (parameters, _) = rest.split_once(')')?;
@@ -146,7 +207,7 @@ mod tests {
         assert_eq!(norm.takes, [Read, Read, Read, Read, Write, Write, Int, Int, Float]);
         assert_eq!(SIGNATURES["squared_loss"].threads, 1024);
         assert_eq!(SIGNATURES["narrow"], Signature { threads: 256, takes: vec![Read, Write, Int] });
-        assert_eq!(SIGNATURES.len(), 22);
+        assert_eq!(SIGNATURES.len(), 41);
     }
 
     #[test]

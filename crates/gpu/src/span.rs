@@ -78,6 +78,12 @@ impl Span {
         self.part(index * len, len)
     }
 
+    /// Whether the two have a byte in common.
+    #[must_use]
+    pub const fn overlaps(self, other: Self) -> bool {
+        self.offset < other.end() && other.offset < self.end()
+    }
+
     /// The largest power of two, of at most 256, that divides its first byte's number: how it may be loaded.
     pub(crate) const fn alignment(self) -> u32 {
         let low = self.offset.trailing_zeros();

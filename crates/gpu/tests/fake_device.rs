@@ -179,8 +179,8 @@ fn run(shape: Shape, ways: Ways, values: &Values) -> (Step, Arena, [Vec<f32>; 3]
     let device = Device::open(0).expect("a device");
     let step = Step::new(shape, ways).expect("a step");
     let arena = Arena::new(&device, step.bytes).expect("an arena");
-    let program = Program::new(&arena, step.source, &step.operations, Options::default()).expect("a program");
-    let prepare = Program::new(&arena, step.source, &step.prepare, Options::default()).expect("a program");
+    let program = Program::new(&arena, &step.operations, Options::default()).expect("a program");
+    let prepare = Program::new(&arena, &step.prepare, Options::default()).expect("a program");
     let read =
         || [step.loss, step.predictions, step.gradients].map(|span| arena.read_floats(span).expect("floats"));
     let start = || {

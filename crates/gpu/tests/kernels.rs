@@ -1,6 +1,6 @@
 //! The kernels on the CPU: `tests/shim` makes a block's threads fibers, and compares every kernel with f64.
 
-use looped_gpu::calls::{Calls, Cores};
+use looped_gpu::calls::{Calls, Cores, Seen};
 use looped_gpu::{Source, Storage};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -79,7 +79,8 @@ fn the_host_gives_attention_the_shared_memory_that_it_takes() {
     for row in rows {
         let of = |storage: Storage, by: Cores| {
             let calls = Calls { source: Source { width: 64, head: 32, storage } };
-            [calls.attention_bytes(by, row[0]), calls.attention_backward_bytes(by, row[0])]
+            let seen = Seen::causal(row[0]);
+            [calls.attention_bytes(by, seen), calls.attention_backward_bytes(by, seen)]
         };
         let plain = of(Storage::F32, Cores::Plain);
         let reckoned = [plain, of(Storage::F32, Cores::Tensor), of(Storage::Bf16, Cores::Tensor)].concat();

@@ -252,7 +252,7 @@ pub enum Kernel {
         /// Earlier tokens.
         prefix: usize,
     },
-    /// qkv, earlier qkv, kept, dout, dqkv(w), d(earlier qkv)(w, added to).
+    /// qkv, earlier qkv, kept, dout, dqkv(w), d(earlier qkv)(w, added to), and out where the engine asks for it.
     AttentionBack {
         /// How a row is divided.
         heads: Heads,
@@ -403,6 +403,11 @@ pub trait Engine {
     /// # Errors
     /// If there is something in its cell for which the engine has no kernel: what it is, and where.
     fn recur(&self, node: NodeId, sequences: usize, tokens: usize, prefix: bool) -> Result<RecurRoom, &str>;
+
+    /// Whether attention's gradient is computed from its result too: [`Kernel::AttentionBack`] then has it as one more place.
+    fn attention_reads_result(&self) -> bool {
+        false
+    }
 }
 
 /// An elementwise program as a step.

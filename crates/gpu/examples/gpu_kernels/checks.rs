@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use looped_gpu::calls::{Adam, Calls, DECISION, StateSpace};
+use looped_gpu::calls::{Adam, Calls, DECISION, StateSpace, States};
 use looped_gpu::{
     Arena, Device, Element, Layout, Operation, Options, Program, Result, Source, Span, Storage,
 };
@@ -104,7 +104,7 @@ impl Check<'_> {
     }
 
     fn run(&self, arena: &Arena, operations: &[Operation]) -> Result<()> {
-        Program::new(arena, self.bench.calls.source, operations, Options::default())?.run_slowly()
+        Program::new(arena, operations, Options::default())?.run_slowly()
     }
 
     fn compare(&mut self, what: &str, got: &[f32], want: &[f64], allowed: f64) {
@@ -297,8 +297,8 @@ impl Bench {
         check.run(
             &arena,
             &[
-                calls.scan(&space, x, y, tokens)?,
-                calls.scan_backward(&space, [x, dy], dx, kept, partials, tokens)?,
+                calls.scan(&space, States::default(), x, y, tokens)?,
+                calls.scan_backward(&space, None, States::default(), [x, dy], dx, kept, partials, tokens)?,
             ],
         )?;
         let space = reference::StateSpace {

@@ -79,7 +79,7 @@ impl Ready {
         let (ways, options) = ways(way)?;
         let step = Step::new(shape, ways)?;
         let arena = Arena::new(device, step.bytes)?;
-        let program = Program::new(&arena, step.source, &step.operations, options)?;
+        let program = Program::new(&arena, &step.operations, options)?;
         let ready = Self { step, arena, program, device: device.clone() };
         ready.start(values)?;
         Ok(ready)
@@ -88,7 +88,7 @@ impl Ready {
     /// Puts the values in place.
     fn start(&self, values: &Values) -> Result<()> {
         self.step.fill(&self.arena, values)?;
-        Program::new(&self.arena, self.step.source, &self.step.prepare, Options::default())?.run()?;
+        Program::new(&self.arena, &self.step.prepare, Options::default())?.run()?;
         Ok(self.device.wait()?)
     }
 

@@ -1,6 +1,8 @@
 //! The operations of one training step, and the places of the arena that they work in.
 
-use looped_gpu::calls::{Adam, After, Before, Calls, Cores, DECISION, Ending, Enter, Leave, Next, SETTINGS};
+use looped_gpu::calls::{
+    Adam, After, Before, Calls, Cores, DECISION, Ending, Enter, Leave, Next, SETTINGS, Seen,
+};
 use looped_gpu::{Arena, Element, Form, Layout, Math, Operation, Product, Result, Source, Span, Storage};
 
 use crate::model::{Shape, Values};
@@ -50,7 +52,6 @@ struct Slot {
 /// A step: its operations and where its values are.
 pub(crate) struct Step {
     pub(crate) shape: Shape,
-    pub(crate) source: Source,
     pub(crate) operations: Vec<Operation>,
     /// To be run once before the first step.
     pub(crate) prepare: Vec<Operation>,
@@ -178,6 +179,7 @@ impl Step {
         let counted = batch * shape.points();
         let low_if = |span: Span| narrow.then_some(span);
 
+        let seen = Seen::causal(tokens);
         let mut to = Vec::new();
         let exact = |form, left, right, bias, out| {
             let (outputs, inputs) = (width, dims);
@@ -205,7 +207,7 @@ impl Step {
             let enter = Enter { tokens, kept_from, y: before, ending, predictions: read, next: Some(next) };
             to.push(calls.enter(rows, &enter)?);
             to.push(forward(c_attn, own.normed_1, None, own.qkv));
-            to.push(calls.attention(attention, own.qkv, own.mixed, own.log_sums, tokens)?);
+            to.push(calls.attention(attention, seen, [own.qkv, own.mixed], None, own.log_sums)?);
             to.push(forward(attn_proj, own.mixed, Some(own.x), own.middle));
             to.push(calls.add_norm(own.middle, None, [Some(p[5]), Some(p[6])], None, own.normed_2)?);
             to.push(forward(c_fc, own.normed_2, None, own.hidden));
@@ -252,10 +254,12 @@ impl Step {
             to.push(by_input(attn_proj, own.low_dmiddle, dmixed));
             to.push(calls.attention_backward(
                 attention,
-                [own.qkv, own.mixed, dmixed],
+                seen,
+                [own.qkv, dmixed],
+                Some(own.mixed),
+                [None; 2],
                 own.log_sums,
                 own.qkv,
-                tokens,
             )?);
             to.push(by_input(c_attn, own.qkv, dn));
         }
@@ -298,7 +302,6 @@ impl Step {
         let prepare = if narrow { vec![calls.narrow(parameters, low)?] } else { vec![] };
         Ok(Self {
             shape,
-            source,
             operations: to,
             prepare,
             bytes: layout.bytes(),

@@ -1,7 +1,9 @@
 //! What all launches are made with.
 
+use std::borrow::Cow;
+
 use super::{Argument, Launch};
-use crate::source::Source;
+use crate::source::{Code, Source};
 use crate::{Element, Error, Operation, Result, Span};
 
 /// Collects a launch's arguments, and the first thing that is wrong with them.
@@ -82,6 +84,21 @@ impl Builder {
         self
     }
 
+    /// A place of floats in any alignment, or null.
+    pub(super) fn read_maybe_any(mut self, span: Option<Span>) -> Self {
+        let span = span.filter(|span| span.len() > 0);
+        let span = self.check(span, 0, Element::F32, Element::F32.bytes());
+        self.arguments.push(Argument::Read(span));
+        self
+    }
+
+    pub(super) fn write_maybe_any(mut self, span: Option<Span>) -> Self {
+        let span = span.filter(|span| span.len() > 0);
+        let span = self.check(span, 0, Element::F32, Element::F32.bytes());
+        self.arguments.push(Argument::Write(span));
+        self
+    }
+
     pub(super) fn int(mut self, value: usize) -> Self {
         match i32::try_from(value) {
             Ok(value) => self.arguments.push(Argument::Int(value)),
@@ -108,8 +125,8 @@ impl Builder {
         if let Some(problem) = self.problem {
             return Err(Error::Operation { operation: self.kernel.to_owned(), problem });
         }
-        let (kernel, source, arguments) = (self.kernel, self.source, self.arguments);
-        let grid = grid.map(|n| n as u32);
-        Ok(Operation::Launch(Launch { kernel, source, grid, shared: shared as u32, arguments }))
+        let (code, grid) = (Code::Built(self.source), grid.map(|n| n as u32));
+        let (kernel, shared, arguments) = (Cow::Borrowed(self.kernel), shared as u32, self.arguments);
+        Ok(Operation::Launch(Launch { kernel, code, grid, shared, arguments }))
     }
 }

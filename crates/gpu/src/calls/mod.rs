@@ -4,8 +4,11 @@ mod adam;
 mod attention;
 mod between_loops;
 mod builder;
+mod losses;
 mod norm;
+mod own;
 mod pointwise;
+mod rows;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -13,18 +16,23 @@ mod tests;
 use builder::Builder;
 
 pub use adam::{Adam, DECISION, SETTINGS};
-pub use attention::Cores;
+pub use attention::{Cores, Seen};
 pub use between_loops::{After, Before, Ending, Enter, Leave, Next};
-pub use scan::StateSpace;
+pub use losses::Loss;
+pub use own::{Given, Own};
+pub use rows::{Columns, Picks, Shifted};
+pub use scan::{StateSpace, States};
+
+use std::borrow::Cow;
 
 use crate::Span;
-use crate::source::{SIGNATURES, Source};
+use crate::source::{Code, Source};
 
 /// One launch of a kernel, made by [`Calls`].
 #[derive(Clone, Debug)]
 pub struct Launch {
-    pub(crate) kernel: &'static str,
-    pub(crate) source: Source,
+    pub(crate) kernel: Cow<'static, str>,
+    pub(crate) code: Code,
     pub(crate) grid: [u32; 2],
     pub(crate) shared: u32,
     pub(crate) arguments: Vec<Argument>,
@@ -64,14 +72,16 @@ impl Calls {
 impl Launch {
     /// The kernel's name.
     #[must_use]
-    pub const fn kernel(&self) -> &'static str {
-        self.kernel
+    pub fn kernel(&self) -> &str {
+        &self.kernel
     }
 
     /// What the kernel's declaration says against these arguments, if anything.
     pub(crate) fn problem(&self) -> Option<String> {
         use crate::source::Kind;
-        let signature = &SIGNATURES[self.kernel];
+        let Some(signature) = self.code.signature(&self.kernel) else {
+            return Some("there is no such kernel".to_owned());
+        };
         let kinds: Vec<Kind> = self
             .arguments
             .iter()

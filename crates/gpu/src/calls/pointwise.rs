@@ -1,7 +1,7 @@
 //! Launches of GELU, of sums over rows, and of the way from floats to what is stored.
 
 use super::{Argument, Calls};
-use crate::{Element, Operation, Result, Span, Storage};
+use crate::{Element, Error, Operation, Result, Span, Storage};
 
 impl Calls {
     /// `y = gelu(x)`.
@@ -24,36 +24,84 @@ impl Calls {
         call.write_stored(Some(dx), count, 16).int(count).launch(self.blocks_of_16_bytes(count))
     }
 
+    /// `d *= gelu'(x)`, and x becomes `gelu(x)`.
+    ///
+    /// # Errors
+    /// If a place doesn't fit.
+    pub fn gelu_turn(&self, d: Span, x: Span) -> Result<Operation> {
+        let count = x.len();
+        let call = self.call("gelu_turn").write_stored(Some(d), count, 16).write_stored(Some(x), count, 16);
+        call.int(count).launch(self.blocks_of_16_bytes(count))
+    }
+
     fn blocks_of_16_bytes(&self, count: usize) -> usize {
         count.div_ceil(16 / self.source.storage.element().bytes()).div_ceil(256)
     }
 
     /// The sums over the rows of `x` (rows, width), into `out` (width), by way of `partials`, which has room for at least
-    /// one row of them. Width is a multiple of 4.
+    /// one row of them.
     ///
     /// # Errors
     /// If a place doesn't fit.
     pub fn column_sums(&self, x: Span, partials: Span, out: Span) -> Result<[Operation; 2]> {
         let width = out.len();
-        let rows = x.len() / width.max(1);
-        let per_block = rows.div_ceil((partials.len() / width.max(1)).clamp(1, 512)).max(1);
-        let chunks = rows.div_ceil(per_block);
+        let chunks = self.chunks_of(x.len() / width.max(1), partials.len() / width.max(1));
+        let partials = partials.part(0, chunks * width);
+        Ok([self.partial_sums(x, partials, width)?, self.totals(partials, [width, width], out, false)?])
+    }
+
+    /// How many rows of partial sums are made of so many rows, if there is room for `most`.
+    #[must_use]
+    pub fn chunks_of(&self, rows: usize, most: usize) -> usize {
+        rows.div_ceil(rows.div_ceil(most.clamp(1, 512)).max(1))
+    }
+
+    /// Sums over parts of the rows of `x` (rows, width): partials (parts, width).
+    ///
+    /// # Errors
+    /// If a place doesn't fit.
+    pub fn partial_sums(&self, x: Span, partials: Span, width: usize) -> Result<Operation> {
+        let (rows, chunks) = (x.len() / width.max(1), partials.len() / width.max(1));
+        let four =
+            width.is_multiple_of(4) && (x.alignment() as usize).is_multiple_of(4 * x.element().bytes());
         let kernel = match (x.element(), self.source.storage) {
+            (Element::F32, _) if !four => "column_sums_1",
             (Element::F32, Storage::Bf16) => "column_sums_f32",
             _ => "column_sums",
         };
         let mut call = self.call(kernel);
         let element = if kernel == "column_sums" { self.source.storage.element() } else { Element::F32 };
-        let span = call.check(Some(x), rows * width, element, 4 * element.bytes());
+        let each = if kernel == "column_sums_1" { 1 } else { 4 };
+        let span = call.check(Some(x), rows * width, element, each * element.bytes());
         call.arguments.push(Argument::Read(span));
-        if !width.is_multiple_of(4) {
-            call.problem.get_or_insert(format!("{width} columns aren't a multiple of 4"));
+        if !width.is_multiple_of(each) {
+            call.problem.get_or_insert(format!("{width} columns aren't a multiple of {each}"));
         }
         let call = call.other(partials, chunks * width, Element::F32, true);
-        let sums = call.int(rows).int(width).int(per_block).launch_plane([width.div_ceil(128), chunks], 0)?;
-        let call = self.call("column_totals").other(partials, chunks * width, Element::F32, false);
-        let call = call.other(out, width, Element::F32, true).int(chunks).int(width);
-        Ok([sums, call.launch(width.div_ceil(32))?])
+        let per_block = rows.div_ceil(chunks.max(1));
+        let grid = [width.div_ceil(32 * each), rows.div_ceil(per_block.max(1))];
+        if grid[1] != chunks {
+            let problem = format!("{rows} rows aren't summed in {chunks} parts");
+            return Err(Error::Operation { operation: kernel.to_owned(), problem });
+        }
+        call.int(rows).int(width).int(per_block).launch_plane(grid, 0)
+    }
+
+    /// `out` (width) = or += the sums over the rows of partials, whose rows are `stride` apart.
+    ///
+    /// # Errors
+    /// If a place doesn't fit.
+    pub fn totals(
+        &self,
+        partials: Span,
+        [width, stride]: [usize; 2],
+        out: Span,
+        add: bool,
+    ) -> Result<Operation> {
+        let rows = (partials.len() + stride - width) / stride.max(1);
+        let call = self.call("column_totals").reads(partials).other(out, width, Element::F32, true);
+        let call = call.int(rows).int(width).int(stride).int(usize::from(add));
+        call.launch(width.div_ceil(32))
     }
 
     /// Floats as stored.

@@ -17,6 +17,15 @@ pub struct StateSpace {
     pub skip: Span,
 }
 
+/// The states that a scan starts from and ends with, (sequences, states, width) each; forward or as gradients.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct States {
+    /// Before the first token; 0 if not there. A gradient with respect to them is added to.
+    pub before: Option<Span>,
+    /// After the last token.
+    pub last: Option<Span>,
+}
+
 /// What a scan goes over.
 struct Scanned {
     sequences: usize,
@@ -44,23 +53,34 @@ impl Calls {
     ///
     /// # Errors
     /// If a place doesn't fit.
-    pub fn scan(&self, space: &StateSpace, x: Span, y: Span, tokens: usize) -> Result<Operation> {
+    pub fn scan(
+        &self,
+        space: &StateSpace,
+        states: States,
+        x: Span,
+        y: Span,
+        tokens: usize,
+    ) -> Result<Operation> {
         let of = self.scanned(space, x, tokens)?;
         let one = self.source.storage.element().bytes();
-        let call = self.call("scan").read_stored(x, x.len(), one).state_space(space, &of);
-        call.write_stored(Some(y), x.len(), one).scanned(&of)
+        let call = self.call("scan").read_stored(x, x.len(), one).read_maybe_any(states.before);
+        let call = call.state_space(space, &of).write_stored(Some(y), x.len(), one);
+        call.write_maybe_any(states.last).scanned(&of)
     }
 
-    /// The gradient with respect to x, from dy.
+    /// The gradient with respect to x, from dy and that with respect to the last states; `before` is as in [`Calls::scan`].
     ///
     /// `kept` is room for 8 floats for each of x, and `partials` (sequences, 3 states + 1,
     /// width) gets what each sequence adds to the gradients of decay, gain, read and skip.
     ///
     /// # Errors
     /// If a place doesn't fit.
+    #[allow(clippy::too_many_arguments)]
     pub fn scan_backward(
         &self,
         space: &StateSpace,
+        before: Option<Span>,
+        slopes: States,
         [x, dy]: [Span; 2],
         dx: Span,
         kept: Span,
@@ -69,8 +89,9 @@ impl Calls {
     ) -> Result<Operation> {
         let of = self.scanned(space, x, tokens)?;
         let (one, count) = (self.source.storage.element().bytes(), x.len());
-        let call = self.call("scan_backward").read_stored(x, count, one).read_stored(dy, count, one);
-        let call = call.state_space(space, &of).write_stored(Some(dx), count, one);
+        let call = self.call("scan_backward").read_stored(x, count, one).read_maybe_any(before);
+        let call = call.read_stored(dy, count, one).read_maybe_any(slopes.last).state_space(space, &of);
+        let call = call.write_stored(Some(dx), count, one).write_maybe_any(slopes.before);
         let call = call.other(kept, count * constant("SCAN_STATES") as usize, Element::F32, true);
         let sums = of.sequences * (3 * of.states + 1) * of.width;
         call.other(partials, sums, Element::F32, true).scanned(&of)

@@ -28,6 +28,7 @@ fn every_call() -> Vec<Operation> {
     let before = Before { y: a, ending, errors: Some((points, targets, 0.1)), dy: e, low: Some(low) };
     let lines = [Some(line), Some(line)];
     let update = Adam { parameters: a, gradients: b, first: c, second: d, low: Some(low) };
+    let seen = Seen::causal(tokens);
     let mut all = vec![
         calls.add_norm(a, Some(b), lines, Some(c), low),
         calls.norm_backward(a, b, line, Some(c), d, Some(low), partials, false),
@@ -50,12 +51,21 @@ fn every_call() -> Vec<Operation> {
         calls.gelu_backward(wide, wide, wide),
         calls.adam(&update, settings, decision),
         calls.narrow(a, low),
-        calls.scan(&scan_of(line), low, low, tokens),
-        calls.scan_backward(&scan_of(line), [low, low], low, scan_kept, scan_sums, tokens),
-        calls.attention(Cores::Plain, qkv, low, logs, tokens),
-        calls.attention_backward(Cores::Plain, [qkv, low, low], logs, qkv, tokens),
-        calls.attention(Cores::Tensor, qkv, low, logs, tokens),
-        calls.attention_backward(Cores::Tensor, [qkv, low, low], logs, qkv, tokens),
+        calls.scan(&scan_of(line), States::default(), low, low, tokens),
+        calls.scan_backward(
+            &scan_of(line),
+            None,
+            States::default(),
+            [low, low],
+            low,
+            scan_kept,
+            scan_sums,
+            tokens,
+        ),
+        calls.attention(Cores::Plain, seen, [qkv, low], None, logs),
+        calls.attention_backward(Cores::Plain, seen, [qkv, low], Some(low), [None; 2], logs, qkv),
+        calls.attention(Cores::Tensor, seen, [qkv, low], None, logs),
+        calls.attention_backward(Cores::Tensor, seen, [qkv, low], Some(low), [None; 2], logs, qkv),
     ];
     for pair in [
         calls.column_sums(low, partials, line),

@@ -1,6 +1,6 @@
 //! The one piece of memory that a program works in.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use cudarc::driver::{CudaSlice, DevicePtr, DriverError, sys};
 
@@ -11,7 +11,7 @@ use crate::{Element, Error, Result, Span};
 /// Memory of a GPU, from a [`crate::Layout`]. Copies are handles to the same memory.
 #[derive(Clone)]
 pub struct Arena {
-    pub(super) inner: Rc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 pub(super) struct Inner {
@@ -34,7 +34,7 @@ impl Arena {
         };
         // SAFETY: every byte is written just below, before anyone can read it.
         let memory = unsafe { stream.alloc::<u8>(bytes.max(1)) }.map_err(told)?;
-        let arena = Self { inner: Rc::new(Inner { device: device.clone(), memory }) };
+        let arena = Self { inner: Arc::new(Inner { device: device.clone(), memory }) };
         arena.fill(Span { offset: 0, len: bytes, element: Element::Byte }, 0xff)?;
         device.wait()?;
         Ok(arena)
@@ -100,6 +100,14 @@ impl Arena {
     /// # Errors
     /// If it isn't such a place, or the driver refuses.
     pub fn write_floats(&self, span: Span, values: &[f32]) -> Result<()> {
+        self.write(span, values)
+    }
+
+    /// Copies integers to a place of as many floats, after all work asked for before.
+    ///
+    /// # Errors
+    /// If it isn't such a place, or the driver refuses.
+    pub fn write_ints(&self, span: Span, values: &[i32]) -> Result<()> {
         self.write(span, values)
     }
 

@@ -7,7 +7,8 @@ use cudarc::nvrtc::{result, sys};
 use sha2::{Digest, Sha256};
 
 use super::refused;
-use crate::{Error, Result, Source};
+use crate::source::Code;
+use crate::{Error, Result};
 
 /// NVRTC's version.
 pub(super) fn version() -> Result<(i32, i32)> {
@@ -19,7 +20,7 @@ pub(super) fn version() -> Result<(i32, i32)> {
 }
 
 /// The machine code for an architecture.
-pub(super) fn for_target(source: Source, target: &str) -> Result<Vec<u8>> {
+pub(super) fn for_target(source: &Code, target: &str) -> Result<Vec<u8>> {
     let (text, options) = (source.text(), source.options(target));
     let file = cache_folder().map(|folder| {
         let key = format!("{:?}\n{options:?}\n{text}", version().unwrap_or_default());

@@ -1,7 +1,7 @@
 //! One GPU: its context, the stream that all work goes to, and what its card can do.
 
-use std::rc::Rc;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
 use cudarc::driver::{CudaContext, CudaModule, CudaStream, DriverError, sys};
@@ -11,7 +11,8 @@ use super::compile;
 use super::libraries::Library;
 use super::plans::Cublas;
 use super::refused;
-use crate::{Error, Result, Source};
+use crate::source::Code;
+use crate::{Error, Result};
 
 /// The oldest driver whose functions this program calls: CUDA 12.8, NVIDIA 570.
 const OLDEST_DRIVER: i32 = 12_080;
@@ -19,7 +20,7 @@ const OLDEST_DRIVER: i32 = 12_080;
 /// A GPU that is ready for work. Copies are handles to the same one.
 #[derive(Clone)]
 pub struct Device {
-    pub(super) inner: Rc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 pub(super) struct Inner {
@@ -29,6 +30,7 @@ pub(super) struct Inner {
     name: String,
     capability: (i32, i32),
     driver: i32,
+    modules: Mutex<HashMap<Code, Arc<CudaModule>>>,
     /// Bytes of shared memory that one block may have.
     pub(super) shared_limit: u32,
 }
@@ -80,8 +82,9 @@ impl Device {
         let stream = context.new_stream().map_err(told)?;
         let cublas = Cublas::new(&stream)?;
         let shared_limit = u32::try_from(limit).unwrap_or(0);
-        let inner = Inner { context, stream, cublas, name, capability, driver, shared_limit };
-        Ok(Self { inner: Rc::new(inner) })
+        let modules = Mutex::default();
+        let inner = Inner { context, stream, cublas, name, capability, driver, modules, shared_limit };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The card's name.
@@ -125,12 +128,18 @@ impl Device {
         done.map_err(|error| refused("waiting for the GPU", "the driver", &error.0))
     }
 
-    /// Compiles the kernels for this card, or takes them from the cache, and loads them.
-    pub(super) fn load(&self, source: Source) -> Result<Arc<CudaModule>> {
+    /// Compiles kernels for this card, or takes them from the cache, and loads them once.
+    pub(super) fn load(&self, source: &Code) -> Result<Arc<CudaModule>> {
+        let mut modules = self.inner.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = modules.get(source) {
+            return Ok(Arc::clone(module));
+        }
         let (major, minor) = self.inner.capability;
         let binary = compile::for_target(source, &format!("sm_{major}{minor}"))?;
         let loaded = self.inner.context.load_module(Ptx::from_binary(binary));
-        loaded.map_err(|error| refused("loading the kernels", "the driver", &error.0))
+        let module = loaded.map_err(|error| refused("loading the kernels", "the driver", &error.0))?;
+        modules.insert(source.clone(), Arc::clone(&module));
+        Ok(module)
     }
 }
 

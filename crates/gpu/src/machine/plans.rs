@@ -31,6 +31,11 @@ pub(super) struct Cublas {
     workspace: CudaSlice<u8>,
 }
 
+// SAFETY: the handle may be used by any thread: cuBLASLt's functions take their stream and keep nothing of a call in it.
+unsafe impl Send for Cublas {}
+// SAFETY: as above; what is shared is read only.
+unsafe impl Sync for Cublas {}
+
 impl Drop for Cublas {
     fn drop(&mut self) {
         // SAFETY: made by `new`, destroyed once. A failure has nobody to go to.
@@ -112,6 +117,11 @@ pub(super) struct Plan {
     starts: bool,
     out: CUdeviceptr,
 }
+
+// SAFETY: descriptors are plain memory of the library's, changed only while the plan is made, and read by any thread.
+unsafe impl Send for Plan {}
+// SAFETY: as above.
+unsafe impl Sync for Plan {}
 
 struct Description(sys::cublasLtMatmulDesc_t);
 struct MatrixLayout(sys::cublasLtMatrixLayout_t);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use cudarc::driver::sys::{self, CUdeviceptr, CUfunction_attribute_enum, CUstreamCaptureMode};
 use cudarc::driver::{CudaFunction, CudaGraph, DriverError};
@@ -11,14 +11,14 @@ use super::arena::Arena;
 use super::plans::{Addresses, Plan};
 use super::refused;
 use crate::calls::{Argument, Launch};
-use crate::source::SIGNATURES;
-use crate::{Error, Operation, Product, Result, Source, Span};
+use crate::source::{Code, Signature};
+use crate::{Error, Operation, Product, Result, Span};
 
 /// Operations whose places, arguments and products were checked against one arena and one set of compiled kernels.
 /// Copies are handles to the same program.
 #[derive(Clone)]
 pub struct Program {
-    inner: Rc<Inner>,
+    inner: Arc<Inner>,
 }
 
 struct Inner {
@@ -65,24 +65,24 @@ impl Program {
     /// # Errors
     /// If an operation doesn't fit the arena or its kernel, the kernels don't compile, the card has too little shared
     /// memory, or cuBLASLt knows no way to do a product.
-    pub fn new(arena: &Arena, source: Source, operations: &[Operation], options: Options) -> Result<Self> {
+    pub fn new(arena: &Arena, operations: &[Operation], options: Options) -> Result<Self> {
         let mut tuned = HashMap::new();
-        let module = arena.inner.device.load(source)?;
-        let mut functions: HashMap<&str, (CudaFunction, u32)> = HashMap::new();
+        let mut functions: HashMap<(&Code, &str), (CudaFunction, u32)> = HashMap::new();
         let mut ready = Vec::with_capacity(operations.len());
         for operation in operations {
             let prepared = match operation {
                 Operation::Launch(launch) => {
-                    if !functions.contains_key(launch.kernel) {
-                        let found = module.load_function(launch.kernel);
+                    let key = (&launch.code, launch.kernel());
+                    if !functions.contains_key(&key) {
+                        let found = arena.inner.device.load(&launch.code)?.load_function(launch.kernel());
                         let doing = || format!("finding the kernel {}", launch.kernel);
                         let function = found.map_err(|error| refused(doing(), "the driver", &error.0))?;
-                        functions.insert(launch.kernel, (function, 48 << 10));
+                        functions.insert(key, (function, 48 << 10));
                     }
                     // The name was put in just above.
-                    let Some((function, allowed)) = functions.get_mut(launch.kernel) else { continue };
+                    let Some((function, allowed)) = functions.get_mut(&key) else { continue };
                     allow_shared(arena, function, allowed, launch)?;
-                    prepare(arena, source, function, launch)?
+                    prepare(arena, function, launch)?
                 }
                 Operation::Product(product) => {
                     let mut plan = plan(arena, product)?;
@@ -98,7 +98,7 @@ impl Program {
             };
             ready.push((operation.name(), prepared));
         }
-        Ok(Self { inner: Rc::new(Inner { arena: arena.clone(), operations: ready }) })
+        Ok(Self { inner: Arc::new(Inner { arena: arena.clone(), operations: ready }) })
     }
 
     /// The number of its operations.
@@ -210,7 +210,7 @@ fn tune(arena: &Arena, name: String, plan: &mut Plan, found: &mut HashMap<String
 fn allow_shared(arena: &Arena, function: &CudaFunction, allowed: &mut u32, launch: &Launch) -> Result<()> {
     let limit = arena.inner.device.inner.shared_limit;
     if launch.shared > limit {
-        return Err(Error::SharedMemory { kernel: launch.kernel, needed: launch.shared, limit });
+        return Err(Error::SharedMemory { kernel: launch.kernel().to_owned(), needed: launch.shared, limit });
     }
     if launch.shared > *allowed {
         let attribute = CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
@@ -222,14 +222,14 @@ fn allow_shared(arena: &Arena, function: &CudaFunction, allowed: &mut u32, launc
     Ok(())
 }
 
-fn prepare(arena: &Arena, source: Source, function: &CudaFunction, launch: &Launch) -> Result<Ready> {
-    let wrong = |problem: String| Error::Operation { operation: launch.kernel.to_owned(), problem };
-    if launch.source != source {
-        return Err(wrong(format!("made for {:?}, compiled for {source:?}", launch.source)));
-    }
+fn prepare(arena: &Arena, function: &CudaFunction, launch: &Launch) -> Result<Ready> {
+    let wrong = |problem: String| Error::Operation { operation: launch.kernel().to_owned(), problem };
     if let Some(problem) = launch.problem() {
         return Err(wrong(problem));
     }
+    let Some(Signature { threads, .. }) = launch.code.signature(launch.kernel()) else {
+        return Err(wrong("there is no such kernel".to_owned()));
+    };
     let address = |span: Option<Span>| span.map_or(Ok(0), |span| arena.address(span));
     let values = launch.arguments.iter().map(|argument| {
         Ok(match argument {
@@ -241,7 +241,7 @@ fn prepare(arena: &Arena, source: Source, function: &CudaFunction, launch: &Laun
     Ok(Ready::Launch {
         function: function.clone(),
         grid: launch.grid,
-        threads: SIGNATURES[launch.kernel].threads,
+        threads,
         shared: launch.shared,
         arguments: values.collect::<Result<_>>()?,
     })

@@ -11,6 +11,9 @@
 #include "../../kernels/attention.cu"
 #include "../../kernels/attention_mma.cu"
 #include "../../kernels/scan.cu"
+#include "../../kernels/rows.cu"
+#include "../../kernels/dots.cu"
+#include "../../kernels/losses.cu"
 
 constexpr float EPS = 1e-5f;
 
@@ -216,7 +219,7 @@ void check_column_sums(int rows, int width) {
   in_all_orders("column sums", {{unsigned(width + 127) / 128, chunks}, SUM_WARPS * 32},
                 [&] { column_sums_all<4>(x.at, partials.at, rows, width, per_block); }, {}, partials);
   in_all_orders("column totals", {{unsigned(width + 31) / 32}, SUM_WARPS * 32},
-                [&] { column_totals_all(partials.at, out.at, chunks, width); }, {}, out);
+                [&] { column_totals_all(partials.at, out.at, chunks, width, width, 0); }, {}, out);
   Doubles want(width);
   for (int i = 0; i < rows * width; i++) want[i % width] += x[i];
   compare(named<T>("column sums"), out, want, 1e-6);
@@ -274,10 +277,10 @@ void check_attention(int sequences, int tokens, int heads) {
   Buffer<float> log_sums(sequences * heads * tokens);
   float scale = 1 / std::sqrt(float(HEAD));
   unsigned blocks = sequences * heads;
-  in_all_orders(name, {{blocks}, ATTENTION_WARPS * 32, size_t(attention_bytes(tokens, HEAD))},
-                [&] { attention_all<HEAD>(qkv.at, out.at, log_sums.at, tokens, heads, scale); }, {}, out, log_sums);
-  in_all_orders(name + " backward", {{blocks}, ATTENTION_WARPS * 32, size_t(attention_backward_bytes(tokens, HEAD))},
-                [&] { attention_backward_all<HEAD>(dqkv.at, out.at, dout.at, log_sums.at, dqkv.at, tokens, heads, scale); },
+  in_all_orders(name, {{blocks}, ATTENTION_WARPS * 32, size_t(attention_bytes(tokens, 0, HEAD))},
+                [&] { attention_all<HEAD>(qkv.at, qkv.at, out.at, log_sums.at, tokens, 0, 1, heads, scale); }, {}, out, log_sums);
+  in_all_orders(name + " backward", {{blocks}, ATTENTION_WARPS * 32, size_t(attention_backward_bytes(tokens, 0, HEAD))},
+                [&] { attention_backward_all<HEAD>(dqkv.at, qkv.at, dout.at, log_sums.at, dqkv.at, dqkv.at, tokens, 0, 1, heads, scale); },
                 [&] { std::memcpy(dqkv.at, qkv.at, qkv.count * sizeof(T)); }, dqkv);
   Attended want = attention_of(qkv, dout, sequences, tokens, heads, HEAD);
   compare(name, out, want.out, tolerance<T>(1e-6));
@@ -317,11 +320,11 @@ void check_scan(int sequences, int tokens, int width, int states) {
   Buffer<float> kept(all * SCAN_STATES), partials(sequences * (3 * states + 1) * width);
   Launch over{{unsigned(sequences * width + SCAN_THREADS - 1) / SCAN_THREADS}, SCAN_THREADS};
   in_all_orders(name, over, [&] {
-    scan_all(x.at, decay.at, gain.at, read.at, skip.at, y.at, sequences, tokens, width, states);
+    scan_all(x.at, nullptr, decay.at, gain.at, read.at, skip.at, y.at, nullptr, sequences, tokens, width, states);
   }, {}, y);
   in_all_orders(name + " backward", over, [&] {
-    scan_backward_all(x.at, dy.at, decay.at, gain.at, read.at, skip.at, dx.at, kept.at, partials.at, sequences, tokens, width,
-                      states);
+    scan_backward_all(x.at, nullptr, dy.at, nullptr, decay.at, gain.at, read.at, skip.at, dx.at, nullptr, kept.at, partials.at,
+                      sequences, tokens, width, states);
   }, {}, dx, partials);
   Doubles want_y(all), want_dx(all), want_sums(partials.count);
   for (int s = 0; s < sequences; s++) {
@@ -393,7 +396,7 @@ int planted_over_read() {
 // The shared memory of attention's blocks, for the host's own reckoning to be compared with.
 int tell_bytes() {
   for (int tokens : {1, 16, 81, 202}) {
-    std::printf("%d %d %d %d %d %d %d\n", tokens, attention_bytes(tokens, 32), attention_backward_bytes(tokens, 32),
+    std::printf("%d %d %d %d %d %d %d\n", tokens, attention_bytes(tokens, 0, 32), attention_backward_bytes(tokens, 0, 32),
                 mma_bytes<32, float>(tokens), mma_backward_bytes<32, float>(tokens), mma_bytes<32, bf16>(tokens),
                 mma_backward_bytes<32, bf16>(tokens));
   }

@@ -21,13 +21,12 @@ impl Emit<'_> {
         let y = self.define(out);
         let kept = self.extra(node, 0, 2 * heads.heads * self.chunk.rows());
         let kernel = Kernel::Attention { heads, prefix: self.earlier(node) };
-        if self.rows_of(out) == Demand::All {
-            self.step(kernel, &[qkv, before, y, kept]);
-        } else {
-            let all = self.room(out, Demand::All);
-            self.step(kernel, &[qkv, before, all, kept]);
+        let all = if self.rows_of(out) == Demand::All { y } else { self.room(out, Demand::All) };
+        self.step(kernel, &[qkv, before, all, kept]);
+        if all != y {
             self.step(Kernel::Gather, &[all, y]);
         }
+        self.extra_is(node, 1, all);
         if let Some(memory) = self.leaves.get(&node).copied() {
             let to = self.home(memory.values);
             self.step(Kernel::Copy, &[qkv, to]);
@@ -50,13 +49,15 @@ impl Emit<'_> {
         };
         let qkv = self.value_at(x, Demand::All);
         let kept = self.extra_of(node, 0);
+        let result = self.known.engine.attention_reads_result().then(|| self.extra_of(node, 1));
         let [before, dbefore] = self.memory_before(node);
         let kernel = Kernel::AttentionBack { heads, prefix: self.earlier(node) };
         // What later tokens add to the gradient joins it here.
         let later = self.leaves.get(&node).copied();
         self.into(x, Demand::All, |to, dqkv, add| {
             let target = if add { to.room(x, Demand::All) } else { dqkv };
-            to.step(kernel, &[qkv, before, kept, d, target, dbefore]);
+            let bufs = [qkv, before, kept, d, target, dbefore];
+            to.step(kernel, &bufs.into_iter().chain(result).collect::<Vec<_>>());
             if add {
                 to.step(Kernel::Add, &[target, dqkv]);
             }

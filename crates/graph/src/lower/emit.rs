@@ -191,6 +191,11 @@ impl<'g> Emit<'g> {
         buf
     }
 
+    /// Says which buffer holds numbers that a node's backward pass will ask for.
+    pub(super) fn extra_is(&mut self, node: NodeId, which: usize, buf: Buf) {
+        self.extra[usize::from(self.backward)].insert((node, which), buf);
+    }
+
     /// The numbers that [`Emit::extra`] made room for: computed again if the node is cheap.
     pub(super) fn extra_of(&mut self, node: NodeId, which: usize) -> Buf {
         let wire = Wire { node, output: 0 };

@@ -66,8 +66,17 @@ impl Op for Keep {
             let (sequences, _, width) = x.dims3()?;
             Tensor::full(self.lost, (sequences, tokens, width), of.device)?.to_dtype(of.dtype)
         };
-        let parts = [lost(start)?, x.narrow(1, start, end - start)?, lost(of.tokens - end)?];
-        let parts: Vec<&Tensor> = parts.iter().filter(|part| part.elem_count() > 0).collect();
+        // A tensor without rows can't be filled on every device.
+        let mut parts = Vec::new();
+        if start > 0 {
+            parts.push(lost(start)?);
+        }
+        if end > start {
+            parts.push(x.narrow(1, start, end - start)?);
+        }
+        if of.tokens > end {
+            parts.push(lost(of.tokens - end)?);
+        }
         Ok(vec![if parts.is_empty() { x.clone() } else { Tensor::cat(&parts, 1)? }])
     }
 }

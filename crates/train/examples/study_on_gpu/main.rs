@@ -213,13 +213,13 @@ fn train(options: &Options) -> Result<()> {
         training.learning_rate * if index < options.decay { 1.0 } else { left / falls }
     };
     steps[0].begin(&arena, &start, &settings(rate(0)))?;
-    Program::new(&arena, steps[0].source, &steps[0].prepare, ProgramOptions::default())?.run()?;
+    Program::new(&arena, &steps[0].prepare, ProgramOptions::default())?.run()?;
 
     let batches = drawn(&experiment);
     let (begun, mut planning, mut farthest, mut done, mut loss) = (Instant::now(), 0.0, 0.0_f64, 0, f32::NAN);
     'stages: for ((stage, range), step) in stages.iter().zip(&steps) {
         let planned = Instant::now();
-        let program = Program::new(&arena, step.source, &step.operations, program_options)?;
+        let program = Program::new(&arena, &step.operations, program_options)?;
         let mut graph = None;
         planning += planned.elapsed().as_secs_f64();
         for index in range.clone() {

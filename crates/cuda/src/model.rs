@@ -1,0 +1,322 @@
+//! A model on one GPU.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use looped_core::{
+    Error, LoopPlan, ModelDims, Objective, ParamStore, Predictions, Predictor, Prompts, Result,
+};
+use looped_cpu::engines::{Layout, Loops, check, once_backward, once_forward};
+use looped_gpu::{Arena, Device, Graph as Captured, Math, Options, Program as Ready, Span};
+use looped_graph::lower::{Engine, Program, RecurRoom, Shapes};
+use looped_graph::{Form, Graph, NodeId, Op};
+
+use crate::batch;
+use crate::stage::{Of, Stage};
+
+/// A gradient for each parameter, by name: as many values as the parameter, row-major.
+pub type Gradients = BTreeMap<String, Vec<f32>>;
+
+/// What a training step needs to know besides its prompts.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Loops, and how many of the last carry gradient.
+    pub plan: LoopPlan,
+    /// How many of the last loops enter the loss; more than the window means the window.
+    pub loss_loops: usize,
+    /// What is minimised.
+    pub objective: Objective,
+    /// How the blocks' products are computed.
+    pub math: Math,
+}
+
+/// A recorded model on a GPU; its parameters stay in a [`ParamStore`] on the host.
+///
+/// Equal calls give equal bits on one card with one set of libraries.
+pub struct CudaModel {
+    dims: ModelDims,
+    graph: Arc<Graph>,
+    flat: Layout,
+    device: Device,
+    memory: Mutex<Memory>,
+}
+
+/// What is kept between calls.
+#[derive(Default)]
+struct Memory {
+    arena: Option<Arena>,
+    bytes: usize,
+    known: Vec<(Key, Compiled)>,
+}
+
+/// What operations were put together for.
+#[derive(Clone, Debug, PartialEq)]
+struct Key {
+    shapes: Shapes,
+    math: Math,
+    /// Loops without gradient, with gradient, and in the loss; nothing where predictions are asked for.
+    training: Option<([usize; 3], Objective)>,
+    loops: usize,
+}
+
+/// Operations, ready to be run.
+struct Compiled {
+    stage: Stage,
+    program: Ready,
+    /// From the second call on.
+    graph: Option<Captured>,
+    calls: usize,
+}
+
+/// Programs that are kept: those of one stage of a curriculum, of validation and of evaluation, and then some.
+const KEPT: usize = 8;
+/// Rows of tokens that predictions are made for at a time, about.
+const ROWS: usize = 1 << 16;
+
+/// This engine as steps are written for it.
+struct Cuda;
+
+impl Engine for Cuda {
+    fn recur(&self, _: NodeId, _: usize, _: usize, _: bool) -> Result<RecurRoom, &str> {
+        Err("there is no CUDA kernel for recurrences")
+    }
+
+    fn attention_reads_result(&self) -> bool {
+        true
+    }
+}
+
+fn told(error: looped_gpu::Error) -> Error {
+    Error::Device(error.to_string())
+}
+
+impl CudaModel {
+    /// What keeps a graph from this engine: each operation in the way, with its place.
+    #[must_use]
+    pub fn refusals(graph: &Graph) -> Vec<String> {
+        let mut refusals = Program::refusals(graph);
+        for id in graph.ids() {
+            let node = graph.node(id);
+            let rows = node.shapes.iter().any(|shape| shape.rows != looped_graph::Rows::Once);
+            let why = match node.op().map(Op::form) {
+                Some(Form::Recur(_)) => "there is no CUDA kernel for recurrences".to_owned(),
+                Some(Form::Custom(_)) if rows => "an operation of one's own has no CUDA kernel".to_owned(),
+                Some(Form::Norm(norm)) if !norm.has_kernel() => "there is no CUDA kernel for it".to_owned(),
+                Some(Form::Attention(heads)) => {
+                    let head = node.shapes[0].width / heads.heads.max(1);
+                    if head.is_multiple_of(4) {
+                        continue;
+                    }
+                    format!("its heads have {head} numbers, and CUDA kernels take multiples of 4")
+                }
+                _ => continue,
+            };
+            let scope = if node.scope.is_empty() { String::new() } else { format!("{}: ", node.scope) };
+            refusals.push(format!("{scope}{}: {why}, at {}", node.name(), node.at));
+        }
+        refusals
+    }
+
+    /// A recorded model on `cuda:ordinal`.
+    ///
+    /// # Errors
+    /// If the engine can't take the graph (see [`CudaModel::refusals`]), or the GPU can't be used: what is missing is said.
+    pub fn new(graph: Arc<Graph>, dims: ModelDims, ordinal: usize) -> Result<Self> {
+        let refusals = Self::refusals(&graph);
+        if !refusals.is_empty() {
+            return Err(Error::Data(refusals.join("\n")));
+        }
+        let device = Device::open(ordinal).map_err(told)?;
+        Ok(Self { dims, flat: Layout::new(&graph), graph, device, memory: Mutex::default() })
+    }
+
+    /// The card and the libraries that results may depend on.
+    #[must_use]
+    pub fn versions(&self) -> String {
+        self.device.versions()
+    }
+
+    /// The mean loss of the last loops on `prompts`, and its gradient for every parameter of `store`.
+    ///
+    /// # Errors
+    /// If the parameters or the prompts don't fit the model, no loop enters the loss, or the GPU fails.
+    pub fn step(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<(f64, Gradients)> {
+        check(prompts, self.dims)?;
+        let Step { plan, loss_loops, objective, math } = step;
+        let precision = looped_cpu::Precision::F32;
+        let loops = Loops::new(looped_cpu::Step { plan, loss_loops, objective, precision }, prompts)?;
+        let values = self.values(store)?;
+        let key = Key {
+            shapes: self.shapes(prompts),
+            math,
+            training: Some(([loops.free, loops.window, loops.counted], objective)),
+            loops: plan.loops,
+        };
+        let mut memory = self.memory();
+        let compiled = self.compiled(&mut memory, key, |of| Stage::training(of, loops))?;
+        let Some((arena, Compiled { stage, .. })) = compiled else { return Err(lost()) };
+        arena.write_floats(stage.values, &values).map_err(told)?;
+        arena.write_floats(stage.share, &[loops.weight as f32]).map_err(told)?;
+        for part in &stage.parts {
+            self.feed(&arena, part.input, &batch::tokens(prompts, &part.chunk, self.graph.input_width()))?;
+            if let Some(targets) = part.targets {
+                self.feed(&arena, targets, &batch::targets(prompts, &part.chunk))?;
+            }
+        }
+        self.run(&mut memory)?;
+        let Some(Compiled { stage, .. }) = memory.known.last().map(|(_, compiled)| compiled) else {
+            return Err(lost());
+        };
+        let loss = arena.read_floats(stage.loss).map_err(told)?[0];
+        let mut grads = arena.read_floats(stage.grads).map_err(told)?;
+        once_backward(&self.graph, &self.flat, &values, &mut grads);
+        let named = self.flat.entries().map(|(name, range)| (name.to_owned(), grads[range].to_vec()));
+        Ok((f64::from(loss), named.collect()))
+    }
+
+    /// This model with the parameters of `store`, to be asked for predictions.
+    #[must_use]
+    pub fn predictor<'a>(&'a self, store: &'a ParamStore, math: Math) -> CudaPredictor<'a> {
+        CudaPredictor { model: self, store, math }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        // What a panicking thread leaves behind is written anew by each call.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn values(&self, store: &ParamStore) -> Result<Vec<f32>> {
+        let mut values = vec![0.0; self.flat.len];
+        self.flat.read(store, &mut values)?;
+        once_forward(&self.graph, &self.flat, &mut values);
+        Ok(values)
+    }
+
+    fn shapes(&self, prompts: &Prompts) -> Shapes {
+        let (layout, points) = (prompts.layout, prompts.points);
+        Shapes {
+            sequences: prompts.prompts,
+            tokens: layout.tokens(points),
+            reads: layout.reads(points).into(),
+            apart: false,
+        }
+    }
+
+    fn feed(&self, arena: &Arena, span: Span, values: &[f32]) -> Result<()> {
+        if span.len() == 0 { Ok(()) } else { arena.write_floats(span, values).map_err(told) }
+    }
+
+    /// What was put together for a key, in the last place of what is known.
+    fn compiled<'m>(
+        &self,
+        memory: &'m mut Memory,
+        key: Key,
+        stage: impl FnOnce(Of<'_>) -> looped_gpu::Result<Stage>,
+    ) -> Result<Option<(Arena, &'m Compiled)>> {
+        if let Some(found) = memory.known.iter().position(|(known, _)| *known == key) {
+            let found = memory.known.remove(found);
+            memory.known.push(found);
+        } else {
+            let program = Program::new(&self.graph, &key.shapes, &Cuda).map_err(Error::Data)?;
+            let tokens = key.shapes.tokens;
+            let of = Of { graph: &self.graph, flat: &self.flat, math: key.math, program: &program, tokens };
+            let stage = stage(of).map_err(told)?;
+            if stage.bytes > memory.bytes {
+                // Programs know their memory by address: they go with it.
+                *memory = Memory::default();
+                memory.arena = Some(Arena::new(&self.device, stage.bytes).map_err(told)?);
+                memory.bytes = stage.bytes;
+            }
+            let Some(arena) = &memory.arena else { return Ok(None) };
+            let program = Ready::new(arena, &stage.operations, Options::default()).map_err(told)?;
+            if memory.known.len() >= KEPT {
+                memory.known.remove(0);
+            }
+            memory.known.push((key, Compiled { stage, program, graph: None, calls: 0 }));
+        }
+        let Some(arena) = memory.arena.clone() else { return Ok(None) };
+        let Some((_, compiled)) = memory.known.last() else { return Ok(None) };
+        // Others have used the memory meanwhile.
+        compiled.stage.prepare(&arena).map_err(told)?;
+        Ok(Some((arena, compiled)))
+    }
+
+    /// Runs what was put together last.
+    fn run(&self, memory: &mut Memory) -> Result<()> {
+        let Some((_, compiled)) = memory.known.last_mut() else { return Err(lost()) };
+        compiled.calls += 1;
+        // The first time, operation after operation: libraries load what they need then.
+        if compiled.calls == 1 {
+            return compiled.program.run().map_err(told);
+        }
+        if compiled.graph.is_none() {
+            compiled.graph = Some(compiled.program.capture(0..compiled.program.len()).map_err(told)?);
+        }
+        compiled.graph.as_ref().map_or(Ok(()), |graph| graph.replay().map_err(told))
+    }
+
+    fn predict_some(&self, values: &[f32], prompts: &Prompts, loops: usize, math: Math) -> Result<Vec<f32>> {
+        let key = Key { shapes: self.shapes(prompts), math, training: None, loops };
+        let mut memory = self.memory();
+        let compiled = self.compiled(&mut memory, key, |of| Stage::predicting(of, loops))?;
+        let Some((arena, Compiled { stage, .. })) = compiled else { return Err(lost()) };
+        arena.write_floats(stage.values, values).map_err(told)?;
+        for part in &stage.parts {
+            self.feed(&arena, part.input, &batch::tokens(prompts, &part.chunk, self.graph.input_width()))?;
+        }
+        self.run(&mut memory)?;
+        let Some((_, Compiled { stage, .. })) = memory.known.last() else { return Err(lost()) };
+        let width = self.graph.read().map_or(0, |read| self.graph.shape(read).width);
+        let after = prompts.prompts * prompts.points * width;
+        let mut all = vec![0.0; loops * after];
+        for part in &stage.parts {
+            let read: Vec<Vec<f32>> = part
+                .predictions
+                .iter()
+                .filter(|span| span.len() > 0)
+                .map(|span| arena.read_floats(*span).map_err(told))
+                .collect::<Result<_>>()?;
+            // Those of early tokens are the same after every loop.
+            let Some(last) = read.last() else { continue };
+            for (index, to) in all.chunks_exact_mut(after.max(1)).enumerate() {
+                batch::spread(prompts, &part.chunk, width, read.get(index).unwrap_or(last), to);
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// An engine that forgot what it has just put together.
+fn lost() -> Error {
+    Error::Device("the CUDA engine has lost its operations: this is a mistake in it".to_owned())
+}
+
+/// A [`CudaModel`] with its parameters.
+pub struct CudaPredictor<'a> {
+    model: &'a CudaModel,
+    store: &'a ParamStore,
+    math: Math,
+}
+
+impl Predictor for CudaPredictor<'_> {
+    fn predict(&self, prompts: &Prompts, loops: usize) -> Result<Predictions> {
+        let model = self.model;
+        check(prompts, model.dims)?;
+        let values = model.values(self.store)?;
+        let width = model.graph.read().map_or(0, |read| model.graph.shape(read).width);
+        let each = prompts.points * width;
+        let at_once = (ROWS / prompts.layout.tokens(prompts.points).max(1)).clamp(1, prompts.prompts);
+        let mut all = vec![0.0; loops * prompts.prompts * each];
+        for first in (0..prompts.prompts).step_by(at_once) {
+            let range = first..(first + at_once).min(prompts.prompts);
+            let some = model.predict_some(&values, &prompts.slice(range.clone()), loops, self.math)?;
+            let pairs = some
+                .chunks_exact((range.len() * each).max(1))
+                .zip(all.chunks_exact_mut((prompts.prompts * each).max(1)));
+            for (own, all) in pairs {
+                all[range.start * each..range.end * each].copy_from_slice(own);
+            }
+        }
+        Ok(Predictions { values: all, width, loops, prompts: prompts.prompts, points: prompts.points })
+    }
+}

@@ -1,0 +1,243 @@
+//! All operations of a training step, or of predictions, for prompts of one shape.
+
+use looped_core::Objective;
+use looped_cpu::engines::{Layout as Flat, Loops};
+use looped_gpu::calls::{Calls, Loss};
+use looped_gpu::{Arena, Layout, Math, Operation, Result, Span};
+use looped_graph::Graph;
+use looped_graph::lower::{Chunk, Early, Looped, Program};
+
+use crate::emit::{Constant, Emit, Run, clear};
+use crate::places::Places;
+use crate::point;
+
+/// What a batch brings for one part of its tokens.
+pub(crate) struct Part {
+    pub(crate) chunk: Chunk,
+    /// The tokens' place.
+    pub(crate) input: Span,
+    /// The targets' place, in training.
+    pub(crate) targets: Option<Span>,
+    /// The predictions' places: after each loop, or once for all loops.
+    pub(crate) predictions: Vec<Span>,
+}
+
+/// Operations with the places that a caller reads and writes.
+pub(crate) struct Stage {
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) bytes: usize,
+    pub(crate) values: Span,
+    pub(crate) grads: Span,
+    /// What each prediction's loss counts.
+    pub(crate) share: Span,
+    pub(crate) loss: Span,
+    pub(crate) parts: Vec<Part>,
+    constants: Vec<Constant>,
+}
+
+/// A model as it is translated.
+#[derive(Clone, Copy)]
+pub(crate) struct Of<'a> {
+    pub(crate) graph: &'a Graph,
+    pub(crate) flat: &'a Flat,
+    pub(crate) math: Math,
+    pub(crate) program: &'a Program,
+    /// Tokens of a prompt.
+    pub(crate) tokens: usize,
+}
+
+impl Stage {
+    /// A training step: the loss and every gradient.
+    pub(crate) fn training(of: Of<'_>, loops: Loops) -> Result<Self> {
+        let Of { graph, flat, math, program, tokens } = of;
+        let mut layout = Layout::default();
+        let slots = [loops.window, program.sizes.slot];
+        let places = Places::new(&mut layout, flat.len, math == Math::Bf16, program.sizes, slots);
+        let (values, grads, share, loss) = (places.values, places.grads, layout.floats(1), layout.floats(1));
+        let rows = |chunk: &Chunk| chunk.read_rows();
+        let early_blocks = program.early.as_ref().map_or(0, |of| Calls::loss_blocks(rows(&of.chunk)));
+        let looped_blocks = program.looped.as_ref().map_or(0, |of| Calls::loss_blocks(rows(&of.chunk)));
+        let losses = layout.floats(early_blocks + loops.counted * looped_blocks);
+        let own = point::kernels(program);
+        let mut training = Training {
+            emit: Emit::new(graph, flat, math, layout, places, own, tokens),
+            loops,
+            share,
+            losses,
+            lost: 0,
+            parts: Vec::new(),
+        };
+        training.emit.round_parameters()?;
+        training.emit.push(clear(grads));
+        if let Some(early) = &program.early {
+            training.early(early)?;
+        }
+        if let Some(looped) = &program.looped {
+            training.looped(looped)?;
+        }
+        if let Some(early) = &program.early {
+            training.emit.list(&early.steps.backward, once(&early.chunk))?;
+        }
+        let Training { mut emit, parts, .. } = training;
+        emit.finish()?;
+        let total = emit.calls().loss_total(losses, loss)?;
+        emit.push(total);
+        Ok(Self::done(emit, [values, grads, share, loss], parts))
+    }
+
+    /// The predictions after each of so many loops.
+    pub(crate) fn predicting(of: Of<'_>, loops: usize) -> Result<Self> {
+        let Of { graph, flat, math, program, tokens } = of;
+        let mut layout = Layout::default();
+        // Nothing is kept of a loop but the state.
+        let slot = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize).next_multiple_of(16);
+        let places = Places::new(&mut layout, flat.len, math == Math::Bf16, program.sizes, [1, slot]);
+        let (values, grads, share, loss) = (places.values, places.grads, layout.floats(1), layout.floats(1));
+        let own = point::kernels(program);
+        let mut emit = Emit::new(graph, flat, math, layout, places, own, tokens);
+        emit.round_parameters()?;
+        let mut parts = Vec::new();
+        if let Some(early) = &program.early {
+            emit.list(&early.ask, once(&early.chunk))?;
+            parts.push(Part {
+                chunk: early.chunk.clone(),
+                input: emit.places.at(early.input, 0),
+                targets: None,
+                predictions: vec![emit.places.at(early.predictions, 0)],
+            });
+        }
+        if let Some(looped) = &program.looped {
+            let chunk = &looped.chunk;
+            emit.list(&looped.prelude.forward, once(chunk))?;
+            let from = emit.places.at(looped.predictions, 0);
+            let mut predictions = Vec::new();
+            for index in 0..loops {
+                let run = Run { index, times: loops, ..once(chunk) };
+                emit.list(&looped.free, run)?;
+                emit.list(&looped.ask, run)?;
+                if from.len() > 0 {
+                    let to = emit.layout.floats(from.len());
+                    let copy = emit.calls().copy_rows(from, to)?;
+                    emit.push(copy);
+                    predictions.push(to);
+                }
+            }
+            let input = emit.places.at(looped.input, 0);
+            parts.push(Part { chunk: chunk.clone(), input, targets: None, predictions });
+        }
+        Ok(Self::done(emit, [values, grads, share, loss], parts))
+    }
+
+    fn done(emit: Emit<'_>, [values, grads, share, loss]: [Span; 4], parts: Vec<Part>) -> Self {
+        let Emit { operations, layout, constants, .. } = emit;
+        Self { operations, bytes: layout.bytes(), values, grads, share, loss, parts, constants }
+    }
+
+    /// Writes what is the same for all batches.
+    pub(crate) fn prepare(&self, arena: &Arena) -> Result<()> {
+        self.constants.iter().try_for_each(|constant| match constant {
+            Constant::Floats(span, values) => arena.write_floats(*span, values),
+            Constant::Ints(span, values) => arena.write_ints(*span, values),
+        })
+    }
+}
+
+fn once(chunk: &Chunk) -> Run<'_> {
+    Run { chunk, slot: 0, index: 0, times: 1 }
+}
+
+fn loss_of(objective: Objective) -> Loss {
+    match objective {
+        Objective::SquaredError => Loss::Squared,
+        Objective::CrossEntropy => Loss::Logistic,
+        Objective::Classes => Loss::Classes,
+    }
+}
+
+struct Training<'a> {
+    emit: Emit<'a>,
+    loops: Loops,
+    share: Span,
+    losses: Span,
+    /// Places of `losses` that are taken.
+    lost: usize,
+    parts: Vec<Part>,
+}
+
+impl Training<'_> {
+    fn loss(&mut self, targets: Span, predictions: Span, slopes: Span, times: usize) -> Result<()> {
+        if targets.len() == 0 {
+            return Ok(());
+        }
+        let blocks = Calls::loss_blocks(targets.len());
+        let partials = self.losses.part(self.lost, blocks);
+        self.lost += blocks;
+        let (calls, loss) = (self.emit.calls(), loss_of(self.loops.objective));
+        let given = [predictions, targets, self.share];
+        let operation = calls.losses(loss, given, slopes, partials, times as f32)?;
+        self.emit.push(operation);
+        Ok(())
+    }
+
+    /// The early tokens, whose predictions count once for every loop that enters the loss.
+    fn early(&mut self, early: &Early) -> Result<()> {
+        let chunk = &early.chunk;
+        self.emit.list(&early.steps.forward, once(chunk))?;
+        for place in &early.left {
+            let span = self.emit.places.at(*place, 0);
+            if span.len() > 0 {
+                self.emit.push(clear(span));
+            }
+        }
+        let targets = self.emit.layout.floats(chunk.read_rows());
+        let [input, predictions, slopes] =
+            [early.input, early.predictions, early.slopes].map(|place| self.emit.places.at(place, 0));
+        self.parts.push(Part { chunk: chunk.clone(), input, targets: Some(targets), predictions: vec![] });
+        self.loss(targets, predictions, slopes, self.loops.counted)
+    }
+
+    /// The loops forward and those of the window backward.
+    fn looped(&mut self, looped: &Looped) -> Result<()> {
+        let (chunk, loops) = (&looped.chunk, self.loops);
+        let targets = self.emit.layout.floats(chunk.read_rows());
+        let input = self.emit.places.at(looped.input, 0);
+        self.parts.push(Part { chunk: chunk.clone(), input, targets: Some(targets), predictions: vec![] });
+        // The state that enters a window after loops without gradient is a constant.
+        let prelude = if loops.free == 0 { &looped.prelude_from_state } else { &looped.prelude };
+        self.emit.list(&prelude.forward, once(chunk))?;
+        for index in 0..loops.free {
+            self.emit.list(&looped.free, Run { index, times: loops.free, ..once(chunk) })?;
+        }
+        let (last, uncounted) = (loops.window - 1, loops.window - loops.counted);
+        let run = |slot: usize| {
+            let times = if slot == last { 1 } else { last };
+            Run { chunk, slot, index: loops.free + slot, times }
+        };
+        let read = |slot: usize| Run { times: loops.counted - 1, ..run(slot) };
+        for slot in 0..loops.window {
+            let body = if slot == last { &looped.last } else { &looped.body };
+            self.emit.list(&body.forward, run(slot))?;
+            if slot < uncounted {
+                continue;
+            }
+            if slot < last {
+                self.emit.list(&looped.read.forward, read(slot))?;
+            }
+            let [predictions, slopes] =
+                [looped.predictions, looped.slopes].map(|place| self.emit.places.at(place, slot));
+            self.loss(targets, predictions, slopes, 1)?;
+        }
+        for place in &looped.shared {
+            let span = self.emit.places.at(*place, 0);
+            self.emit.push(clear(span));
+        }
+        for slot in (0..loops.window).rev() {
+            if slot >= uncounted && slot < last {
+                self.emit.list(&looped.read.backward, read(slot))?;
+            }
+            let body = if slot == last { &looped.last } else { &looped.body };
+            self.emit.list(&body.backward, run(slot))?;
+        }
+        self.emit.list(&prelude.backward, once(chunk))
+    }
+}

@@ -1,0 +1,115 @@
+//! Launches of read-outs with one column, and of losses.
+
+use super::{Calls, Picks};
+use crate::source::constant;
+use crate::{Element, Operation, Result, Span};
+
+/// A loss of each prediction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// (p - y)^2.
+    Squared,
+    /// log(1 + exp(-y p)), y being -1 or 1.
+    Logistic,
+    /// Cross-entropy of a softmax, y being the class's number.
+    Classes,
+}
+
+impl Loss {
+    fn number(self) -> usize {
+        let name = match self {
+            Self::Squared => "LOSS_SQUARED",
+            Self::Logistic => "LOSS_LOGISTIC",
+            Self::Classes => "LOSS_CLASSES",
+        };
+        constant(name) as usize
+    }
+}
+
+/// Rows that a block of the read-out's backward pass takes.
+const DOT_ROWS: usize = 32;
+
+impl Calls {
+    /// `out = x . weight + bias` for each row of x, or for its read ones.
+    ///
+    /// # Errors
+    /// If a place doesn't fit; so in all that follow.
+    pub fn dot_rows(
+        &self,
+        x: Span,
+        weight: Span,
+        bias: Option<Span>,
+        picks: Option<Picks>,
+        out: Span,
+    ) -> Result<Operation> {
+        let (width, rows) = (weight.len(), out.len());
+        let call = self.call("dot_rows").reads(x).reads(weight).read_maybe_any(bias);
+        let call = call.read_maybe_any(picks.map(|picks| picks.reads)).writes(out);
+        let call = call.int(picks.map_or(0, |picks| picks.tokens));
+        let call = call.int(picks.map_or(0, |picks| picks.reads.len())).int(width).int(rows);
+        call.launch(rows.div_ceil(constant("DOT_WARPS") as usize))
+    }
+
+    /// The rows of `partials` that [`Calls::dot_rows_backward`] writes for so many rows.
+    #[must_use]
+    pub const fn dot_blocks(rows: usize) -> usize {
+        rows.div_ceil(DOT_ROWS)
+    }
+
+    /// `dx += dy weight`; `partials` ([`Calls::dot_blocks`], width + 1) gets sums of what weight and bias get.
+    ///
+    /// # Errors
+    /// If a place doesn't fit.
+    pub fn dot_rows_backward(
+        &self,
+        [dy, x, weight]: [Span; 3],
+        picks: Option<Picks>,
+        dx: Span,
+        partials: Span,
+    ) -> Result<Operation> {
+        let (width, rows) = (weight.len(), dy.len());
+        let blocks = Self::dot_blocks(rows);
+        let call = self.call("dot_rows_backward").reads(dy).other(x, dx.len(), Element::F32, false);
+        let call = call.reads(weight).read_maybe_any(picks.map(|picks| picks.reads)).writes(dx);
+        let call = call.other(partials, blocks * (width + 1), Element::F32, true);
+        let call = call.int(picks.map_or(0, |picks| picks.tokens));
+        let call = call.int(picks.map_or(0, |picks| picks.reads.len())).int(width).int(rows);
+        call.int(DOT_ROWS).launch(blocks)
+    }
+
+    /// The floats of `partials` that [`Calls::losses`] writes for so many predictions.
+    #[must_use]
+    pub fn loss_blocks(rows: usize) -> usize {
+        rows.div_ceil(constant("LOSS_THREADS") as usize)
+    }
+
+    /// The gradient with respect to predictions against targets (rows), times the number at `share` times `times`; `partials`
+    /// gets sums of losses.
+    ///
+    /// # Errors
+    /// If a place doesn't fit.
+    pub fn losses(
+        &self,
+        loss: Loss,
+        [predictions, targets, share]: [Span; 3],
+        slopes: Span,
+        partials: Span,
+        times: f32,
+    ) -> Result<Operation> {
+        let rows = targets.len();
+        let call = self.call("losses").other(predictions, slopes.len(), Element::F32, false);
+        let call = call.reads(targets).other(share, 1, Element::F32, false).writes(slopes);
+        let call = call.other(partials, Self::loss_blocks(rows), Element::F32, true);
+        let call = call.int(loss.number()).int(slopes.len() / rows.max(1)).float(times).int(rows);
+        call.launch(Self::loss_blocks(rows))
+    }
+
+    /// The sum of floats.
+    ///
+    /// # Errors
+    /// If a place doesn't fit.
+    pub fn loss_total(&self, partials: Span, loss: Span) -> Result<Operation> {
+        let call = self.call("loss_total").reads(partials).other(loss, 1, Element::F32, true);
+        call.int(partials.len()).launch(1)
+    }
+}
