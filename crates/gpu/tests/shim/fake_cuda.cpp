@@ -259,8 +259,11 @@ API cuMemcpyHtoDAsync_v2(void* to, const void* from, size_t bytes, void* stream)
 }
 API cuMemcpyDtoHAsync_v2(void* to, const void* from, size_t bytes, void* stream) {
   LOCKED;
-  if (stream_of(stream).recorded && !is_pinned(to)) return NOT_WHILE_CAPTURED;
-  return put(stream, [=] { std::memcpy(to, from, bytes); });
+  // What isn't pinned is written before this returns, as CUDA promises and cudarc's `clone_dtoh` needs.
+  if (is_pinned(to)) return put(stream, [=] { std::memcpy(to, from, bytes); });
+  if (stream_of(stream).recorded) return NOT_WHILE_CAPTURED;
+  put(stream, [=] { std::memcpy(to, from, bytes); });
+  return wait(stream_of(stream));
 }
 API cuMemcpyDtoDAsync_v2(void* to, const void* from, size_t bytes, void* stream) {
   LOCKED;
