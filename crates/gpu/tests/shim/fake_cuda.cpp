@@ -167,7 +167,9 @@ API cuStreamIsCapturing(void* stream, int* status) {
 API cuStreamWaitEvent(void* stream, Event* event, unsigned) {
   LOCKED;
   Stream& own = stream_of(stream);
-  if (event->recorded) return own.recorded = event->recorded, 0;  // it joins the capture
+  for (auto& [handle, each] : streams) {
+    if (event->recorded && each->recorded == event->recorded) return own.recorded = event->recorded, 0;  // it joins the capture
+  }
   if (own.recorded) return OUTSIDE_OF_CAPTURE;
   if (!event->stream) return 0;
   return put(stream, [other = event->stream, position = event->position] { other->run_until(position); });
@@ -219,6 +221,7 @@ API cuMemFree_v2(void* at) {
 }
 API cuMemFreeAsync(void* at, void* stream) {
   LOCKED;
+  if (stream_of(stream).recorded) return NOT_WHILE_CAPTURED;
   return put(stream, [=] { std::free(at); });
 }
 API cuMemHostAlloc(void** at, size_t bytes, unsigned) {
