@@ -41,6 +41,7 @@ fn program() -> Option<&'static Path> {
         if program.exists() && std::fs::read_to_string(&built_from).is_ok_and(|before| before == built) {
             return Some(program);
         }
+        let _ = std::fs::remove_file(&built_from);
         let output = Command::new(&compiler)
             .current_dir(shim())
             .args([
