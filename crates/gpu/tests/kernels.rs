@@ -2,6 +2,7 @@
 
 use looped_gpu::calls::{Calls, Cores, Seen};
 use looped_gpu::{Source, Storage};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -10,8 +11,23 @@ fn shim() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join("shim")
 }
 
-/// The checking program, built once by the system's C++ compiler with both sanitizers; `None`, with a word, where there is
-/// no compiler.
+/// A number for what the checking program is made of.
+fn fingerprint(compiler: &str) -> String {
+    let folders = [shim(), Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels")];
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).expect("a folder"));
+    let mut files: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
+    files.push(shim().join("..").join("kernels.rs"));
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    compiler.hash(&mut hasher);
+    for file in files {
+        (&file, std::fs::read(&file).expect("a file")).hash(&mut hasher);
+    }
+    format!("{:016x}", hasher.finish())
+}
+
+/// The checking program, built by the system's C++ compiler with both sanitizers, unless it is there from before; `None`,
+/// with a word, where there is no compiler.
 fn program() -> Option<&'static Path> {
     static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
@@ -21,6 +37,11 @@ fn program() -> Option<&'static Path> {
             return None;
         }
         let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernels");
+        let (built_from, built) = (program.with_extension("built"), fingerprint(&compiler));
+        if program.exists() && std::fs::read_to_string(&built_from).is_ok_and(|before| before == built) {
+            return Some(program);
+        }
+        let _ = std::fs::remove_file(&built_from);
         let output = Command::new(&compiler)
             .current_dir(shim())
             .args([
@@ -36,6 +57,7 @@ fn program() -> Option<&'static Path> {
             .output()
             .expect("the compiler runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::write(built_from, built).expect("a file");
         Some(program)
     });
     built.as_deref()

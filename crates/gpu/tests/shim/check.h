@@ -1,6 +1,11 @@
 // Buffers with guards and poison, comparison with f64, and every kernel in three thread orders with equal bits.
 #pragma once
+#include <cstdio>
+#include <cstdlib>
+#include <random>
 #include <string>
+
+#include "fibers.h"
 
 #include "../../kernels/common.cu"
 

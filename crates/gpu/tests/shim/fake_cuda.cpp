@@ -1,254 +1,385 @@
-// A GPU's libraries without a GPU: the driver, NVRTC and cuBLASLt in one, as far as this crate calls them. Work given to the
-// stream is queued and runs late, when somebody waits: a missing wait shows. Memory is NaN until written. Kernels are the
-// very sources, compiled for the CPU for one WIDTH, HEAD and STORE, in a thread order drawn anew for each launch; their
-// arguments are unpacked by their own C++ signatures. Products are three loops. What a machine has can be set by
-// FAKE_CUDA_VERSION, FAKE_CUDA_DEVICES and FAKE_CUDA_MEMORY; with
-// FAKE_NVRTC_FAILS nothing compiles.
+// A GPU's libraries without a GPU: the driver, NVRTC and cuBLASLt in one, as far as this project calls them.
+//
+// Work given to a stream is queued and runs late, when somebody waits: a missing wait shows. Memory is NaN until written.
+// Kernels run in a thread order drawn anew for each launch. One lock is around it all, so several threads may call.
+// What a machine has can be set by FAKE_CUDA_VERSION, FAKE_CUDA_DEVICES and FAKE_CUDA_MEMORY.
+#include <signal.h>
+#include <unistd.h>
+
+#include <deque>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
-#include "../../kernels/common.cu"
-
-#include "../../kernels/adam.cu"
-#include "../../kernels/attention.cu"
-#include "../../kernels/attention_mma.cu"
-#include "../../kernels/between_loops.cu"
-#include "../../kernels/column_sums.cu"
-#include "../../kernels/gelu.cu"
-#include "../../kernels/norm.cu"
-#include "../../kernels/scan.cu"
+#include "fibers.h"
 
 #define API extern "C" __attribute__((visibility("default"))) int
+#define LOCKED std::lock_guard<std::recursive_mutex> locked(everything)
 
 namespace {
+std::recursive_mutex everything;
+
 long setting(const char* name, long otherwise) {
   const char* text = std::getenv(name);
   return text ? std::atol(text) : otherwise;
 }
 
+constexpr int INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200, ILLEGAL_STATE = 401, NOT_FOUND = 500, NOT_READY = 600,
+              TOO_MANY_THREADS = 701, NOT_WHILE_CAPTURED = 900, OUTSIDE_OF_CAPTURE = 905;
+constexpr unsigned MOST_SHARED = 227 << 10;
+
 using Work = std::function<void()>;
 using Works = std::vector<Work>;
-Works queue, recorded;
-bool capturing = false;
-void* current_context = nullptr;
 int something;
 unsigned launches = 0;
+thread_local void* current_context = nullptr;
 
-int put(Work work) {
-  (capturing ? recorded : queue).push_back(std::move(work));
-  return 0;
-}
+struct Stream {
+  std::deque<Work> queue;
+  size_t asked = 0, done = 0;
+  std::shared_ptr<Works> recorded;  // while it is captured
 
-int wait() {
-  if (capturing) return 900;  // as CUDA says: not allowed while a stream is captured
-  for (size_t i = 0; i < queue.size(); i++) queue[i]();
-  queue.clear();
-  return 0;
-}
-
-// A kernel by name: runs with arguments that are packed by its own signature.
-struct Kernel {
-  std::vector<size_t> sizes;
-  std::function<void(dim3, unsigned, size_t, void**)> run;
+  void run_until(size_t position) {
+    while (done < position && !queue.empty()) {
+      Work work = std::move(queue.front());
+      queue.pop_front();
+      done++;
+      work();
+    }
+  }
+};
+struct Event {
+  std::shared_ptr<Stream> stream;
+  size_t position = 0;
+  std::shared_ptr<Works> recorded;
 };
 
-template <class... A, size_t... I>
-Kernel kernel_of(void (*f)(A...), std::index_sequence<I...>) {
-  return {{sizeof(A)...}, [f](dim3 grid, unsigned threads, size_t shared, void** p) {
-            emu::Order orders[] = {emu::Order::random, emu::Order::reverse, emu::Order::forward};
-            unsigned n = launches++;
-            emu::launch(grid, threads, shared, orders[n % 3], n, [&] { f(*static_cast<A*>(p[I])...); });
-          }};
+// Every stream by its handle; null is the default one.
+std::map<void*, std::shared_ptr<Stream>> streams = {{nullptr, std::make_shared<Stream>()}};
+// Host memory that the GPU reads by itself, and so late.
+std::map<const char*, size_t> pinned;
+
+Stream& stream_of(void* stream) {
+  auto found = streams.find(stream);
+  if (found == streams.end()) emu::fail("a stream that isn't there");
+  return *found->second;
 }
-template <class... A>
-Kernel kernel_of(void (*f)(A...)) {
-  return kernel_of(f, std::index_sequence_for<A...>{});
+
+int put(void* to, Work work) {
+  Stream& stream = stream_of(to);
+  if (stream.recorded) {
+    stream.recorded->push_back(std::move(work));
+  } else {
+    stream.queue.push_back(std::move(work));
+    stream.asked++;
+  }
+  return 0;
 }
-#define NAMED(name) {#name, kernel_of(name)}
-std::map<std::string, Kernel> kernels = {
-    NAMED(add_norm),     NAMED(norm_backward), NAMED(enter),           NAMED(leave),         NAMED(squared_loss),
-    NAMED(place),        NAMED(place_backward), NAMED(gelu),           NAMED(gelu_backward), NAMED(column_sums),
-    NAMED(column_sums_f32), NAMED(column_totals), NAMED(square_sums),  NAMED(decide),        NAMED(adam),
-    NAMED(narrow),       NAMED(attention),     NAMED(attention_backward),
-    NAMED(attention_mma), NAMED(attention_mma_backward), NAMED(scan), NAMED(scan_backward)};
+
+int wait(Stream& stream) {
+  if (stream.recorded) return NOT_WHILE_CAPTURED;
+  stream.run_until(stream.asked);
+  return 0;
+}
+
+int wait_for_all() {
+  for (auto& [handle, stream] : streams) {
+    if (stream->recorded) return NOT_WHILE_CAPTURED;
+  }
+  for (auto& [handle, stream] : streams) wait(*stream);
+  return 0;
+}
+
+bool is_pinned(const void* at) {
+  auto after = pinned.upper_bound(static_cast<const char*>(at));
+  if (after == pinned.begin()) return false;
+  auto [start, bytes] = *std::prev(after);
+  return static_cast<const char*>(at) < start + bytes;
+}
+
+int allocate(void** at, size_t bytes) {
+  if (bytes == 0) return INVALID_VALUE;
+  if (bytes > size_t(setting("FAKE_CUDA_MEMORY", 1L << 40))) return OUT_OF_MEMORY;
+  return *at = emu::poisoned(bytes), 0;
+}
 }  // namespace
 
-// The driver.
+#include "fake_cublas.h"
+#include "fake_nvrtc.h"
+
+// The device.
 API cuInit(unsigned) { return 0; }
+API cuGetErrorName(int, const char** name) { return *name = "an error of the fake driver", 0; }
+API cuGetErrorString(int, const char** text) { return *text = "an error of the fake driver", 0; }
 API cuDriverGetVersion(int* version) { return *version = setting("FAKE_CUDA_VERSION", 13000), 0; }
 API cuDeviceGetCount(int* count) { return *count = setting("FAKE_CUDA_DEVICES", 1), 0; }
 API cuDeviceGet(int* device, int ordinal) { return *device = ordinal, 0; }
 API cuDeviceGetName(char* name, int bytes, int) { return std::snprintf(name, bytes, "a fake GPU"), 0; }
+API cuDeviceGetUuid_v2(char* uuid, int) { return std::memset(uuid, 0, 16), 0; }
+API cuDeviceTotalMem_v2(size_t* bytes, int) { return *bytes = setting("FAKE_CUDA_MEMORY", 1L << 40), 0; }
 API cuDeviceGetAttribute(int* value, int attribute, int) {
-  *value = attribute == 75 ? 9 : attribute == 76 ? 0 : attribute == 97 ? 227 << 10 : 1;  // capability, shared memory
-  return 0;
+  // Threads of a block; its shared memory; a warp's threads; multiprocessors; threads of one; capability; shared memory of a
+  // multiprocessor, and of a block that asks for more.
+  static const std::map<int, int> known = {{1, 1024}, {8, 48 << 10}, {10, 32},       {16, 4},          {39, 2048},
+                                           {75, 9},   {76, 0},       {81, 228 << 10}, {97, MOST_SHARED}};
+  auto found = known.find(attribute);
+  return *value = found == known.end() ? 1 : found->second, 0;
 }
 API cuDevicePrimaryCtxRetain(void** context, int) { return *context = &something, 0; }
 API cuDevicePrimaryCtxRelease_v2(int) { return 0; }
 API cuCtxGetCurrent(void** context) { return *context = current_context, 0; }
 API cuCtxSetCurrent(void* context) { return current_context = context, 0; }
-API cuCtxSynchronize() { return wait(); }
+API cuCtxSetFlags(unsigned) { return 0; }
+API cuCtxGetStreamPriorityRange(int* least, int* greatest) { return *least = *greatest = 0, 0; }
+API cuCtxSynchronize() {
+  LOCKED;
+  return wait_for_all();
+}
+
+// Streams and events.
+API cuStreamCreate(void** made, unsigned) {
+  LOCKED;
+  auto stream = std::make_shared<Stream>();
+  streams[*made = stream.get()] = stream;
+  return 0;
+}
+API cuStreamCreateWithPriority(void** made, unsigned flags, int) { return cuStreamCreate(made, flags); }
+API cuStreamDestroy_v2(void* stream) {
+  LOCKED;
+  wait(stream_of(stream));
+  return streams.erase(stream), 0;
+}
+API cuStreamSynchronize(void* stream) {
+  LOCKED;
+  return wait(stream_of(stream));
+}
+API cuStreamQuery(void* stream) {
+  LOCKED;
+  Stream& own = stream_of(stream);
+  if (own.done == own.asked) return 0;
+  return own.run_until(own.done + 1), NOT_READY;
+}
+API cuStreamIsCapturing(void* stream, int* status) {
+  LOCKED;
+  return *status = stream_of(stream).recorded != nullptr, 0;
+}
+API cuStreamWaitEvent(void* stream, Event* event, unsigned) {
+  LOCKED;
+  Stream& own = stream_of(stream);
+  for (auto& [handle, each] : streams) {
+    if (event->recorded && each->recorded == event->recorded) return own.recorded = event->recorded, 0;  // it joins the capture
+  }
+  if (own.recorded) return OUTSIDE_OF_CAPTURE;
+  if (!event->stream) return 0;
+  return put(stream, [other = event->stream, position = event->position] { other->run_until(position); });
+}
+API cuLaunchHostFunc(void* stream, void (*function)(void*), void* data) {
+  LOCKED;
+  return put(stream, [=] { function(data); });
+}
+API cuEventCreate(Event** event, unsigned) { return *event = new Event, 0; }
+API cuEventRecord(Event* event, void* stream) {
+  LOCKED;
+  auto& own = streams.at(stream);
+  return *event = {own, own->asked, own->recorded}, 0;
+}
+API cuEventSynchronize(Event* event) {
+  LOCKED;
+  if (event->recorded) return NOT_WHILE_CAPTURED;
+  if (event->stream) event->stream->run_until(event->position);
+  return 0;
+}
+API cuEventQuery(Event* event) {
+  LOCKED;
+  if (!event->stream || event->stream->done >= event->position) return 0;
+  return event->stream->run_until(event->stream->done + 1), NOT_READY;
+}
+API cuEventElapsedTime_v2(float* ms, Event* from, Event* to) {
+  LOCKED;
+  for (Event* each : {from, to}) {
+    if (each->stream && each->stream->done < each->position) return NOT_READY;
+  }
+  return *ms = 1, 0;
+}
+API cuEventElapsedTime(float* ms, Event* from, Event* to) { return cuEventElapsedTime_v2(ms, from, to); }
+API cuEventDestroy_v2(Event* event) {
+  LOCKED;
+  return delete event, 0;
+}
+
+// Memory.
 API cuMemGetInfo_v2(size_t* free, size_t* total) {
   return *free = *total = setting("FAKE_CUDA_MEMORY", 1L << 40), 0;
 }
-API cuStreamCreate(void** stream, unsigned) { return *stream = &something, 0; }
-API cuStreamDestroy_v2(void*) { return 0; }
-API cuStreamSynchronize(void*) { return wait(); }
-API cuStreamWaitEvent(void*, void*, unsigned) { return 0; }
-API cuMemAllocAsync(void** at, size_t bytes, void*) {
-  if (bytes > size_t(setting("FAKE_CUDA_MEMORY", 1L << 40))) return 2;
-  return *at = emu::poisoned(bytes), 0;
+API cuMemAlloc_v2(void** at, size_t bytes) { return allocate(at, bytes); }
+API cuMemAllocAsync(void** at, size_t bytes, void*) { return allocate(at, bytes); }
+API cuMemFree_v2(void* at) {
+  LOCKED;
+  int waited = wait_for_all();
+  return std::free(at), waited;
 }
-API cuMemFreeAsync(void* at, void*) { return put([=] { std::free(at); }); }
-API cuMemsetD8Async(void* at, unsigned char byte, size_t bytes, void*) {
-  return put([=] { std::memset(at, byte, bytes); });
+API cuMemFreeAsync(void* at, void* stream) {
+  LOCKED;
+  if (stream_of(stream).recorded) return NOT_WHILE_CAPTURED;
+  return put(stream, [=] { std::free(at); });
 }
-API cuMemcpyHtoDAsync_v2(void* to, const void* from, size_t bytes, void*) {
-  if (capturing) return 900;
+API cuMemHostAlloc(void** at, size_t bytes, unsigned) {
+  LOCKED;
+  *at = emu::poisoned(bytes);
+  return pinned[static_cast<char*>(*at)] = bytes, 0;
+}
+API cuMemAllocHost_v2(void** at, size_t bytes) { return cuMemHostAlloc(at, bytes, 0); }
+API cuMemFreeHost(void* at) {
+  LOCKED;
+  if (!pinned.erase(static_cast<char*>(at))) return INVALID_VALUE;
+  return std::free(at), 0;
+}
+API cuMemHostRegister_v2(void* at, size_t bytes, unsigned) {
+  LOCKED;
+  return pinned[static_cast<char*>(at)] = bytes, 0;
+}
+API cuMemHostUnregister(void* at) {
+  LOCKED;
+  return pinned.erase(static_cast<char*>(at)) ? 0 : INVALID_VALUE;
+}
+API cuMemsetD8Async(void* at, unsigned char byte, size_t bytes, void* stream) {
+  LOCKED;
+  return put(stream, [=] { std::memset(at, byte, bytes); });
+}
+API cuMemsetD32Async(unsigned* at, unsigned word, size_t count, void* stream) {
+  LOCKED;
+  return put(stream, [=] { std::fill(at, at + count, word); });
+}
+API cuMemsetD8_v2(void* at, unsigned char byte, size_t bytes) { return std::memset(at, byte, bytes), 0; }
+API cuMemcpyHtoDAsync_v2(void* to, const void* from, size_t bytes, void* stream) {
+  LOCKED;
+  // What isn't pinned is read at once, and can't be captured.
+  if (is_pinned(from)) return put(stream, [=] { std::memcpy(to, from, bytes); });
+  if (stream_of(stream).recorded) return NOT_WHILE_CAPTURED;
   std::vector<char> kept(static_cast<const char*>(from), static_cast<const char*>(from) + bytes);
-  return put([=] { std::memcpy(to, kept.data(), kept.size()); });
+  return put(stream, [=] { std::memcpy(to, kept.data(), kept.size()); });
 }
-API cuMemcpyDtoHAsync_v2(void* to, const void* from, size_t bytes, void*) {
-  if (capturing) return 900;
-  return put([=] { std::memcpy(to, from, bytes); });
+API cuMemcpyDtoHAsync_v2(void* to, const void* from, size_t bytes, void* stream) {
+  LOCKED;
+  // What isn't pinned is written before this returns, as CUDA promises and cudarc's `clone_dtoh` needs.
+  if (is_pinned(to)) return put(stream, [=] { std::memcpy(to, from, bytes); });
+  if (stream_of(stream).recorded) return NOT_WHILE_CAPTURED;
+  put(stream, [=] { std::memcpy(to, from, bytes); });
+  return wait(stream_of(stream));
 }
-API cuModuleLoadData(void** module, const void*) { return *module = &something, 0; }
-API cuModuleUnload(void*) { return 0; }
-API cuModuleGetFunction(void** function, void*, const char* name) {
-  auto found = kernels.find(name);
-  return found == kernels.end() ? 500 : (*function = &found->second, 0);
+API cuMemcpyDtoDAsync_v2(void* to, const void* from, size_t bytes, void* stream) {
+  LOCKED;
+  return put(stream, [=] { std::memmove(to, from, bytes); });
 }
-API cuFuncSetAttribute(void*, int, int) { return 0; }
+// These are the default stream's work.
+static int copy_now(void* to, const void* from, size_t bytes) {
+  LOCKED;
+  int waited = wait(stream_of(nullptr));
+  return std::memmove(to, from, bytes), waited;
+}
+API cuMemcpyHtoD_v2(void* to, const void* from, size_t bytes) { return copy_now(to, from, bytes); }
+API cuMemcpyDtoH_v2(void* to, const void* from, size_t bytes) { return copy_now(to, from, bytes); }
+API cuMemcpyDtoD_v2(void* to, const void* from, size_t bytes) { return copy_now(to, from, bytes); }
+
+// Modules and kernels.
+API cuModuleLoadData(std::shared_ptr<Module>** made, const void* image) {
+  LOCKED;
+  auto module = Module::load(static_cast<const char*>(image));
+  return module ? (*made = new std::shared_ptr<Module>(module), 0) : INVALID_IMAGE;
+}
+API cuModuleUnload(std::shared_ptr<Module>* module) {
+  LOCKED;
+  return delete module, 0;
+}
+API cuModuleGetFunction(Kernel** function, std::shared_ptr<Module>* module, const char* name) {
+  LOCKED;
+  auto found = (*module)->kernels.find(name);
+  return found == (*module)->kernels.end() ? NOT_FOUND : (*function = &found->second, 0);
+}
+API cuFuncSetAttribute(Kernel* kernel, int attribute, int value) {
+  LOCKED;
+  if (attribute != 8) return 0;
+  if (value < 0 || unsigned(value) > MOST_SHARED) return INVALID_VALUE;
+  return kernel->shared_allowed = value, 0;
+}
+API cuFuncGetAttribute(int* value, int attribute, Kernel* kernel) {
+  return *value = attribute == 0 ? kernel->entry->threads : attribute == 8 ? kernel->shared_allowed : 0, 0;
+}
+API cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Kernel*, int, size_t) { return *blocks = 2, 0; }
+API cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, Kernel*, int, size_t, unsigned) { return *blocks = 2, 0; }
+
+static void bad_access(int) {
+  for (const char* text : {"FAILED ", emu::running, ": touches memory that isn't there\n"}) {
+    if (write(1, text, std::strlen(text)) < 0) break;
+  }
+  _exit(3);
+}
+
+static void run_kernel(const Kernel& kernel, dim3 grid, dim3 block, unsigned shared, std::vector<std::vector<char>>& arguments) {
+  std::vector<void*> pointers;
+  for (auto& argument : arguments) pointers.push_back(argument.data());
+  emu::Order orders[] = {emu::Order::random, emu::Order::reverse, emu::Order::forward};
+  unsigned n = launches++;
+  emu::running = kernel.entry->name;
+  struct sigaction ours = {}, before;
+  ours.sa_handler = bad_access;
+  ours.sa_flags = SA_ONSTACK;
+  sigaction(SIGSEGV, &ours, &before);
+  emu::launch(grid, block, shared, orders[n % 3], n, [&] { kernel.entry->run(pointers.data()); });
+  sigaction(SIGSEGV, &before, nullptr);
+}
+
 API cuLaunchKernel(Kernel* kernel, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
-                   void*, void** arguments, void**) {
-  if (gx * gy * gz == 0 || gy > 65535 || bx * by * bz == 0 || bx * by * bz > 1024 || shared > 227 << 10) return 1;
+                   void* stream, void** arguments, void**) {
+  LOCKED;
+  unsigned threads = bx * by * bz;
+  if (gx == 0 || gy == 0 || gz == 0 || gx > 0x7fffffff || gy > 65535 || gz > 65535) return INVALID_VALUE;
+  if (threads == 0 || threads > 1024 || shared > kernel->shared_allowed) return INVALID_VALUE;
+  // A kernel of this project runs with just the threads that its declaration names.
+  if (threads > kernel->entry->threads || (kernel->entry->exactly && threads != kernel->entry->threads)) return TOO_MANY_THREADS;
   std::vector<std::vector<char>> kept;
-  for (size_t i = 0; i < kernel->sizes.size(); i++) {
+  for (size_t i = 0; i < kernel->entry->arguments; i++) {
     auto start = static_cast<char*>(arguments[i]);
-    kept.emplace_back(start, start + kernel->sizes[i]);
+    kept.emplace_back(start, start + kernel->entry->sizes[i]);
   }
-  return put([=]() mutable {
-    std::vector<void*> pointers;
-    for (auto& argument : kept) pointers.push_back(argument.data());
-    kernel->run({gx, gy, 1}, bx, shared, pointers.data());
+  // The module stays while the work does.
+  return put(stream, [=, module = kernel->module->shared_from_this()]() mutable {
+    run_kernel(*kernel, {gx, gy, gz}, {bx, by, bz}, shared, kept);
   });
 }
-API cuStreamBeginCapture_v2(void*, int) { return capturing = true, recorded.clear(), 0; }
-API cuStreamEndCapture(void*, void** graph) { return capturing = false, *graph = new Works(recorded), 0; }
-API cuGraphInstantiateWithFlags(void** made, void* graph, unsigned long long) {
-  return *made = new Works(*static_cast<Works*>(graph)), 0;
-}
-API cuGraphLaunch(void* graph, void*) {
-  for (auto& work : *static_cast<Works*>(graph)) put(work);
-  return 0;
-}
-API cuGraphDestroy(void* graph) { return delete static_cast<Works*>(graph), 0; }
-API cuGraphExecDestroy(void* graph) { return delete static_cast<Works*>(graph), 0; }
-API cuEventCreate(void** event, unsigned) { return *event = &something, 0; }
-API cuEventRecord(void*, void*) { return 0; }
-API cuEventSynchronize(void*) { return wait(); }
-API cuEventElapsedTime_v2(float* ms, void*, void*) { return *ms = 1, 0; }
-API cuEventDestroy_v2(void*) { return 0; }
 
-// NVRTC: takes only what the kernels here were compiled for, and the options that it knows.
-API nvrtcVersion(int* major, int* minor) { return *major = 13, *minor = 0, 0; }
-API nvrtcCreateProgram(void** program, const char* source, const char*, int, const char* const*, const char* const*) {
-  return *program = &something, std::strlen(source) > 10000 ? 0 : 6;
+// Graphs.
+API cuStreamBeginCapture_v2(void* stream, int) {
+  LOCKED;
+  Stream& own = stream_of(stream);
+  if (own.recorded || !stream) return ILLEGAL_STATE;
+  return own.recorded = std::make_shared<Works>(), 0;
 }
-API nvrtcCompileProgram(void*, int count, const char* const* options) {
-#define TEXT_OF(x) #x
-#define TEXT(x) TEXT_OF(x)
-  if (setting("FAKE_NVRTC_FAILS", 0)) return 6;
-  std::vector<std::string> given(options, options + count);
-  for (const std::string& option : given) {
-    if (option != "-default-device" && option.rfind("--std=", 0) && option.rfind("-D", 0) && option.rfind("--gpu-", 0)) return 5;
+API cuStreamEndCapture(void* stream, std::shared_ptr<Works>** graph) {
+  LOCKED;
+  auto recorded = stream_of(stream).recorded;
+  if (!recorded) return ILLEGAL_STATE;
+  for (auto& [handle, each] : streams) {
+    if (each->recorded == recorded) each->recorded = nullptr;
   }
-  for (std::string own : {"-DWIDTH=" TEXT(WIDTH), "-DHEAD=" TEXT(HEAD), "-DSTORE=" TEXT(STORE), "--gpu-architecture=sm_90"}) {
-    if (std::find(given.begin(), given.end(), own) == given.end()) return 6;
-  }
-  return 0;
+  return *graph = new std::shared_ptr<Works>(recorded), 0;
 }
-API nvrtcGetProgramLogSize(void*, size_t* bytes) { return *bytes = 5, 0; }
-API nvrtcGetProgramLog(void*, char* log) { return std::strcpy(log, "fake"), 0; }
-API nvrtcGetCUBINSize(void*, size_t* bytes) { return *bytes = 4, 0; }
-API nvrtcGetCUBIN(void*, char* binary) { return std::memcpy(binary, "fake", 4), 0; }
-API nvrtcDestroyProgram(void**) { return 0; }
-
-// cuBLASLt.
-namespace {
-struct Matrix {
-  int type;
-  size_t rows, columns, stride;
-  double read(const void* at, size_t row, size_t column) const {
-    size_t i = column * stride + row;
-    return type == 14 ? to_float(static_cast<const bf16*>(at)[i]) : static_cast<const float*>(at)[i];
-  }
-  void write(void* at, size_t row, size_t column, double value) const {
-    size_t i = column * stride + row;
-    if (type == 14) {
-      static_cast<bf16*>(at)[i] = from_float<bf16>(value);
-    } else {
-      static_cast<float*>(at)[i] = value;
-    }
-  }
-};
-struct Description {
-  int compute, transposed[2] = {0, 0};
-  unsigned epilogue = 1;
-  const void* bias = nullptr;
-};
-}  // namespace
-
-API cublasLtCreate(void** handle) { return *handle = &something, 0; }
-API cublasLtDestroy(void*) { return 0; }
-extern "C" __attribute__((visibility("default"))) size_t cublasLtGetVersion() { return 130000; }
-API cublasLtMatrixLayoutCreate(void** made, int type, uint64_t rows, uint64_t columns, int64_t stride) {
-  return *made = new Matrix{type, rows, columns, size_t(stride)}, 0;
+API cuGraphInstantiateWithFlags(std::shared_ptr<Works>** made, std::shared_ptr<Works>* graph, unsigned long long) {
+  return *made = new std::shared_ptr<Works>(*graph), 0;
 }
-API cublasLtMatrixLayoutDestroy(void* matrix) { return delete static_cast<Matrix*>(matrix), 0; }
-API cublasLtMatmulDescCreate(void** made, int compute, int) {
-  if (compute != 68 && compute != 77) return 15;
-  return *made = new Description{compute}, 0;
-}
-API cublasLtMatmulDescSetAttribute(Description* own, int attribute, const void* value, size_t bytes) {
-  if (attribute == 3 || attribute == 4) return std::memcpy(&own->transposed[attribute - 3], value, 4), 0;
-  if (attribute == 7 && bytes == 4) return std::memcpy(&own->epilogue, value, 4), 0;
-  if (attribute == 8 && bytes == 8) return std::memcpy(&own->bias, value, 8), 0;
-  return 7;
-}
-API cublasLtMatmulDescDestroy(void* own) { return delete static_cast<Description*>(own), 0; }
-API cublasLtMatmulPreferenceCreate(void** made) { return *made = &something, 0; }
-API cublasLtMatmulPreferenceSetAttribute(void*, int, const void*, size_t) { return 0; }
-API cublasLtMatmulPreferenceDestroy(void*) { return 0; }
-API cublasLtMatmulAlgoGetHeuristic(void*, Description* own, Matrix* a, Matrix* b, Matrix* c, Matrix* d, void*, int, void* found,
-                                   int* count) {
-  size_t m = d->rows, n = d->columns, k = own->transposed[0] ? a->rows : a->columns;
-  bool fits = (own->transposed[0] ? a->columns : a->rows) == m && (own->transposed[1] ? b->columns : b->rows) == k &&
-              (own->transposed[1] ? b->rows : b->columns) == n && c->rows == m && c->columns == n && a->type == b->type;
-  for (Matrix* each : {a, b, d}) fits = fits && each->stride >= each->rows;
-  if (!fits) return 7;
-  (void)found;  // all zeros already: an algorithm, in state success
-  return *count = 1, 0;
-}
-API cublasLtMatmul(void*, Description* description, const float* alpha, const void* a, Matrix* a_is, const void* b, Matrix* b_is,
-                   const float* beta, const void* c, Matrix* c_is, void* d, Matrix* d_is, const void*, void*, size_t, void*) {
-  Description own = *description;
-  Matrix am = *a_is, bm = *b_is, cm = *c_is, dm = *d_is;
-  float by = *alpha, and_by = *beta;
-  return put([=] {
-    size_t k = own.transposed[0] ? am.rows : am.columns;
-    for (size_t i = 0; i < dm.rows; i++) {
-      for (size_t j = 0; j < dm.columns; j++) {
-        double sum = 0;
-        for (size_t l = 0; l < k; l++) {
-          sum += (own.transposed[0] ? am.read(a, l, i) : am.read(a, i, l)) *
-                 (own.transposed[1] ? bm.read(b, j, l) : bm.read(b, l, j));
-        }
-        sum *= by;
-        if (and_by != 0) sum += and_by * cm.read(c, i, j);
-        if (own.epilogue == 4) sum += Matrix{dm.type, dm.rows, 1, dm.rows}.read(own.bias, i, 0);
-        dm.write(d, i, j, sum);
-      }
-    }
+API cuGraphUpload(void*, void*) { return 0; }
+API cuGraphLaunch(std::shared_ptr<Works>* graph, void* stream) {
+  LOCKED;
+  return put(stream, [works = *graph] {
+    for (Work& work : *works) work();
   });
+}
+API cuGraphDestroy(std::shared_ptr<Works>* graph) {
+  LOCKED;
+  return delete graph, 0;
+}
+API cuGraphExecDestroy(std::shared_ptr<Works>* graph) {
+  LOCKED;
+  return delete graph, 0;
 }

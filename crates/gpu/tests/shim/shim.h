@@ -1,239 +1,214 @@
-// CUDA C++ as plain C++, to run kernels on a CPU: each thread of a block is a fiber, and barriers, shuffles and matrix
-// instructions are the places where fibers switch. The order in which threads and blocks run is chosen, so a missing barrier
-// shows as a wrong result in some order. Shared memory is poisoned with NaN before each block and allocated to its exact
-// size, so AddressSanitizer sees a read past it.
+// CUDA C++ as plain C++, to run kernels on a CPU. Here is what a kernel sees; fibers.h runs its threads. The fake NVRTC puts
+// this text in front of each source that it compiles, so it includes little.
 #pragma once
-#include <ucontext.h>
-
-#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <functional>
-#include <map>
-#include <random>
-#include <vector>
-
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/common_interface_defs.h>
-#else
-inline void __sanitizer_start_switch_fiber(void**, const void*, size_t) {}
-inline void __sanitizer_finish_switch_fiber(void*, const void**, size_t*) {}
-#endif
+#include <utility>
 
 struct dim3 {
   unsigned x = 1, y = 1, z = 1;
 };
 
-#define DEVICE inline
-#define KERNEL(threads) static void
-#define SHARED(type, name, count) type* name = emu::shared<type>(__COUNTER__, count)
-#define SHARED_DYNAMIC(type, name) type* name = reinterpret_cast<type*>(emu::block.dynamic)
-
 namespace emu {
 
-enum class Order { forward, reverse, random };
-constexpr size_t STACK = 64 << 10;
-
-struct Fiber {
-  ucontext_t context;
-  dim3 thread;
-  bool done = false, waits = false;
-  void* fake_stack = nullptr;
+// The thread that runs, and its block.
+struct Now {
+  dim3 thread, block, size, grid;
+  int current;  // the thread's number in its block
+  void* dynamic;
 };
 
-// What the lanes of a warp hand to each other.
-struct Warp {
-  unsigned arrived = 0, lanes = 0;
-  char in[32][64], out[32][64];
+// What the one who runs the threads does for them.
+struct Host {
+  Now* now;
+  void (*barrier)();
+  // Each lane gives up to 64 bytes and sees those of all lanes, until it next calls this.
+  const char (*(*exchange)(const void* from, size_t bytes))[64];
+  // The same memory for the same key, within a block.
+  void* (*shared)(int key, size_t bytes);
 };
-
-struct Block {
-  dim3 index, size, grid;
-  std::vector<Fiber> fibers;
-  std::vector<Warp> warps;
-  std::map<int, void*> shared;
-  void* dynamic = nullptr;
-  unsigned at_barrier = 0;
-};
-
-inline Block block;
-inline std::vector<char> stacks;
-inline ucontext_t home;
-inline const void* home_stack = nullptr;
-inline size_t home_size = 0;
-inline void* home_fake = nullptr;
-inline int current = 0;
-inline std::function<void()> body;
-
-[[noreturn]] inline void fail(const char* what) {
-  std::printf("FAILED %s\n", what);
-  std::fflush(stdout);
-  std::_Exit(3);
-}
-
-// Back to the scheduler; returns when it picks this fiber again.
-inline void pause() {
-  Fiber& own = block.fibers[current];
-  __sanitizer_start_switch_fiber(own.done ? nullptr : &own.fake_stack, home_stack, home_size);
-  swapcontext(&own.context, &home);
-  __sanitizer_finish_switch_fiber(own.fake_stack, nullptr, nullptr);
-}
-
-inline void entry() {
-  __sanitizer_finish_switch_fiber(nullptr, &home_stack, &home_size);
-  body();
-  block.fibers[current].done = true;
-  pause();
-}
-
-inline void barrier() {
-  if (++block.at_barrier == block.fibers.size()) {
-    block.at_barrier = 0;
-    for (Fiber& fiber : block.fibers) fiber.waits = false;
-    return;
-  }
-  block.fibers[current].waits = true;
-  pause();
-}
-
-// Each lane gives up to 64 bytes and sees those of all lanes. `out` changes only when every lane has come back for more.
-inline const char (*exchange(const void* from, size_t bytes))[64] {
-  Warp& warp = block.warps[current / 32];
-  std::memcpy(warp.in[current % 32], from, bytes);
-  if (++warp.arrived == warp.lanes) {
-    std::memcpy(warp.out, warp.in, sizeof warp.in);
-    warp.arrived = 0;
-    for (unsigned i = 0; i < warp.lanes; i++) block.fibers[current / 32 * 32 + i].waits = false;
-  } else {
-    block.fibers[current].waits = true;
-    pause();
-  }
-  return warp.out;
-}
-
-inline void* poisoned(size_t bytes) {
-  void* memory = nullptr;
-  if (posix_memalign(&memory, 256, std::max<size_t>(bytes, 1)) != 0) fail("no memory");
-  std::memset(memory, 0xff, bytes);
-  return memory;
-}
+inline Host host;
 
 template <class T>
 T* shared(int key, size_t count) {
-  void*& memory = block.shared[key];
-  if (!memory) memory = poisoned(count * sizeof(T));
-  return static_cast<T*>(memory);
+  return static_cast<T*>(host.shared(key, count * sizeof(T)));
 }
 
-inline void run_block(Order order, std::mt19937& random) {
-  unsigned threads = block.size.x, left = threads;
-  if (threads % 32 != 0 || threads > 1024) fail("a block must have whole warps, at most 32");
-  block.fibers.assign(threads, {});
-  block.warps.assign(threads / 32, {});
-  for (Warp& warp : block.warps) warp.lanes = 32;
-  block.at_barrier = 0;
-  stacks.resize(threads * STACK);
-  for (unsigned i = 0; i < threads; i++) {
-    Fiber& fiber = block.fibers[i];
-    fiber.thread = {i, 0, 0};
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = &stacks[i * STACK];
-    fiber.context.uc_stack.ss_size = STACK;
-    fiber.context.uc_link = &home;
-    makecontext(&fiber.context, entry, 0);
+// A kernel of a module, for the driver: its arguments are unpacked by its own C++ signature.
+struct Entry {
+  const char* name;
+  // The threads of a block: exactly or at most so many.
+  unsigned threads;
+  bool exactly;
+  size_t arguments;
+  const size_t* sizes;
+  void (*run)(void* const* arguments);
+};
+template <auto kernel, class = decltype(kernel)>
+struct Of;
+template <auto kernel, class... A>
+struct Of<kernel, void (*)(A...)> {
+  static constexpr size_t sizes[] = {sizeof(A)..., 0};
+  template <size_t... I>
+  static void call(void* const* at, std::index_sequence<I...>) {
+    (void)at;
+    kernel(*static_cast<A*>(at[I])...);
   }
-  std::vector<int> ready;
-  while (left) {
-    ready.clear();
-    for (unsigned i = 0; i < threads; i++) {
-      if (!block.fibers[i].done && !block.fibers[i].waits) ready.push_back(i);
-    }
-    if (ready.empty()) fail("deadlock: a barrier or a warp's exchange that not all threads reach");
-    // In the two fixed orders each ready thread runs until it waits; in the random one the next is drawn each time.
-    if (order == Order::reverse) std::reverse(ready.begin(), ready.end());
-    if (order == Order::random) ready = {ready[random() % ready.size()]};
-    for (int next : ready) {
-      current = next;
-      Fiber& fiber = block.fibers[next];
-      __sanitizer_start_switch_fiber(&home_fake, &stacks[next * STACK], STACK);
-      swapcontext(&home, &fiber.context);
-      __sanitizer_finish_switch_fiber(home_fake, nullptr, nullptr);
-      left -= fiber.done;
-    }
+  static void run(void* const* arguments) { call(arguments, std::index_sequence_for<A...>{}); }
+  static constexpr Entry entry(const char* name, unsigned threads, bool exactly) {
+    return {name, threads, exactly, sizeof...(A), sizes, run};
   }
-  for (auto& [key, memory] : block.shared) std::free(memory);
-  block.shared.clear();
-}
-
-inline void launch(dim3 grid, unsigned threads, size_t shared_bytes, Order order, unsigned seed, std::function<void()> kernel) {
-  std::mt19937 random(seed);
-  std::vector<unsigned> blocks(grid.x * grid.y);
-  for (unsigned i = 0; i < blocks.size(); i++) blocks[i] = i;
-  if (order == Order::reverse) std::reverse(blocks.begin(), blocks.end());
-  if (order == Order::random) std::shuffle(blocks.begin(), blocks.end(), random);
-  body = kernel;
-  block.size = {threads, 1, 1};
-  block.grid = grid;
-  for (unsigned b : blocks) {
-    block.index = {b % grid.x, b / grid.x, 0};
-    block.dynamic = poisoned(shared_bytes);
-    run_block(order, random);
-    std::free(block.dynamic);
-  }
-}
+};
+constexpr unsigned first(unsigned threads, ...) { return threads; }
 
 }  // namespace emu
 
-#define threadIdx (emu::block.fibers[emu::current].thread)
-#define blockIdx emu::block.index
-#define blockDim emu::block.size
-#define gridDim emu::block.grid
+// The three words FAKE_ are what the fake NVRTC looks for in the text, after macros: they name the kernels.
+#define KERNEL(threads) FAKE_GLOBAL static void FAKE_EXACTLY(threads)
+#define __global__ FAKE_GLOBAL
+#define __launch_bounds__(...) FAKE_AT_MOST(__VA_ARGS__)
+#define DEVICE inline
+#define SHARED(type, name, count) type* name = emu::shared<type>(__COUNTER__, count)
+#define SHARED_DYNAMIC(type, name) type* name = reinterpret_cast<type*>(emu::host.now->dynamic)
+#define __device__
+#define __host__
+#define __constant__
+#define __forceinline__ inline
+#define __noinline__
+#define __align__(bytes) __attribute__((aligned(bytes)))
+// One block runs at a time, so a static variable does; but it isn't poisoned before each block, as SHARED is.
+#define __shared__ static
 
-using std::max;
-using std::min;
-inline void __syncthreads() { emu::barrier(); }
-inline void __syncwarp() {
-  char nothing = 0;
-  emu::exchange(&nothing, 1);
+#define threadIdx (emu::host.now->thread)
+#define blockIdx (emu::host.now->block)
+#define blockDim (emu::host.now->size)
+#define gridDim (emu::host.now->grid)
+#define warpSize 32
+
+template <class A, class B>
+constexpr auto max(A a, B b) {
+  return a < b ? b : a;
 }
+template <class A, class B>
+constexpr auto min(A a, B b) {
+  return b < a ? b : a;
+}
+// Of a number and a NaN, the number: as CUDA's do.
+inline float max(float a, float b) { return fmaxf(a, b); }
+inline float min(float a, float b) { return fminf(a, b); }
+inline double max(double a, double b) { return fmax(a, b); }
+inline double min(double a, double b) { return fmin(a, b); }
+
+inline void __syncthreads() { emu::host.barrier(); }
+inline void __syncwarp(unsigned = ~0u) {
+  char nothing = 0;
+  emu::host.exchange(&nothing, 1);
+}
+inline void __threadfence() {}
+inline void __threadfence_block() {}
 template <class T>
 T __shfl_sync(unsigned, T value, int lane) {
-  auto all = emu::exchange(&value, sizeof value);
-  std::memcpy(&value, all[lane % 32], sizeof value);
+  auto all = emu::host.exchange(&value, sizeof value);
+  __builtin_memcpy(&value, all[lane & 31], sizeof value);
   return value;
 }
 template <class T>
 T __shfl_xor_sync(unsigned mask, T value, int bits) {
-  return __shfl_sync(mask, value, emu::current % 32 ^ bits);
+  return __shfl_sync(mask, value, emu::host.now->current % 32 ^ bits);
 }
-inline uint32_t __float_as_uint(float x) {
-  uint32_t bits;
-  std::memcpy(&bits, &x, 4);
+template <class T>
+T __shfl_down_sync(unsigned mask, T value, int by) {
+  int lane = emu::host.now->current % 32;
+  return __shfl_sync(mask, value, lane + by < 32 ? lane + by : lane);
+}
+template <class T>
+T __shfl_up_sync(unsigned mask, T value, int by) {
+  int lane = emu::host.now->current % 32;
+  return __shfl_sync(mask, value, lane >= by ? lane - by : lane);
+}
+inline unsigned __ballot_sync(unsigned, int yes) {
+  char own = yes != 0;
+  auto all = emu::host.exchange(&own, 1);
+  unsigned bits = 0;
+  for (int lane = 0; lane < 32; lane++) bits |= static_cast<unsigned>(all[lane][0]) << lane;
   return bits;
 }
-inline float __uint_as_float(uint32_t bits) {
-  float x;
-  std::memcpy(&x, &bits, 4);
-  return x;
+inline int __any_sync(unsigned mask, int yes) { return __ballot_sync(mask, yes) != 0; }
+inline int __all_sync(unsigned mask, int yes) { return __ballot_sync(mask, yes) == ~0u; }
+// Fibers switch at barriers and exchanges alone.
+template <class T>
+T atomicAdd(T* at, T by) {
+  T before = *at;
+  *at += by;
+  return before;
 }
+
+template <class To, class From>
+To __bits_as(From from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  __builtin_memcpy(&to, &from, sizeof to);
+  return to;
+}
+inline uint32_t __float_as_uint(float x) { return __bits_as<uint32_t>(x); }
+inline float __uint_as_float(uint32_t bits) { return __bits_as<float>(bits); }
+inline int __float_as_int(float x) { return __bits_as<int>(x); }
+inline float __int_as_float(int bits) { return __bits_as<float>(bits); }
+inline int __popc(unsigned x) { return __builtin_popcount(x); }
+inline int __clz(int x) { return x ? __builtin_clz(x) : 32; }
+inline int __ffs(int x) { return __builtin_ffs(x); }
+template <class T>
+T __ldg(const T* at) {
+  return *at;
+}
+inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
+inline double rsqrt(double x) { return 1.0 / sqrt(x); }
+inline float __expf(float x) { return expf(x); }
+inline float __exp10f(float x) { return powf(10.0f, x); }
+inline float __logf(float x) { return logf(x); }
+inline float __log2f(float x) { return log2f(x); }
+inline float __sinf(float x) { return sinf(x); }
+inline float __cosf(float x) { return cosf(x); }
+inline float __powf(float x, float y) { return powf(x, y); }
+inline float __fdividef(float x, float y) { return x / y; }
+inline float __frcp_rn(float x) { return 1.0f / x; }
+inline float __frsqrt_rn(float x) { return 1.0f / sqrtf(x); }
+inline float __fsqrt_rn(float x) { return sqrtf(x); }
+inline float __fadd_rn(float x, float y) { return x + y; }
+inline float __fsub_rn(float x, float y) { return x - y; }
+inline float __fmul_rn(float x, float y) { return x * y; }
+inline float __fdiv_rn(float x, float y) { return x / y; }
+inline float __fmaf_rn(float x, float y, float z) { return fmaf(x, y, z); }
+inline float __saturatef(float x) { return fminf(fmaxf(x, 0.0f), 1.0f); }
+
+#define FAKE_VECTORS(type, name)                                             \
+  struct alignas(2 * sizeof(type)) name##2 {                                 \
+    type x, y;                                                               \
+  };                                                                         \
+  struct alignas(16) name##4 {                                               \
+    type x, y, z, w;                                                         \
+  };                                                                         \
+  inline name##2 make_##name##2(type x, type y) { return {x, y}; }           \
+  inline name##4 make_##name##4(type x, type y, type z, type w) { return {x, y, z, w}; }
+FAKE_VECTORS(float, float)
+FAKE_VECTORS(int, int)
+FAKE_VECTORS(unsigned, uint)
 
 namespace emu {
 // d += a b as mma.sync.m16n8k16 means it: each lane hands in its part of a and b, and sees everyone's.
 inline void mma16816(float (&d)[4], const uint32_t (&a)[4], uint32_t b_low, uint32_t b_high) {
   struct Parts {
     uint32_t a[4], b[2];
-  } own = {{a[0], a[1], a[2], a[3]}, {b_low, b_high}}, all[32];
-  auto given = exchange(&own, sizeof own);
-  for (int lane = 0; lane < 32; lane++) std::memcpy(&all[lane], given[lane], sizeof own);
+  } own = {{a[0], a[1], a[2], a[3]}, {b_low, b_high}};
+  auto given = host.exchange(&own, sizeof own);
+  auto all = [given](int lane) { return reinterpret_cast<const Parts*>(given[lane]); };
   auto half = [](uint32_t both, int high) { return __uint_as_float(high ? both & 0xffff0000u : both << 16); };
-  int lane = current % 32;
+  int lane = host.now->current % 32;
   for (int i = 0; i < 4; i++) {
     int row = lane / 4 + 8 * (i / 2), column = lane % 4 * 2 + i % 2;
     for (int k = 0; k < 16; k++) {
-      uint32_t left = all[row % 8 * 4 + k % 8 / 2].a[row / 8 + k / 8 * 2], right = all[column * 4 + k % 8 / 2].b[k / 8];
+      uint32_t left = all(row % 8 * 4 + k % 8 / 2)->a[row / 8 + k / 8 * 2], right = all(column * 4 + k % 8 / 2)->b[k / 8];
       d[i] += half(left, k % 2) * half(right, k % 2);
     }
   }
@@ -242,14 +217,14 @@ inline void mma16816(float (&d)[4], const uint32_t (&a)[4], uint32_t b_low, uint
 inline void mma1688(float (&d)[4], const uint32_t (&a)[4], uint32_t b_0, uint32_t b_1) {
   struct Parts {
     uint32_t a[4], b[2];
-  } own = {{a[0], a[1], a[2], a[3]}, {b_0, b_1}}, all[32];
-  auto given = exchange(&own, sizeof own);
-  for (int lane = 0; lane < 32; lane++) std::memcpy(&all[lane], given[lane], sizeof own);
+  } own = {{a[0], a[1], a[2], a[3]}, {b_0, b_1}};
+  auto given = host.exchange(&own, sizeof own);
+  auto all = [given](int lane) { return reinterpret_cast<const Parts*>(given[lane]); };
   auto cut = [](uint32_t bits) { return __uint_as_float(bits & 0xffffe000u); };
-  int lane = current % 32;
+  int lane = host.now->current % 32;
   for (int i = 0; i < 4; i++) {
     int row = lane / 4 + 8 * (i / 2), column = lane % 4 * 2 + i % 2;
-    for (int k = 0; k < 8; k++) d[i] += cut(all[row % 8 * 4 + k % 4].a[row / 8 + k / 4 * 2]) * cut(all[column * 4 + k % 4].b[k / 4]);
+    for (int k = 0; k < 8; k++) d[i] += cut(all(row % 8 * 4 + k % 4)->a[row / 8 + k / 4 * 2]) * cut(all(column * 4 + k % 4)->b[k / 4]);
   }
 }
 }  // namespace emu
