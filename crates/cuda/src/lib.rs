@@ -18,4 +18,4 @@ mod stage;
 mod sums;
 
 pub use looped_gpu::Math;
-pub use model::{CudaModel, CudaPredictor, Step};
+pub use model::{CudaModel, CudaPredictor, Gradients, Step};

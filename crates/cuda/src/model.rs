@@ -102,13 +102,6 @@ impl CudaModel {
                 Some(Form::Recur(_)) => "there is no CUDA kernel for recurrences".to_owned(),
                 Some(Form::Custom(_)) if rows => "an operation of one's own has no CUDA kernel".to_owned(),
                 Some(Form::Norm(norm)) if !norm.has_kernel() => "there is no CUDA kernel for it".to_owned(),
-                Some(Form::Attention(heads)) => {
-                    let head = node.shapes[0].width / heads.heads.max(1);
-                    if head.is_multiple_of(4) {
-                        continue;
-                    }
-                    format!("its heads have {head} numbers, and CUDA kernels take multiples of 4")
-                }
                 _ => continue,
             };
             let scope = if node.scope.is_empty() { String::new() } else { format!("{}: ", node.scope) };

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use looped_gpu::calls::{Given, Own};
-use looped_graph::lower::{At, Kernel, PointOf, Program, Shared, Strided};
+use looped_graph::lower::{At, Kernel, PointOf, Program, Strided};
 use looped_graph::ops::Func;
 use looped_graph::{Instruction, Reg};
 
@@ -77,14 +77,6 @@ pub(crate) fn rows(of: &PointOf, lens: &[usize]) -> usize {
         _ => None,
     });
     found.max().unwrap_or(0)
-}
-
-/// The row that an operand shares with all prompts.
-pub(crate) fn shared(strided: &Strided) -> Option<Shared> {
-    match strided.at {
-        At::Place(_) => None,
-        At::Shared(shared) | At::Gradient(shared) => Some(shared),
-    }
 }
 
 /// The arguments of a launch: inputs and results in order, then the rows.

@@ -3,50 +3,60 @@
 // qkv is (sequences, tokens, 3, heads, HEAD), `earlier` the same of `prefix` tokens before them, whose keys and values are
 // seen too, and the output (sequences, tokens, heads, HEAD). A causal query sees the keys up to its own, another all.
 // log_sums (sequences, heads, tokens) keeps the logarithm of each softmax's denominator, from which the backward pass computes
-// the weights again. HEAD is a multiple of 4. A warp takes GROUP queries at once, so that a key that a lane has loaded serves
-// all of them.
+// the weights again. A warp takes GROUP queries at once, so that a key that a lane has loaded serves all of them.
 #include "common.cu"
 
 constexpr int ATTENTION_WARPS = 8;
 constexpr int GROUP = 4;
 
+// Neighbours in a head that are loaded at once.
+template <int HEAD_>
+struct Neighbours {
+  static constexpr int COUNT = HEAD_ % 4 == 0 ? 4 : 1;
+};
+
+// Floats from a row in shared memory to the next: a multiple of 4, for what lies behind the rows, and 4 more than a head.
+constexpr DEVICE int head_stride(int head) { return (head + 3) / 4 * 4 + 4; }
+
 // Bytes of shared memory that a block needs.
 constexpr int attention_bytes(int tokens, int prefix, int head) {
-  return 4 * ((3 * tokens + 2 * prefix) * (head + 4) + ATTENTION_WARPS * (prefix + tokens) * GROUP);
+  return 4 * ((3 * tokens + 2 * prefix) * head_stride(head) + ATTENTION_WARPS * (prefix + tokens) * GROUP);
 }
 constexpr int attention_backward_bytes(int tokens, int prefix, int head) {
-  return 4 * ((4 * tokens + 2 * prefix) * (head + 4) + ATTENTION_WARPS * (prefix + tokens) * 2 * GROUP + 2 * tokens);
+  return 4 * ((4 * tokens + 2 * prefix) * head_stride(head) + ATTENTION_WARPS * (prefix + tokens) * 2 * GROUP + 2 * tokens);
 }
 
 // Rows (tokens, HEAD) of a matrix whose rows are `stride` apart, times `factor`, into shared memory. Rows there are 4 floats
 // longer: 8 lanes that read 16 bytes each of 8 neighbouring rows then meet all 32 banks.
 template <int HEAD_, class T>
 DEVICE void fetch_head(const T* from, int stride, float factor, float* to, int tokens) {
-  for (int i = threadIdx.x; i < tokens * (HEAD_ / 4); i += ATTENTION_WARPS * 32) {
-    int row = i / (HEAD_ / 4), column = i % (HEAD_ / 4) * 4;
-    float part[4];
-    load<4>(from + static_cast<size_t>(row) * stride + column, part);
+  constexpr int N = Neighbours<HEAD_>::COUNT;
+  for (int i = threadIdx.x; i < tokens * (HEAD_ / N); i += ATTENTION_WARPS * 32) {
+    int row = i / (HEAD_ / N), column = i % (HEAD_ / N) * N;
+    float part[N];
+    load<N>(from + static_cast<size_t>(row) * stride + column, part);
 #pragma unroll
-    for (int j = 0; j < 4; j++) part[j] *= factor;
-    store<4>(to + row * (HEAD_ + 4) + column, part);
+    for (int j = 0; j < N; j++) part[j] *= factor;
+    store<N>(to + row * head_stride(HEAD_) + column, part);
   }
 }
 
 // sums[g] = row . rows[first + g]; rows past the last stand for the last.
 template <int HEAD_>
 DEVICE void dot_group(const float* row, const float* rows, int first, int last_row, float (&sums)[GROUP]) {
+  constexpr int N = Neighbours<HEAD_>::COUNT;
 #pragma unroll
   for (int g = 0; g < GROUP; g++) sums[g] = 0;
 #pragma unroll
-  for (int c = 0; c < HEAD_; c += 4) {
-    float own[4];
-    load<4>(row + c, own);
+  for (int c = 0; c < HEAD_; c += N) {
+    float own[N];
+    load<N>(row + c, own);
 #pragma unroll
     for (int g = 0; g < GROUP; g++) {
-      float other[4];
-      load<4>(rows + min(first + g, last_row) * (HEAD_ + 4) + c, other);
+      float other[N];
+      load<N>(rows + min(first + g, last_row) * head_stride(HEAD_) + c, other);
 #pragma unroll
-      for (int j = 0; j < 4; j++) sums[g] += own[j] * other[j];
+      for (int j = 0; j < N; j++) sums[g] += own[j] * other[j];
     }
   }
 }
@@ -70,7 +80,7 @@ DEVICE int keys_seen(int query, int tokens, int prefix, int causal) { return pre
 template <int HEAD_, class T>
 DEVICE void attention_all(const T* qkv, const T* earlier, T* out, float* log_sums, int tokens, int prefix, int causal, int heads,
                           float scale) {
-  constexpr int STRIDE = HEAD_ + 4;
+  constexpr int STRIDE = head_stride(HEAD_);
   SHARED_DYNAMIC(float, shared);
   int all = prefix + tokens;
   float* queries = shared;
@@ -137,7 +147,7 @@ DEVICE void attention_all(const T* qkv, const T* earlier, T* out, float* log_sum
 template <int HEAD_, class T>
 DEVICE void attention_backward_all(const T* qkv, const T* earlier, const T* dout, const float* log_sums, T* dqkv, T* dearlier,
                                    int tokens, int prefix, int causal, int heads, float scale) {
-  constexpr int STRIDE = HEAD_ + 4;
+  constexpr int STRIDE = head_stride(HEAD_);
   SHARED_DYNAMIC(float, shared);
   int all = prefix + tokens;
   float* queries = shared;

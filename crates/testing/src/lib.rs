@@ -41,5 +41,7 @@ pub use config::{Part, is_registered, round_trips};
 pub use device::device;
 pub use gives::{block_gives, injector_gives};
 pub use model::noisy_parameters;
-pub use sound::{Asked, engines_agree, rows_hold, sound, sound_injector, sound_model};
+pub use sound::{
+    Asked, Results, agrees_with_reference, engines_agree, rows_hold, sound, sound_injector, sound_model,
+};
 pub use task::task_is_seeded;

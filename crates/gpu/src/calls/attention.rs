@@ -24,16 +24,17 @@ impl Cores {
     /// What a head's width is a multiple of.
     const fn kernel_step(self) -> usize {
         match self {
-            Self::Plain => 4,
+            Self::Plain => 1,
             Self::Tensor => 16,
         }
     }
 
     /// Bytes loaded, and stored, at once.
-    const fn alignments(self, storage: Storage) -> [usize; 2] {
-        let one = storage.element().bytes();
+    const fn alignments(self, source: Source) -> [usize; 2] {
+        let one = source.storage.element().bytes();
         match self {
-            Self::Plain => [4 * one, one],
+            Self::Plain if source.head.is_multiple_of(4) => [4 * one, one],
+            Self::Plain => [one, one],
             Self::Tensor => [16, 2 * one],
         }
     }
@@ -79,7 +80,8 @@ impl Calls {
         match (by, self.source.storage) {
             (Cores::Plain, _) => {
                 let (warps, group) = (constant("ATTENTION_WARPS") as usize, constant("GROUP") as usize);
-                4 * ((3 * tokens + 2 * prefix) * (head + 4) + warps * (prefix + tokens) * group)
+                4 * ((3 * tokens + 2 * prefix) * (head.next_multiple_of(4) + 4)
+                    + warps * (prefix + tokens) * group)
             }
             (Cores::Tensor, Storage::F32) => 4 * 3 * rows * (head + 4),
             (Cores::Tensor, Storage::Bf16) => 2 * (2 * rows * (head + 8) + head * (rows + 8)),
@@ -95,7 +97,7 @@ impl Calls {
             (Cores::Plain, _) => {
                 let (warps, group) = (constant("ATTENTION_WARPS") as usize, constant("GROUP") as usize);
                 let each = warps * (prefix + tokens) * 2 * group;
-                4 * ((4 * tokens + 2 * prefix) * (head + 4) + each + 2 * tokens)
+                4 * ((4 * tokens + 2 * prefix) * (head.next_multiple_of(4) + 4) + each + 2 * tokens)
             }
             (Cores::Tensor, Storage::F32) => 4 * 4 * rows * (head + 4) + 8 * rows,
             (Cores::Tensor, Storage::Bf16) => 2 * (4 * rows * (head + 8) + 3 * head * (rows + 8)) + 8 * rows,
@@ -126,7 +128,7 @@ impl Calls {
         let kernel = by.kernel("attention", "attention_mma");
         let Heads { heads, sequences, scale } = self.heads(kernel, by, seen, out)?;
         let all = sequences * seen.tokens * self.source.width;
-        let [load, store] = by.alignments(self.source.storage);
+        let [load, store] = by.alignments(self.source);
         let mut call = self.call(kernel).read_stored(qkv, 3 * all, load);
         if by == Cores::Plain {
             call = call.read_stored(earlier.unwrap_or(qkv), self.earlier_len(sequences, seen), load);
@@ -160,7 +162,7 @@ impl Calls {
         let kernel = by.kernel("attention_backward", "attention_mma_backward");
         let Heads { heads, sequences, scale } = self.heads(kernel, by, seen, dout)?;
         let all = sequences * seen.tokens * self.source.width;
-        let [load, store] = by.alignments(self.source.storage);
+        let [load, store] = by.alignments(self.source);
         let before = self.earlier_len(sequences, seen);
         let mut call = self.call(kernel).read_stored(qkv, 3 * all, load);
         if by == Cores::Plain {

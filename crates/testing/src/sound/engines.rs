@@ -24,10 +24,13 @@ pub struct Asked {
 
 /// What an engine computes: the loss, every gradient, and the predictions after every loop.
 #[derive(Debug, PartialEq)]
-struct Results {
-    loss: f64,
-    gradients: BTreeMap<String, Vec<f64>>,
-    predictions: Vec<f64>,
+pub struct Results {
+    /// The loss.
+    pub loss: f64,
+    /// The gradient with respect to each parameter.
+    pub gradients: BTreeMap<String, Vec<f64>>,
+    /// (loops, prompts, points, numbers).
+    pub predictions: Vec<f64>,
 }
 
 /// How far results may be apart: the loss and predictions beside their own size, gradients beside the largest of all.
@@ -45,24 +48,13 @@ pub fn engines_agree(
     prompts: &Prompts,
     asked: Asked,
 ) -> Result<(), String> {
-    let exact = by_reference(graph, store, prompts, asked, true)?;
     let cpu = || {
         CpuModel::new(Arc::new(graph.clone()), dims, asked.threads)
             .map_err(|error| format!("the CPU engine refuses it: {error}"))
     };
     let model = cpu()?;
     let found = by_cpu(&model, store, prompts, asked)?;
-    let far = distances(&exact, &found)?;
-    if far.values().any(|distance| *distance > TOLERANCE) {
-        // Where rounding alone moves as much, it isn't the engine.
-        let rounded = distances(&exact, &by_reference(graph, store, prompts, asked, false)?)?;
-        let bound = TOLERANCE.max(20.0 * rounded.values().copied().fold(0.0, f64::max));
-        if let Some((what, distance)) = far.iter().find(|(_, distance)| **distance > bound) {
-            return Err(format!(
-                "{what} of the CPU engine is {distance:.1e} away from that of the reference engine; allowed: {bound:.1e}"
-            ));
-        }
-    }
+    agrees_with_reference("CPU", graph, store, prompts, asked, &found)?;
     let same = |how: &str, again: Results| match difference(&found, &again) {
         None => Ok(()),
         Some(what) => Err(format!("the CPU engine: {what} changes {how}")),
@@ -78,6 +70,33 @@ pub fn engines_agree(
     let (count, points) = (prompts.prompts.div_ceil(2), prompts.points.div_ceil(2));
     by_cpu(&model, store, &first(prompts, count, points), asked)?;
     same("after a call with other prompts", by_cpu(&model, store, prompts, asked)?)
+}
+
+/// What an engine has computed of a graph is what the reference engine computes in 64 bits.
+///
+/// # Errors
+/// What differs, and by how much.
+pub fn agrees_with_reference(
+    engine: &str,
+    graph: &Graph,
+    store: &ParamStore,
+    prompts: &Prompts,
+    asked: Asked,
+    found: &Results,
+) -> Result<(), String> {
+    let exact = by_reference(graph, store, prompts, asked, true)?;
+    let far = distances(&exact, found)?;
+    if far.values().any(|distance| *distance > TOLERANCE) {
+        // Where rounding alone moves as much, it isn't the engine.
+        let rounded = distances(&exact, &by_reference(graph, store, prompts, asked, false)?)?;
+        let bound = TOLERANCE.max(20.0 * rounded.values().copied().fold(0.0, f64::max));
+        if let Some((what, distance)) = far.iter().find(|(_, distance)| **distance > bound) {
+            return Err(format!(
+                "{what} of the {engine} engine is {distance:.1e} away from that of the reference engine; allowed: {bound:.1e}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The first points of the first prompts.

@@ -1,0 +1,222 @@
+//! The CUDA engine computes what the reference engine does: loss, every gradient, predictions. On a fake GPU, or on the one that is there:
+//! `LOOPED_TEST_DEVICE=cuda:0 cargo test -p looped-cuda -- --ignored`.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test is a panic")]
+
+#[allow(dead_code, reason = "the CPU engine's tests use all of it")]
+#[path = "../../../cpu/tests/agreement/cases.rs"]
+mod cases;
+#[path = "../../../gpu/tests/fake/mod.rs"]
+mod fake;
+#[allow(dead_code, reason = "the CPU engine's tests use all of it")]
+#[path = "../../../cpu/tests/random_graphs/recipe.rs"]
+mod recipe;
+
+use std::sync::Arc;
+
+use cases::{Case, cases};
+use looped_core::{LoopPlan, ModelDims, Objective, ParamStore, Predictor, Prompts};
+use looped_cuda::{CudaModel, Math, Step};
+use looped_graph::Graph;
+use looped_testing::{Asked, Results, agrees_with_reference, noisy_parameters};
+use proptest::test_runner::{Config, TestRunner};
+use recipe::recipes;
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|value| f64::from(*value)).collect()
+}
+
+/// Loss, gradients and predictions, twice each: operation by operation, and replayed.
+fn results(model: &CudaModel, store: &ParamStore, prompts: &Prompts, asked: Asked, math: Math) -> Results {
+    let Asked { plan, loss_loops, objective, .. } = asked;
+    let step = Step { plan, loss_loops, objective, math };
+    let all = || {
+        let (loss, gradients) = model.step(store, prompts, step).expect("a step");
+        let predictions = model.predictor(store, math).predict(prompts, plan.loops).expect("predictions");
+        let gradients = gradients.into_iter().map(|(name, values)| (name, wide(&values))).collect();
+        Results { loss, gradients, predictions: wide(&predictions.values) }
+    };
+    let found = all();
+    assert!(found == all(), "a replay gives other bits");
+    found
+}
+
+fn asked(case: &Case) -> Asked {
+    let Case { plan, loss_loops, objective, threads, .. } = *case;
+    Asked { plan, loss_loops, objective, threads }
+}
+
+fn check(
+    graph: &Graph,
+    dims: ModelDims,
+    store: &ParamStore,
+    prompts: &Prompts,
+    asked: Asked,
+) -> Result<(), String> {
+    let model = CudaModel::new(Arc::new(graph.clone()), dims, 0).expect("a model");
+    let found = results(&model, store, prompts, asked, Math::F32);
+    agrees_with_reference("CUDA", graph, store, prompts, asked, &found)
+}
+
+fn agree(case: &Case) {
+    let config = case.model();
+    let graph = config.graph().unwrap();
+    if CudaModel::refusals(&graph).is_empty() {
+        let store = noisy_parameters(&graph, case.seed);
+        check(&graph, config.dims(), &store, &case.data(), asked(case))
+            .unwrap_or_else(|what| panic!("{what} in {case:?}"));
+    }
+}
+
+const TRANSFORMER: &str = r#"{"type":"transformer","n_head":2}"#;
+const BLOCKS: [&str; 3] = [
+    TRANSFORMER,
+    r#"{"type":"ssm","n_state":3}"#,
+    r#"{"type":"sequential","blocks":[{"type":"ssm","n_state":11},{"type":"transformer","n_head":3}]}"#,
+];
+
+#[test]
+fn at_the_edges_of_last_n_and_first_n() {
+    fake::passes("inner_edges_of_tokens", &[]);
+}
+
+#[test]
+#[ignore = "run by the test above, on the fake GPU"]
+fn inner_edges_of_tokens() {
+    let last = [-1, 0, 1, 5, 9, 11].map(|n| ("last_n", n));
+    let first = [0, 1, 9, 11].map(|n| ("first_n", n));
+    for (kind, n) in last.into_iter().chain(first) {
+        for block in BLOCKS {
+            let injector = format!(r#"{{"type":"{kind}","n":{n},"operation":"add"}}"#);
+            agree(&Case { points: 5, ..Case::small(block, &injector) });
+        }
+    }
+}
+
+#[test]
+fn at_the_edges_of_the_window() {
+    fake::passes("inner_edges_of_the_window", &[]);
+}
+
+#[test]
+#[ignore = "run by the test above, on the fake GPU"]
+fn inner_edges_of_the_window() {
+    for injector in [r#"{"type":"full"}"#, r#"{"type":"full","operation":"multiply"}"#, r#"{"type":"none"}"#]
+    {
+        for (loops, window, loss_loops) in [(1, 1, 1), (4, 1, 1), (4, 9, 9), (4, 3, 1), (4, 4, 2)] {
+            let plan = LoopPlan { loops, window };
+            agree(&Case { plan, loss_loops, ..Case::small(TRANSFORMER, injector) });
+        }
+    }
+}
+
+#[test]
+fn every_loss_and_prompts_of_tokens() {
+    fake::passes("inner_losses", &[]);
+}
+
+#[test]
+#[ignore = "run by the test above, on the fake GPU"]
+fn inner_losses() {
+    let case = Case::small(TRANSFORMER, r#"{"type":"last_n","n":3}"#);
+    agree(&Case { objective: Objective::CrossEntropy, ..case.clone() });
+    agree(&Case { objective: Objective::Classes, alphabet: Some([5, 4]), ..case });
+}
+
+fn random<T: std::fmt::Debug>(
+    count: u32,
+    of: impl proptest::strategy::Strategy<Value = T>,
+    test: impl Fn(T),
+) {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(count);
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 40, ..Config::default() };
+    TestRunner::new(config)
+        .run(&of, |value| {
+            test(value);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn on_random_models() {
+    fake::passes("inner_random_models", &[]);
+}
+
+#[test]
+#[ignore = "run by the test above, on the fake GPU"]
+fn inner_random_models() {
+    random(12, cases(), |case| agree(&case));
+}
+
+#[test]
+fn on_random_graphs() {
+    fake::passes("inner_random_graphs", &[]);
+}
+
+#[test]
+#[ignore = "run by the test above, on the fake GPU"]
+fn inner_random_graphs() {
+    random(30, recipes(), |recipe| {
+        let graph = recipe.graph();
+        if !CudaModel::refusals(&graph).is_empty() {
+            return;
+        }
+        let store = noisy_parameters(&graph, recipe.seed);
+        let asked = Asked {
+            plan: recipe.plan,
+            loss_loops: recipe.loss_loops,
+            objective: recipe.objective,
+            threads: recipe.threads,
+        };
+        // A model that grows from loop to loop says nothing of engines.
+        let step = looped_reference::Step {
+            plan: recipe.plan,
+            loss_loops: recipe.loss_loops,
+            objective: recipe.objective,
+        };
+        let model = looped_reference::ReferenceModel::new(graph.clone()).unwrap();
+        if model.step(&store, &recipe.data(), step).unwrap().0 < 1e3 {
+            check(&graph, recipe.dims(), &store, &recipe.data(), asked)
+                .unwrap_or_else(|what| panic!("{what}"));
+        }
+    });
+}
+
+#[test]
+fn tf32_and_bf16_are_f32_roughly() {
+    fake::passes("inner_precisions", &[("FAKE_CUBLAS_ROUNDS", "1")]);
+}
+
+#[test]
+#[ignore = "run by the test above, on the fake GPU"]
+fn inner_precisions() {
+    let block = r#"{"type":"transformer","n_head":2}"#;
+    for injector in [r#"{"type":"full"}"#, r#"{"type":"last_n","n":5}"#] {
+        let case = Case { n_embd: 32, points: 6, ..Case::small(block, injector) };
+        let (config, data) = (case.model(), case.data());
+        let graph = config.graph().unwrap();
+        let store = noisy_parameters(&graph, case.seed);
+        let model = CudaModel::new(Arc::new(graph), config.dims(), 0).unwrap();
+        let of = |math| results(&model, &store, &data, asked(&case), math);
+        let exact = of(Math::F32);
+        let largest = exact.gradients.values().flatten().fold(0.0, |most: f64, value| most.max(value.abs()));
+        for (math, allowed) in [(Math::Tf32, 5e-3), (Math::Bf16, 5e-2)] {
+            let rough = of(math);
+            assert!(rough != exact, "{math:?} isn't rounded");
+            assert!(
+                (rough.loss / exact.loss - 1.0).abs() < allowed,
+                "{math:?}: {} {}",
+                rough.loss,
+                exact.loss
+            );
+            for (name, values) in &rough.gradients {
+                let far =
+                    values.iter().zip(&exact.gradients[name]).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                assert!(
+                    far < 3.0 * allowed * largest,
+                    "{math:?}: {name} is {far} apart, the largest is {largest}"
+                );
+            }
+        }
+    }
+}
