@@ -1,12 +1,11 @@
 //! Refusing what would be killed for its memory, before it takes any.
 
-use candle_core::Device;
-use looped_train::available_memory;
+use looped_train::{Target, available_memory};
 
 use crate::failure::{Failure, Outcome};
 
 /// Refuses work that needs more bytes than there are, and says what to `lower`.
-pub(crate) fn refuse_what_does_not_fit(what: &str, needed: f64, device: &Device, lower: &str) -> Outcome {
+pub(crate) fn refuse_what_does_not_fit(what: &str, needed: f64, device: &Target, lower: &str) -> Outcome {
     // What a GPU has is not known before it's asked for; it refuses by itself.
     let known = if device.is_cpu() { available_memory() } else { None };
     let available = known.map_or(f64::INFINITY, |bytes| bytes as f64);

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use looped_config::{Difference, Engine, Experiment};
-use looped_core::{Device, Problems};
+use looped_core::Problems;
 use looped_eval::Evaluation;
 use looped_train::{
-    At as _, Build, Metrics, Provenance, RunDir, Session, TrainError, Trainer, write_atomically,
+    At as _, Build, EngineChoice, Metrics, Provenance, RunDir, Session, Target, TrainError, Trainer,
+    write_atomically,
 };
 
 use crate::{Result, StudyError};
@@ -36,11 +37,11 @@ pub struct Reopened {
 pub fn reopen(
     folder: &Path,
     changes: &[String],
-    device: &Device,
+    device: impl Into<Target>,
     build: Build,
     tell: &mut dyn FnMut(String),
 ) -> Result<Reopened> {
-    let run = RunDir::open(folder)?;
+    let (run, device) = (RunDir::open(folder)?, &device.into());
     let (mut experiment, mut changed) = run.experiment(changes)?;
     changed.extend(fit(&mut experiment, device));
     let mut trainer = restored(&run, Arc::new(experiment), device, tell)?;
@@ -81,8 +82,8 @@ pub fn moved_data(folder: &Path, experiment: &Experiment) -> Option<String> {
 }
 
 /// A run of an engine for the CPU alone that is resumed on a GPU takes another engine from there on.
-fn fit(experiment: &mut Experiment, device: &Device) -> Option<Difference> {
-    if experiment.training.engine != Engine::Fused || device.is_cpu() {
+fn fit(experiment: &mut Experiment, device: &Target) -> Option<Difference> {
+    if experiment.training.engine != Engine::Fused || EngineChoice::of(experiment, device).is_ok() {
         return None;
     }
     experiment.training.engine = Engine::Auto;
@@ -94,7 +95,7 @@ fn fit(experiment: &mut Experiment, device: &Device) -> Option<Difference> {
 fn restored(
     run: &RunDir,
     experiment: Arc<Experiment>,
-    device: &Device,
+    device: &Target,
     tell: &mut dyn FnMut(String),
 ) -> Result<Trainer> {
     let checkpoints = run.checkpoints();

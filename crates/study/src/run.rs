@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use looped_config::Experiment;
-use looped_core::{Device, Error};
+use looped_core::Error;
 use looped_eval::Evaluation;
 use looped_train::{
-    Build, How, Observer, Outcome, Provenance, RunDir, Session, TrainError, Trainer, resolve, train,
+    Build, How, Observer, Outcome, Provenance, RunDir, Session, Target, TrainError, Trainer, resolve, train,
 };
 
 use crate::reopen::{Reopened, reopen};
@@ -32,11 +32,12 @@ pub enum RunEnd {
 pub fn run(
     experiment: Arc<Experiment>,
     folder: &Path,
-    device: &Device,
+    device: impl Into<Target>,
     observer: &mut dyn Observer,
 ) -> Result<RunEnd> {
     let mut experiment = Experiment::from_toml(&experiment.to_toml()?)?;
-    let engine = resolve(&mut experiment, device)?;
+    let device = device.into();
+    let engine = resolve(&mut experiment, &device)?;
     let trainer = Trainer::new(Arc::new(experiment), device)?;
     let run = RunDir::create(folder, &trainer.experiment().to_toml()?)?;
     let session = Session::now(&trainer, Build::default(), engine.why);
@@ -49,7 +50,7 @@ pub fn run(
 ///
 /// # Errors
 /// If there is no run in `folder`, another process works on it, no checkpoint is good, or a step fails.
-pub fn resume(folder: &Path, device: &Device, observer: &mut dyn Observer) -> Result<RunEnd> {
+pub fn resume(folder: &Path, device: impl Into<Target>, observer: &mut dyn Observer) -> Result<RunEnd> {
     resume_with(folder, &[], device, observer)
 }
 
@@ -60,7 +61,7 @@ pub fn resume(folder: &Path, device: &Device, observer: &mut dyn Observer) -> Re
 pub fn resume_with(
     folder: &Path,
     changes: &[String],
-    device: &Device,
+    device: impl Into<Target>,
     observer: &mut dyn Observer,
 ) -> Result<RunEnd> {
     let Reopened { run, trainer, .. } = reopen(folder, changes, device, Build::default(), &mut |_| {})?;

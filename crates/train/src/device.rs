@@ -1,15 +1,17 @@
 //! Where tensors live: `auto`, `cpu` or `cuda:N`.
 
-use candle_core::{Device, DeviceLocation};
+use candle_core::Device;
 use looped_core::cuda_device;
 
-use crate::{Result, TrainError};
+use crate::{Result, Target, TrainError};
 
-/// The device called `name`: `cpu`, `cuda:N`, `metal`, or `auto` for the first GPU that this build can use, else the CPU.
+/// The device called `name`: `cpu`, `cuda:N`, `metal`, or `auto` for the first GPU that candle can use in this build, else the CPU.
+///
+/// Whether there is such a GPU shows when a model is made on it.
 ///
 /// # Errors
-/// If the name isn't known, this build doesn't support the device, or the machine lacks it.
-pub fn device(name: &str) -> Result<Device> {
+/// If the name isn't known, or this build doesn't support the device.
+pub fn device(name: &str) -> Result<Target> {
     Ok(device_and_note(name)?.0)
 }
 
@@ -17,18 +19,21 @@ pub fn device(name: &str) -> Result<Device> {
 ///
 /// # Errors
 /// As [`device`].
-pub fn device_and_note(name: &str) -> Result<(Device, Option<String>)> {
+pub fn device_and_note(name: &str) -> Result<(Target, Option<String>)> {
     let refused = |why: String| TrainError::Refused(format!("--device {name}: {why}"));
-    let cuda = |index| cuda_device(index).map_err(|error| refused(error.to_string()));
-    let device = match name {
-        "cpu" => Device::Cpu,
-        "auto" if candle_core::utils::cuda_is_available() => return Ok(or_cpu(cuda_device(0))),
-        "auto" if candle_core::utils::metal_is_available() => metal().map_err(refused)?,
-        "auto" => Device::Cpu,
-        "cuda" => cuda(0)?,
-        "metal" => metal().map_err(refused)?,
+    let target = match name {
+        "cpu" => Device::Cpu.into(),
+        "auto" if candle_core::utils::cuda_is_available() => {
+            let (device, note) = or_cpu(cuda_device(0));
+            let gpu = if device.is_cpu() { device.into() } else { Target::Cuda(0) };
+            return Ok((gpu, note));
+        }
+        "auto" if candle_core::utils::metal_is_available() => metal().map_err(refused)?.into(),
+        "auto" => Device::Cpu.into(),
+        "cuda" => Target::Cuda(0),
+        "metal" => metal().map_err(refused)?.into(),
         _ => match name.strip_prefix("cuda:").map(str::parse) {
-            Some(Ok(index)) => cuda(index)?,
+            Some(Ok(index)) => Target::Cuda(index),
             _ => {
                 return Err(refused(
                     "unknown device; allowed: auto, cpu, cuda:0, cuda:1, ..., metal".to_owned(),
@@ -36,28 +41,19 @@ pub fn device_and_note(name: &str) -> Result<(Device, Option<String>)> {
             }
         },
     };
-    Ok((device, None))
+    Ok((target, None))
 }
 
 /// A device as in `--device`, with why `auto` takes it where that was asked for.
 #[must_use]
-pub fn device_in_words(device: &Device, asked: &str) -> String {
-    let name = device_name(device);
+pub fn device_in_words(target: &Target, asked: &str) -> String {
+    let name = target.name();
     let gpus = candle_core::utils::cuda_is_available() || candle_core::utils::metal_is_available();
-    match (asked, device.is_cpu()) {
+    match (asked, target.is_cpu()) {
         ("auto", true) if gpus => format!("{name} (--device auto: no GPU can be used)"),
-        ("auto", true) => format!("{name} (--device auto: this program is built for the CPU only)"),
+        ("auto", true) => format!("{name} (--device auto; a GPU is taken by --device cuda:0)"),
         ("auto", false) => format!("{name} (--device auto: the first GPU that this program can use)"),
         _ => name,
-    }
-}
-
-/// `cpu`, `cuda:0`, ...
-pub(crate) fn device_name(device: &Device) -> String {
-    match device.location() {
-        DeviceLocation::Cpu => "cpu".to_owned(),
-        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-        DeviceLocation::Metal { .. } => "metal".to_owned(),
     }
 }
 
@@ -85,22 +81,19 @@ mod tests {
 
     #[test]
     fn names_that_cannot_be_served_say_what_can() {
-        assert!(device("auto").is_ok() && matches!(device("cpu"), Ok(Device::Cpu)));
+        assert!(device("auto").is_ok() && device("cpu").unwrap().is_cpu());
         for name in ["gpu", "cuda:x", "cuda:"] {
             let message = device(name).unwrap_err().to_string();
             assert!(message.contains("allowed: auto, cpu, cuda:0"), "{message}");
         }
-        if !candle_core::utils::cuda_is_available() {
-            let message = device("cuda:1").unwrap_err().to_string();
-            assert!(message.contains("--features cuda"), "{message}");
-        }
+        assert_eq!(device("cuda:1").unwrap().name(), "cuda:1");
     }
 
     #[test]
     fn a_device_that_was_chosen_is_told_with_the_reason() {
-        let cpu = device_in_words(&Device::Cpu, "auto");
+        let cpu = device_in_words(&Device::Cpu.into(), "auto");
         assert!(cpu.starts_with("cpu (--device auto: "), "{cpu}");
-        assert_eq!(device_in_words(&Device::Cpu, "cpu"), "cpu");
+        assert_eq!(device_in_words(&Device::Cpu.into(), "cpu"), "cpu");
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod resolve;
 mod run_dir;
 mod session;
 mod shell;
+mod target;
 mod trainer;
 mod validation;
 
@@ -44,5 +45,6 @@ pub use resolve::resolve;
 pub use run_dir::RunDir;
 pub use session::{Observer, Outcome, train};
 pub use shell::{command_line, resume_by};
+pub use target::Target;
 pub use trainer::{StepGradients, StepReport, Trainer};
 pub use validation::Validation;

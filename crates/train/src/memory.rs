@@ -107,7 +107,7 @@ fn engine(experiment: &Experiment, graph: &Graph, asked: Asked, window: usize) -
     let threads = experiment.training.threads.unwrap_or_else(all_threads);
     let work = Work { prompts, layout: experiment.model.layout(), points, loops, window, threads };
     let is_fused =
-        EngineChoice::of(experiment, &Device::Cpu).is_ok_and(|choice| choice == EngineChoice::FUSED);
+        EngineChoice::of(experiment, Device::Cpu).is_ok_and(|choice| choice == EngineChoice::FUSED);
     let own = if is_fused { footprint(graph, work).ok() } else { None };
     own.unwrap_or_else(|| candle_footprint(graph, work))
 }

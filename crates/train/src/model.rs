@@ -9,21 +9,27 @@ use looped_config::{Experiment, Precision};
 use looped_core::graph::Rows;
 use looped_core::{
     LoopPlan, Looping, ModelConfig, Objective, ParamStore, Predictions, Predictor, Prompts, Stateful,
+    cuda_device,
 };
 use looped_cpu::CpuModel;
+use looped_cuda::{CudaModel, Math};
 use looped_reference::ReferenceModel;
 
-use crate::{EngineChoice, Gradients, Result, TrainError};
+use crate::{EngineChoice, Gradients, Result, Target, TrainError};
 
 /// A looped model, ready to be trained or asked.
 ///
-/// Two engines run it: candle's operations on any device, and the fused one on the CPU. They share parameters and agree within rounding.
+/// Three engines run it: candle's operations on any device, the fused one on the CPU, and the CUDA one on a GPU. They share parameters and
+/// agree within rounding.
 pub struct Model {
     config: Arc<ModelConfig>,
     store: ParamStore,
     candle: ReferenceModel,
     /// Where it is there, it computes steps and predictions; states come from the other.
     fused: Option<CpuModel>,
+    /// The same of a GPU.
+    cuda: Option<CudaModel>,
+    target: Target,
     choice: EngineChoice,
     precision: Precision,
 }
@@ -44,15 +50,20 @@ impl Model {
     ///
     /// # Errors
     /// If the config can't be built on the device, or it asks for an engine that doesn't support it.
-    pub fn of(experiment: &Experiment, device: &Device) -> Result<Self> {
-        let choice = EngineChoice::of(experiment, device)?;
+    pub fn of(experiment: &Experiment, device: impl Into<Target>) -> Result<Self> {
+        let target = device.into();
+        let choice = EngineChoice::of(experiment, &target)?;
         let training = &experiment.training;
-        let model = Self::new(Arc::clone(&experiment.model), experiment.seed, device)?;
+        let tensors = match target {
+            Target::Cuda(index) if choice.engine == "candle" => cuda_device(index)?,
+            _ => target.tensors(),
+        };
+        let model = Self::new(Arc::clone(&experiment.model), experiment.seed, &tensors)?;
         let model = Self { precision: training.precision, ..model };
-        if choice == EngineChoice::FUSED {
-            model.fused(training.threads.unwrap_or_else(all_threads))
-        } else {
-            Ok(Self { choice, ..model })
+        match target {
+            Target::Cuda(index) if choice == EngineChoice::CUDA => model.cuda(index),
+            _ if choice == EngineChoice::FUSED => model.fused(training.threads.unwrap_or_else(all_threads)),
+            _ => Ok(Self { choice, ..model }),
         }
     }
 
@@ -64,7 +75,17 @@ impl Model {
         let candle = ReferenceModel::new(config.graph()?)?;
         let store = ParamStore::new(candle.graph(), seed, device)?;
         let choice = EngineChoice::candle("it was asked for");
-        Ok(Self { config, store, candle, fused: None, choice, precision: Precision::F32 })
+        let (target, precision) = (device.into(), Precision::F32);
+        Ok(Self { config, store, candle, fused: None, cuda: None, target, choice, precision })
+    }
+
+    /// The same model on the CUDA engine, on the GPU `cuda:index`. Its parameters are on the CPU.
+    ///
+    /// # Errors
+    /// If the engine can't take the model, or there is no such GPU: what is missing is said.
+    pub fn cuda(self, index: usize) -> Result<Self> {
+        let cuda = CudaModel::new(Arc::clone(self.candle.graph()), self.config.dims(), index)?;
+        Ok(Self { cuda: Some(cuda), target: Target::Cuda(index), choice: EngineChoice::CUDA, ..self })
     }
 
     /// The same model on the fused engine, with so many threads.
@@ -76,13 +97,25 @@ impl Model {
         Ok(Self { fused: Some(fused), choice: EngineChoice::FUSED, ..self })
     }
 
-    /// `fused` or `candle`.
+    /// `fused`, `cuda` or `candle`.
     #[must_use]
     pub fn engine(&self) -> &'static str {
         self.choice.engine
     }
 
-    /// The engine, and why it isn't the fused one.
+    /// Where it is computed.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The GPU, and the versions of its driver and libraries, where the CUDA engine computes; else nothing.
+    #[must_use]
+    pub fn gpu(&self) -> String {
+        self.cuda.as_ref().map_or_else(String::new, CudaModel::versions)
+    }
+
+    /// The engine, and why it isn't the fast one.
     #[must_use]
     pub fn engine_choice(&self) -> &EngineChoice {
         &self.choice
@@ -150,6 +183,10 @@ impl Model {
     /// If the prompts don't fit the model, or memory runs out.
     pub fn loss_and_gradients(&self, prompts: &Prompts, plan: StepPlan) -> Result<(f64, Gradients)> {
         let StepPlan { loops: plan, loss_loops, objective } = plan;
+        if let Some(cuda) = &self.cuda {
+            let step = looped_cuda::Step { plan, loss_loops, objective, math: self.math() };
+            return self.as_tensors(cuda.step(&self.store, prompts, step)?);
+        }
         if let Some(fused) = &self.fused {
             let step = looped_cpu::Step { plan, loss_loops, objective, precision: self.fused_precision() };
             return self.as_tensors(fused.step(&self.store, prompts, step)?);
@@ -219,6 +256,14 @@ impl Model {
         }
     }
 
+    fn math(&self) -> Math {
+        match self.precision {
+            Precision::F32 => Math::F32,
+            Precision::Tf32 => Math::Tf32,
+            Precision::Bf16 => Math::Bf16,
+        }
+    }
+
     /// Tells candle which products to take on a CUDA device. That is one setting for the whole process, so it's made
     /// before each step.
     fn set_products(&self) {
@@ -228,6 +273,9 @@ impl Model {
 
 impl Predictor for Model {
     fn predict(&self, prompts: &Prompts, loops: usize) -> looped_core::Result<Predictions> {
+        if let Some(cuda) = &self.cuda {
+            return cuda.predictor(&self.store, self.math()).predict(prompts, loops);
+        }
         if let Some(fused) = &self.fused {
             return fused.predictor(&self.store, self.fused_precision()).predict(prompts, loops);
         }

@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::Device;
 use looped_config::{Engine, Experiment};
 
 use crate::changes::refuse_edited;
 use crate::run_dir::CONFIG;
 use crate::shell::resume_by;
-use crate::{Checkpoint, Checkpoints, Provenance, Result, TrainError, Trainer};
+use crate::{Checkpoint, Checkpoints, EngineChoice, Provenance, Result, Target, TrainError, Trainer};
 
 /// How often the checkpoints of a run in training are read before they pass for damaged: it may just be replacing one.
 const TRIES: usize = 3;
@@ -33,7 +32,8 @@ impl Opened {
     /// # Errors
     /// If there is no run in it, its config can't be used or was edited after the run began, the model can't be built on
     /// the device, or no checkpoint is good.
-    pub fn newest(run: &Path, device: &Device) -> Result<Self> {
+    pub fn newest(run: &Path, device: impl Into<Target>) -> Result<Self> {
+        let device = device.into();
         let config = run.join(CONFIG);
         if !config.is_file() {
             let message = format!("{} is not a run directory: it has no {CONFIG}", run.display());
@@ -54,14 +54,14 @@ impl Opened {
             refuse_edited(run, &begun, &experiment)?;
         }
         let (checkpoint, from, damaged) = newest_good(&checkpoints)?;
-        let trainer = Trainer::resumed(Arc::new(fitting(experiment, device)), device, &checkpoint)?;
+        let trainer = Trainer::resumed(Arc::new(fitting(experiment, &device)), device, &checkpoint)?;
         Ok(Self { trainer, from, damaged })
     }
 }
 
-/// The experiment with an engine that runs on `device`: a model trained by the fused engine can be looked at on a GPU.
-fn fitting(mut experiment: Experiment, device: &Device) -> Experiment {
-    if experiment.training.engine == Engine::Fused && !device.is_cpu() {
+/// The experiment with an engine that runs on `device`: a model trained by the CPU's engine can be looked at on a GPU.
+fn fitting(mut experiment: Experiment, device: &Target) -> Experiment {
+    if experiment.training.engine == Engine::Fused && EngineChoice::of(&experiment, device).is_err() {
         experiment.training.engine = Engine::Auto;
     }
     experiment

@@ -9,7 +9,6 @@ use looped_ops::Kernels;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::device::device_name;
 use crate::error::At;
 use crate::files::write_atomically;
 use crate::{Result, TrainError, Trainer};
@@ -49,7 +48,7 @@ pub struct Session {
     pub instruction_set: String,
     /// `training.threads`.
     pub threads: usize,
-    /// `fused` or `candle`.
+    /// `fused`, `cuda` or `candle`.
     pub engine: String,
     /// Why it isn't the fast engine.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +58,9 @@ pub struct Session {
     pub without_kernel: Vec<String>,
     /// `cpu`, `cuda:0`, ...
     pub device: String,
+    /// The GPU, and the versions of its driver and libraries, where the CUDA engine computes.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub gpu: String,
     /// What the session changed in the config.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<Difference>,
@@ -130,7 +132,8 @@ impl Session {
             engine: trainer.model().engine().to_owned(),
             why_not_fused,
             without_kernel: trainer.model().without_kernel(),
-            device: device_name(trainer.model().parameters().device()),
+            device: trainer.model().target().name(),
+            gpu: trainer.model().gpu(),
             changed: Vec::new(),
             end: None,
         }
@@ -147,7 +150,7 @@ impl Session {
         };
         // The candle engine's products depend on the processor, the fused engine's only on its instruction set.
         let cpu = |session: &Self| match session.engine.as_str() {
-            "fused" => String::new(),
+            "fused" | "cuda" => String::new(),
             _ => session.cpu.clone(),
         };
         [
@@ -155,6 +158,7 @@ impl Session {
             ("instruction set", earlier.instruction_set.clone(), self.instruction_set.clone()),
             ("engine", earlier.engine.clone(), self.engine.clone()),
             ("device", earlier.device.clone(), self.device.clone()),
+            ("GPU", earlier.gpu.clone(), self.gpu.clone()),
             ("processor", cpu(earlier), cpu(self)),
             ("looped", program(earlier), program(self)),
         ]

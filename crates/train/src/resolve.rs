@@ -1,17 +1,16 @@
 //! What an experiment leaves open is settled when its run begins, so that its config tells the same story everywhere.
 
-use candle_core::Device;
 use looped_config::{Engine, Experiment};
 
 use crate::model::all_threads;
-use crate::{EngineChoice, Result};
+use crate::{EngineChoice, Result, Target};
 
 /// Settles the threads, the engine on `device` and the loops of the evaluation, where the experiment leaves them open:
 /// on another machine they would be others.
 ///
 /// # Errors
 /// If it asks for an engine or a precision that it can't have.
-pub fn resolve(experiment: &mut Experiment, device: &Device) -> Result<EngineChoice> {
+pub fn resolve(experiment: &mut Experiment, device: impl Into<Target>) -> Result<EngineChoice> {
     let choice = EngineChoice::of(experiment, device)?;
     let training = &mut experiment.training;
     if training.engine == Engine::Auto {

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use candle_core::Device;
 use looped_config::Experiment;
 use looped_core::{LoopPlan, Prompts, Request, Rng, Split};
 use looped_curriculum::Stage;
 
 use crate::adam::{Gradients, clip, global_norm};
 use crate::checkpoint::{Checkpoint, State};
-use crate::{Adam, Model, Result, StepPlan, TrainError, Validation};
+use crate::{Adam, Model, Result, StepPlan, Target, TrainError, Validation};
 
 /// An experiment in training: the model, its optimiser, and how far they are.
 ///
@@ -60,7 +59,7 @@ impl Trainer {
     ///
     /// # Errors
     /// If the model can't be built on the device, or those weights aren't its own.
-    pub fn new(experiment: Arc<Experiment>, device: &Device) -> Result<Self> {
+    pub fn new(experiment: Arc<Experiment>, device: impl Into<Target>) -> Result<Self> {
         let trainer = Self::untrained(experiment, device)?;
         if let Some(path) = &trainer.experiment.model.pretrained_path {
             trainer.model.load_file(path)?;
@@ -72,13 +71,17 @@ impl Trainer {
     ///
     /// # Errors
     /// If the model can't be built on the device, and as [`Trainer::restore`].
-    pub fn resumed(experiment: Arc<Experiment>, device: &Device, from: &Checkpoint) -> Result<Self> {
+    pub fn resumed(
+        experiment: Arc<Experiment>,
+        device: impl Into<Target>,
+        from: &Checkpoint,
+    ) -> Result<Self> {
         let mut trainer = Self::untrained(experiment, device)?;
         trainer.restore(from)?;
         Ok(trainer)
     }
 
-    fn untrained(experiment: Arc<Experiment>, device: &Device) -> Result<Self> {
+    fn untrained(experiment: Arc<Experiment>, device: impl Into<Target>) -> Result<Self> {
         let model = Model::of(&experiment, device)?;
         let training = &experiment.training;
         let adam = Adam::new(model.parameters(), training.learning_rate, training.weight_decay)?;
@@ -141,7 +144,7 @@ impl Trainer {
 
     /// The first half of a step: the loss and its gradient on the present step's batch, at a stage. Nothing is updated.
     ///
-    /// What it found may be changed before [`Trainer::apply`]: averaged over several processes, say.
+    /// The gradient may be changed before [`Trainer::apply`]: averaged over several processes, for example.
     ///
     /// # Errors
     /// If the model hasn't room for the stage, prompts can't be had, or memory runs out.

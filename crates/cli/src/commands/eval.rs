@@ -28,7 +28,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Outcome {
     refuse_what_does_not_fit(
         "this evaluation needs",
         memory_of_scoring(trainer.experiment(), asked(&plan), baselines.len())?,
-        trainer.model().parameters().device(),
+        trainer.model().target(),
         "--prompts or --loops",
     )?;
     let watch = Meter::new("evaluating", "prompts")?;

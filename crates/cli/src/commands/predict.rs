@@ -27,7 +27,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Outcome {
     refuse_what_does_not_fit(
         "the predictions need",
         memory_of_predicting(trainer.experiment(), asked)?,
-        trainer.model().parameters().device(),
+        trainer.model().target(),
         "--loops, or split the prompts",
     )?;
     let mut values = vec![0.0; loops * count * points];

@@ -28,7 +28,7 @@ pub(crate) fn probe(args: &ProbeArgs) -> Outcome {
     refuse_what_does_not_fit(
         "probing needs",
         opened_and_predicting(experiment, asked(&plan))? + memory_of_probing(&experiment.model, &plan),
-        device,
+        model.target(),
         "--prompts",
     )?;
     // Drawn afresh, even where the run began with published weights.

@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::Device;
 use looped_config::{Experiment, Loaded};
 use looped_train::{
-    Cost, How, Outcome as Ended, Provenance, RunDir, Session, TrainError, Trainer, device_and_note,
+    Cost, How, Outcome as Ended, Provenance, RunDir, Session, Target, TrainError, Trainer, device_and_note,
     device_in_words, resolve, train,
 };
 use serde_json::json;
@@ -43,7 +42,7 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
 }
 
 /// The device of that name; tells where `auto` had to take another than it would.
-pub(crate) fn open_device(name: &str) -> Outcome<Device> {
+pub(crate) fn open_device(name: &str) -> Outcome<Target> {
     let (device, note) = device_and_note(name)?;
     note.iter().for_each(|note| eprintln!("note: {note}"));
     Ok(device)
@@ -52,7 +51,7 @@ pub(crate) fn open_device(name: &str) -> Outcome<Device> {
 /// Tells which engine computes on which device, and why these, and what it has no kernels for.
 pub(crate) fn tell_engine(trainer: &Trainer, asked_device: &str) {
     let model = trainer.model();
-    let device = device_in_words(model.parameters().device(), asked_device);
+    let device = device_in_words(model.target(), asked_device);
     eprintln!("engine: {}, on {device}", model.engine_choice());
     model.without_kernel().iter().for_each(|operation| eprintln!("note: {operation}"));
 }

@@ -58,6 +58,7 @@ impl Arena {
         if span.bytes() == 0 {
             return Ok(());
         }
+        self.inner.device.bind()?;
         // SAFETY: the place is inside this arena's memory, which lives; the stream is the device's.
         let done = unsafe { cudarc::driver::result::memset_d8_async(address, byte, span.bytes(), stream) };
         done.map_err(|error| refused("clearing memory", "the driver", &error.0))
@@ -65,6 +66,7 @@ impl Arena {
 
     fn write<T>(&self, span: Span, values: &[T]) -> Result<()> {
         self.fits(span, values.len(), size_of::<T>())?;
+        self.inner.device.bind()?;
         let (address, device) = (self.address(span)?, &self.inner.device);
         // SAFETY: the place has as many bytes as the values, and both live until the copy is done: it is waited for.
         let copied = unsafe {
@@ -76,6 +78,7 @@ impl Arena {
 
     fn read<T: Clone>(&self, span: Span, zero: T) -> Result<Vec<T>> {
         self.fits(span, span.len(), size_of::<T>())?;
+        self.inner.device.bind()?;
         let (address, device) = (self.address(span)?, &self.inner.device);
         let mut values = vec![zero; span.len()];
         // SAFETY: as in `write`; any bits are a value of the number types that this is called with.

@@ -119,6 +119,12 @@ impl Device {
         Ok((free >> 20, total >> 20))
     }
 
+    /// Makes the context that of this thread: the driver's calls act on it.
+    pub(super) fn bind(&self) -> Result<()> {
+        let bound = self.inner.context.bind_to_thread();
+        bound.map_err(|error| refused("binding the GPU to a thread", "the driver", &error.0))
+    }
+
     /// Waits until all work asked for is done.
     ///
     /// # Errors

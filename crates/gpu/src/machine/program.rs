@@ -157,12 +157,12 @@ impl Program {
     fn enqueue(&self, index: usize) -> Result<()> {
         let device = &self.inner.arena.inner.device.inner;
         let (name, operation) = &self.inner.operations[index];
+        self.inner.arena.inner.device.bind()?;
         match operation {
             Ready::Clear(span) => self.inner.arena.fill(*span, 0),
             Ready::Product(plan) => device.cublas.run(plan),
             Ready::Launch { function, grid, threads, shared, arguments } => {
                 let told = |error: DriverError| refused(format!("launching {name}"), "the driver", &error.0);
-                device.context.bind_to_thread().map_err(told)?;
                 let mut pointers: Vec<*mut c_void> = arguments.iter().map(Value::pointer).collect();
                 // SAFETY: the function's module and the arena live in this program; the arguments are what the kernel
                 // declares (`Launch::problem`), and are read before the call returns; their places are in the arena
@@ -268,6 +268,10 @@ pub struct Graph {
     /// What the graph's nodes use: it lives as long as the graph.
     program: Program,
 }
+
+// SAFETY: a captured graph belongs to no thread: the driver asks only that two threads don't use it at once, and it can't be shared.
+// Each of cudarc's calls binds the context to the thread that makes it.
+unsafe impl Send for Graph {}
 
 impl Graph {
     /// Enqueues all of it.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use looped_config::Experiment;
-use looped_core::{Device, Watch};
-use looped_train::{Observer, TrainError};
+use looped_core::Watch;
+use looped_train::{Observer, Target, TrainError};
 
 use crate::run::{RunEnd, resume_with, run};
 use crate::sweep::executor::{Ending, Executor, Job};
@@ -18,14 +18,14 @@ use crate::{Result, StudyError};
 #[derive(Clone, Debug)]
 pub struct InThreads {
     jobs: usize,
-    device: Device,
+    device: Target,
 }
 
 impl InThreads {
     /// Up to `jobs` runs at a time on `device`.
     #[must_use]
-    pub fn new(jobs: usize, device: Device) -> Self {
-        Self { jobs, device }
+    pub fn new(jobs: usize, device: impl Into<Target>) -> Self {
+        Self { jobs, device: device.into() }
     }
 }
 
