@@ -14,8 +14,10 @@ mod low;
 mod model;
 mod places;
 mod point;
+mod profile;
 mod stage;
 mod sums;
 
 pub use looped_gpu::Math;
-pub use model::{CudaModel, CudaPredictor, Gradients, Step};
+pub use model::{CudaModel, CudaPredictor, Gradients, Step, plan};
+pub use profile::Profile;

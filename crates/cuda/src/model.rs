@@ -12,6 +12,7 @@ use looped_graph::lower::{Engine, Program, RecurRoom, Shapes};
 use looped_graph::{Form, Graph, NodeId, Op};
 
 use crate::batch;
+use crate::profile::Profile;
 use crate::stage::{Of, Stage};
 
 /// A gradient for each parameter, by name: as many values as the parameter, row-major.
@@ -135,12 +136,10 @@ impl CudaModel {
     /// If the parameters or the prompts don't fit the model, no loop enters the loss, or the GPU fails.
     pub fn step(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<(f64, Gradients)> {
         check(prompts, self.dims)?;
-        let Step { plan, loss_loops, objective, math } = step;
-        let precision = looped_cpu::Precision::F32;
-        let loops = Loops::new(looped_cpu::Step { plan, loss_loops, objective, precision }, prompts)?;
+        let (Step { plan, objective, math, .. }, loops) = (step, loops(step, prompts)?);
         let values = self.values(store)?;
         let key = Key {
-            shapes: self.shapes(prompts),
+            shapes: shapes(prompts),
             math,
             training: Some(([loops.free, loops.window, loops.counted], objective)),
             loops: plan.loops,
@@ -167,6 +166,17 @@ impl CudaModel {
         Ok((f64::from(loss), named.collect()))
     }
 
+    /// Times a training step on the GPU: all of it as one captured graph, and each of its operations alone.
+    ///
+    /// # Errors
+    /// As [`CudaModel::step`].
+    pub fn profile(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<Profile> {
+        self.step(store, prompts, step)?;
+        let memory = self.memory();
+        let Some((_, Compiled { stage, program, .. })) = memory.known.last() else { return Err(lost()) };
+        Profile::of(program, stage.bytes).map_err(told)
+    }
+
     /// This model with the parameters of `store`, to be asked for predictions.
     #[must_use]
     pub fn predictor<'a>(&'a self, store: &'a ParamStore, math: Math) -> CudaPredictor<'a> {
@@ -183,16 +193,6 @@ impl CudaModel {
         self.flat.read(store, &mut values)?;
         once_forward(&self.graph, &self.flat, &mut values);
         Ok(values)
-    }
-
-    fn shapes(&self, prompts: &Prompts) -> Shapes {
-        let (layout, points) = (prompts.layout, prompts.points);
-        Shapes {
-            sequences: prompts.prompts,
-            tokens: layout.tokens(points),
-            reads: layout.reads(points).into(),
-            apart: false,
-        }
     }
 
     fn feed(&self, arena: &Arena, span: Span, values: &[f32]) -> Result<()> {
@@ -249,7 +249,7 @@ impl CudaModel {
     }
 
     fn predict_some(&self, values: &[f32], prompts: &Prompts, loops: usize, math: Math) -> Result<Vec<f32>> {
-        let key = Key { shapes: self.shapes(prompts), math, training: None, loops };
+        let key = Key { shapes: shapes(prompts), math, training: None, loops };
         let mut memory = self.memory();
         let compiled = self.compiled(&mut memory, key, |of| Stage::predicting(of, loops))?;
         let Some((arena, Compiled { stage, .. })) = compiled else { return Err(lost()) };
@@ -276,6 +276,37 @@ impl CudaModel {
             }
         }
         Ok(all)
+    }
+}
+
+/// What a training step on prompts of this kind takes, without a GPU: each kind of operation with how often it runs, and the bytes of
+/// memory.
+///
+/// # Errors
+/// If the engine can't take the graph, or no loop enters the loss.
+pub fn plan(graph: &Graph, prompts: &Prompts, step: Step) -> Result<(BTreeMap<String, usize>, usize)> {
+    let (flat, shapes) = (Layout::new(graph), shapes(prompts));
+    let program = Program::new(graph, &shapes, &Cuda).map_err(Error::Data)?;
+    let of = Of { graph, flat: &flat, math: step.math, program: &program, tokens: shapes.tokens };
+    let stage = Stage::training(of, loops(step, prompts)?).map_err(told)?;
+    let mut counts = BTreeMap::new();
+    stage.operations.iter().for_each(|operation| *counts.entry(operation.name()).or_insert(0) += 1);
+    Ok((counts, stage.bytes))
+}
+
+fn loops(step: Step, prompts: &Prompts) -> Result<Loops> {
+    let Step { plan, loss_loops, objective, .. } = step;
+    let precision = looped_cpu::Precision::F32;
+    Loops::new(looped_cpu::Step { plan, loss_loops, objective, precision }, prompts)
+}
+
+fn shapes(prompts: &Prompts) -> Shapes {
+    let (layout, points) = (prompts.layout, prompts.points);
+    Shapes {
+        sequences: prompts.prompts,
+        tokens: layout.tokens(points),
+        reads: layout.reads(points).into(),
+        apart: false,
     }
 }
 

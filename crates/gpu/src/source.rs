@@ -104,17 +104,27 @@ impl OwnSource {
 /// What a launch's kernel is compiled from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Code {
-    /// This crate's kernels.
-    Built(Source),
+    /// One of this crate's files, by its place among them. What a file doesn't ask for is the same for all.
+    Built(usize, Source),
     /// A caller's.
     Own(Arc<OwnSource>),
 }
 
 impl Code {
+    /// What one of this crate's kernels is compiled from.
+    pub(crate) fn built(kernel: &str, source: Source) -> Self {
+        let file = SIGNATURES.get(kernel).map_or(0, |(file, _)| *file);
+        let asks = |word: &str| FILES[file].contains(word);
+        let width = if asks("<WIDTH>") { source.width } else { 32 };
+        let head = if asks("<HEAD>") { source.head } else { 16 };
+        let storage = if asks("STORE") { source.storage } else { Storage::F32 };
+        Self::Built(file, Source { width, head, storage })
+    }
+
     /// The whole source.
     pub(crate) fn text(&self) -> String {
         match self {
-            Self::Built(source) => source.text(),
+            Self::Built(file, _) => joined(&[FILES[0], FILES[*file]]),
             Self::Own(own) => joined(&[FILES[0], &own.text]),
         }
     }
@@ -122,7 +132,7 @@ impl Code {
     /// The options that NVRTC takes.
     pub(crate) fn options(&self, target: &str) -> Vec<String> {
         match self {
-            Self::Built(source) => source.options(target),
+            Self::Built(_, source) => source.options(target),
             Self::Own(_) => target_options(target),
         }
     }
@@ -130,7 +140,7 @@ impl Code {
     /// A kernel as the source declares it.
     pub(crate) fn signature(&self, kernel: &str) -> Option<Signature> {
         match self {
-            Self::Built(_) => SIGNATURES.get(kernel).cloned(),
+            Self::Built(..) => SIGNATURES.get(kernel).map(|(_, signature)| signature.clone()),
             Self::Own(own) => {
                 let mut all = own.text.split("KERNEL(").skip(1).filter_map(signature);
                 all.find(|(name, _)| *name == kernel).map(|(_, signature)| signature)
@@ -157,11 +167,12 @@ pub(crate) struct Signature {
     pub(crate) takes: Vec<Kind>,
 }
 
-/// Every kernel by name.
-pub(crate) static SIGNATURES: LazyLock<HashMap<&'static str, Signature>> = LazyLock::new(|| {
+/// Every kernel by name, with the place of its file.
+pub(crate) static SIGNATURES: LazyLock<HashMap<&'static str, (usize, Signature)>> = LazyLock::new(|| {
     // The first file says what KERNEL is.
-    let kernels = FILES[1..].iter().flat_map(|file| file.split("KERNEL(").skip(1));
-    kernels.filter_map(signature).collect()
+    let files = FILES.iter().enumerate().skip(1);
+    let kernels = files.flat_map(|(i, file)| file.split("KERNEL(").skip(1).map(move |text| (i, text)));
+    kernels.filter_map(|(i, text)| signature(text).map(|(name, of)| (name, (i, of)))).collect()
 });
 
 /// The value of `constexpr int NAME = value;`.
@@ -202,11 +213,11 @@ mod tests {
     #[test]
     fn signatures_are_read_from_the_source() {
         use Kind::{Float, Int, Read, Write};
-        let norm = &SIGNATURES["add_norm"];
+        let norm = &SIGNATURES["add_norm"].1;
         assert_eq!(norm.threads, 256);
         assert_eq!(norm.takes, [Read, Read, Read, Read, Write, Write, Int, Int, Float]);
-        assert_eq!(SIGNATURES["squared_loss"].threads, 1024);
-        assert_eq!(SIGNATURES["narrow"], Signature { threads: 256, takes: vec![Read, Write, Int] });
+        assert_eq!(SIGNATURES["squared_loss"].1.threads, 1024);
+        assert_eq!(SIGNATURES["narrow"].1, Signature { threads: 256, takes: vec![Read, Write, Int] });
         assert_eq!(SIGNATURES.len(), 41);
     }
 

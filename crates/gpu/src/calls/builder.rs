@@ -125,7 +125,7 @@ impl Builder {
         if let Some(problem) = self.problem {
             return Err(Error::Operation { operation: self.kernel.to_owned(), problem });
         }
-        let (code, grid) = (Code::Built(self.source), grid.map(|n| n as u32));
+        let (code, grid) = (Code::built(self.kernel, self.source), grid.map(|n| n as u32));
         let (kernel, shared, arguments) = (Cow::Borrowed(self.kernel), shared as u32, self.arguments);
         Ok(Operation::Launch(Launch { kernel, code, grid, shared, arguments }))
     }
