@@ -17,11 +17,13 @@ mod error;
 mod injector;
 mod model;
 mod objective;
+mod optimizer;
 mod params;
 pub mod parts;
 mod predictor;
 mod problems;
 mod rng;
+mod schedule;
 mod task;
 mod watch;
 
@@ -35,11 +37,13 @@ pub use error::{Error, Result};
 pub use injector::{Concat, FirstN, Full, Injector, LastN, LearnedGate, NoInjection, Operation};
 pub use looped_graph::{self as graph, Block, Init, Inject, Params};
 pub use objective::Objective;
+pub use optimizer::{Kept, Optimizer, Parameter, Role, Update, roles};
 pub use params::ParamStore;
 pub use parts::{Kind, Part};
 pub use predictor::{LoopPlan, Looping, Predictions, Predictor, Stateful};
 pub use problems::{Problem, Problems, Subject, nearest};
 pub use rng::Rng;
+pub use schedule::{Constant, Cosine, Linear as LinearSchedule, Schedule, Wsd};
 pub use task::{Alphabet, Prompts, Request, Split, Task, TokenLayout, score_scale};
 pub use watch::{Stretch, Watch};
 
