@@ -29,7 +29,7 @@ mod watch;
 
 pub use baseline::{Baseline, Prompt};
 pub use block::BlockConfig;
-pub use candle_core::{Device, Tensor};
+pub use candle_core::{Device, Tensor, Var};
 pub use config::{Embed, Head, LoopNorm, ModelConfig, Positions};
 pub use device::cuda_device;
 pub use dims::ModelDims;

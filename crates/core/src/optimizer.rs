@@ -50,6 +50,43 @@ pub struct Kept {
 /// An optimiser: a rule for one parameter at a time. `type` in TOML is the typetag name.
 ///
 /// It holds settings only. What it keeps from update to update is held, saved and restored for it, by name.
+///
+/// ```
+/// use looped_core::{Kept, Optimizer, Parameter, Result, Tensor, Update, Var, schemars, typetag};
+/// use serde::{Deserialize, Serialize};
+///
+/// /// Steps of one size, along the signs of a running mean of the gradient.
+/// #[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+/// #[serde(deny_unknown_fields)]
+/// struct Signs {
+///     /// How much of the mean stays.
+///     beta: f64,
+/// }
+///
+/// #[typetag::serde(name = "signs")]
+/// impl Optimizer for Signs {
+///     fn keeps(&self, parameter: Parameter<'_>) -> Vec<Kept> {
+///         vec![Kept { name: "mean", dims: parameter.dims.to_vec() }]
+///     }
+///
+///     fn update(
+///         &self,
+///         _: Parameter<'_>,
+///         update: Update,
+///         value: &Var,
+///         kept: &[Var],
+///         gradient: &Tensor,
+///     ) -> Result<()> {
+///         let mean = ((kept[0].as_tensor() * self.beta)? + (gradient * (1.0 - self.beta))?)?;
+///         kept[0].set(&mean)?;
+///         Ok(value.set(&(value.as_tensor() - (mean.sign()? * update.learning_rate)?)?)?)
+///     }
+/// }
+/// looped_core::register!(Optimizer, "signs", Signs);
+/// # fn main() {
+/// assert!(looped_core::Part::find(looped_core::Kind::Optimizer, "signs").is_some());
+/// # }
+/// ```
 #[typetag::serde(tag = "type")]
 pub trait Optimizer: Debug + Send + Sync {
     /// Reports settings that can't work; keys are relative to the optimiser's table.
