@@ -36,8 +36,12 @@ impl Progress {
         let stage = record.stage;
         let validation = record.validation_loss_last_stage;
         let validation = validation.map_or(String::new(), |loss| format!(", validation loss {loss:.4}"));
+        let skipped = match record.skipped {
+            0 => String::new(),
+            n => format!(", {n} steps skipped that weren't finite"),
+        };
         let text = format!(
-            "loss {:.4}{validation}, {} dims, {} points, {} loops",
+            "loss {:.4}{validation}, {} dims, {} points, {} loops{skipped}",
             record.loss, stage.dims, stage.points, stage.loops
         );
         if let Some(bar) = &self.bar {
@@ -82,6 +86,8 @@ impl Observer for Progress {
         ];
         let validation = record.validation_loss_last_stage;
         values.extend(validation.map(|loss| ("validation/loss_last_stage", loss as f32)));
+        values.extend(record.validation_loss_ema.map(|loss| ("validation/loss_ema", loss as f32)));
+        values.extend((record.skipped > 0).then_some(("train/skipped", record.skipped as f32)));
         let written =
             self.events.scalars(now(), record.step as u64, &values).and_then(|()| self.events.flush());
         written.map_err(events_failed)

@@ -156,3 +156,40 @@ fn a_second_process_on_one_run_is_refused() {
     // The lock went with the process.
     place.looped(&["eval", "run", "--prompts", "4"]).ok();
 }
+
+/// With everything that a training may have beside its weights.
+const STACK: [&str; 4] = [
+    "training.optimizer.type=muon",
+    "training.schedule={type=\"wsd\", warmup=100, decay=150}",
+    "training.ema=0.99",
+    "training.skip_non_finite=2",
+];
+
+#[test]
+fn a_run_of_the_whole_training_stack_is_stopped_killed_and_resumed_to_the_same_files() {
+    let place = Place::new();
+    let run = |out: &'static str| [&["run", "tiny.toml", "--out", out], &LONG[..], &STACK[..]].concat();
+    place.looped(&run("whole")).ok();
+    let mut child = start(&place, &run("killed"));
+    wait_for_lines(&place.path("killed/metrics.jsonl"), 30);
+    signal(&child, "KILL");
+    child.wait().unwrap();
+    place.looped(&["resume", "killed"]).ok();
+    assert_same(&place.path("whole"), &place.path("killed"));
+
+    let eval: Value = serde_json::from_str(&place.read("whole/eval.json")).unwrap();
+    let [own, averaged] = ["model", "model_ema"].map(|name| eval["curves"][name]["mean"].as_array().unwrap());
+    assert!(own.len() == averaged.len() && own != averaged, "{eval}");
+    let names: Vec<&String> = eval["curves"].as_object().unwrap().keys().collect();
+    assert_eq!(names[..2], ["model", "model_ema"]);
+    assert!(place.path("whole/checkpoints/last/model_ema.safetensors").exists());
+    let last: Value =
+        serde_json::from_str(place.read("whole/metrics.jsonl").lines().last().unwrap()).unwrap();
+    assert!(last["validation_loss_ema"].is_f64() && last["skipped"].is_null(), "{last}");
+    // Another evaluation, from the checkpoint alone, has the same two.
+    let again = place.looped(&["eval", "whole", "--json"]).ok().stdout;
+    let again: Value = serde_json::from_str(&again).unwrap();
+    assert_eq!(again["curves"]["model_ema"], eval["curves"]["model_ema"]);
+    place.looped(&["compare", "whole", "killed", "--out", "compared"]).ok();
+    assert!(!place.read("compared/report.md").contains("model_ema"), "it is no baseline");
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use looped_core::{Baseline, ModelConfig, Task};
+use looped_core::{Baseline, ModelConfig, Optimizer, Schedule, Task};
 use looped_curriculum::Curriculum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,16 +29,16 @@ pub struct Experiment {
 }
 
 /// How a model is trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
     /// Prompts in a batch.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub batch_size: usize,
-    /// Adam's learning rate.
+    /// The optimiser's learning rate, which its schedule multiplies.
     #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1000))]
     pub learning_rate: f64,
-    /// L2 decay: this times a parameter is added to its gradient.
+    /// L2 decay: this times a parameter is added to its gradient; `adam` alone takes it.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1000))]
     pub weight_decay: f64,
@@ -56,6 +56,14 @@ pub struct Training {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub gradient_clip: Option<f64>,
+    /// How many steps in a row may have a loss or a gradient that isn't finite: they change nothing and are counted. 0 stops at the first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub skip_non_finite: usize,
+    /// Decay of an average of the weights over the steps, which is evaluated and saved beside them; not given: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
+    pub ema: Option<f64>,
     /// What computes a step.
     #[serde(default)]
     pub engine: Engine,
@@ -83,8 +91,29 @@ pub struct Training {
     #[serde(default = "validate_every_steps")]
     #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
     pub validate_every_steps: usize,
+    /// How parameters move along their gradients; not given: `adam`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "looped_core::parts::optimizer_schema")]
+    pub optimizer: Option<Arc<dyn Optimizer>>,
+    /// The learning rate over the steps; not given: `constant`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "looped_core::parts::schedule_schema")]
+    pub schedule: Option<Arc<dyn Schedule>>,
     /// Coordinates, points and loops over the steps.
     pub curriculum: Curriculum,
+}
+
+impl Training {
+    /// The learning rate of a step, counted from 0.
+    #[must_use]
+    pub fn learning_rate_at(&self, step: usize) -> f64 {
+        let factor = self.schedule.as_ref().map_or(1.0, |schedule| schedule.factor(step, self.train_steps));
+        self.learning_rate * factor
+    }
+}
+
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 const fn log_every_steps() -> usize {

@@ -19,7 +19,9 @@ pub fn json_schema() -> Value {
     let complete = adopt(experiment, "", &mut definitions);
     for kind in Kind::ALL {
         let forms: Vec<Value> = Part::of(kind).into_iter().map(|part| form(part, &mut definitions)).collect();
-        definitions.insert(kind.name().to_owned(), json!({ "oneOf": forms }));
+        // A choice among none is no schema; nothing fits where no part is linked.
+        let choice = if forms.is_empty() { json!({ "not": {} }) } else { json!({ "oneOf": forms }) };
+        definitions.insert(kind.name().to_owned(), choice);
     }
     let partials: Vec<(String, Value)> = definitions
         .iter()

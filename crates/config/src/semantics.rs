@@ -24,6 +24,7 @@ impl Experiment {
             p.within("baselines", |p| {
                 // The model's own curve has a name too.
                 let mut names = vec!["model".to_owned()];
+                names.extend(self.training.ema.map(|_| "model_ema".to_owned()));
                 for (i, baseline) in self.evaluation.baselines.iter().enumerate() {
                     let name = baseline.name();
                     p.require(!names.contains(&name), &i.to_string(), || {
@@ -78,7 +79,7 @@ impl Experiment {
     }
 
     fn validate_training(&self, problems: &mut Problems) {
-        let Training { curriculum, n_loop_window, n_loss_loops, .. } = &self.training;
+        let Training { curriculum, n_loop_window, n_loss_loops, optimizer, schedule, .. } = &self.training;
         problems.within("curriculum", |problems| {
             let model = &self.model;
             ramp("dims", &curriculum.dims, "model.n_dims, ", model.n_dims, problems);
@@ -94,6 +95,21 @@ impl Experiment {
                 format!("is {counted}; allowed: 1 to n_loop_window, {n_loop_window}")
             });
         }
+        if let Some(optimizer) = optimizer {
+            problems.within("optimizer", |problems| optimizer.validate(problems));
+            let fits = optimizer.adds_decay() || self.training.weight_decay == 0.0;
+            problems.require(fits, "weight_decay", || {
+                let (decay, name) = (self.training.weight_decay, optimizer.typetag_name());
+                format!("is {decay}, which `{name}` doesn't add to the gradient; allowed: 0, and training.optimizer.weight_decay where it has one")
+            });
+        }
+        if let Some(schedule) = schedule {
+            problems.within("schedule", |problems| schedule.validate(self.training.train_steps, problems));
+        }
+        let fits = self.training.ema.is_none_or(|decay| decay > 0.0 && decay < 1.0);
+        problems.require(fits, "ema", || {
+            format!("is {}; allowed: above 0, below 1", self.training.ema.unwrap_or_default())
+        });
         for (key, value) in [
             ("learning_rate", Some(self.training.learning_rate)),
             ("weight_decay", Some(self.training.weight_decay)),

@@ -7,8 +7,9 @@ use serde_json::Value as Schema;
 use crate::wording::{part_kind, resolve};
 
 /// What other programs and papers call our keys.
-const OTHER_NAMES: [(&str, &[&str]); 20] = [
+const OTHER_NAMES: [(&str, &[&str]); 24] = [
     ("batch_size", &["batch", "bs", "bsize", "n_batch"]),
+    ("ema", &["ema_decay", "ema_rate"]),
     ("engine", &["backend"]),
     (
         "gradient_clip",
@@ -24,12 +25,15 @@ const OTHER_NAMES: [(&str, &[&str]); 20] = [
     ("n_layer", &["n_layers", "num_layers", "layers", "n_blocks", "depth"]),
     ("n_loop_window", &["window", "loop_window", "bptt", "truncation"]),
     ("n_positions", &["context", "context_length", "max_len", "max_length", "seq_len", "n_ctx"]),
+    ("optimizer", &["optim", "optimiser", "opt"]),
     ("precision", &["dtype", "amp", "mixed_precision"]),
     ("prompts", &["n_prompts", "num_prompts", "samples", "n_samples"]),
     ("save_every_steps", &["save_every", "save_interval", "checkpoint_every"]),
+    ("schedule", &["scheduler", "lr_schedule", "lr_scheduler"]),
     ("seed", &["random_seed", "rng_seed"]),
     ("std", &["noise", "noise_std", "sigma"]),
     ("train_steps", &["steps", "n_steps", "num_steps", "max_steps", "iterations", "iters", "max_iters"]),
+    ("warmup", &["warmup_steps", "n_warmup", "warm_up"]),
     ("weight_decay", &["wd", "l2", "decay"]),
 ];
 

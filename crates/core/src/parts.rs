@@ -1,4 +1,4 @@
-//! The register of parts: every block, injector, task and baseline linked into the program, with its keys and help.
+//! The register of parts: every block, injector, task, baseline, optimiser and schedule linked into the program, with its keys and help.
 //!
 //! typetag turns a `type = "..."` table into an object; this register holds what typetag doesn't: the JSON Schema that
 //! validation, `looped list` and editors read. [`register!`](crate::register) adds a part to it.
@@ -17,13 +17,18 @@ pub enum Kind {
     Task,
     /// A [`Baseline`](crate::Baseline).
     Baseline,
+    /// An [`Optimizer`](crate::Optimizer).
+    Optimizer,
+    /// A [`Schedule`](crate::Schedule).
+    Schedule,
 }
 
 impl Kind {
     /// All kinds, in the order of `looped list`.
-    pub const ALL: [Self; 4] = [Self::Block, Self::Injector, Self::Task, Self::Baseline];
+    pub const ALL: [Self; 6] =
+        [Self::Block, Self::Injector, Self::Task, Self::Baseline, Self::Optimizer, Self::Schedule];
 
-    /// `block`, `injector`, `task` or `baseline`.
+    /// `block`, `injector`, `task`, `baseline`, `optimizer` or `schedule`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -31,6 +36,8 @@ impl Kind {
             Self::Injector => "injector",
             Self::Task => "task",
             Self::Baseline => "baseline",
+            Self::Optimizer => "optimizer",
+            Self::Schedule => "schedule",
         }
     }
 
@@ -194,4 +201,16 @@ pub fn task_schema(_: &mut SchemaGenerator) -> Schema {
 #[must_use]
 pub fn baselines_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": placeholder(Kind::Baseline) })
+}
+
+/// Where a schema has an optimiser.
+#[must_use]
+pub fn optimizer_schema(_: &mut SchemaGenerator) -> Schema {
+    placeholder(Kind::Optimizer)
+}
+
+/// Where a schema has a schedule of the learning rate.
+#[must_use]
+pub fn schedule_schema(_: &mut SchemaGenerator) -> Schema {
+    placeholder(Kind::Schedule)
 }

@@ -13,6 +13,9 @@ use crate::{Curve, StateChange};
 /// The name of the model's own curve.
 pub const MODEL: &str = "model";
 
+/// The name of the curve of the model with averaged weights, where there are any.
+pub const MODEL_EMA: &str = "model_ema";
+
 /// Errors per number of in-context examples and per loop, with their 90 % CIs (bootstrap over prompts).
 ///
 /// What is read of a file is refused unless its curves fit together.
@@ -39,7 +42,7 @@ pub struct Evaluation {
     pub dims: usize,
     /// `squared error` (less is better) or `accuracy` (more is better).
     pub score: String,
-    /// The model's curve after the last loop, then the baselines'; entry k is for k in-context examples, or where prompts are sequences of
+    /// The model's curve after the last loop, that of its averaged weights (`model_ema`) where there are any, then the baselines'; entry k is for k in-context examples, or where prompts are sequences of
     /// tokens, for the length k + 1.
     pub curves: Curves,
     /// Where prompts are sequences of tokens: the model's mean score after each loop, at each length. (loops, lengths)

@@ -27,7 +27,7 @@ pub use baselines::{
 pub use bootstrap::{Curve, Scores};
 pub use convergence::{CONVERGED_WITHIN, StateChange, state_change};
 pub use evaluate::{evaluate, score_prompts};
-pub use evaluation::{Curves, Evaluation, MODEL};
+pub use evaluation::{Curves, Evaluation, MODEL, MODEL_EMA};
 pub use plan::EvalPlan;
 pub use prompt_scores::PromptScores;
 pub use suite::{Shift, ShiftEvaluation, SuiteEvaluation, evaluate_suite, examples};

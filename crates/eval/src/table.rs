@@ -3,7 +3,7 @@
 use looped_report::number::{short, with_interval};
 use looped_report::table::{Column, Table};
 
-use crate::{CONVERGED_WITHIN, Curve, Evaluation, MODEL, SuiteEvaluation};
+use crate::{CONVERGED_WITHIN, Curve, Evaluation, MODEL, MODEL_EMA, SuiteEvaluation};
 
 /// An error this small, relative to that of predicting 0, is rounding: least squares' on noiseless prompts, say.
 const ROUNDING: f64 = 1e-6;
@@ -180,12 +180,17 @@ fn interval(curve: &Curve, k: usize) -> String {
 
 /// A column for a curve: left where each number is followed by its interval.
 fn of_curve(name: &str) -> Column {
-    if name == MODEL { Column::left(name) } else { Column::right(name) }
+    if is_own(name) { Column::left(name) } else { Column::right(name) }
 }
 
 /// The curve after `k` examples; the model's with its interval.
 fn cell(name: &str, curve: &Curve, k: usize) -> String {
-    if name == MODEL { interval(curve, k) } else { short(curve.mean[k]) }
+    if is_own(name) { interval(curve, k) } else { short(curve.mean[k]) }
+}
+
+/// Whether a curve is the model's, and no baseline's.
+fn is_own(name: &str) -> bool {
+    [MODEL, MODEL_EMA].contains(&name)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::{Op, ParamInfo, Shape};
+use crate::{Form, Op, ParamInfo, Shape};
 
 /// A node's number. A node's inputs have smaller ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -158,6 +158,26 @@ impl Graph {
     pub fn input_width(&self) -> usize {
         let input = self.nodes.iter().find(|node| matches!(node.source, Source::Input));
         input.map_or(0, |node| node.shapes[0].width)
+    }
+
+    /// For each parameter, whether it is the weight of a product: of a [`Linear`](crate::Linear) layer, also one within a recurrence.
+    #[must_use]
+    pub fn weights(&self) -> Vec<bool> {
+        let mut found = vec![false; self.params.len()];
+        for op in self.nodes.iter().filter_map(Node::op) {
+            match op.form() {
+                Form::Linear(layer) => found[layer.weight.index()] = true,
+                Form::Recur(cell) => {
+                    for op in cell.nodes.iter().filter_map(Node::op) {
+                        if let Form::Linear(layer) = op.form() {
+                            found[layer.weight.index()] = true;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
     }
 
     /// For each node, whether its results depend on a parameter: only those have a gradient.

@@ -1,5 +1,7 @@
 //! A training loop of your own, from prompts to updates: `cargo run -p looped --example own_loop`.
 
+use std::sync::Arc;
+
 use looped::prelude::*;
 
 const QUICKSTART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/quickstart.toml");
@@ -7,7 +9,8 @@ const QUICKSTART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let experiment = looped::config::load(QUICKSTART, &[])?.experiment;
     let model = Model::of(&experiment, &Device::Cpu)?;
-    let mut adam = Adam::new(model.parameters(), 1e-3, 0.0)?;
+    let rule = Arc::new(AdamW { weight_decay: 0.1, ..AdamW::default() });
+    let mut optimizer = Updater::new(rule, model.candle().graph(), model.parameters(), 0.0)?;
     // 4 loops, of which the last 3 carry gradient and the last 2 enter the loss.
     let loops = LoopPlan { loops: 4, window: 3 };
     let plan = StepPlan { loops, loss_loops: 2, objective: Objective::SquaredError };
@@ -23,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (loss, mut gradients) = model.loss_and_gradients(&prompts, plan)?;
         let norm = global_norm(&gradients)?;
         clip(&mut gradients, norm, 1.0)?;
-        adam.update(model.parameters(), &gradients)?;
+        optimizer.update(model.parameters(), &gradients, 1e-3)?;
         if step % 10 == 0 {
             println!("step {step}: loss {loss:.3}, gradient norm {norm:.3}");
         }

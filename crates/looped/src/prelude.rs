@@ -6,4 +6,4 @@ pub use looped_core::{
 };
 pub use looped_curriculum::{Curriculum, Ramp, Stage};
 pub use looped_eval::{EvalPlan, Evaluation, evaluate, linear_baselines};
-pub use looped_train::{Adam, Model, StepPlan, Trainer, clip, global_norm};
+pub use looped_train::{Adam, AdamW, Model, Muon, StepPlan, Trainer, Updater, clip, global_norm};

@@ -30,7 +30,7 @@ fn what_is_built_may_go_to_another_thread_and_be_shared() {
     shared::<Trainer>();
     shared::<Model>();
     shared::<ParamStore>();
-    shared::<Adam>();
+    shared::<Updater>();
     shared::<Checkpoint>();
     shared::<Opened>();
     shared::<RunDir>();
@@ -59,6 +59,8 @@ fn one_dependency_links_the_built_in_parts() {
         (Kind::Injector, "last_n"),
         (Kind::Task, "sparse_linear_regression"),
         (Kind::Baseline, "least_squares"),
+        (Kind::Optimizer, "muon"),
+        (Kind::Schedule, "wsd"),
     ] {
         assert!(Part::find(kind, tag).is_some(), "{tag}");
     }

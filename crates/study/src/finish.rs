@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use looped_config::Experiment;
-use looped_core::{Baseline, Watch};
-use looped_eval::{EvalPlan, Evaluation, PromptScores, score_prompts, state_change};
+use looped_core::{Baseline, Stretch, Watch};
+use looped_eval::{EvalPlan, Evaluation, MODEL_EMA, PromptScores, score_prompts, state_change};
 use looped_train::{At as _, RunDir, Trainer, write_atomically};
 
 use crate::{Result, StudyError, run_report};
@@ -67,6 +67,8 @@ pub fn plan_of(experiment: &Experiment) -> EvalPlan {
 
 /// Scores the model beside baselines, prompt by prompt, and sees whether its state converges.
 ///
+/// Averaged weights have a curve of their own, `model_ema`. All else is of the weights as the last step left them.
+///
 /// # Errors
 /// If the plan can't work, two baselines have one name, predicting or fitting fails, or `watch` wants to stop.
 pub fn score(
@@ -76,7 +78,21 @@ pub fn score(
     watch: &dyn Watch,
 ) -> Result<(Evaluation, PromptScores)> {
     let (model, task) = (trainer.model(), trainer.experiment().task.as_ref());
-    let (evaluation, scores) = score_prompts(model, task, plan, baselines, watch)?;
+    let (evaluation, scores) = match trainer.averaged() {
+        None => score_prompts(model, task, plan, baselines, watch)?,
+        Some(averaged) => {
+            let total = 2 * plan.prompts;
+            let stretch = |before| Stretch { whole: watch, before, total };
+            let (mut evaluation, mut scores) = score_prompts(model, task, plan, baselines, &stretch(0))?;
+            let (own, of_own) = score_prompts(averaged, task, plan, &[], &stretch(plan.prompts))?;
+            // Of a model alone, its curve is the first.
+            let curve = own.curves.0.into_iter().take(1).map(|(_, curve)| (MODEL_EMA.to_owned(), curve));
+            evaluation.curves.0.splice(1..1, curve);
+            let of = of_own.curves.into_iter().take(1).map(|(_, of)| (MODEL_EMA.to_owned(), of));
+            scores.curves.splice(1..1, of);
+            (evaluation, scores)
+        }
+    };
     let state_change = state_change(model, task, plan, watch)?;
     Ok((Evaluation { state_change: Some(state_change), ..evaluation }, scores))
 }

@@ -1,6 +1,6 @@
 //! Checks of configs.
 
-use looped_core::{Baseline, BlockConfig, Injector, Kind, Task};
+use looped_core::{Baseline, BlockConfig, Injector, Kind, Optimizer, Schedule, Task};
 use serde_json::Value;
 
 /// A part's table, as JSON, reads back to itself, and an unknown key in it is refused.
@@ -52,4 +52,11 @@ macro_rules! part {
         }
     )*};
 }
-part!(Block: BlockConfig, Injector: Injector, Task: Task, Baseline: Baseline);
+part!(
+    Block: BlockConfig,
+    Injector: Injector,
+    Task: Task,
+    Baseline: Baseline,
+    Optimizer: Optimizer,
+    Schedule: Schedule
+);

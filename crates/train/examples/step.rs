@@ -22,7 +22,7 @@ use looped_core::{LoopPlan, ModelConfig, ModelDims, Objective, ParamStore, Predi
 use looped_cpu::{CpuModel, Precision, Step};
 use looped_graph::{Flops, Graph};
 use looped_ops::{AlignedBuffer, Kernels, PackedMatrix, Scratch, Start};
-use looped_train::Adam;
+use looped_train::{Updater, default_optimizer};
 
 struct Options(Vec<String>);
 
@@ -131,7 +131,7 @@ fn main() {
         precision,
     };
     let predict = options.flag("--eval");
-    let mut adam = Adam::new(&store, 1e-4, 0.0).unwrap();
+    let mut adam = Updater::new(default_optimizer(), &graph, &store, 0.0).unwrap();
     let mut work = || {
         if predict {
             fused.predictor(&store, precision).predict(&prompts, loops).unwrap();
@@ -141,7 +141,7 @@ fn main() {
                 let shape = store.get(&name).unwrap().shape().clone();
                 (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
             };
-            adam.update(&store, &gradients.into_iter().map(tensor).collect()).unwrap();
+            adam.update(&store, &gradients.into_iter().map(tensor).collect(), 1e-4).unwrap();
         }
     };
     (0..options.number("--warmup", 1)).for_each(|_| work());

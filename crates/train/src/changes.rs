@@ -22,6 +22,7 @@ impl RunDir {
         }
         let wanted = looped_config::load_run(self.config(), overrides)?.experiment;
         refuse_another_training(&differences(&there, &wanted))?;
+        refuse_other_rates(&there, &wanted, self.checkpoints().steps_claimed())?;
         let changed = differences(begun.as_ref().unwrap_or(&there), &wanted);
         Ok((wanted, changed))
     }
@@ -52,6 +53,25 @@ pub(crate) fn refuse_edited(run: &Path, begun: &Experiment, there: &Experiment) 
          of the file for a new run",
         config.display(),
         edits.join("; ")
+    )))
+}
+
+/// Refuses another length of training where the schedule had given the steps already done other learning rates for it.
+fn refuse_other_rates(there: &Experiment, wanted: &Experiment, done: usize) -> Result<()> {
+    let (there, wanted) = (&there.training, &wanted.training);
+    let Some(schedule) = wanted.schedule.as_ref().filter(|_| there.train_steps != wanted.train_steps) else {
+        return Ok(());
+    };
+    let same = |step: &usize| there.learning_rate_at(*step) == wanted.learning_rate_at(*step);
+    let Some(step) = (0..done).find(|step| !same(step)) else { return Ok(()) };
+    Err(TrainError::Refused(format!(
+        "training.train_steps: is {} in this run, and `{}` made the learning rate of step {step} by it: {}, and in a \
+         training of {} steps {}. Begin a new run; one with `wsd` can be made longer until its decay begins",
+        there.train_steps,
+        schedule.typetag_name(),
+        there.learning_rate_at(step),
+        wanted.train_steps,
+        wanted.learning_rate_at(step),
     )))
 }
 

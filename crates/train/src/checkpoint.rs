@@ -1,7 +1,7 @@
 //! Checkpoints: folders that are written whole or not at all, and checked when they are read.
 //!
-//! A checkpoint holds `model.safetensors` (the parameters under their PyTorch names), `optimizer.safetensors` (Adam's
-//! moments), `state.json` (the step, and with it the position of every random stream) and `SHA256SUMS`, in the form
+//! A checkpoint holds `model.safetensors` (the parameters under their PyTorch names), `model_ema.safetensors` (their average,
+//! where there is one), `optimizer.safetensors` (what the optimiser keeps), `state.json` (the step, and with it the position of every random stream) and `SHA256SUMS`, in the form
 //! that `sha256sum --check` reads. It is written beside its place and renamed into it. `last` is the newest, `previous`
 //! the one before it, `step_XXXXXXX` those that are kept.
 
@@ -20,6 +20,8 @@ use crate::files::{discard_folder, remove_folder, sibling, sync_folder, write_sy
 use crate::{Result, TrainError};
 
 const MODEL: &str = "model.safetensors";
+/// Only in runs that average their weights.
+const AVERAGED: &str = "model_ema.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
 const SUMS: &str = "SHA256SUMS";
@@ -29,7 +31,9 @@ const SUMS: &str = "SHA256SUMS";
 pub struct Checkpoint {
     /// The parameters, by name.
     pub model: BTreeMap<String, Tensor>,
-    /// Adam's moments, as in [`Adam::state`](crate::Adam::state).
+    /// The average of the parameters, by name, where there is one.
+    pub averaged: Option<BTreeMap<String, Tensor>>,
+    /// What the optimiser keeps, as in [`Updater::state`](crate::Updater::state).
     pub optimizer: BTreeMap<String, Tensor>,
     /// Where the run stands.
     pub state: State,
@@ -47,9 +51,28 @@ pub struct State {
     pub optimizer_updates: usize,
     /// The random streams.
     pub generator: Generator,
+    /// Steps that changed nothing.
+    #[serde(default, skip_serializing_if = "Skipped::is_none")]
+    pub skipped: Skipped,
     /// What the task's data were known by, where it reads any: [`Task::fingerprint`](looped_core::Task::fingerprint).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
+}
+
+/// Steps that changed nothing, because their loss or gradient wasn't finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skipped {
+    /// Since the first step.
+    pub all: usize,
+    /// Right before the next step.
+    pub in_a_row: usize,
+}
+
+impl Skipped {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The position of the random streams: step s draws from the streams with index s, so the next index says it all.
@@ -74,7 +97,7 @@ impl State {
     #[must_use]
     pub fn after(step: usize, optimizer_updates: usize, seed: u64) -> Self {
         let generator = Generator { algorithm: ALGORITHM.to_owned(), seed, next_stream: step as u64 };
-        Self { format: FORMAT, step, optimizer_updates, generator, data: None }
+        Self { format: FORMAT, step, optimizer_updates, generator, skipped: Skipped::default(), data: None }
     }
 
     /// Reads `state.json`, refusing what this version wouldn't continue to the same bits.
@@ -99,9 +122,10 @@ impl State {
         if *next_stream != step as u64 {
             return refuse(format!("generator.next_stream is {next_stream}, expected step, {step}"));
         }
-        if state.optimizer_updates != step {
-            let updates = state.optimizer_updates;
-            return refuse(format!("optimizer_updates is {updates}, expected step, {step}"));
+        let (updates, skipped) = (state.optimizer_updates, state.skipped.all);
+        if updates.checked_add(skipped) != Some(step) {
+            let less = if skipped > 0 { format!(", less the {skipped} skipped") } else { String::new() };
+            return refuse(format!("optimizer_updates is {updates}, expected step, {step}{less}"));
         }
         Ok(state)
     }
@@ -135,11 +159,14 @@ impl Checkpoint {
     fn write_new(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).at("create", folder)?;
         let state = serde_json::to_vec_pretty(&self.state).map_err(|e| content(&folder.join(STATE), e))?;
-        let files = BTreeMap::from([
+        let mut files = BTreeMap::from([
             (MODEL, encode(&self.model)?),
             (OPTIMIZER, encode(&self.optimizer)?),
             (STATE, state),
         ]);
+        if let Some(averaged) = &self.averaged {
+            files.insert(AVERAGED, encode(averaged)?);
+        }
         for (name, contents) in &files {
             write_synced(&folder.join(name), contents)?;
         }
@@ -156,6 +183,7 @@ impl Checkpoint {
         let state = State::read(&files[STATE], &place.join(STATE))?;
         Ok(Self {
             model: decode(&files[MODEL], &place.join(MODEL))?,
+            averaged: files.get(AVERAGED).map(|file| decode(file, &place.join(AVERAGED))).transpose()?,
             optimizer: decode(&files[OPTIMIZER], &place.join(OPTIMIZER))?,
             state,
         })
@@ -187,6 +215,12 @@ impl Checkpoints {
     #[must_use]
     pub fn last(&self) -> PathBuf {
         self.folder.join("last")
+    }
+
+    /// The steps that the newest checkpoint claims, unread otherwise; 0 if none claims any.
+    pub(crate) fn steps_claimed(&self) -> usize {
+        let steps = |name: &str| step_of(&self.folder.join(name));
+        steps("next").max(steps("last")).or_else(|| steps("previous")).unwrap_or(0)
     }
 
     /// Writes `last`, and `step_XXXXXXX` too if it is to be kept. The old `last` becomes `previous` if its step is a
@@ -298,7 +332,9 @@ fn intact_files(place: &Path) -> Result<BTreeMap<&'static str, Vec<u8>>> {
     let sums_path = place.join(SUMS);
     let recorded = fs::read_to_string(&sums_path).at("read", &sums_path)?;
     let mut files = BTreeMap::new();
-    for name in [MODEL, OPTIMIZER, STATE] {
+    // The sums say whether there is an average; a file that they don't name is none of the checkpoint's.
+    let is_averaged = recorded.lines().any(|line| line.ends_with(&format!("  {AVERAGED}")));
+    for name in [MODEL, OPTIMIZER, STATE].into_iter().chain(is_averaged.then_some(AVERAGED)) {
         let path = place.join(name);
         let contents = fs::read(&path).at("read", &path)?;
         if !recorded.lines().any(|line| line == sum(name, &contents)) {

@@ -33,8 +33,9 @@ pub enum TrainError {
     Observer(String),
     /// The loss or the gradient stopped being a number.
     #[error(
-        "{what} is {value} at step {step}, and would be again: the parameters before this step are kept; begin a new run \
+        "{what} is {value} at step {step}{row}, and would be again: the parameters before this step are kept; begin a new run \
          with a lower training.learning_rate, or with training.gradient_clip = 1.0{first}",
+        row = in_a_row(*before),
         first = first.as_deref().map(|first| format!("\nthe first numbers that aren't finite: {first}")).unwrap_or_default()
     )]
     NonFinite {
@@ -44,6 +45,8 @@ pub enum TrainError {
         value: f64,
         /// The step, from 0.
         step: usize,
+        /// Steps right before it that were passed over for the same reason.
+        before: usize,
         /// What gives the first number that isn't finite, where the model is recorded and computing forward is enough to see it.
         first: Option<String>,
     },
@@ -55,6 +58,15 @@ pub enum TrainError {
         /// One line for each that was tried.
         reasons: String,
     },
+}
+
+/// As in `, after 3 steps in a row that training.skip_non_finite has passed over`.
+fn in_a_row(before: usize) -> String {
+    match before {
+        0 => String::new(),
+        1 => ", after 1 step that training.skip_non_finite has passed over".to_owned(),
+        n => format!(", after {n} steps in a row that training.skip_non_finite has passed over"),
+    }
 }
 
 /// A file or folder that could not be read or written.

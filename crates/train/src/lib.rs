@@ -2,11 +2,10 @@
 //! [`RunDir`].
 //!
 //! The whole of a step is [`Trainer::step`]: draw prompts, take the loss and its gradient through the window, update by
-//! [`Adam`]. Its two halves are [`Trainer::gradients`] and [`Trainer::apply`].
+//! an [`Updater`]. Its two halves are [`Trainer::gradients`] and [`Trainer::apply`].
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod adam;
-mod adam_cpu;
+mod averaged;
 mod changes;
 mod checkpoint;
 mod clock;
@@ -15,11 +14,13 @@ mod device;
 mod engine;
 mod error;
 mod files;
+mod gradients;
 mod lock;
 mod memory;
 mod metrics;
 mod model;
 mod opened;
+mod optimizer;
 mod provenance;
 mod resolve;
 mod run_dir;
@@ -29,17 +30,18 @@ mod target;
 mod trainer;
 mod validation;
 
-pub use adam::{Adam, Gradients, clip, global_norm};
 pub use checkpoint::{Checkpoint, Checkpoints, Generator, State, decode, encode};
 pub use cost::Cost;
 pub use device::{device, device_and_note, device_in_words};
 pub use engine::EngineChoice;
 pub use error::{At, FileError, Result, TrainError};
 pub use files::{replace_file, write_atomically};
+pub use gradients::{Gradients, clip, global_norm};
 pub use memory::{Asked, available_memory, memory_of_predicting, memory_of_scoring, opened_and_predicting};
 pub use metrics::{Metrics, Record};
 pub use model::{Model, StepPlan};
 pub use opened::Opened;
+pub use optimizer::{Adam, AdamW, Muon, Scale, Updater, default_optimizer};
 pub use provenance::{Build, End, How, Provenance, Session};
 pub use resolve::resolve;
 pub use run_dir::RunDir;

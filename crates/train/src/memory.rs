@@ -6,15 +6,16 @@ use looped_cpu::{Footprint, Work, footprint};
 use looped_graph::{Graph, ParamInfo, kept_by_candle};
 
 use crate::model::all_threads;
+use crate::optimizer::{default_optimizer, numbers_kept};
 use crate::{EngineChoice, Result};
 
 /// What the program takes before it trains anything, and what it takes to draw its plots.
 const PROGRAM: f64 = 16e6;
 const PLOTS: f64 = 18e6;
 
-/// Times the parameters that saving takes for a moment: the checkpoint's copy of them and of both moments (3), their files
-/// (3), and the larger file once more while it is put together (2).
-const SAVING: f64 = 8.0;
+/// Times the parameters that saving takes for a moment, beside the checkpoint's copy of all that is kept, and its files: the
+/// larger file once more while it is put together.
+const ONCE_MORE: f64 = 2.0;
 
 /// Prompts that a model predicts at once when it is evaluated, and prompts whose states are looked at together.
 const PREDICTED_AT_ONCE: usize = 64;
@@ -46,12 +47,13 @@ pub(crate) fn of_run(experiment: &Experiment, graph: &Graph) -> f64 {
     let scored = Asked { prompts: evaluation.prompts, points, loops: evaluation.loops.unwrap_or(loops) };
     let predicting = engine(experiment, graph, Asked { prompts: PREDICTED_AT_ONCE, ..scored }, 0);
     let states = LOOKED_AT_ONCE as f64 * passing_through(graph, experiment.model.layout().tokens(points));
-    let kept = PROGRAM + 3.0 * parameters + step.kept.max(predicting.kept);
+    let own = bytes_kept(experiment, graph);
+    let kept = PROGRAM + own + step.kept.max(predicting.kept);
     let computing = (step.passing + prompts_at_once(training.batch_size)).max(
         predicting.passing + scores(scored, evaluation.baselines.len()) + prompts_at_once(PREDICTED_AT_ONCE),
     );
     // A look at the states finds what a save gave back. The rest seldom has sizes that fit into one another: it adds up.
-    kept + computing + (SAVING * parameters).max(states) + PLOTS
+    kept + computing + saving(own, parameters).max(states) + PLOTS
 }
 
 /// Bytes that scoring a trained model beside so many baselines takes at once: an estimate, on the CPU.
@@ -82,7 +84,8 @@ pub fn opened_and_predicting(experiment: &Experiment, asked: Asked) -> Result<f6
     let graph = experiment.model.graph()?;
     let at_once = Asked { prompts: PREDICTED_AT_ONCE, ..asked };
     let Footprint { kept, passing } = engine(experiment, &graph, at_once, 0);
-    Ok(PROGRAM + (3.0 + SAVING) * bytes_of_parameters(&graph) + kept + passing + values(experiment, at_once))
+    let (own, parameters) = (bytes_kept(experiment, &graph), bytes_of_parameters(&graph));
+    Ok(PROGRAM + own + saving(own, parameters) + kept + passing + values(experiment, at_once))
 }
 
 /// Prompts as they are drawn or read.
@@ -95,6 +98,19 @@ fn values(experiment: &Experiment, Asked { prompts, points, .. }: Asked) -> f64 
 fn scores(Asked { prompts, points, loops }: Asked, baselines: usize) -> f64 {
     let scores = prompts as f64 * ((baselines + 1) * points + loops) as f64;
     (8.0 + 2.0 * 4.0) * scores + 8.0 * RESAMPLES * points.max(loops) as f64
+}
+
+/// What a trainer keeps: the parameters, what their optimiser keeps of each, and their average.
+fn bytes_kept(experiment: &Experiment, graph: &Graph) -> f64 {
+    let training = &experiment.training;
+    let rule = training.optimizer.clone().unwrap_or_else(default_optimizer);
+    let models = if training.ema.is_some() { 2.0 } else { 1.0 };
+    models * bytes_of_parameters(graph) + 4.0 * numbers_kept(&*rule, graph) as f64
+}
+
+/// What a save takes for a moment: a copy of what is kept, and its files.
+fn saving(kept: f64, parameters: f64) -> f64 {
+    2.0 * kept + ONCE_MORE * parameters
 }
 
 fn bytes_of_parameters(graph: &Graph) -> f64 {

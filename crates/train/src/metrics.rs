@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use looped_curriculum::Stage;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::At;
 use crate::files::write_atomically;
@@ -16,14 +16,16 @@ use crate::{Result, TrainError};
 pub struct Record {
     /// The step, from 0.
     pub step: usize,
-    /// The loss on the step's batch, before its update.
+    /// The loss on the step's batch, before its update; NaN, in the file `null`, if it isn't finite.
+    #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
     /// The curriculum's stage.
     #[serde(flatten)]
     pub stage: Stage,
-    /// Adam's learning rate.
+    /// The learning rate of the step's update.
     pub learning_rate: f64,
-    /// The norm of all gradients together, before clipping.
+    /// The norm of all gradients together, before clipping; NaN, in the file `null`, if it isn't finite.
+    #[serde(deserialize_with = "number_or_null")]
     pub grad_norm: f64,
     /// Steps a second since the last record.
     pub steps_per_second: f64,
@@ -31,14 +33,29 @@ pub struct Record {
     /// sum. Unlike the time on the wall it holds no pause, and little of what else the machine does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_seconds: Option<f64>,
+    /// Steps so far that changed nothing, because their loss or gradient wasn't finite.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: usize,
     /// The loss on the [`Validation`](crate::Validation) prompts after the step, where it was taken: of the curriculum's
     /// last stage, whatever the step's is, and divided by the task's normaliser. All runs of a task can be compared by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_loss_last_stage: Option<f64>,
+    /// The same of the averaged weights, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_loss_ema: Option<f64>,
     /// Found in runs of earlier versions only: the loss on prompts of the run's own seed at the step's stage, not divided
     /// by anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_loss: Option<f64>,
+}
+
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// JSON has no NaN.
+fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// The open metrics file of a run.
@@ -126,7 +143,9 @@ mod tests {
             grad_norm: 0.1,
             steps_per_second: 7.0,
             cpu_seconds: Some(0.25),
+            skipped: step / 3,
             validation_loss_last_stage: (step == 2).then_some(0.5),
+            validation_loss_ema: (step == 3).then_some(0.25),
             validation_loss: (step == 1).then_some(4.0),
         }
     }
@@ -143,6 +162,17 @@ mod tests {
         metrics.append(&record(3)).unwrap();
         let expected: Vec<Record> = (0..4).map(record).collect();
         assert_eq!(Metrics::read(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_no_number_is_null_in_the_file_and_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let record = Record { loss: f64::NAN, grad_norm: f64::INFINITY, ..record(4) };
+        Metrics::open(&path, 0).unwrap().append(&record).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().contains(r#""loss":null"#));
+        let read = &Metrics::read(&path).unwrap()[0];
+        assert!(read.loss.is_nan() && read.grad_norm.is_nan() && read.skipped == 1, "{read:?}");
     }
 
     #[test]

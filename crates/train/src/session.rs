@@ -82,11 +82,13 @@ pub fn train(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -
                 step: report.step,
                 loss: report.loss,
                 stage: report.stage,
-                learning_rate: trainer.learning_rate(),
+                learning_rate: report.learning_rate,
                 grad_norm: report.grad_norm,
                 steps_per_second: (done - since_step) as f64 / since.seconds().max(1e-9),
                 cpu_seconds: since.cpu_seconds(),
+                skipped: trainer.steps_skipped(),
                 validation_loss_last_stage: if validate { Some(trainer.validation_loss()?) } else { None },
+                validation_loss_ema: if validate { trainer.averaged_validation_loss()? } else { None },
                 validation_loss: None,
             };
             metrics.append(&record)?;

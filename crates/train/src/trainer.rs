@@ -6,9 +6,10 @@ use looped_config::Experiment;
 use looped_core::{LoopPlan, Prompts, Request, Rng, Split};
 use looped_curriculum::Stage;
 
-use crate::adam::{Gradients, clip, global_norm};
-use crate::checkpoint::{Checkpoint, State};
-use crate::{Adam, Model, Result, StepPlan, Target, TrainError, Validation};
+use crate::averaged::Averaged;
+use crate::checkpoint::{Checkpoint, Skipped, State};
+use crate::gradients::{Gradients, clip, global_norm};
+use crate::{Model, Result, StepPlan, Target, TrainError, Updater, Validation, default_optimizer};
 
 /// An experiment in training: the model, its optimiser, and how far they are.
 ///
@@ -17,8 +18,12 @@ use crate::{Adam, Model, Result, StepPlan, Target, TrainError, Validation};
 pub struct Trainer {
     experiment: Arc<Experiment>,
     model: Model,
-    adam: Adam,
+    averaged: Option<Averaged>,
+    updater: Updater,
+    /// Set by the caller, whatever the experiment says.
+    learning_rate: Option<f64>,
     step: usize,
+    skipped: Skipped,
     data: Data,
 }
 
@@ -41,6 +46,10 @@ pub struct StepReport {
     pub loss: f64,
     /// The norm of all gradients together, before clipping.
     pub grad_norm: f64,
+    /// The learning rate of its update.
+    pub learning_rate: f64,
+    /// Whether it changed nothing, because its loss or gradient isn't finite.
+    pub skipped: bool,
 }
 
 /// What the first half of a step found.
@@ -63,6 +72,9 @@ impl Trainer {
         let trainer = Self::untrained(experiment, device)?;
         if let Some(path) = &trainer.experiment.model.pretrained_path {
             trainer.model.load_file(path)?;
+            if let Some(averaged) = &trainer.averaged {
+                averaged.model().load(&trainer.model.values()?)?;
+            }
         }
         Ok(trainer)
     }
@@ -82,10 +94,14 @@ impl Trainer {
     }
 
     fn untrained(experiment: Arc<Experiment>, device: impl Into<Target>) -> Result<Self> {
-        let model = Model::of(&experiment, device)?;
+        let device = device.into();
+        let model = Model::of(&experiment, &device)?;
         let training = &experiment.training;
-        let adam = Adam::new(model.parameters(), training.learning_rate, training.weight_decay)?;
-        Ok(Self { experiment, model, adam, step: 0, data: Data::Unseen(None) })
+        let rule = training.optimizer.clone().unwrap_or_else(default_optimizer);
+        let updater = Updater::new(rule, model.candle().graph(), model.parameters(), training.weight_decay)?;
+        let averaged = Averaged::of(&experiment, &model, &device)?;
+        let (skipped, data) = (Skipped::default(), Data::Unseen(None));
+        Ok(Self { experiment, model, averaged, updater, learning_rate: None, step: 0, skipped, data })
     }
 
     /// What is trained.
@@ -100,6 +116,18 @@ impl Trainer {
         &self.model
     }
 
+    /// The model with the average of the weights; nothing unless `training.ema` asks for one.
+    #[must_use]
+    pub fn averaged(&self) -> Option<&Model> {
+        self.averaged.as_ref().map(Averaged::model)
+    }
+
+    /// Steps that changed nothing, because their loss or gradient wasn't finite.
+    #[must_use]
+    pub fn steps_skipped(&self) -> usize {
+        self.skipped.all
+    }
+
     /// Steps done.
     #[must_use]
     pub fn steps_done(&self) -> usize {
@@ -112,17 +140,17 @@ impl Trainer {
         self.step >= self.experiment.training.train_steps
     }
 
-    /// The learning rate of the next step: the experiment's, unless set.
+    /// The learning rate of the next step: the experiment's by its schedule, unless set.
     #[must_use]
     pub fn learning_rate(&self) -> f64 {
-        self.adam.learning_rate()
+        self.learning_rate.unwrap_or_else(|| self.experiment.training.learning_rate_at(self.step))
     }
 
-    /// Sets the learning rate from the next step on, for a schedule that the caller computes.
+    /// Sets the learning rate from the next step on, for a schedule that the caller computes. The experiment's counts no more.
     ///
     /// A checkpoint doesn't hold it: after a restore, set it again, from [`Trainer::steps_done`].
     pub fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.adam.set_learning_rate(learning_rate);
+        self.learning_rate = Some(learning_rate);
     }
 
     /// Runs one step on a fresh batch, at the curriculum's stage.
@@ -157,22 +185,33 @@ impl Trainer {
 
     /// The second half of a step: clips the gradient as the experiment says, and updates the parameters by it.
     ///
+    /// Where the loss or the gradient isn't finite, a step changes nothing, if `training.skip_non_finite` allows so many in a row.
+    ///
     /// # Errors
-    /// If the loss or the gradient isn't finite, or a parameter's gradient is missing; then no parameter has changed.
+    /// If the loss or the gradient isn't finite once too often, or a parameter's gradient is missing; then no parameter has changed.
     pub fn apply(&mut self, found: StepGradients) -> Result<StepReport> {
         let StepGradients { stage, loss, mut gradients } = found;
-        let grad_norm = global_norm(&gradients)?;
-        for (what, value) in [("the loss", loss), ("the gradient's norm", grad_norm)] {
-            if !value.is_finite() {
+        let (grad_norm, learning_rate) = (global_norm(&gradients)?, self.learning_rate());
+        let report = StepReport { step: self.step, stage, loss, grad_norm, learning_rate, skipped: false };
+        let numbers = [("the loss", loss), ("the gradient's norm", grad_norm)];
+        if let Some((what, value)) = numbers.into_iter().find(|(_, value)| !value.is_finite()) {
+            let before = self.skipped.in_a_row;
+            if before >= self.experiment.training.skip_non_finite {
                 let first = self.model.first_not_finite(&self.prompts(stage)?, stage.loops);
-                return Err(TrainError::NonFinite { what, value, step: self.step, first });
+                return Err(TrainError::NonFinite { what, value, step: self.step, before, first });
             }
+            self.skipped = Skipped { all: self.skipped.all + 1, in_a_row: before + 1 };
+            self.step += 1;
+            return Ok(StepReport { skipped: true, ..report });
         }
         if let Some(largest) = self.experiment.training.gradient_clip {
             clip(&mut gradients, grad_norm, largest)?;
         }
-        self.adam.update(self.model.parameters(), &gradients)?;
-        let report = StepReport { step: self.step, stage, loss, grad_norm };
+        self.updater.update(self.model.parameters(), &gradients, learning_rate)?;
+        if let Some(averaged) = &self.averaged {
+            averaged.follow(&self.model)?;
+        }
+        self.skipped.in_a_row = 0;
         self.step += 1;
         Ok(report)
     }
@@ -185,15 +224,26 @@ impl Trainer {
         Validation::of(&self.experiment)?.loss(&self.model)
     }
 
+    /// The same of the averaged weights; nothing unless `training.ema` asks for an average.
+    ///
+    /// # Errors
+    /// As [`Trainer::validation_loss`].
+    pub fn averaged_validation_loss(&self) -> Result<Option<f64>> {
+        let Some(model) = self.averaged() else { return Ok(None) };
+        Ok(Some(Validation::of(&self.experiment)?.loss(model)?))
+    }
+
     /// A copy of all that a later [`Trainer::restore`] needs: steps after it don't change it.
     ///
     /// # Errors
     /// If the device has no room for it.
     pub fn checkpoint(&self) -> Result<Checkpoint> {
-        let (optimizer, updates) = self.adam.state()?;
+        let (optimizer, updates) = self.updater.state()?;
         let (Data::Unseen(data) | Data::Seen(data)) = &self.data;
-        let state = State { data: data.clone(), ..State::after(self.step, updates, self.experiment.seed) };
-        Ok(Checkpoint { model: self.model.values()?, optimizer, state })
+        let state = State::after(self.step, updates, self.experiment.seed);
+        let state = State { data: data.clone(), skipped: self.skipped, ..state };
+        let averaged = self.averaged.as_ref().map(Averaged::values).transpose()?;
+        Ok(Checkpoint { model: self.model.values()?, averaged, optimizer, state })
     }
 
     /// Continues from a checkpoint of the same experiment.
@@ -201,7 +251,7 @@ impl Trainer {
     /// # Errors
     /// If it belongs to another model, seed or length of training; then nothing was changed.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let State { step, optimizer_updates, generator, data, .. } = &checkpoint.state;
+        let State { step, optimizer_updates, generator, skipped, data, .. } = &checkpoint.state;
         let refuse = |message: String| Err(TrainError::Refused(message));
         if generator.seed != self.experiment.seed {
             let seed = self.experiment.seed;
@@ -214,10 +264,27 @@ impl Trainer {
             ));
         }
         self.model.check(&checkpoint.model)?;
-        let adam = self.adam.restored(&checkpoint.optimizer, *optimizer_updates)?;
+        let averages = match (&self.averaged, &checkpoint.averaged) {
+            (Some(own), Some(values)) => {
+                own.model().check(values)?;
+                Some((own, values))
+            }
+            (None, None) => None,
+            (Some(_), None) => {
+                return refuse("training.ema: is set, and the checkpoint has no averages".to_owned());
+            }
+            (None, Some(_)) => {
+                return refuse("training.ema: is not set, and the checkpoint has averages".to_owned());
+            }
+        };
+        let updater = self.updater.restored(&checkpoint.optimizer, *optimizer_updates)?;
         self.model.load(&checkpoint.model)?;
-        self.adam = adam;
+        if let Some((own, values)) = averages {
+            own.model().load(values)?;
+        }
+        self.updater = updater;
         self.step = *step;
+        self.skipped = *skipped;
         self.data = Data::Unseen(data.clone());
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use looped_blocks as _;
 use looped_core::{LoopPlan, ModelConfig, Objective, Predictor, Prompts};
-use looped_train::{Adam, Model, StepPlan, decode};
+use looped_train::{Model, StepPlan, Updater, decode, default_optimizer};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
@@ -140,11 +140,13 @@ fn parameters_after_three_adam_steps() {
     for fixture in fixtures() {
         for model in fixture.models() {
             let case = &fixture.case;
-            let mut adam = Adam::new(model.parameters(), case.learning_rate, case.weight_decay).unwrap();
+            let graph = model.candle().graph();
+            let mut adam =
+                Updater::new(default_optimizer(), graph, model.parameters(), case.weight_decay).unwrap();
             for step in 0..3 {
                 let prompts = fixture.prompts(&step.to_string());
                 let (_, gradients) = model.loss_and_gradients(&prompts, fixture.plan()).unwrap();
-                adam.update(model.parameters(), &gradients).unwrap();
+                adam.update(model.parameters(), &gradients, case.learning_rate).unwrap();
             }
             for (name, expected) in fixture.group("step3.") {
                 let what = format!("{}, {}: {name} after 3 steps", fixture.name, model.engine());

@@ -29,6 +29,10 @@ pub(crate) enum PartKinds {
     Tasks,
     #[value(alias = "baseline")]
     Baselines,
+    #[value(alias = "optimizer")]
+    Optimizers,
+    #[value(alias = "schedule")]
+    Schedules,
 }
 
 impl From<PartKinds> for Kind {
@@ -38,11 +42,13 @@ impl From<PartKinds> for Kind {
             PartKinds::Injectors => Self::Injector,
             PartKinds::Tasks => Self::Task,
             PartKinds::Baselines => Self::Baseline,
+            PartKinds::Optimizers => Self::Optimizer,
+            PartKinds::Schedules => Self::Schedule,
         }
     }
 }
 
-/// One part of a kind.
+/// A kind that `looped new` has a template for.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum PartKind {
     Block,

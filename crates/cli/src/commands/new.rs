@@ -14,7 +14,7 @@ use crate::scaffold::{Home, Name, files};
 use crate::shell::command_line;
 
 pub(crate) fn new(args: &NewArgs) -> Outcome {
-    let kind = Kind::from(args.kind);
+    let kind = args.kind;
     let home = Home::find(args.looped.as_deref())?;
     let name = Name::new(&args.name, kind, &home.packages())?;
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from(name.tag()));
@@ -24,7 +24,8 @@ pub(crate) fn new(args: &NewArgs) -> Outcome {
         write(&path, &contents)
             .map_err(|error| Failure::failed(format!("{}: cannot write: {error}", path.display())))?;
     }
-    eprintln!("a crate with the {} `{}`; its README.md says what is where. Next:", kind.name(), name.tag());
+    let kind = Kind::from(kind).name();
+    eprintln!("a crate with the {kind} `{}`; its README.md says what is where. Next:", name.tag());
     eprintln!("  {}", command_line(&["cd", &folder.display().to_string()]));
     eprintln!("  cargo test");
     eprintln!("  cargo run -- run experiments/{}.toml", name.tag());

@@ -2,11 +2,12 @@
 
 use looped_core::Kind;
 
+use crate::args::PartKind;
 use crate::scaffold::templates::{EXPERIMENT, checks, place, source};
 use crate::scaffold::{Home, Name};
 
 /// Path and contents of every file.
-pub(crate) fn files(kind: Kind, name: &Name, home: &Home) -> Vec<(String, String)> {
+pub(crate) fn files(kind: PartKind, name: &Name, home: &Home) -> Vec<(String, String)> {
     let (without, with) = place(kind);
     let path = home.path.to_string_lossy();
     // In a TOML string, a Windows path's backslashes and a quote are escaped.
@@ -15,7 +16,7 @@ pub(crate) fn files(kind: Kind, name: &Name, home: &Home) -> Vec<(String, String
         template
             .replace("part_name", name.tag())
             .replace("PartName", &name.type_name())
-            .replace("part_kind", kind.name())
+            .replace("part_kind", Kind::from(kind).name())
             .replace("LOOPED", &path)
     };
     [
@@ -35,11 +36,12 @@ pub(crate) fn files(kind: Kind, name: &Name, home: &Home) -> Vec<(String, String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::ValueEnum;
 
     #[test]
     fn every_placeholder_is_filled_and_every_experiment_names_the_part() {
         let home = Home { path: "/far/away".into(), lock: String::new() };
-        for kind in Kind::ALL {
+        for &kind in PartKind::value_variants() {
             let name = Name::new("moving_thing", kind, &[]).expect("a name");
             let files = files(kind, &name, &home);
             for (path, contents) in &files {

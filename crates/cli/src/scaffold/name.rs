@@ -2,6 +2,7 @@
 
 use looped_core::{Kind, Part};
 
+use crate::args::PartKind;
 use crate::failure::{Failure, Outcome};
 use crate::scaffold::templates::source;
 
@@ -24,7 +25,7 @@ pub(crate) struct Name(String);
 
 impl Name {
     /// Checks `name` for a part of `kind`; `taken` are the crates that the new one will depend on.
-    pub(crate) fn new(name: &str, kind: Kind, taken: &[String]) -> Outcome<Self> {
+    pub(crate) fn new(name: &str, kind: PartKind, taken: &[String]) -> Outcome<Self> {
         let refuse = |why: String| Err(Failure::usage(format!("NAME {name:?}: {why}")));
         let snake = name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
@@ -43,8 +44,9 @@ impl Name {
         if RESERVED.contains(&name) {
             return refuse("means something else to cargo; choose another".to_owned());
         }
-        if let Some(part) = Part::find(kind, name) {
-            return refuse(format!("is a {} already, of {}; choose another", kind.name(), part.source));
+        if let Some(part) = Part::find(kind.into(), name) {
+            let kind = Kind::from(kind).name();
+            return refuse(format!("is a {kind} already, of {}; choose another", part.source));
         }
         if taken.iter().any(|taken| taken.replace('-', "_") == name) {
             return refuse("is a crate that looped is built of; choose another".to_owned());
@@ -83,7 +85,7 @@ mod tests {
     fn names_become_tags_and_types_or_say_what_is_allowed() {
         let taken = ["looped-core".to_owned(), "serde".to_owned()];
         for (name, type_name) in [("moving_mean", "MovingMean"), ("gru2", "Gru2"), ("a_1", "A1")] {
-            let made = Name::new(name, Kind::Block, &taken).expect("a name");
+            let made = Name::new(name, PartKind::Block, &taken).expect("a name");
             assert_eq!((made.tag(), made.type_name().as_str()), (name, type_name));
         }
         for (name, why) in [
@@ -106,12 +108,12 @@ mod tests {
             ("value", "its type would be Value"),
             ("linear", "its type would be Linear"),
         ] {
-            let Err(Failure::Usage(message)) = Name::new(name, Kind::Block, &taken) else {
+            let Err(Failure::Usage(message)) = Name::new(name, PartKind::Block, &taken) else {
                 panic!("{name:?} is let through")
             };
             assert!(message.contains(why) && message.starts_with(&format!("NAME {name:?}: ")), "{message}");
         }
         // Another kind's tags are free.
-        assert!(Name::new("transformer", Kind::Task, &taken).is_ok());
+        assert!(Name::new("transformer", PartKind::Task, &taken).is_ok());
     }
 }

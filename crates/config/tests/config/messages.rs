@@ -68,7 +68,7 @@ fn keys_and_names_that_people_miss() {
 #[test]
 fn what_a_table_may_hold_is_told_once() {
     let message =
-        error_of(&["training.lr=1", "training.optimizer=adam", "training.warmup=3", "training.steps=1"]);
+        error_of(&["training.lr=1", "training.momentum=0.9", "training.rotation=3", "training.steps=1"]);
     assert_eq!(message.matches("llowed: ").count(), 1, "{message}");
     assert_eq!(message.matches("did you mean").count(), 2, "{message}");
     assert_eq!(message.matches("is unknown").count(), 4, "{message}");

@@ -20,7 +20,7 @@ mod varied;
 
 use std::path::{Path, PathBuf};
 
-use looped_eval::{Curve, Curves, MODEL};
+use looped_eval::{Curve, Curves, MODEL, MODEL_EMA};
 
 pub(crate) use history::normaliser;
 pub use options::CompareOptions;
@@ -182,8 +182,8 @@ fn same_folder(a: &Path, b: &Path) -> bool {
 
 fn baselines(runs: &[FinishedRun]) -> Curves {
     let mut found: Vec<(String, Curve)> = Vec::new();
-    let all =
-        runs.iter().flat_map(|run| run.scored.evaluation.curves.iter()).filter(|(name, _)| *name != MODEL);
+    let own = |name: &str| [MODEL, MODEL_EMA].contains(&name);
+    let all = runs.iter().flat_map(|run| run.scored.evaluation.curves.iter()).filter(|(name, _)| !own(name));
     for (name, curve) in all {
         match found.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) if known.mean.len() >= curve.mean.len() => {}

@@ -1,7 +1,7 @@
 //! The figures of one run: those of a comparison of one, and those that only one run has.
 
 use looped_config::Experiment;
-use looped_eval::{Evaluation, MODEL, ShiftEvaluation, SuiteEvaluation};
+use looped_eval::{Evaluation, MODEL, MODEL_EMA, ShiftEvaluation, SuiteEvaluation};
 use looped_report::plot::{Band, Curve, Figure, HeatMap, Palette, Reference};
 use looped_train::Record;
 
@@ -25,7 +25,11 @@ pub(super) fn shift(shift: &ShiftEvaluation) -> Figure {
 fn beside_baselines(evaluation: &Evaluation, examples: &[f64], title: &str) -> Figure {
     let curves = evaluation.curves.iter().map(|(name, curve)| {
         let x = examples.iter().copied().take(curve.mean.len()).collect();
-        if name == MODEL { Curve::model(name, x, band(curve)) } else { figures::baseline(name, x, curve) }
+        if [MODEL, MODEL_EMA].contains(&name) {
+            Curve::model(name, x, band(curve))
+        } else {
+            figures::baseline(name, x, curve)
+        }
     });
     figures::over_examples(title, evaluation, Palette::Distinct, curves.collect())
 }
@@ -86,6 +90,11 @@ pub(super) fn over_steps(experiment: &Experiment, metrics: &[Record]) -> Figure 
     let validated: Vec<(usize, f64)> = metrics.iter().filter_map(validation).collect();
     if !validated.is_empty() {
         curves.push(curve("validation, last stage", validated));
+    }
+    let of_average = |record: &Record| Some((record.step, record.validation_loss_ema?));
+    let averaged: Vec<(usize, f64)> = metrics.iter().filter_map(of_average).collect();
+    if !averaged.is_empty() {
+        curves.push(curve("validation, averaged weights", averaged));
     }
     let reference = Floor::of(experiment).map(|floor| Reference { y: floor.loss, label: floor.name });
     Figure { reference, ..figures::losses("training steps", "loss / normaliser", Palette::Distinct, curves) }

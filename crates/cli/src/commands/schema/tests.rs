@@ -10,6 +10,8 @@ use looped_config::sweep::Sweep;
 use looped_study::sweep::Plan;
 use serde_json::{Value, json};
 
+const KINDS: [&str; 6] = ["block", "injector", "task", "baseline", "optimizer", "schedule"];
+
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -125,7 +127,7 @@ fn keys_of_the_schema() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     keys(&schema, &schema["$defs"]["experiment"], "", &mut found);
     found.insert("extends".to_owned());
-    for kind in ["block", "injector", "task", "baseline"] {
+    for kind in KINDS {
         for form in schema["$defs"][kind]["oneOf"].as_array().unwrap() {
             let tag = form["title"].as_str().unwrap();
             let own = form["properties"].as_object().unwrap().keys().filter(|key| *key != "type");
@@ -149,7 +151,7 @@ fn keys_of_the_page() -> BTreeSet<String> {
         let Some(name) = cells.get(1).and_then(|cell| cell.strip_prefix('`')?.strip_suffix('`')) else {
             continue;
         };
-        if ["block", "injector", "task", "baseline"].contains(&kind.as_str()) {
+        if KINDS.contains(&kind.as_str()) {
             found.insert(format!("{kind} {name}"));
             let quoted = cells[2].split('`').skip(1).step_by(2);
             found.extend(quoted.map(|key| format!("{kind} {name}: {key}")));

@@ -1,0 +1,155 @@
+//! Muon (Jordan et al., 2024, <https://kellerjordan.github.io/posts/muon>): steps of matrices, made orthogonal.
+
+use candle_core::{Tensor, Var};
+use looped_core::{Kept, Optimizer, Parameter, Problems, Role, Update};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::adam::{betas, eps};
+use super::adamw::{shrink, weight_decay};
+use super::in_place::average;
+use super::{Adam, AdamW};
+
+/// The quintic iteration whose slope at 0 is steepest: singular values come to lie around 1, between 0.7 and 1.2.
+const COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
+
+/// Added to the Frobenius norm that a matrix is divided by.
+const NORM_EPS: f64 = 1e-7;
+
+/// Momentum made orthogonal by Newton-Schulz steps for the weights of products in the model; AdamW for all else.
+///
+/// The read-in, the read-out, biases, norms and positions are AdamW's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Muon {
+    /// How much of the running mean of a matrix's gradient stays at an update; Nesterov's form.
+    #[serde(default = "momentum")]
+    #[schemars(extend("minimum" = 0, "exclusiveMaximum" = 1))]
+    pub momentum: f64,
+    /// Newton-Schulz steps.
+    #[serde(default = "steps")]
+    #[schemars(range(min = 1, max = 20))]
+    pub steps: usize,
+    /// How large a matrix's step is.
+    #[serde(default)]
+    pub scale: Scale,
+    /// Of the weights, learning_rate times this is taken away at each update.
+    #[serde(default = "weight_decay")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub weight_decay: f64,
+    /// Of AdamW.
+    #[serde(default = "betas")]
+    pub betas: [f64; 2],
+    /// Of AdamW.
+    #[serde(default = "eps")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub eps: f64,
+}
+
+/// What an orthogonal matrix of (rows, columns) is multiplied by, beside the learning rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// 0.2 sqrt(max(rows, columns)): as large as AdamW's steps, so that one learning rate suits both (arXiv 2502.16982, section 2.2).
+    #[default]
+    Adamw,
+    /// sqrt(max(1, rows / columns)): Jordan's.
+    Shape,
+}
+
+const fn momentum() -> f64 {
+    0.95
+}
+
+const fn steps() -> usize {
+    5
+}
+
+impl Default for Muon {
+    fn default() -> Self {
+        Self {
+            momentum: momentum(),
+            steps: steps(),
+            scale: Scale::default(),
+            weight_decay: weight_decay(),
+            betas: betas(),
+            eps: eps(),
+        }
+    }
+}
+
+impl Scale {
+    fn of(self, rows: usize, columns: usize) -> f64 {
+        let (rows, columns) = (rows as f64, columns as f64);
+        match self {
+            Self::Adamw => 0.2 * rows.max(columns).sqrt(),
+            Self::Shape => (rows / columns).max(1.0).sqrt(),
+        }
+    }
+}
+
+impl Muon {
+    const fn rest(&self) -> AdamW {
+        AdamW { weight_decay: self.weight_decay, betas: self.betas, eps: self.eps }
+    }
+}
+
+/// A matrix that is nearly orthogonal, with the singular vectors of `of`: X <- aX + (bA + cA^2)X with A = XX^T, from X = of / |of|.
+///
+/// # Errors
+/// If a tensor operation fails.
+fn orthogonal(of: &Tensor, steps: usize) -> candle_core::Result<Tensor> {
+    let [a, b, c] = COEFFICIENTS;
+    let (rows, columns) = of.dims2()?;
+    // The smaller of the two products.
+    let wide = if rows > columns { of.t()?.contiguous()? } else { of.contiguous()? };
+    let norm = (wide.sqr()?.sum_all()?.sqrt()? + NORM_EPS)?;
+    let mut x = wide.broadcast_div(&norm)?;
+    for _ in 0..steps {
+        let square = x.matmul(&x.t()?)?;
+        let polynomial = ((&square * b)? + (square.matmul(&square)? * c)?)?;
+        x = ((&x * a)? + polynomial.matmul(&x)?)?;
+    }
+    if rows > columns { x.t()?.contiguous() } else { Ok(x) }
+}
+
+#[typetag::serde(name = "muon")]
+impl Optimizer for Muon {
+    fn validate(&self, problems: &mut Problems) {
+        self.rest().validate(problems);
+        problems.require((0.0..1.0).contains(&self.momentum), "momentum", || {
+            format!("is {}; allowed: at least 0, below 1", self.momentum)
+        });
+        problems.require_in(self.steps, 1..=20, "steps");
+    }
+
+    fn keeps(&self, parameter: Parameter<'_>) -> Vec<Kept> {
+        match parameter.role {
+            Role::Matrix => vec![Kept { name: "momentum", dims: parameter.dims.to_vec() }],
+            _ => Adam::moments(parameter),
+        }
+    }
+
+    fn update(
+        &self,
+        parameter: Parameter<'_>,
+        update: Update,
+        value: &Var,
+        kept: &[Var],
+        gradient: &Tensor,
+    ) -> looped_core::Result<()> {
+        if parameter.role != Role::Matrix {
+            return self.rest().update(parameter, update, value, kept, gradient);
+        }
+        let mean = &kept[0];
+        average(mean, gradient, self.momentum)?;
+        // Nesterov: the mean as it would be if the same gradient came once more.
+        let ahead = ((mean.as_tensor() * self.momentum)? + (gradient * (1.0 - self.momentum))?)?;
+        let (rows, columns) = ahead.dims2()?;
+        let step = (orthogonal(&ahead, self.steps)? * (update.learning_rate * self.scale.of(rows, columns)))?;
+        let decay = (value.as_tensor() * shrink(parameter.role, self.weight_decay, update))?;
+        Ok(value.set(&(value.as_tensor() - (decay + step)?)?)?)
+    }
+}
+
+looped_core::register!(Optimizer, "muon", Muon);

@@ -1,0 +1,106 @@
+//! Each optimiser agrees with PyTorch over 100 steps.
+//!
+//! The fixtures come from `scripts/torch/make_optimizer_fixtures.py`, computed in f64 and rounded to f32.
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use looped_core::graph::{Graph, Init, Linear, Trace};
+use looped_core::{Optimizer, ParamStore};
+use looped_train::{Gradients, Updater, decode};
+use safetensors::SafeTensors;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Case {
+    learning_rate: f64,
+    l2: f64,
+}
+
+struct Fixture {
+    rule: Arc<dyn Optimizer>,
+    case: Case,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Fixture {
+    fn read(name: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/optimizers");
+        let path = path.join(name).with_extension("safetensors");
+        let bytes = std::fs::read(&path).unwrap();
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let metadata = metadata.metadata().clone().unwrap();
+        Self {
+            rule: serde_json::from_str(&metadata["optimizer"]).unwrap(),
+            case: serde_json::from_str(&metadata["case"]).unwrap(),
+            tensors: decode(&bytes, Path::new(name)).unwrap(),
+        }
+    }
+
+    fn group(&self, prefix: &str) -> BTreeMap<String, Tensor> {
+        let strip = |(name, tensor): (&String, &Tensor)| {
+            Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))
+        };
+        self.tensors.iter().filter_map(strip).collect()
+    }
+}
+
+/// Two layers and a read-out, with the fixtures' parameters.
+fn graph() -> Graph {
+    let trace = Trace::new();
+    let params = trace.params();
+    let wide = Linear::new(4, 6, Init::Zeros, Init::Zeros, &mut params.scope("h"));
+    let tall = Linear::without_bias(6, 4, 1.0, &mut params.scope("tall"));
+    let end = Linear::without_bias(4, 1, 1.0, &mut params.scope("_read_out"));
+    trace.read(trace.input(4).linear(&wide).linear(&tall).linear(&end));
+    trace.finish().unwrap()
+}
+
+/// The largest difference after so many steps, relative to the largest number.
+fn differences(name: &str) -> Vec<(String, f64)> {
+    let fixture = Fixture::read(name);
+    let (graph, device) = (graph(), looped_testing::device());
+    let store = ParamStore::new(&graph, 0, &device).unwrap();
+    store.load(&fixture.group("start.")).unwrap();
+    let mut updater = Updater::new(Arc::clone(&fixture.rule), &graph, &store, fixture.case.l2).unwrap();
+    let gradients = fixture.group("gradients.");
+    let mut found = Vec::new();
+    for step in 0..100 {
+        let of_step = |(name, all): (&String, &Tensor)| {
+            (name.clone(), all.get(step).unwrap().to_device(&device).unwrap())
+        };
+        let of_step: Gradients = gradients.iter().map(of_step).collect();
+        updater.update(&store, &of_step, fixture.case.learning_rate).unwrap();
+        for (parameter, expected) in fixture.group(&format!("step{}.", step + 1)) {
+            let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let (now, expected) = (values(store.get(&parameter).unwrap()), values(&expected));
+            let scale = expected.iter().fold(0f32, |most, x| most.max(x.abs()));
+            let worst = now.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+            found.push((format!("{name}: {parameter} after step {}", step + 1), f64::from(worst / scale)));
+        }
+    }
+    assert_eq!(found.len(), 12, "{name}");
+    found
+}
+
+#[test]
+fn adam_and_adamw_are_pytorchs_over_100_steps() {
+    for name in ["adam", "adamw", "adamw_defaults"] {
+        for (what, difference) in differences(name) {
+            assert!(difference <= 1e-6, "{what} differs by {difference:e}");
+        }
+    }
+}
+
+/// The iteration stretches small singular values by 3.4 a step, and so the rounding in them: by 500 in five steps.
+#[test]
+fn muon_is_that_of_the_pytorch_script_over_100_steps() {
+    for name in ["muon_adamw", "muon_shape"] {
+        for (what, difference) in differences(name) {
+            assert!(difference <= 1e-5, "{what} differs by {difference:e}");
+        }
+    }
+}
