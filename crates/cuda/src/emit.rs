@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use looped_cpu::engines::Layout as Flat;
 use looped_gpu::calls::{Calls, Columns, Cores, Given, Own, Picks, Seen, Shifted, StateSpace, States};
 use looped_gpu::{Element, Error, Form, Layout, Math, Operation, Product, Result, Source, Span, Storage};
-use looped_graph::lower::{At, Chunk, Kernel, Place, PointOf, ScanOf, Shared, Start, Step};
+use looped_graph::lower::{At, Chunk, Kernel, PointOf, ScanOf, Shared, Space, Start, Step};
 use looped_graph::ops::Rotary;
 use looped_graph::{Form as GraphForm, Graph, Heads, Norm, Op, Param};
 
-use crate::low::{Low, home, written};
+use crate::low::{Late, Low, next_readers, written};
 use crate::places::Places;
 use crate::point;
+use crate::stored::{Spot, Stored};
 use crate::sums::{Key, Sums};
 
 /// Blocks that share the rows of a norm's backward pass.
@@ -20,20 +21,30 @@ const NORM_BLOCKS: usize = 264;
 const NORM_ROWS: usize = 8;
 /// Rows of partial sums over a matrix.
 const CHUNKS: usize = 256;
+/// The same over the matrices of all loops together.
+const ALL_CHUNKS: usize = 512;
 /// The width of heads where a model has none.
 const NO_HEADS: usize = 16;
+
+/// A list of steps and the one that goes back over it, with where their values are stored.
+pub(crate) struct Pair<'c> {
+    pub(crate) lists: [&'c [Step]; 2],
+    pub(crate) stored: Stored,
+}
 
 /// Where and when a list of steps runs.
 #[derive(Clone, Copy)]
 pub(crate) struct Run<'c> {
+    /// The pair that it is of.
+    pub(crate) pair: &'c Pair<'c>,
     /// Its tokens.
     pub(crate) chunk: &'c Chunk,
     /// The slot of its loop.
     pub(crate) slot: usize,
     /// The loop, from 0.
     pub(crate) index: usize,
-    /// How often the list runs in all.
-    pub(crate) times: usize,
+    /// Which of its runs this is, and how many there are.
+    pub(crate) runs: [usize; 2],
 }
 
 /// Numbers that are the same for all batches, still to be written.
@@ -59,7 +70,6 @@ pub(crate) struct Emit<'a> {
     turns: HashMap<usize, Span>,
     positions: usize,
     rooms: HashMap<(&'static str, usize), Span>,
-    runs: HashMap<usize, usize>,
     low: Low,
     sums: Sums,
 }
@@ -68,22 +78,25 @@ pub(crate) struct Emit<'a> {
 #[derive(Clone, Copy)]
 struct Here<'c> {
     run: Run<'c>,
+    /// Whether it goes back.
+    half: usize,
     steps: &'c [Step],
     /// The step.
     step: usize,
-    /// Which list.
-    list: usize,
-    /// How often the list has run before.
-    before: usize,
 }
 
 impl Here<'_> {
-    fn key(&self, which: usize) -> Key {
-        (self.list, self.step, which, None)
+    fn of(&self) -> &Step {
+        &self.steps[self.step]
     }
 
-    fn runs(&self) -> [usize; 2] {
-        [self.before, self.run.times]
+    /// Which list.
+    fn list(&self) -> usize {
+        self.steps.as_ptr() as usize
+    }
+
+    fn key(&self, which: usize) -> Key {
+        (self.list(), self.step, which, None)
     }
 }
 
@@ -112,8 +125,7 @@ impl<'a> Emit<'a> {
             turns: HashMap::new(),
             positions,
             rooms: HashMap::new(),
-            runs: HashMap::new(),
-            low: Low::default(),
+            low: Low::new(math.operands()),
             sums: Sums::default(),
         }
     }
@@ -201,19 +213,29 @@ impl<'a> Emit<'a> {
         span
     }
 
-    /// The operations of a list of steps.
-    pub(crate) fn list(&mut self, steps: &[Step], run: Run<'_>) -> Result<()> {
-        let list = steps.as_ptr() as usize;
-        let runs = self.runs.entry(list).or_insert(0);
-        let before = *runs;
-        *runs += 1;
+    /// A pair of lists on a chunk's tokens. Of a loop's slot, what lies before `own` is everybody's.
+    pub(crate) fn pair<'c>(&self, lists: [&'c [Step]; 2], chunk: &Chunk, own: u32) -> Pair<'c> {
+        let attention = |step: &Step| {
+            let (heads, prefix, place) = match step.kernel {
+                Kernel::Attention { heads, prefix } => (heads, prefix, step.places[2]),
+                Kernel::AttentionBack { heads, prefix } => (heads, prefix, step.places[3]),
+                _ => return false,
+            };
+            let head = place.len as usize / chunk.rows().max(1) / heads.heads.max(1);
+            Cores::Tensor.can(Seen { tokens: chunk.tokens, prefix, causal: heads.causal }, head)
+        };
+        Pair { lists, stored: Stored::of(lists, own, self.math == Math::Bf16, &attention) }
+    }
+
+    /// The operations of a pair's list, forward (0) or backward (1).
+    pub(crate) fn list(&mut self, half: usize, run: Run<'_>) -> Result<()> {
+        let steps = run.pair.lists[half];
         self.low.begin();
         for step in 0..steps.len() {
-            self.step(Here { run, steps, step, list, before })
-                .map_err(|error| self.told(&steps[step], error))?;
             for place in written(&steps[step]) {
                 self.low.forget(self.places.at(place, run.slot));
             }
+            self.step(Here { run, half, steps, step }).map_err(|error| self.told(&steps[step], error))?;
         }
         Ok(())
     }
@@ -230,10 +252,20 @@ impl<'a> Emit<'a> {
 
     /// What was left for the end of a step: gradients that are sums over all loops.
     pub(crate) fn finish(&mut self) -> Result<()> {
-        for late in std::mem::take(&mut self.low.all_late) {
-            let [dy, x] = late.operands;
-            let product = self.weight_product(late.weight, Math::Bf16, dy, x);
+        for Late { operands, weight, bias } in std::mem::take(&mut self.low.all_late) {
+            let [Some(dy), Some(x)] = operands else { continue };
+            let product = self.weight_product(weight, self.math, dy, x);
             self.push(Operation::Product(product));
+            if let Some(bias) = bias {
+                let (goal, calls) = (self.grad(bias), self.calls_of(dy));
+                let width = goal.len();
+                let partials =
+                    self.layout.floats(calls.chunks_of(dy.len() / width.max(1), ALL_CHUNKS) * width);
+                let sums = calls.partial_sums(dy, partials, width)?;
+                self.push(sums);
+                let totals = calls.totals(partials, [width, width], goal, true)?;
+                self.push(totals);
+            }
         }
         let (calls, mut operations) = (self.calls(), Vec::new());
         self.sums.totals(&calls, &mut operations)?;
@@ -241,40 +273,83 @@ impl<'a> Emit<'a> {
         Ok(())
     }
 
+    /// Calls of the kernels that don't know a width, for numbers stored as these.
+    fn calls_of(&self, numbers: Span) -> Calls {
+        if numbers.element() == Element::Bf16 { self.rounding() } else { self.calls() }
+    }
+
+    /// Where the numbers of one of a step's places lie.
+    fn get(&self, here: Here<'_>, which: usize) -> Span {
+        let span = self.places.at(here.of().places[which], here.run.slot);
+        self.low.known(span).unwrap_or(span)
+    }
+
+    /// Where the numbers go that a step writes to one of its places.
+    fn put(&mut self, here: Here<'_>, which: usize) -> Span {
+        let place = here.of().places[which];
+        let span = self.places.at(place, here.run.slot);
+        let (stored, spot) = (&here.run.pair.stored, (here.half, here.step, which));
+        if !stored.elsewhere(spot) {
+            return span;
+        }
+        let kept = place.space == Space::Slot;
+        let to = match stored.home(spot) {
+            Some(home) => self.home(here.run, home),
+            None if self.math != Math::Bf16 => return span,
+            None if kept => self.low.keeping(&mut self.layout, span),
+            None => self.low.passing(&mut self.layout, span.len()),
+        };
+        self.low.note(span, to, kept);
+        to
+    }
+
+    /// Room for the operand of a weight's gradient.
+    fn home(&mut self, run: Run<'_>, (half, step, operand): Spot) -> Span {
+        let steps = run.pair.lists[half];
+        let at = (steps.as_ptr() as usize, step);
+        self.low.late(&mut self.layout, at, &steps[step], run.runs, operand)
+    }
+
     fn step(&mut self, here: Here<'_>) -> Result<()> {
-        let Here { run, steps, step, .. } = here;
-        let Step { kernel, places, .. } = &steps[step];
+        let Here { run, .. } = here;
+        let Step { kernel, places, .. } = here.of();
         let at = |emit: &Self, i: usize| emit.places.at(places[i], run.slot);
         let maybe = |emit: &Self, i: usize| Some(at(emit, i)).filter(|span| span.len() > 0);
         let (chunk, calls) = (run.chunk, self.calls());
         let rows = chunk.rows().max(1);
         let operation = match kernel {
             Kernel::Product { weight, transposed, exact, start } => {
-                let out = at(self, if matches!(start, Start::Residual(_)) { 2 } else { 1 });
-                let (bias, start) = match start {
-                    Start::Zero => (None, None),
-                    Start::Output => (None, Some(out)),
-                    Start::Bias(bias) => (Some(self.param(*bias)), None),
-                    Start::Residual(bias) => (Some(self.param(*bias)), Some(at(self, 1))),
+                let (bias, start, out) = match start {
+                    Start::Zero => (None, None, self.put(here, 1)),
+                    Start::Output => (None, Some(at(self, 1)), at(self, 1)),
+                    Start::Bias(bias) => (Some(*bias), None, self.put(here, 1)),
+                    Start::Residual(bias) => (Some(*bias), Some(at(self, 1)), at(self, 2)),
                 };
                 return self.product(here, *weight, *transposed, *exact, bias, start, out);
             }
             Kernel::ProductGelu { weight, bias, exact } => {
-                let bias = Some(self.param(*bias));
                 let pre = at(self, 1);
-                self.product(here, *weight, false, *exact, bias, None, pre)?;
-                calls.gelu(pre, at(self, 2))?
+                self.product(here, *weight, false, *exact, Some(*bias), None, pre)?;
+                let out = self.put(here, 2);
+                self.calls_of(out).gelu_of(pre, out)?
             }
             Kernel::ProductGeluOnly { weight, bias, exact } => {
-                let bias = Some(self.param(*bias));
-                let out = at(self, 1);
-                self.product(here, *weight, false, *exact, bias, None, out)?;
-                calls.gelu(out, out)?
+                let pre = at(self, 1);
+                self.product(here, *weight, false, *exact, Some(*bias), None, pre)?;
+                let out = self.put(here, 1);
+                self.calls_of(out).gelu_of(pre, out)?
             }
             Kernel::ProductGeluBack { weight, exact } => {
-                let out = at(self, 2);
+                let out = self.put(here, 2);
                 self.product(here, *weight, true, *exact, None, None, out)?;
-                calls.gelu_turn(out, at(self, 1))?
+                let (pre, kept) = (at(self, 1), run.pair.stored.gelu_is_kept(here.step));
+                if let (true, (Some((step, operand)), _)) =
+                    (kept, next_readers(here.steps, here.step + 1, places[1]))
+                {
+                    let home = self.home(run, (here.half, step, operand));
+                    self.low.note(pre, home, false);
+                }
+                self.calls_of(out).gelu_turn(out, pre, !kept)?
             }
             Kernel::WeightGradient { weight, out, bias, exact } => {
                 return self.weight_gradient(here, *weight, *out, *bias, *exact);
@@ -301,22 +376,24 @@ impl<'a> Emit<'a> {
                 calls.dot_rows_backward([dy, x, self.param(*weight)], picks, dx, partials)?
             }
             Kernel::Norm(norm) => {
-                let calls = self.calls_for(self.param(norm.weight).len(), Storage::F32);
+                let out = self.put(here, 1);
+                let calls = self.calls_for(self.param(norm.weight).len(), storage(out));
                 let bias = norm.bias.map(|bias| self.param(bias));
-                calls.add_norm(at(self, 0), None, [Some(self.param(norm.weight)), bias], None, at(self, 1))?
+                calls.add_norm(at(self, 0), None, [Some(self.param(norm.weight)), bias], None, out)?
             }
             Kernel::NormBack { norm, add } => return self.norm_back(here, *norm, *add),
             Kernel::Attention { heads, prefix } => {
-                let (qkv, out, kept) = (at(self, 0), at(self, 2), at(self, 3));
+                let (qkv, out, kept) = (self.get(here, 0), self.put(here, 2), at(self, 3));
                 let (calls, by, seen) = self.seen(*heads, *prefix, chunk, out);
                 let logs = kept.part(0, heads.heads * rows);
                 calls.attention(by, seen, [qkv, out], maybe(self, 1), logs)?
             }
             Kernel::AttentionBack { heads, prefix } => {
-                let (qkv, kept, dout, dqkv) = (at(self, 0), at(self, 2), at(self, 3), at(self, 4));
+                let (qkv, kept, dout) = (self.get(here, 0), at(self, 2), self.get(here, 3));
+                let (dqkv, out) = (self.put(here, 4), Some(self.get(here, 6)));
                 let (calls, by, seen) = self.seen(*heads, *prefix, chunk, dout);
                 let logs = kept.part(0, heads.heads * rows);
-                let (earlier, out) = ([maybe(self, 1), maybe(self, 5)], maybe(self, 6));
+                let earlier = [maybe(self, 1), maybe(self, 5)];
                 calls.attention_backward(by, seen, [qkv, dout], out, earlier, logs, dqkv)?
             }
             Kernel::Scan(of) => {
@@ -411,36 +488,28 @@ impl<'a> Emit<'a> {
     /// Room for partial sums, and what they are for.
     fn sum(&mut self, here: Here<'_>, key: Key, shape: [usize; 2], goals: &[(usize, Span)]) -> Span {
         // What has a gradient of its own in each loop is summed up alone.
-        let runs = if key.3.is_some() { [0, 1] } else { here.runs() };
+        let runs = if key.3.is_some() { [0, 1] } else { here.run.runs };
         self.sums.room(&mut self.layout, key, runs, shape, goals)
     }
 
-    /// A product's operand: as it is, or rounded.
-    fn operand(&mut self, here: Here<'_>, place: Place, math: Math) -> Result<Span> {
+    /// The operand of a product that a step begins with: as it is, or rounded.
+    fn operand(&mut self, here: Here<'_>, exact: bool) -> Result<Span> {
+        let place = here.of().places[0];
         let span = self.places.at(place, here.run.slot);
-        if math != Math::Bf16 {
+        if exact {
             return Ok(span);
         }
-        if let Some(known) = self.low.known(span) {
-            return Ok(known);
+        if self.math != Math::Bf16 || self.low.known(span).is_some() {
+            return Ok(self.get(here, 0));
         }
-        let to = match home(here.steps, here.step, place) {
-            Some((step, operand)) => self.late_room(here, step, operand),
-            None => self.low.passing(&mut self.layout, span.len()),
+        let to = match next_readers(here.steps, here.step, place) {
+            (Some((step, operand)), _) => self.home(here.run, (here.half, step, operand)),
+            _ => self.low.passing(&mut self.layout, span.len()),
         };
         let operation = self.rounding().narrow(span, to)?;
         self.push(operation);
-        self.low.note(span, to);
+        self.low.note(span, to, false);
         Ok(to)
-    }
-
-    fn late_room(&mut self, here: Here<'_>, step: usize, operand: usize) -> Span {
-        let of = &here.steps[step];
-        let Kernel::WeightGradient { weight, .. } = of.kernel else {
-            unreachable!("a home is a weight's gradient")
-        };
-        let lens = [0, 1].map(|i| of.places[i].len as usize);
-        self.low.late(&mut self.layout, (here.list, step), weight, here.runs(), lens, operand)
     }
 
     /// A product that a step begins with: of its first place.
@@ -451,7 +520,7 @@ impl<'a> Emit<'a> {
         weight: Param,
         transposed: bool,
         exact: bool,
-        bias: Option<Span>,
+        bias: Option<Param>,
         start: Option<Span>,
         out: Span,
     ) -> Result<()> {
@@ -460,11 +529,13 @@ impl<'a> Emit<'a> {
         }
         let math = if exact { Math::F32 } else { self.math };
         let [outputs, inputs] = self.sides(weight);
-        let left = self.operand(here, here.steps[here.step].places[0], math)?;
-        let right = match self.places.low {
-            Some(low) if math == Math::Bf16 => part(low, self.flat.param(weight)),
-            _ => self.param(weight),
+        let left = self.operand(here, exact)?;
+        let rounded = |emit: &Self, param: Param, element: Element| match emit.places.low {
+            Some(low) if element == Element::Bf16 => part(low, emit.flat.param(param)),
+            _ => emit.param(param),
         };
+        let right = rounded(self, weight, math.operands());
+        let bias = bias.map(|bias| rounded(self, bias, out.element()));
         let (form, each) = if transposed { (Form::Input, outputs) } else { (Form::Forward, inputs) };
         let rows = left.len() / each.max(1);
         self.push(Operation::Product(Product {
@@ -514,38 +585,44 @@ impl<'a> Emit<'a> {
         bias: Option<Param>,
         exact: bool,
     ) -> Result<()> {
-        let places = &here.steps[here.step].places;
-        let [dy, x] = [0, 1].map(|i| self.places.at(places[i], here.run.slot));
+        let [dy, x] = [0, 1].map(|i| self.places.at(here.of().places[i], here.run.slot));
         if dy.len() == 0 {
             return Ok(());
         }
-        if let Some(bias) = bias {
-            let calls = self.calls();
-            let chunks = calls.chunks_of(dy.len() / width.max(1), CHUNKS);
-            let goals = [(0, self.grad(bias))];
-            let partials = self.sum(here, here.key(0), [chunks, width], &goals);
-            let operation = calls.partial_sums(dy, partials, width)?;
-            self.push(operation);
-        }
-        let math = if exact { Math::F32 } else { self.math };
-        if math != Math::Bf16 {
+        let late =
+            !exact && (self.math == Math::Bf16 || [dy, x].iter().any(|of| self.low.known(*of).is_some()));
+        if !late {
+            if let Some(bias) = bias {
+                let calls = self.calls();
+                let chunks = calls.chunks_of(dy.len() / width.max(1), CHUNKS);
+                let partials = self.sum(here, here.key(0), [chunks, width], &[(0, self.grad(bias))]);
+                let operation = calls.partial_sums(dy, partials, width)?;
+                self.push(operation);
+            }
+            let math = if exact { Math::F32 } else { self.math };
             let product = self.weight_product(weight, math, dy, x);
             self.push(Operation::Product(product));
             return Ok(());
         }
         // The operands stay where all loops' lie together, and the product comes at the end.
-        for (operand, place) in [places[0], places[1]].into_iter().enumerate() {
-            let (kept, home) = (self.operand(here, place, math)?, self.late_room(here, here.step, operand));
-            if kept != home {
-                let operation = self.rounding().narrow(self.places.at(place, here.run.slot), home)?;
-                self.push(operation);
+        let at = (here.list(), here.step);
+        for (operand, span) in [dy, x].into_iter().enumerate() {
+            let known = self.low.known(span);
+            if known.is_some_and(|known| self.low.share(at, here.of(), here.run.runs, operand, known)) {
+                continue;
             }
+            let home = self.home(here.run, (here.half, here.step, operand));
+            let operation = match home.element() {
+                Element::Bf16 => self.rounding().narrow(span, home)?,
+                _ => self.calls().copy_rows(span, home)?,
+            };
+            self.push(operation);
         }
         Ok(())
     }
 
     fn norm_back(&mut self, here: Here<'_>, norm: Norm, add: bool) -> Result<()> {
-        let places = &here.steps[here.step].places;
+        let places = &here.of().places;
         let [dy, x, dx] = [0, 1, 4].map(|i| self.places.at(places[i], here.run.slot));
         let (weight, width) = (self.param(norm.weight), self.param(norm.weight).len());
         let rows = x.len() / width.max(1);
@@ -556,9 +633,19 @@ impl<'a> Emit<'a> {
         goals.extend(norm.bias.map(|bias| (width, self.grad(bias))));
         let blocks = NORM_BLOCKS.min(rows.div_ceil(NORM_ROWS));
         let partials = self.sum(here, here.key(0), [blocks, 2 * width], &goals);
-        let (calls, residual) = (self.calls_for(width, Storage::F32), add.then_some(dx));
+        // What products read of it next is rounded at once.
+        let low = match (self.math, next_readers(here.steps, here.step + 1, places[4])) {
+            (Math::Bf16, (Some((step, operand)), _)) => Some(self.home(here.run, (here.half, step, operand))),
+            (Math::Bf16, (None, true)) => Some(self.low.passing(&mut self.layout, dx.len())),
+            _ => None,
+        };
+        if let Some(low) = low {
+            self.low.note(dx, low, false);
+        }
+        let kind = if low.is_some() { Storage::Bf16 } else { Storage::F32 };
+        let (calls, residual) = (self.calls_for(width, kind), add.then_some(dx));
         let operation =
-            calls.norm_backward(dy, x, weight, residual, dx, None, partials, norm.bias.is_none())?;
+            calls.norm_backward(dy, x, weight, residual, dx, low, partials, norm.bias.is_none())?;
         self.push(operation);
         Ok(())
     }
@@ -566,7 +653,7 @@ impl<'a> Emit<'a> {
     /// How attention is done to rows as wide as `out`'s.
     fn seen(&self, heads: Heads, prefix: usize, chunk: &Chunk, out: Span) -> (Calls, Cores, Seen) {
         let width = out.len() / chunk.rows().max(1);
-        let source = Source { width, head: width / heads.heads.max(1), storage: Storage::F32 };
+        let source = Source { width, head: width / heads.heads.max(1), storage: storage(out) };
         let seen = Seen { tokens: chunk.tokens, prefix, causal: heads.causal };
         let tensor = self.math != Math::F32 && Cores::Tensor.can(seen, source.head);
         (Calls { source }, if tensor { Cores::Tensor } else { Cores::Plain }, seen)
@@ -578,7 +665,7 @@ impl<'a> Emit<'a> {
     }
 
     fn scan_back(&mut self, here: Here<'_>, of: ScanOf) -> Result<()> {
-        let places = &here.steps[here.step].places;
+        let places = &here.of().places;
         let [x, before, dlast, dy, dbefore] =
             [0, 1, 2, 3, 4].map(|i| self.places.at(places[i], here.run.slot));
         let maybe = |span: Span| Some(span).filter(|span| span.len() > 0);
@@ -606,7 +693,7 @@ impl<'a> Emit<'a> {
     }
 
     fn point(&mut self, here: Here<'_>, of: &PointOf) -> Result<()> {
-        let places = &here.steps[here.step].places;
+        let places = &here.of().places;
         let lens: Vec<usize> = places.iter().map(|place| place.len as usize).collect();
         let rows = point::rows(of, &lens);
         if rows == 0 || of.width == 0 {
@@ -624,7 +711,7 @@ impl<'a> Emit<'a> {
                 At::Shared(shared) | At::Gradient(shared) => {
                     let goal = self.shared(shared, here.run.index)[1].part(strided.column, of.width);
                     let own = matches!(shared, Shared::Loop { .. }).then_some(here.run.index);
-                    let key = (here.list, here.step, which, own);
+                    let key = (here.list(), here.step, which, own);
                     self.sum(here, key, [point::lines(of, rows), of.width], &[(0, goal)])
                 }
             }));
@@ -643,6 +730,11 @@ impl<'a> Emit<'a> {
         }
         Ok(())
     }
+}
+
+/// How numbers are stored at a place.
+fn storage(numbers: Span) -> Storage {
+    if numbers.element() == Element::Bf16 { Storage::Bf16 } else { Storage::F32 }
 }
 
 fn part(of: Span, range: std::ops::Range<usize>) -> Span {

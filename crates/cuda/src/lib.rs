@@ -16,6 +16,7 @@ mod places;
 mod point;
 mod profile;
 mod stage;
+mod stored;
 mod sums;
 
 pub use looped_gpu::Math;

@@ -1,7 +1,6 @@
-//! Operands of products in bf16.
+//! Numbers that lie elsewhere than at their place: rounded, or where a weight's gradient wants them.
 //!
-//! Values are floats. What a product takes is rounded to bf16 first, once for all products that read it. What a weight's gradient needs
-//! stays until the end of the step, for all loops together: then one product makes the gradient of them all.
+//! What a weight's gradient needs stays until the end of a step, for all loops together: then one product makes the gradient of them all.
 
 use std::collections::HashMap;
 
@@ -9,85 +8,157 @@ use looped_gpu::{Element, Layout, Span};
 use looped_graph::Param;
 use looped_graph::lower::{Kernel, Place, Start, Step};
 
-/// A weight's gradient, still to be computed: dy^T x over all loops.
+/// A weight's gradient, still to be computed: dy^T x over all loops, and the sums of dy for the bias.
 pub(crate) struct Late {
     /// The gradient with respect to the layer's result, and its input, of all runs.
-    pub(crate) operands: [Span; 2],
+    pub(crate) operands: [Option<Span>; 2],
     /// The weight.
     pub(crate) weight: Param,
+    /// The bias.
+    pub(crate) bias: Option<Param>,
 }
 
-/// What was rounded, and where it is.
-#[derive(Default)]
+/// Which of a weight's gradients: the list, the step, and the run if each stands for itself.
+type Key = (usize, usize, Option<usize>);
+
+/// Which numbers lie where.
 pub(crate) struct Low {
-    /// By the float's place, as long as nothing else was written there.
-    known: Vec<(Span, Span)>,
+    element: Element,
+    /// By the place, as long as nothing else was written there: of one list of steps, and of a loop's slot.
+    passing: Vec<(Span, Span)>,
+    kept: Vec<(Span, Span)>,
     pool: HashMap<(usize, usize), Span>,
     used: usize,
-    late: HashMap<(usize, usize), usize>,
+    rooms: HashMap<Span, Span>,
+    late: HashMap<Key, usize>,
     pub(crate) all_late: Vec<Late>,
 }
 
 impl Low {
+    /// Numbers of products in this form.
+    pub(crate) fn new(element: Element) -> Self {
+        Self {
+            element,
+            passing: Vec::new(),
+            kept: Vec::new(),
+            pool: HashMap::new(),
+            used: 0,
+            rooms: HashMap::new(),
+            late: HashMap::new(),
+            all_late: Vec::new(),
+        }
+    }
+
     /// Begins a list of steps.
     pub(crate) fn begin(&mut self) {
-        self.known.clear();
+        self.passing.clear();
         self.used = 0;
     }
 
-    /// What was rounded before, of the numbers at a place.
+    /// Where the numbers of a place lie instead.
     pub(crate) fn known(&self, of: Span) -> Option<Span> {
-        self.known.iter().find(|(from, _)| *from == of).map(|(_, to)| *to)
+        self.passing.iter().chain(&self.kept).find(|(from, _)| *from == of).map(|(_, to)| *to)
     }
 
-    /// Notes where the numbers of a place were rounded to.
-    pub(crate) fn note(&mut self, of: Span, to: Span) {
-        self.known.push((of, to));
+    /// Notes where the numbers of a place lie: until the list ends, or for the backward list too.
+    pub(crate) fn note(&mut self, of: Span, to: Span, kept: bool) {
+        let notes = if kept { &mut self.kept } else { &mut self.passing };
+        notes.push((of, to));
     }
 
     /// Forgets what is known of a place, since it is written.
     pub(crate) fn forget(&mut self, written: Span) {
-        self.known.retain(|(from, _)| !from.overlaps(written));
+        self.passing.retain(|(from, _)| !from.overlaps(written));
+        self.kept.retain(|(from, _)| !from.overlaps(written));
     }
 
     /// Room that only this list of steps needs.
     pub(crate) fn passing(&mut self, layout: &mut Layout, len: usize) -> Span {
         self.used += 1;
-        *self.pool.entry((self.used, len)).or_insert_with(|| layout.place(Element::Bf16, len))
+        let element = self.element;
+        *self.pool.entry((self.used, len)).or_insert_with(|| layout.place(element, len))
     }
 
-    /// Room for one operand of a weight's gradient, in the `run`-th of `times` runs of its step.
+    /// Room for what lies at a place of a loop's slot.
+    pub(crate) fn keeping(&mut self, layout: &mut Layout, of: Span) -> Span {
+        let element = self.element;
+        *self.rooms.entry(of).or_insert_with(|| layout.place(element, of.len()))
+    }
+
+    /// Room for one operand of a weight's gradient, in one of `times` runs of its step.
     pub(crate) fn late(
         &mut self,
         layout: &mut Layout,
-        key: (usize, usize),
-        weight: Param,
-        [run, times]: [usize; 2],
-        lens: [usize; 2],
+        at: (usize, usize),
+        of: &Step,
+        runs: [usize; 2],
         operand: usize,
     ) -> Span {
+        let (index, [run, times]) = self.late_index(at, of, runs);
+        let (element, len) = (self.element, of.places[operand].len as usize);
+        let region =
+            self.all_late[index].operands[operand].get_or_insert_with(|| layout.place(element, times * len));
+        region.slot(run, len)
+    }
+
+    /// Lets one operand of a weight's gradient be what another's is, if these numbers are one of that.
+    pub(crate) fn share(
+        &mut self,
+        at: (usize, usize),
+        of: &Step,
+        runs: [usize; 2],
+        operand: usize,
+        numbers: Span,
+    ) -> bool {
+        let (index, [run, _]) = self.late_index(at, of, runs);
+        let regions = self.all_late.iter().flat_map(|late| late.operands).flatten();
+        let len = numbers.len();
+        let mut regions =
+            regions.filter(|region| region.len() >= (run + 1) * len && region.slot(run, len) == numbers);
+        let Some(region) = regions.next() else { return false };
+        let own = self.all_late[index].operands[operand].get_or_insert(region);
+        *own == region
+    }
+
+    /// Which of the weights' gradients a step makes, with its run among those that it stands for.
+    fn late_index(&mut self, at: (usize, usize), of: &Step, [run, times]: [usize; 2]) -> (usize, [usize; 2]) {
+        let Kernel::WeightGradient { weight, bias, .. } = of.kernel else {
+            unreachable!("only a weight's gradient is computed late")
+        };
+        // Kernels load 16 bytes at once: what doesn't end there can't lie one after the other.
+        let fits = |i: usize| (of.places[i].len as usize * self.element.bytes()).is_multiple_of(16);
+        let alone = times > 1 && !(fits(0) && fits(1));
+        let key = (at.0, at.1, alone.then_some(run));
         let index = *self.late.entry(key).or_insert_with(|| {
-            let operands = lens.map(|len| layout.place(Element::Bf16, times * len));
-            self.all_late.push(Late { operands, weight });
+            self.all_late.push(Late { operands: [None; 2], weight, bias });
             self.all_late.len() - 1
         });
-        self.all_late[index].operands[operand].slot(run, lens[operand])
+        (index, if alone { [0, 1] } else { [run, times] })
     }
 }
 
-/// The weight's gradient that will read the numbers at a place as they are before step `from`: its step, and which operand they are.
-pub(crate) fn home(steps: &[Step], from: usize, place: Place) -> Option<(usize, usize)> {
+/// Who reads the numbers at a place next, as they are after step `from`: the weight's gradient with the operand that they are, and whether
+/// a product does.
+pub(crate) fn next_readers(steps: &[Step], from: usize, place: Place) -> (Option<(usize, usize)>, bool) {
+    let mut product = false;
     for (i, step) in steps.iter().enumerate().skip(from) {
-        if let Kernel::WeightGradient { exact: false, .. } = step.kernel
-            && let Some(operand) = step.places.iter().position(|own| *own == place)
-        {
-            return Some((i, operand));
+        match step.kernel {
+            Kernel::WeightGradient { exact: false, .. } => {
+                if let Some(operand) = step.places.iter().position(|own| *own == place) {
+                    return (Some((i, operand)), product);
+                }
+            }
+            Kernel::Product { exact: false, .. }
+            | Kernel::ProductGelu { exact: false, .. }
+            | Kernel::ProductGeluOnly { exact: false, .. }
+            | Kernel::ProductGeluBack { exact: false, .. } => product |= step.places[0] == place,
+            _ => {}
         }
         if written(step).any(|own| touch(own, place)) {
-            return None;
+            break;
         }
     }
-    None
+    (None, product)
 }
 
 fn touch(a: Place, b: Place) -> bool {
@@ -113,9 +184,12 @@ pub(crate) fn written(step: &Step) -> impl Iterator<Item = Place> + '_ {
         | Kernel::Add
         | Kernel::Copy
         | Kernel::Keep { .. } => 1,
-        Kernel::NormBack { .. } => 4,
+        Kernel::Attention { .. } => 2,
+        Kernel::NormBack { .. } | Kernel::AttentionBack { .. } => 4,
         Kernel::WeightGradient { .. } | Kernel::PositionsBack(_) => usize::MAX,
         _ => 0,
     };
-    step.places.iter().skip(first).copied()
+    // Attention's result, which comes last, is only read.
+    let end = if let Kernel::AttentionBack { .. } = step.kernel { 6 } else { usize::MAX };
+    step.places.iter().take(end).skip(first).copied()
 }

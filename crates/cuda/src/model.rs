@@ -82,6 +82,10 @@ impl Engine for Cuda {
         Err("there is no CUDA kernel for recurrences")
     }
 
+    fn keeps(&self, form: Form<'_>) -> bool {
+        matches!(form, Form::Norm(_))
+    }
+
     fn attention_reads_result(&self) -> bool {
         true
     }

@@ -7,7 +7,7 @@ use looped_gpu::{Arena, Layout, Math, Operation, Result, Span};
 use looped_graph::Graph;
 use looped_graph::lower::{Chunk, Early, Looped, Program};
 
-use crate::emit::{Constant, Emit, Run, clear};
+use crate::emit::{Constant, Emit, Pair, Run, clear};
 use crate::places::Places;
 use crate::point;
 
@@ -76,7 +76,9 @@ impl Stage {
             training.looped(looped)?;
         }
         if let Some(early) = &program.early {
-            training.emit.list(&early.steps.backward, once(&early.chunk))?;
+            let pair =
+                training.emit.pair([&early.steps.forward, &early.steps.backward], &early.chunk, NOTHING);
+            training.emit.list(1, once(&pair, &early.chunk))?;
         }
         let Training { mut emit, parts, .. } = training;
         emit.finish()?;
@@ -98,7 +100,8 @@ impl Stage {
         emit.round_parameters()?;
         let mut parts = Vec::new();
         if let Some(early) = &program.early {
-            emit.list(&early.ask, once(&early.chunk))?;
+            let pair = emit.pair([&early.ask, &[]], &early.chunk, NOTHING);
+            emit.list(0, once(&pair, &early.chunk))?;
             parts.push(Part {
                 chunk: early.chunk.clone(),
                 input: emit.places.at(early.input, 0),
@@ -108,13 +111,19 @@ impl Stage {
         }
         if let Some(looped) = &program.looped {
             let chunk = &looped.chunk;
-            emit.list(&looped.prelude.forward, once(chunk))?;
+            let pair = |emit: &Emit<'_>, list| emit.pair([list, &[]], chunk, NOTHING);
+            let (prelude, free, ask) = (
+                pair(&emit, &looped.prelude.forward[..]),
+                pair(&emit, &looped.free[..]),
+                pair(&emit, &looped.ask[..]),
+            );
+            emit.list(0, once(&prelude, chunk))?;
             let from = emit.places.at(looped.predictions, 0);
             let mut predictions = Vec::new();
             for index in 0..loops {
-                let run = Run { index, times: loops, ..once(chunk) };
-                emit.list(&looped.free, run)?;
-                emit.list(&looped.ask, run)?;
+                let runs = [index, loops];
+                emit.list(0, Run { index, runs, ..once(&free, chunk) })?;
+                emit.list(0, Run { index, runs, ..once(&ask, chunk) })?;
                 if from.len() > 0 {
                     let to = emit.layout.floats(from.len());
                     let copy = emit.calls().copy_rows(from, to)?;
@@ -142,8 +151,11 @@ impl Stage {
     }
 }
 
-fn once(chunk: &Chunk) -> Run<'_> {
-    Run { chunk, slot: 0, index: 0, times: 1 }
+/// No part of a loop's slot is a list's own.
+const NOTHING: u32 = u32::MAX;
+
+fn once<'c>(pair: &'c Pair<'c>, chunk: &'c Chunk) -> Run<'c> {
+    Run { pair, chunk, slot: 0, index: 0, runs: [0, 1] }
 }
 
 fn loss_of(objective: Objective) -> Loss {
@@ -182,7 +194,8 @@ impl Training<'_> {
     /// The early tokens, whose predictions count once for every loop that enters the loss.
     fn early(&mut self, early: &Early) -> Result<()> {
         let chunk = &early.chunk;
-        self.emit.list(&early.steps.forward, once(chunk))?;
+        let pair = self.emit.pair([&early.steps.forward, &early.steps.backward], chunk, NOTHING);
+        self.emit.list(0, once(&pair, chunk))?;
         for place in &early.left {
             let span = self.emit.places.at(*place, 0);
             if span.len() > 0 {
@@ -204,24 +217,29 @@ impl Training<'_> {
         self.parts.push(Part { chunk: chunk.clone(), input, targets: Some(targets), predictions: vec![] });
         // The state that enters a window after loops without gradient is a constant.
         let prelude = if loops.free == 0 { &looped.prelude_from_state } else { &looped.prelude };
-        self.emit.list(&prelude.forward, once(chunk))?;
+        // The state and the predictions' slopes come first in a slot, and are everybody's.
+        let own = looped.slopes.start + looped.slopes.len;
+        let [prelude, body, end, read] = [prelude, &looped.body, &looped.last, &looped.read]
+            .map(|of| self.emit.pair([&of.forward, &of.backward], chunk, own));
+        let free = self.emit.pair([&looped.free, &[]], chunk, own);
+        self.emit.list(0, once(&prelude, chunk))?;
         for index in 0..loops.free {
-            self.emit.list(&looped.free, Run { index, times: loops.free, ..once(chunk) })?;
+            self.emit.list(0, Run { index, runs: [index, loops.free], ..once(&free, chunk) })?;
         }
         let (last, uncounted) = (loops.window - 1, loops.window - loops.counted);
         let run = |slot: usize| {
-            let times = if slot == last { 1 } else { last };
-            Run { chunk, slot, index: loops.free + slot, times }
+            let (pair, runs) = if slot == last { (&end, [0, 1]) } else { (&body, [slot, last]) };
+            Run { pair, chunk, slot, index: loops.free + slot, runs }
         };
-        let read = |slot: usize| Run { times: loops.counted - 1, ..run(slot) };
+        let reading =
+            |slot: usize| Run { pair: &read, runs: [slot - uncounted, loops.counted - 1], ..run(slot) };
         for slot in 0..loops.window {
-            let body = if slot == last { &looped.last } else { &looped.body };
-            self.emit.list(&body.forward, run(slot))?;
+            self.emit.list(0, run(slot))?;
             if slot < uncounted {
                 continue;
             }
             if slot < last {
-                self.emit.list(&looped.read.forward, read(slot))?;
+                self.emit.list(0, reading(slot))?;
             }
             let [predictions, slopes] =
                 [looped.predictions, looped.slopes].map(|place| self.emit.places.at(place, slot));
@@ -233,11 +251,10 @@ impl Training<'_> {
         }
         for slot in (0..loops.window).rev() {
             if slot >= uncounted && slot < last {
-                self.emit.list(&looped.read.backward, read(slot))?;
+                self.emit.list(1, reading(slot))?;
             }
-            let body = if slot == last { &looped.last } else { &looped.body };
-            self.emit.list(&body.backward, run(slot))?;
+            self.emit.list(1, run(slot))?;
         }
-        self.emit.list(&prelude.backward, once(chunk))
+        self.emit.list(1, once(&prelude, chunk))
     }
 }

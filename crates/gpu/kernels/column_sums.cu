@@ -59,7 +59,7 @@ KERNEL(SUM_WARPS * 32) column_sums_f32(const float* x, float* partials, int rows
   column_sums_all<4>(x, partials, rows, width, per_block);
 }
 // Of any width.
-KERNEL(SUM_WARPS * 32) column_sums_1(const float* x, float* partials, int rows, int width, int per_block) {
+KERNEL(SUM_WARPS * 32) column_sums_1(const STORE* x, float* partials, int rows, int width, int per_block) {
   column_sums_all<1>(x, partials, rows, width, per_block);
 }
 KERNEL(SUM_WARPS * 32) column_totals(const float* partials, float* out, int count, int width, int stride, int add) {

@@ -27,7 +27,7 @@ impl Element {
 }
 
 /// A place in the arena: so many elements from a byte on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Span {
     pub(crate) offset: usize,
     pub(crate) len: usize,

@@ -404,6 +404,12 @@ pub trait Engine {
     /// If there is something in its cell for which the engine has no kernel: what it is, and where.
     fn recur(&self, node: NodeId, sequences: usize, tokens: usize, prefix: bool) -> Result<RecurRoom, &str>;
 
+    /// Whether what this form computes is kept for the way back though it is cheap: where memory is plenty and each step costs time of its
+    /// own.
+    fn keeps(&self, _: Form<'_>) -> bool {
+        false
+    }
+
     /// Whether attention's gradient is computed from its result too: [`Kernel::AttentionBack`] then has it as one more place.
     fn attention_reads_result(&self) -> bool {
         false

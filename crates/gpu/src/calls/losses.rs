@@ -27,7 +27,7 @@ impl Loss {
 }
 
 /// Rows that a block of the read-out's backward pass takes.
-const DOT_ROWS: usize = 32;
+const DOT_ROWS: usize = 8;
 
 impl Calls {
     /// `out = x . weight + bias` for each row of x, or for its read ones.

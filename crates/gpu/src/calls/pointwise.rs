@@ -1,7 +1,7 @@
 //! Launches of GELU, of sums over rows, and of the way from floats to what is stored.
 
 use super::{Argument, Calls};
-use crate::{Element, Error, Operation, Result, Span, Storage};
+use crate::{Element, Error, Operation, Result, Span};
 
 impl Calls {
     /// `y = gelu(x)`.
@@ -24,14 +24,28 @@ impl Calls {
         call.write_stored(Some(dx), count, 16).int(count).launch(self.blocks_of_16_bytes(count))
     }
 
-    /// `d *= gelu'(x)`, and x becomes `gelu(x)`.
+    /// `y = gelu(x)`, from floats to what is stored.
     ///
     /// # Errors
     /// If a place doesn't fit.
-    pub fn gelu_turn(&self, d: Span, x: Span) -> Result<Operation> {
-        let count = x.len();
-        let call = self.call("gelu_turn").write_stored(Some(d), count, 16).write_stored(Some(x), count, 16);
-        call.int(count).launch(self.blocks_of_16_bytes(count))
+    pub fn gelu_of(&self, x: Span, y: Span) -> Result<Operation> {
+        let (count, stored) = (x.len(), 4 * self.source.storage.element().bytes());
+        let mut call = self.call("gelu_of");
+        let span = call.check(Some(x), count, Element::F32, 16);
+        call.arguments.push(Argument::Read(span));
+        call.write_stored(Some(y), count, stored).int(count).launch(count.div_ceil(4).div_ceil(256))
+    }
+
+    /// `d *= gelu'(x)`, and, if `turn`, floats x become `gelu(x)`.
+    ///
+    /// # Errors
+    /// If a place doesn't fit.
+    pub fn gelu_turn(&self, d: Span, x: Span, turn: bool) -> Result<Operation> {
+        let (count, stored) = (x.len(), 4 * self.source.storage.element().bytes());
+        let mut call = self.call("gelu_turn").write_stored(Some(d), count, stored);
+        let span = call.check(Some(x), count, Element::F32, 16);
+        call.arguments.push(Argument::Write(span));
+        call.int(usize::from(turn)).int(count).launch(count.div_ceil(4).div_ceil(256))
     }
 
     fn blocks_of_16_bytes(&self, count: usize) -> usize {
@@ -64,13 +78,13 @@ impl Calls {
         let (rows, chunks) = (x.len() / width.max(1), partials.len() / width.max(1));
         let four =
             width.is_multiple_of(4) && (x.alignment() as usize).is_multiple_of(4 * x.element().bytes());
-        let kernel = match (x.element(), self.source.storage) {
-            (Element::F32, _) if !four => "column_sums_1",
-            (Element::F32, Storage::Bf16) => "column_sums_f32",
-            _ => "column_sums",
+        let kernel = match (x.element() == self.source.storage.element(), four) {
+            (true, true) => "column_sums",
+            (true, false) => "column_sums_1",
+            (false, _) => "column_sums_f32",
         };
         let mut call = self.call(kernel);
-        let element = if kernel == "column_sums" { self.source.storage.element() } else { Element::F32 };
+        let element = if kernel == "column_sums_f32" { Element::F32 } else { self.source.storage.element() };
         let each = if kernel == "column_sums_1" { 1 } else { 4 };
         let span = call.check(Some(x), rows * width, element, each * element.bytes());
         call.arguments.push(Argument::Read(span));

@@ -209,7 +209,10 @@ impl<'g> Emit<'g> {
     /// Whether a value is computed again for the backward list.
     fn again(&self, wire: Wire) -> bool {
         let light = match &self.known.units[wire.node.index()] {
-            Unit::Alone | Unit::View => self.graph().node(wire.node).op().is_some_and(|op| op.light()),
+            Unit::Alone | Unit::View => {
+                let op = self.graph().node(wire.node).op();
+                op.is_some_and(|op| op.light() && !self.known.engine.keeps(op.form()))
+            }
             Unit::Cluster(_) => true,
             Unit::Product(_) | Unit::Within => false,
         };

@@ -1,0 +1,276 @@
+//! Where values that only products read are stored.
+//!
+//! A product takes its operands rounded to bf16, where that is asked for, and a weight's gradient needs the operands of all loops together
+//! at the end of a step. What nobody else reads is therefore written there and then as it will be needed, and not to its own place. Which
+//! values these are shows in the two lists of steps that belong together, one forward and one backward.
+
+use std::collections::{HashMap, HashSet};
+
+use looped_graph::lower::{At, Kernel, Place, Space, Start, Step, Strided};
+
+/// A place of a step: forward (0) or backward (1), which step, and which of its places.
+pub(crate) type Spot = (usize, usize, usize);
+
+/// What is known of a pair of lists.
+#[derive(Debug, Default)]
+pub(crate) struct Stored {
+    /// What is written for products alone.
+    elsewhere: HashSet<Spot>,
+    /// The operand of a weight's gradient that a spot's numbers are.
+    homes: HashMap<Spot, Spot>,
+    /// Steps backward that needn't take the GELU once more: it has been kept.
+    kept_gelus: HashSet<usize>,
+}
+
+/// How numbers are written or read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// Anyhow: floats at their own place.
+    Plain,
+    /// As a product's operand.
+    Operand,
+    /// As attention takes them.
+    Attention,
+}
+
+/// What one step does with its places: reads and writes, in this order.
+struct Touches {
+    reads: Vec<(usize, Use)>,
+    writes: Vec<(usize, Use)>,
+}
+
+fn touches(step: &Step) -> Touches {
+    use Use::{Attention, Operand, Plain};
+    let operand = |exact: bool| if exact { Plain } else { Operand };
+    let of = |reads: &[(usize, Use)], writes: &[(usize, Use)]| Touches {
+        reads: reads.to_vec(),
+        writes: writes.to_vec(),
+    };
+    match step.kernel {
+        Kernel::Product { exact, start: Start::Residual(_), .. } => {
+            of(&[(0, operand(exact)), (1, Plain)], &[(2, Plain)])
+        }
+        Kernel::Product { exact, start: Start::Output, .. } => {
+            of(&[(0, operand(exact)), (1, Plain)], &[(1, Plain)])
+        }
+        Kernel::Product { exact, .. } => of(&[(0, operand(exact))], &[(1, operand(exact))]),
+        Kernel::ProductGelu { exact, .. } => of(&[(0, operand(exact))], &[(1, Plain), (2, operand(exact))]),
+        Kernel::ProductGeluOnly { exact, .. } => of(&[(0, operand(exact))], &[(1, operand(exact))]),
+        Kernel::ProductGeluBack { exact, .. } => {
+            of(&[(0, operand(exact)), (1, Plain)], &[(1, Plain), (2, operand(exact))])
+        }
+        Kernel::WeightGradient { exact, .. } => of(&[(0, operand(exact)), (1, operand(exact))], &[]),
+        Kernel::Norm(_) => of(&[(0, Plain)], &[(1, Operand), (2, Plain), (3, Plain)]),
+        Kernel::Attention { .. } => of(&[(0, Attention), (1, Plain)], &[(2, Operand), (3, Plain)]),
+        Kernel::AttentionBack { .. } => {
+            let reads: &[(usize, Use)] =
+                &[(0, Attention), (1, Plain), (2, Plain), (3, Attention), (6, Attention)];
+            of(reads, &[(4, Operand), (5, Plain)])
+        }
+        Kernel::NormBack { add: true, .. } => {
+            of(&[(0, Plain), (1, Plain), (2, Plain), (3, Plain), (4, Plain)], &[(4, Plain)])
+        }
+        Kernel::NormBack { .. } => of(&[(0, Plain), (1, Plain), (2, Plain), (3, Plain)], &[(4, Plain)]),
+        Kernel::DotBack { .. } => of(&[(0, Plain), (1, Plain), (2, Plain)], &[(2, Plain)]),
+        Kernel::Fill(_) => of(&[], &[(0, Plain)]),
+        Kernel::Add | Kernel::Scatter { add: true } => of(&[(0, Plain), (1, Plain)], &[(1, Plain)]),
+        Kernel::Copy
+        | Kernel::Gather
+        | Kernel::Scatter { add: false }
+        | Kernel::Positions(_)
+        | Kernel::Rotary { .. }
+        | Kernel::Keep { .. }
+        | Kernel::Dot { .. }
+        | Kernel::TakeColumns { add: false, .. } => of(&[(0, Plain)], &[(1, Plain)]),
+        Kernel::Point(ref point) => {
+            let place = |strided: &Strided| {
+                if let At::Place(place) = strided.at { Some((place, Plain)) } else { None }
+            };
+            // Other columns of a row that is written stay as they are.
+            let part = |(strided, add): &&(Strided, bool)| *add || strided.stride != point.width;
+            let kept = point.results.iter().filter(part).map(|(strided, _)| strided);
+            let reads: Vec<(usize, Use)> = point.inputs.iter().chain(kept).filter_map(place).collect();
+            let writes: Vec<(usize, Use)> =
+                point.results.iter().filter_map(|(strided, _)| place(strided)).collect();
+            of(&reads, &writes)
+        }
+        _ => {
+            let all: Vec<(usize, Use)> = (0..step.places.len()).map(|i| (i, Plain)).collect();
+            of(&all, &all)
+        }
+    }
+}
+
+impl Stored {
+    /// What holds of a pair of lists. Of a loop's slot, what lies before `own` is everybody's. `attention`: whether the attention of a step
+    /// may read and write bf16; where nothing is rounded, it needn't.
+    pub(crate) fn of(lists: [&[Step]; 2], own: u32, rounds: bool, attention: &dyn Fn(&Step) -> bool) -> Self {
+        let mut found = Search { own, ..Search::default() };
+        for (half, list) in lists.into_iter().enumerate() {
+            // What lies in scratch memory is gone after a list.
+            found.open.retain(|(place, _)| place.space != Space::Scratch);
+            found.broken.retain(|(place, _)| place.space != Space::Scratch);
+            for (i, step) in list.iter().enumerate() {
+                found.step(half, i, step);
+            }
+        }
+        let mut stored = Self::default();
+        let (kept, turned) = kept_gelus(lists, &found);
+        for (again, gelu) in &turned {
+            let more = found.readers.remove(again).unwrap_or_default();
+            found.readers.entry(*gelu).or_default().extend(more);
+        }
+        stored.elsewhere = found.writers.clone();
+        let mut changed = true;
+        while std::mem::take(&mut changed) {
+            let fits = |stored: &Self, spot: &Spot| {
+                let readers = found.readers.get(spot).map_or(&[][..], Vec::as_slice);
+                let by = |(half, i, _): Spot| &lists[half][i];
+                let whole = |step: &Step, (half, i, _): Spot| {
+                    // Attention reads and writes all of its values in one way.
+                    let spots = match step.kernel {
+                        Kernel::Attention { .. } => vec![(half, i, 2)],
+                        Kernel::AttentionBack { .. } => vec![(half, i, 4)],
+                        _ => vec![],
+                    };
+                    let written = spots.iter().all(|spot| stored.elsewhere.contains(spot));
+                    let read = found.sources.iter().filter(|((h, s, _), _)| (*h, *s) == (half, i));
+                    let read = read.filter(|((.., place), _)| found.attention.contains(&(half, i, *place)));
+                    let mut read = read.map(|(_, source)| source);
+                    attention(step)
+                        && written
+                        && read.all(|source| source.is_some_and(|of| stored.elsewhere.contains(&of)))
+                };
+                let of_attention = |at: Spot| {
+                    matches!(by(at).kernel, Kernel::Attention { .. } | Kernel::AttentionBack { .. })
+                };
+                let writer = !rounds || !of_attention(*spot) || whole(by(*spot), *spot);
+                writer
+                    && readers.iter().all(|(reader, how)| match how {
+                        Use::Plain => false,
+                        Use::Operand => true,
+                        Use::Attention => !rounds || whole(by(*reader), *reader),
+                    })
+            };
+            let out: Vec<Spot> =
+                stored.elsewhere.iter().filter(|spot| !fits(&stored, spot)).copied().collect();
+            for spot in out {
+                stored.elsewhere.remove(&spot);
+                changed = true;
+            }
+        }
+        for spot in &stored.elsewhere {
+            let readers = found.readers.get(spot).map_or(&[][..], Vec::as_slice);
+            let home = readers.iter().find(|((half, i, _), _)| {
+                matches!(lists[*half][*i].kernel, Kernel::WeightGradient { exact: false, .. })
+            });
+            if let Some((home, _)) = home {
+                stored.homes.insert(*spot, *home);
+            }
+        }
+        stored.kept_gelus = kept
+            .into_iter()
+            .filter(|(_, gelu)| stored.homes.contains_key(gelu))
+            .map(|(step, _)| step)
+            .collect();
+        stored
+    }
+
+    /// Whether the numbers that a spot writes go elsewhere than to its place.
+    pub(crate) fn elsewhere(&self, spot: Spot) -> bool {
+        self.elsewhere.contains(&spot)
+    }
+
+    /// The operand of a weight's gradient that they are.
+    pub(crate) fn home(&self, spot: Spot) -> Option<Spot> {
+        self.homes.get(&spot).copied()
+    }
+
+    /// Whether a step backward finds the GELU that it would take once more.
+    pub(crate) fn gelu_is_kept(&self, step: usize) -> bool {
+        self.kept_gelus.contains(&step)
+    }
+}
+
+/// Steps backward through a GELU, with the spot that took it forward; and the spots that the numbers are written to once more.
+fn kept_gelus(lists: [&[Step]; 2], found: &Search) -> (Vec<(usize, Spot)>, Vec<(Spot, Spot)>) {
+    let (mut kept, mut turned) = (Vec::new(), Vec::new());
+    for (i, step) in lists[1].iter().enumerate() {
+        let Kernel::ProductGeluBack { .. } = step.kernel else { continue };
+        let pre = step.places[1];
+        let gelu = lists[0].iter().position(|own| {
+            matches!(own.kernel, Kernel::ProductGelu { exact: false, .. }) && own.places[1] == pre
+        });
+        let Some(gelu) = gelu else { continue };
+        let (again, first) = ((1, i, 1), (0, gelu, 2));
+        let readers = found.readers.get(&again).map_or(&[][..], Vec::as_slice);
+        if found.writers.contains(&first) && readers.iter().all(|(_, how)| *how == Use::Operand) {
+            kept.push((i, first));
+            turned.push((again, first));
+        }
+    }
+    (kept, turned)
+}
+
+#[derive(Default)]
+struct Search {
+    own: u32,
+    /// The spots that wrote what lies somewhere.
+    open: Vec<(Place, Spot)>,
+    /// Those of which a part has been written over.
+    broken: Vec<(Place, Spot)>,
+    /// Spots whose numbers may go elsewhere.
+    writers: HashSet<Spot>,
+    readers: HashMap<Spot, Vec<(Spot, Use)>>,
+    /// Who wrote what a spot reads.
+    sources: HashMap<Spot, Option<Spot>>,
+    /// Spots that attention reads in its own way.
+    attention: HashSet<Spot>,
+}
+
+impl Search {
+    fn step(&mut self, half: usize, i: usize, step: &Step) {
+        let Touches { reads, writes } = touches(step);
+        for (which, how) in reads {
+            let Some(place) = step.places.get(which).copied().filter(|place| place.len > 0) else { continue };
+            let spot = (half, i, which);
+            if how == Use::Attention {
+                self.attention.insert(spot);
+            }
+            let source = self.open.iter().find(|(written, _)| *written == place).map(|(_, by)| *by);
+            match source {
+                Some(by) => self.readers.entry(by).or_default().push((spot, how)),
+                // Parts of other numbers: these have to be where they belong.
+                None => {
+                    for (_, by) in self.open.iter().chain(&self.broken).filter(|(of, _)| touch(*of, place)) {
+                        self.readers.entry(*by).or_default().push((spot, Use::Plain));
+                    }
+                }
+            }
+            self.sources.insert(spot, source);
+        }
+        for (which, how) in writes {
+            let Some(place) = step.places.get(which).copied().filter(|place| place.len > 0) else { continue };
+            for open in std::mem::take(&mut self.open) {
+                match touch(open.0, place) {
+                    false => self.open.push(open),
+                    true if open.0 != place => self.broken.push(open),
+                    true => {}
+                }
+            }
+            self.open.push((place, (half, i, which)));
+            let private = match place.space {
+                Space::Scratch => true,
+                Space::Slot => place.start >= self.own,
+                Space::Early | Space::Chunk | Space::Next => false,
+            };
+            if how == Use::Operand && private {
+                self.writers.insert((half, i, which));
+            }
+        }
+    }
+}
+
+fn touch(a: Place, b: Place) -> bool {
+    a.space == b.space && a.start < b.start + b.len && b.start < a.start + a.len
+}
