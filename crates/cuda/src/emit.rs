@@ -155,7 +155,7 @@ impl<'a> Emit<'a> {
     /// Rounds the parameters, where products want that: before anything else.
     pub(crate) fn round_parameters(&mut self) -> Result<()> {
         if let Some(low) = self.places.low {
-            let operation = self.rounding().narrow(self.places.values, low)?;
+            let operation = self.rounding().narrow(self.places.front.values, low)?;
             self.push(operation);
         }
         Ok(())
@@ -163,18 +163,18 @@ impl<'a> Emit<'a> {
 
     /// The value of a parameter.
     fn param(&self, param: Param) -> Span {
-        part(self.places.values, self.flat.param(param))
+        part(self.places.front.values, self.flat.param(param))
     }
 
     /// The gradient with respect to a parameter.
     fn grad(&self, param: Param) -> Span {
-        part(self.places.grads, self.flat.param(param))
+        part(self.places.front.grads, self.flat.param(param))
     }
 
     /// The value of a row that all prompts share, and the gradient with respect to it.
     fn shared(&self, shared: Shared, index: usize) -> [Span; 2] {
         let range = self.flat.shared(shared, index);
-        [self.places.values, self.places.grads].map(|all| part(all, range.clone()))
+        [self.places.front.values, self.places.front.grads].map(|all| part(all, range.clone()))
     }
 
     /// Room of so many floats that the operations of one step need for themselves.

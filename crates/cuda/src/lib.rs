@@ -10,6 +10,7 @@
 
 mod batch;
 mod emit;
+mod held;
 mod low;
 mod model;
 mod places;
@@ -19,6 +20,7 @@ mod stage;
 mod stored;
 mod sums;
 
+pub use held::{Adam, Held, Updated};
 pub use looped_gpu::Math;
 pub use model::{CudaModel, CudaPredictor, Gradients, Step, plan};
 pub use profile::Profile;

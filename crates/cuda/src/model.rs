@@ -12,6 +12,7 @@ use looped_graph::lower::{Engine, Program, RecurRoom, Shapes};
 use looped_graph::{Form, Graph, NodeId, Op};
 
 use crate::batch;
+use crate::places::Front;
 use crate::profile::Profile;
 use crate::stage::{Of, Stage};
 
@@ -38,16 +39,19 @@ pub struct CudaModel {
     dims: ModelDims,
     graph: Arc<Graph>,
     flat: Layout,
+    pub(crate) front: Front,
     device: Device,
     memory: Mutex<Memory>,
 }
 
 /// What is kept between calls.
 #[derive(Default)]
-struct Memory {
-    arena: Option<Arena>,
+pub(crate) struct Memory {
+    pub(crate) arena: Option<Arena>,
     bytes: usize,
     known: Vec<(Key, Compiled)>,
+    /// Whether the parameters on the GPU are the model's, and not those of a store.
+    pub(crate) held: bool,
 }
 
 /// What operations were put together for.
@@ -57,6 +61,8 @@ struct Key {
     math: Math,
     /// Loops without gradient, with gradient, and in the loss; nothing where predictions are asked for.
     training: Option<([usize; 3], Objective)>,
+    /// Whether a step ends with Adam's update.
+    updates: bool,
     loops: usize,
 }
 
@@ -91,7 +97,7 @@ impl Engine for Cuda {
     }
 }
 
-fn told(error: looped_gpu::Error) -> Error {
+pub(crate) fn told(error: looped_gpu::Error) -> Error {
     Error::Device(error.to_string())
 }
 
@@ -125,7 +131,9 @@ impl CudaModel {
             return Err(Error::Data(refusals.join("\n")));
         }
         let device = Device::open(ordinal).map_err(told)?;
-        Ok(Self { dims, flat: Layout::new(&graph), graph, device, memory: Mutex::default() })
+        let flat = Layout::new(&graph);
+        let front = Front::new(&mut Default::default(), flat.len);
+        Ok(Self { dims, flat, front, graph, device, memory: Mutex::default() })
     }
 
     /// The card and the libraries that results may depend on.
@@ -137,37 +145,52 @@ impl CudaModel {
     /// The mean loss of the last loops on `prompts`, and its gradient for every parameter of `store`.
     ///
     /// # Errors
-    /// If the parameters or the prompts don't fit the model, no loop enters the loss, or the GPU fails.
+    /// If the parameters or the prompts don't fit the model, no loop enters the loss, the model is held on the GPU ([`CudaModel::hold`]), or
+    /// the GPU fails.
     pub fn step(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<(f64, Gradients)> {
+        let values = self.values(store)?;
+        let mut memory = self.memory();
+        if memory.held {
+            return Err(Error::Device(
+                "the model's parameters are held on the GPU: release them first".to_owned(),
+            ));
+        }
+        let arena = self.prepare_step(&mut memory, prompts, step, false)?;
+        arena.write_floats(self.front.values, &values).map_err(told)?;
+        self.run(&mut memory)?;
+        let loss = arena.read_floats(self.front.loss()).map_err(told)?[0];
+        let mut grads = arena.read_floats(self.front.grads).map_err(told)?;
+        once_backward(&self.graph, &self.flat, &values, &mut grads);
+        Ok((f64::from(loss), self.named(&grads)))
+    }
+
+    /// Operations for a step on these prompts, with their numbers in place.
+    pub(crate) fn prepare_step(
+        &self,
+        memory: &mut Memory,
+        prompts: &Prompts,
+        step: Step,
+        updates: bool,
+    ) -> Result<Arena> {
         check(prompts, self.dims)?;
         let (Step { plan, objective, math, .. }, loops) = (step, loops(step, prompts)?);
-        let values = self.values(store)?;
-        let key = Key {
-            shapes: shapes(prompts),
-            math,
-            training: Some(([loops.free, loops.window, loops.counted], objective)),
-            loops: plan.loops,
-        };
-        let mut memory = self.memory();
-        let compiled = self.compiled(&mut memory, key, |of| Stage::training(of, loops))?;
+        let training = Some(([loops.free, loops.window, loops.counted], objective));
+        let key = Key { shapes: shapes(prompts), math, training, updates, loops: plan.loops };
+        let compiled = self.compiled(memory, key, |of| Stage::training(of, loops, updates))?;
         let Some((arena, Compiled { stage, .. })) = compiled else { return Err(lost()) };
-        arena.write_floats(stage.values, &values).map_err(told)?;
-        arena.write_floats(stage.share, &[loops.weight as f32]).map_err(told)?;
+        arena.write_floats(self.front.share, &[loops.weight as f32]).map_err(told)?;
         for part in &stage.parts {
             self.feed(&arena, part.input, &batch::tokens(prompts, &part.chunk, self.graph.input_width()))?;
             if let Some(targets) = part.targets {
                 self.feed(&arena, targets, &batch::targets(prompts, &part.chunk))?;
             }
         }
-        self.run(&mut memory)?;
-        let Some(Compiled { stage, .. }) = memory.known.last().map(|(_, compiled)| compiled) else {
-            return Err(lost());
-        };
-        let loss = arena.read_floats(stage.loss).map_err(told)?[0];
-        let mut grads = arena.read_floats(stage.grads).map_err(told)?;
-        once_backward(&self.graph, &self.flat, &values, &mut grads);
-        let named = self.flat.entries().map(|(name, range)| (name.to_owned(), grads[range].to_vec()));
-        Ok((f64::from(loss), named.collect()))
+        Ok(arena)
+    }
+
+    /// Values in the layout's order, by name.
+    pub(crate) fn named(&self, flat: &[f32]) -> Gradients {
+        self.flat.entries().map(|(name, range)| (name.to_owned(), flat[range].to_vec())).collect()
     }
 
     /// Times a training step on the GPU: all of it as one captured graph, and each of its operations alone.
@@ -187,16 +210,38 @@ impl CudaModel {
         CudaPredictor { model: self, store, math }
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
         // What a panicking thread leaves behind is written anew by each call.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn values(&self, store: &ParamStore) -> Result<Vec<f32>> {
+    pub(crate) fn values(&self, store: &ParamStore) -> Result<Vec<f32>> {
         let mut values = vec![0.0; self.flat.len];
         self.flat.read(store, &mut values)?;
         once_forward(&self.graph, &self.flat, &mut values);
         Ok(values)
+    }
+
+    /// Whether nothing is computed of parameters alone.
+    pub(crate) fn nothing_once(&self) -> bool {
+        Program::once_a_step(&self.graph).is_empty()
+    }
+
+    /// Name and place of every parameter.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, std::ops::Range<usize>)> {
+        self.flat.entries()
+    }
+
+    /// The arena; at first one with room for what lies first in it.
+    pub(crate) fn arena(&self, memory: &mut Memory) -> Result<Arena> {
+        if let Some(arena) = &memory.arena {
+            return Ok(arena.clone());
+        }
+        let mut layout = looped_gpu::Layout::default();
+        Front::new(&mut layout, self.flat.len);
+        let arena = Arena::new(&self.device, layout.bytes()).map_err(told)?;
+        (memory.arena, memory.bytes) = (Some(arena.clone()), layout.bytes());
+        Ok(arena)
     }
 
     fn feed(&self, arena: &Arena, span: Span, values: &[f32]) -> Result<()> {
@@ -219,10 +264,15 @@ impl CudaModel {
             let of = Of { graph: &self.graph, flat: &self.flat, math: key.math, program: &program, tokens };
             let stage = stage(of).map_err(told)?;
             if stage.bytes > memory.bytes {
+                let held = self.kept(memory)?;
                 // Programs know their memory by address: they go with it.
                 *memory = Memory::default();
-                memory.arena = Some(Arena::new(&self.device, stage.bytes).map_err(told)?);
-                memory.bytes = stage.bytes;
+                let arena = Arena::new(&self.device, stage.bytes).map_err(told)?;
+                if let Some(held) = held {
+                    self.keep(&arena, &held)?;
+                    memory.held = true;
+                }
+                (memory.arena, memory.bytes) = (Some(arena), stage.bytes);
             }
             let Some(arena) = &memory.arena else { return Ok(None) };
             let program = Ready::new(arena, &stage.operations, Options::default()).map_err(told)?;
@@ -239,7 +289,7 @@ impl CudaModel {
     }
 
     /// Runs what was put together last.
-    fn run(&self, memory: &mut Memory) -> Result<()> {
+    pub(crate) fn run(&self, memory: &mut Memory) -> Result<()> {
         let Some((_, compiled)) = memory.known.last_mut() else { return Err(lost()) };
         compiled.calls += 1;
         // The first time, operation after operation: libraries load what they need then.
@@ -253,11 +303,14 @@ impl CudaModel {
     }
 
     fn predict_some(&self, values: &[f32], prompts: &Prompts, loops: usize, math: Math) -> Result<Vec<f32>> {
-        let key = Key { shapes: shapes(prompts), math, training: None, loops };
+        let key = Key { shapes: shapes(prompts), math, training: None, updates: false, loops };
         let mut memory = self.memory();
+        let held = memory.held;
         let compiled = self.compiled(&mut memory, key, |of| Stage::predicting(of, loops))?;
         let Some((arena, Compiled { stage, .. })) = compiled else { return Err(lost()) };
-        arena.write_floats(stage.values, values).map_err(told)?;
+        if !held {
+            arena.write_floats(self.front.values, values).map_err(told)?;
+        }
         for part in &stage.parts {
             self.feed(&arena, part.input, &batch::tokens(prompts, &part.chunk, self.graph.input_width()))?;
         }
@@ -292,7 +345,7 @@ pub fn plan(graph: &Graph, prompts: &Prompts, step: Step) -> Result<(BTreeMap<St
     let (flat, shapes) = (Layout::new(graph), shapes(prompts));
     let program = Program::new(graph, &shapes, &Cuda).map_err(Error::Data)?;
     let of = Of { graph, flat: &flat, math: step.math, program: &program, tokens: shapes.tokens };
-    let stage = Stage::training(of, loops(step, prompts)?).map_err(told)?;
+    let stage = Stage::training(of, loops(step, prompts)?, false).map_err(told)?;
     let mut counts = BTreeMap::new();
     stage.operations.iter().for_each(|operation| *counts.entry(operation.name()).or_insert(0) += 1);
     Ok((counts, stage.bytes))

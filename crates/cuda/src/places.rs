@@ -1,15 +1,54 @@
 //! Where a lowered program's places lie in the GPU's memory.
 
+use looped_gpu::calls::{DECISION, SETTINGS};
 use looped_gpu::{Element, Layout, Span};
 use looped_graph::lower::{Place, Sizes, Space};
 
-/// The spaces of a program, and the parameters before them.
-pub(crate) struct Places {
+/// What lies first in the arena, whatever is run: it stays from call to call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Front {
     /// Parameters, and what is computed of them alone.
     pub(crate) values: Span,
     /// The gradient with respect to each.
     pub(crate) grads: Span,
-    /// The values in bf16, where products take them so.
+    /// Adam's means of the gradients and of their squares.
+    pub(crate) moments: [Span; 2],
+    /// What Adam goes by.
+    pub(crate) settings: Span,
+    /// What its last update decided, and then the loss.
+    pub(crate) told: Span,
+    /// What each prediction's loss counts.
+    pub(crate) share: Span,
+}
+
+impl Front {
+    /// Makes room for `len` parameters.
+    pub(crate) fn new(layout: &mut Layout, len: usize) -> Self {
+        Self {
+            values: layout.floats(len),
+            grads: layout.floats(len),
+            moments: [layout.floats(len), layout.floats(len)],
+            settings: layout.place(Element::F64, SETTINGS),
+            told: layout.floats(DECISION + 1),
+            share: layout.floats(1),
+        }
+    }
+
+    /// What Adam's last update decided.
+    pub(crate) fn decision(&self) -> Span {
+        self.told.part(0, DECISION)
+    }
+
+    /// The loss.
+    pub(crate) fn loss(&self) -> Span {
+        self.told.part(DECISION, 1)
+    }
+}
+
+/// The spaces of a program.
+pub(crate) struct Places {
+    pub(crate) front: Front,
+    /// The parameters in bf16, where products take them so.
     pub(crate) low: Option<Span>,
     early: Span,
     chunk: Span,
@@ -19,14 +58,12 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// Makes room for `len` parameters and a program with so many slots. A slot has `slot` floats: less than the program's where nothing
-    /// is kept.
-    pub(crate) fn new(layout: &mut Layout, len: usize, low: bool, sizes: Sizes, slots: [usize; 2]) -> Self {
+    /// Makes room for a program with so many slots. A slot has `slot` floats: less than the program's where nothing is kept.
+    pub(crate) fn new(layout: &mut Layout, front: Front, low: bool, sizes: Sizes, slots: [usize; 2]) -> Self {
         let [count, slot] = slots;
         Self {
-            values: layout.floats(len),
-            grads: layout.floats(len),
-            low: low.then(|| layout.place(Element::Bf16, len)),
+            front,
+            low: low.then(|| layout.place(Element::Bf16, front.values.len())),
             early: layout.floats(sizes.early),
             chunk: layout.floats(sizes.chunk),
             slots: layout.floats(count * slot),

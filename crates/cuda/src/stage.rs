@@ -2,13 +2,13 @@
 
 use looped_core::Objective;
 use looped_cpu::engines::{Layout as Flat, Loops};
-use looped_gpu::calls::{Calls, Loss};
+use looped_gpu::calls::{Adam, Calls, Loss};
 use looped_gpu::{Arena, Layout, Math, Operation, Result, Span};
 use looped_graph::Graph;
 use looped_graph::lower::{Chunk, Early, Looped, Program};
 
 use crate::emit::{Constant, Emit, Pair, Run, clear};
-use crate::places::Places;
+use crate::places::{Front, Places};
 use crate::point;
 
 /// What a batch brings for one part of its tokens.
@@ -26,11 +26,6 @@ pub(crate) struct Part {
 pub(crate) struct Stage {
     pub(crate) operations: Vec<Operation>,
     pub(crate) bytes: usize,
-    pub(crate) values: Span,
-    pub(crate) grads: Span,
-    /// What each prediction's loss counts.
-    pub(crate) share: Span,
-    pub(crate) loss: Span,
     pub(crate) parts: Vec<Part>,
     constants: Vec<Constant>,
 }
@@ -47,13 +42,13 @@ pub(crate) struct Of<'a> {
 }
 
 impl Stage {
-    /// A training step: the loss and every gradient.
-    pub(crate) fn training(of: Of<'_>, loops: Loops) -> Result<Self> {
+    /// A training step: the loss and every gradient, and, if it `updates`, Adam's update by them.
+    pub(crate) fn training(of: Of<'_>, loops: Loops, updates: bool) -> Result<Self> {
         let Of { graph, flat, math, program, tokens } = of;
         let mut layout = Layout::default();
         let slots = [loops.window, program.sizes.slot];
-        let places = Places::new(&mut layout, flat.len, math == Math::Bf16, program.sizes, slots);
-        let (values, grads, share, loss) = (places.values, places.grads, layout.floats(1), layout.floats(1));
+        let front = Front::new(&mut layout, flat.len);
+        let places = Places::new(&mut layout, front, math == Math::Bf16, program.sizes, slots);
         let rows = |chunk: &Chunk| chunk.read_rows();
         let early_blocks = program.early.as_ref().map_or(0, |of| Calls::loss_blocks(rows(&of.chunk)));
         let looped_blocks = program.looped.as_ref().map_or(0, |of| Calls::loss_blocks(rows(&of.chunk)));
@@ -62,13 +57,13 @@ impl Stage {
         let mut training = Training {
             emit: Emit::new(graph, flat, math, layout, places, own, tokens),
             loops,
-            share,
+            share: front.share,
             losses,
             lost: 0,
             parts: Vec::new(),
         };
         training.emit.round_parameters()?;
-        training.emit.push(clear(grads));
+        training.emit.push(clear(front.grads));
         if let Some(early) = &program.early {
             training.early(early)?;
         }
@@ -82,9 +77,19 @@ impl Stage {
         }
         let Training { mut emit, parts, .. } = training;
         emit.finish()?;
-        let total = emit.calls().loss_total(losses, loss)?;
+        let total = emit.calls().loss_total(losses, front.loss())?;
         emit.push(total);
-        Ok(Self::done(emit, [values, grads, share, loss], parts))
+        if updates {
+            let (calls, squares) = (emit.calls(), emit.layout.floats(SQUARES));
+            let Front { values: parameters, grads: gradients, moments: [first, second], settings, .. } =
+                front;
+            for operation in calls.decide(gradients, squares, settings, front.decision())? {
+                emit.push(operation);
+            }
+            let update = Adam { parameters, gradients, first, second, low: None };
+            emit.push(calls.adam(&update, settings, front.decision())?);
+        }
+        Ok(Self::done(emit, parts))
     }
 
     /// The predictions after each of so many loops.
@@ -93,8 +98,8 @@ impl Stage {
         let mut layout = Layout::default();
         // Nothing is kept of a loop but the state.
         let slot = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize).next_multiple_of(16);
-        let places = Places::new(&mut layout, flat.len, math == Math::Bf16, program.sizes, [1, slot]);
-        let (values, grads, share, loss) = (places.values, places.grads, layout.floats(1), layout.floats(1));
+        let front = Front::new(&mut layout, flat.len);
+        let places = Places::new(&mut layout, front, math == Math::Bf16, program.sizes, [1, slot]);
         let own = point::kernels(program);
         let mut emit = Emit::new(graph, flat, math, layout, places, own, tokens);
         emit.round_parameters()?;
@@ -134,12 +139,12 @@ impl Stage {
             let input = emit.places.at(looped.input, 0);
             parts.push(Part { chunk: chunk.clone(), input, targets: None, predictions });
         }
-        Ok(Self::done(emit, [values, grads, share, loss], parts))
+        Ok(Self::done(emit, parts))
     }
 
-    fn done(emit: Emit<'_>, [values, grads, share, loss]: [Span; 4], parts: Vec<Part>) -> Self {
+    fn done(emit: Emit<'_>, parts: Vec<Part>) -> Self {
         let Emit { operations, layout, constants, .. } = emit;
-        Self { operations, bytes: layout.bytes(), values, grads, share, loss, parts, constants }
+        Self { operations, bytes: layout.bytes(), parts, constants }
     }
 
     /// Writes what is the same for all batches.
@@ -150,6 +155,9 @@ impl Stage {
         })
     }
 }
+
+/// Blocks that share the sum of the gradients' squares.
+const SQUARES: usize = 264;
 
 /// No part of a loop's slot is a list's own.
 const NOTHING: u32 = u32::MAX;

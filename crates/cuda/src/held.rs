@@ -1,0 +1,167 @@
+//! Parameters that stay on the GPU from step to step, with Adam's update there.
+
+use std::collections::BTreeMap;
+
+use looped_core::{Error, ParamStore, Prompts, Result};
+use looped_gpu::Arena;
+use looped_gpu::calls::DECISION;
+
+use crate::model::{CudaModel, Gradients, Memory, Step, told};
+
+/// Adam's settings for one update (Kingma and Ba, arXiv 1412.6980, algorithm 1).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adam {
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// How much of the means of the gradient and of its square stays at an update.
+    pub betas: [f64; 2],
+    /// Added to the root that is divided by.
+    pub eps: f64,
+    /// This times a parameter joins its gradient.
+    pub weight_decay: f64,
+    /// The largest norm of all gradients together; larger ones are scaled to it. 0: none is.
+    pub largest_norm: f64,
+}
+
+/// What an update on the GPU did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Updated {
+    /// The loss on the prompts, before the update.
+    pub loss: f64,
+    /// The norm of all gradients together, before clipping.
+    pub norm: f64,
+}
+
+/// Parameters and Adam's state, by name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Held {
+    /// The parameters.
+    pub values: Gradients,
+    /// The means of the gradients, and of their squares.
+    pub moments: [Gradients; 2],
+    /// Updates made.
+    pub updates: usize,
+}
+
+/// The same in the layout's order.
+pub(crate) struct Flat {
+    values: Vec<f32>,
+    moments: [Vec<f32>; 2],
+    updates: usize,
+}
+
+impl CudaModel {
+    /// Whether the model can stay on the GPU from step to step: if nothing is computed of parameters alone, which is done on the host.
+    #[must_use]
+    pub fn can_be_held(&self) -> bool {
+        self.nothing_once()
+    }
+
+    /// Whether the model is held on the GPU.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.memory().held
+    }
+
+    /// Puts the parameters of `store` and Adam's state on the GPU, where they stay. From now on the GPU's are the model's: predictions are
+    /// made with them.
+    ///
+    /// # Errors
+    /// If a moment is missing or of another size, or the GPU fails.
+    pub fn hold(
+        &self,
+        store: &ParamStore,
+        moments: [&BTreeMap<String, Vec<f32>>; 2],
+        updates: usize,
+    ) -> Result<()> {
+        let values = self.values(store)?;
+        let flat = |named: &BTreeMap<String, Vec<f32>>| -> Result<Vec<f32>> {
+            let mut flat = vec![0.0; values.len()];
+            for (name, range) in self.entries() {
+                let own = named.get(name).filter(|own| own.len() == range.len());
+                let missing = || Error::Parameters(format!("{name} has no moment of its size"));
+                flat[range].copy_from_slice(own.ok_or_else(missing)?);
+            }
+            Ok(flat)
+        };
+        let [first, second] = moments.map(flat);
+        let held = Flat { moments: [first?, second?], values, updates };
+        let mut memory = self.memory();
+        let arena = self.arena(&mut memory)?;
+        self.keep(&arena, &held)?;
+        memory.held = true;
+        Ok(())
+    }
+
+    /// One training step on what is held: loss, gradients, and Adam's update. Where the gradient isn't finite, nothing changes. `meanwhile` is
+    /// called while the GPU works.
+    ///
+    /// # Errors
+    /// If nothing is held, the prompts don't fit the model, no loop enters the loss, or the GPU fails.
+    pub fn update(
+        &self,
+        prompts: &Prompts,
+        step: Step,
+        adam: Adam,
+        meanwhile: impl FnOnce(),
+    ) -> Result<Updated> {
+        let mut memory = self.memory();
+        if !memory.held {
+            return Err(Error::Device("no parameters are held on the GPU".to_owned()));
+        }
+        let arena = self.prepare_step(&mut memory, prompts, step, true)?;
+        let Adam { learning_rate, betas: [beta_1, beta_2], eps, weight_decay, largest_norm } = adam;
+        let settings = [learning_rate, largest_norm, beta_1, beta_2, eps, weight_decay];
+        arena.write_doubles(self.front.settings, &settings).map_err(told)?;
+        self.run(&mut memory)?;
+        meanwhile();
+        let found = arena.read_floats(self.front.told).map_err(told)?;
+        Ok(Updated { loss: f64::from(found[DECISION]), norm: f64::from(found[0]) })
+    }
+
+    /// What is held on the GPU; nothing if nothing is.
+    ///
+    /// # Errors
+    /// If the GPU fails.
+    pub fn held(&self) -> Result<Option<Held>> {
+        let Some(Flat { values, moments, updates }) = self.kept(&self.memory())? else { return Ok(None) };
+        let named = |flat: Vec<f32>| self.named(&flat);
+        Ok(Some(Held { values: named(values), moments: moments.map(named), updates }))
+    }
+
+    /// The parameters that are held on the GPU; nothing if none are.
+    ///
+    /// # Errors
+    /// If the GPU fails.
+    pub fn held_values(&self) -> Result<Option<Gradients>> {
+        let memory = self.memory();
+        let Some(arena) = memory.arena.as_ref().filter(|_| memory.held) else { return Ok(None) };
+        Ok(Some(self.named(&arena.read_floats(self.front.values).map_err(told)?)))
+    }
+
+    /// Forgets what is held: from now on a store's parameters are the model's again.
+    pub fn release(&self) {
+        self.memory().held = false;
+    }
+
+    /// What is held, in the layout's order.
+    pub(crate) fn kept(&self, memory: &Memory) -> Result<Option<Flat>> {
+        let Some(arena) = memory.arena.as_ref().filter(|_| memory.held) else { return Ok(None) };
+        let read = |span| arena.read_floats(span).map_err(told);
+        let [first, second] = self.front.moments.map(read);
+        // The last number of a decision counts the updates; it is an integer.
+        let updates = read(self.front.decision())?[DECISION - 1].to_bits() as usize;
+        Ok(Some(Flat { values: read(self.front.values)?, moments: [first?, second?], updates }))
+    }
+
+    /// Puts what is held in place.
+    pub(crate) fn keep(&self, arena: &Arena, held: &Flat) -> Result<()> {
+        arena.write_floats(self.front.values, &held.values).map_err(told)?;
+        for (span, values) in self.front.moments.into_iter().zip(&held.moments) {
+            arena.write_floats(span, values).map_err(told)?;
+        }
+        let mut decision = [0; DECISION];
+        decision[DECISION - 1] = held.updates as i32;
+        arena.write_ints(self.front.decision(), &decision).map_err(told)
+    }
+}
