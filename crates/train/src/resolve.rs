@@ -22,6 +22,6 @@ pub fn resolve(experiment: &mut Experiment, device: &Device) -> Result<EngineCho
         // Baselines are fitted to points.
         experiment.evaluation.baselines.clear();
     }
-    experiment.evaluation.loops.get_or_insert(training.curriculum.loops.end);
+    experiment.evaluation.loops.get_or_insert(training.usual_loops());
     Ok(choice)
 }

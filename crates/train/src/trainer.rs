@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use candle_core::Device;
-use looped_config::Experiment;
-use looped_core::{LoopPlan, Prompts, Request, Rng, Split};
+use looped_config::{Experiment, Pass};
+use looped_core::{Prompts, Request, Rng, Split};
 use looped_curriculum::Stage;
 
 use crate::averaged::Averaged;
 use crate::checkpoint::{Checkpoint, Skipped, State};
-use crate::gradients::{Gradients, clip, global_norm};
+use crate::gradients::{Gradients, added, clip, global_norm, scale};
 use crate::{Model, Result, StepPlan, TrainError, Updater, Validation, default_optimizer};
 
 /// An experiment in training: the model, its optimiser, and how far they are.
@@ -149,12 +149,18 @@ impl Trainer {
         self.learning_rate = Some(learning_rate);
     }
 
-    /// Runs one step on a fresh batch, at the curriculum's stage.
+    /// What the next step is made at: the curriculum's stage, with the loops that the depth draws for it.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.experiment.stage(self.step)
+    }
+
+    /// Runs one step on a fresh batch, at its [`stage`](Self::stage).
     ///
     /// # Errors
     /// If prompts can't be had, memory runs out, or the loss or gradient isn't finite; then no parameter has changed.
     pub fn step(&mut self) -> Result<StepReport> {
-        self.step_at(self.experiment.training.curriculum.at(self.step))
+        self.step_at(self.stage())
     }
 
     /// [`Trainer::step`] at a stage that the caller chooses, for another curriculum than the experiment's.
@@ -175,7 +181,24 @@ impl Trainer {
     pub fn gradients(&mut self, stage: Stage) -> Result<StepGradients> {
         self.refuse_unless_it_fits(stage)?;
         self.refuse_exchanged_data()?;
-        let (loss, gradients) = self.model.loss_and_gradients(&self.prompts(stage)?, self.plan(stage))?;
+        let prompts = self.prompts(stage)?;
+        let mut rng = Rng::stream(self.experiment.seed, "training unroll", self.step as u64);
+        let mut found: Option<(f64, Gradients)> = None;
+        for pass in self.experiment.training.passes(stage.loops, &mut rng) {
+            let Pass { weight, plan: loops, loss_loops } = pass;
+            let plan = StepPlan { loops, loss_loops, objective: self.experiment.task.objective() };
+            let (loss, mut gradients) = self.model.loss_and_gradients(&prompts, plan)?;
+            if weight != 1.0 {
+                scale(&mut gradients, weight)?;
+            }
+            found = Some(match found {
+                None => (weight * loss, gradients),
+                Some((sum, before)) => (sum + weight * loss, added(before, &gradients)?),
+            });
+        }
+        // A step has a pass: the weights of several add up to 1.
+        let (loss, gradients) =
+            found.ok_or_else(|| TrainError::Refused("training.loss: counts no loop".to_owned()))?;
         Ok(StepGradients { stage, loss, gradients })
     }
 
@@ -320,15 +343,6 @@ impl Trainer {
             }
         }
         Ok(())
-    }
-
-    fn plan(&self, stage: Stage) -> StepPlan {
-        let window = self.experiment.training.n_loop_window;
-        StepPlan {
-            loops: LoopPlan { loops: stage.loops, window },
-            loss_loops: self.experiment.training.n_loss_loops.unwrap_or(window),
-            objective: self.experiment.task.objective(),
-        }
     }
 
     /// The prompts of the present step.
