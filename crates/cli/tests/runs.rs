@@ -158,11 +158,13 @@ fn a_second_process_on_one_run_is_refused() {
 }
 
 /// With everything that a training may have beside its weights.
-const STACK: [&str; 4] = [
+const STACK: [&str; 6] = [
     "training.optimizer.type=muon",
     "training.schedule={type=\"wsd\", warmup=100, decay=150}",
     "training.ema=0.99",
     "training.skip_non_finite=2",
+    "training.depth={type=\"poisson_lognormal\", mean=3.0, most=6}",
+    "training.loss={type=\"progressive\", alpha=0.5}",
 ];
 
 #[test]

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use looped_core::{Baseline, ModelConfig, Optimizer, Schedule, Task};
-use looped_curriculum::Curriculum;
+use looped_core::{Baseline, Depth, ModelConfig, Optimizer, Rng, Schedule, Task};
+use looped_curriculum::{Curriculum, Stage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::{LoopLoss, Unroll};
 
 /// An experiment: every key has its value.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +30,19 @@ pub struct Experiment {
     pub evaluation: EvaluationConfig,
 }
 
+impl Experiment {
+    /// What a step, counted from 0, is made at: the curriculum's stage, with the loops that the depth draws for it.
+    ///
+    /// It depends on the seed and the step alone.
+    #[must_use]
+    pub fn stage(&self, step: usize) -> Stage {
+        let stage = self.training.curriculum.at(step);
+        let Some(depth) = &self.training.depth else { return stage };
+        let mut rng = Rng::stream(self.seed, "training depth", step as u64);
+        Stage { loops: depth.draw(stage.loops, &mut rng), ..stage }
+    }
+}
+
 /// How a model is trained.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -45,10 +60,10 @@ pub struct Training {
     /// Steps in all.
     #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
     pub train_steps: usize,
-    /// How many of the last loops carry gradient; while the curriculum has fewer loops, all do.
+    /// How many of the last loops carry gradient, at most; where a step has fewer loops, all do.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub n_loop_window: usize,
-    /// How many of the last loops enter the loss; not given: the whole window.
+    /// How many of the last loops enter the loss `uniform`; not given: all that carry gradient.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub n_loss_loops: Option<usize>,
@@ -99,11 +114,46 @@ pub struct Training {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "looped_core::parts::schedule_schema")]
     pub schedule: Option<Arc<dyn Schedule>>,
+    /// How the loops of a step are drawn; not given: `ramp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "looped_core::parts::depth_schema")]
+    pub depth: Option<Arc<dyn Depth>>,
+    /// Which of a step's loops carry gradient.
+    #[serde(default, skip_serializing_if = "Unroll::is_default")]
+    pub unroll: Unroll,
+    /// Which loops' predictions enter the loss.
+    #[serde(default, skip_serializing_if = "LoopLoss::is_default")]
+    pub loss: LoopLoss,
     /// Coordinates, points and loops over the steps.
     pub curriculum: Curriculum,
 }
 
 impl Training {
+    /// The most loops of a step.
+    #[must_use]
+    pub fn most_loops(&self) -> usize {
+        let ramp = self.last_ramp();
+        self.depth.as_ref().map_or(ramp, |depth| depth.most(ramp))
+    }
+
+    /// The loops at which the model is validated and evaluated, unless `evaluation.loops` says otherwise: the curriculum's last, or
+    /// what the depth says.
+    #[must_use]
+    pub fn usual_loops(&self) -> usize {
+        let ramp = self.last_ramp();
+        self.depth.as_ref().map_or(ramp, |depth| depth.usual(ramp))
+    }
+
+    /// Whether the loops are the curriculum's.
+    #[must_use]
+    pub fn follows_curriculum(&self) -> bool {
+        self.depth.as_ref().is_none_or(|depth| depth.follows_curriculum())
+    }
+
+    fn last_ramp(&self) -> usize {
+        self.curriculum.loops.map_or(1, |ramp| ramp.end)
+    }
+
     /// The learning rate of a step, counted from 0.
     #[must_use]
     pub fn learning_rate_at(&self, step: usize) -> f64 {

@@ -38,6 +38,7 @@ pub mod sweep;
 mod text;
 mod trail;
 mod translate;
+mod unroll;
 mod wording;
 mod yaml;
 
@@ -48,3 +49,4 @@ pub use experiment::{Engine, EvaluationConfig, Experiment, Precision, Training};
 pub use load::{Loaded, load, load_run};
 pub use place::Place;
 pub use schema::json_schema;
+pub use unroll::{LoopLoss, Pass, Unroll};

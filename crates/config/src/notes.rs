@@ -9,15 +9,21 @@ impl Experiment {
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let curriculum = &self.training.curriculum;
+        let loops = curriculum.loops.filter(|_| self.training.follows_curriculum());
         let ramps = [
-            ("dims", curriculum.dims, true),
-            ("points", curriculum.points, true),
-            ("loops", curriculum.loops, self.evaluation.loops.is_none()),
+            ("dims", Some(curriculum.dims), true),
+            ("points", Some(curriculum.points), true),
+            ("loops", loops, self.evaluation.loops.is_none()),
         ];
         let mut notes: Vec<String> = ramps
             .into_iter()
-            .filter_map(|(key, ramp, evaluated)| self.unreached(key, ramp, evaluated))
+            .filter_map(|(key, ramp, evaluated)| self.unreached(key, ramp?, evaluated))
             .collect();
+        if curriculum.loops.is_some() && loops.is_none() {
+            notes.push(
+                "training.curriculum.loops: isn't used, since training.depth draws the loops".to_owned(),
+            );
+        }
         notes.extend(self.idle_injector());
         if self.task.scores_on_training_prompts() {
             let task = self.task.typetag_name();

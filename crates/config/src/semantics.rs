@@ -1,13 +1,10 @@
 //! What the keys of an experiment must mean together.
 
-use looped_core::{Alphabet, BlockConfig, Embed, Head, Problems, Request, Split};
+use looped_core::{Alphabet, BlockConfig, Embed, Head, MOST_LOOPS, Problems, Request, Split};
 use looped_curriculum::{Curriculum, Ramp, Stage};
 
 use crate::wording::quoted;
-use crate::{Engine, Experiment, Precision, Training};
-
-/// Nobody loops so often; every stage of a curriculum up to here can be counted.
-const MOST_LOOPS: usize = 1_000_000;
+use crate::{Engine, Experiment, LoopLoss, Precision, Training, Unroll};
 
 impl Experiment {
     /// Reports settings that don't fit each other, and those that the task, the model's parts or a baseline refuse.
@@ -59,7 +56,7 @@ impl Experiment {
             Request { prompts: 1, points, dims: used, n_dims: dims.n_dims, first: 0, split }
         };
         // What prompts look like doesn't depend on the loops; without them there are few stages.
-        let without_loops = Curriculum { loops: Ramp::constant(1), ..*curriculum };
+        let without_loops = Curriculum { loops: None, ..*curriculum };
         let stages = without_loops.stages(self.training.train_steps);
         let last = Stage { dims: curriculum.dims.end, points: curriculum.points.end, loops: 1 };
         let requests = stages
@@ -84,12 +81,28 @@ impl Experiment {
             let model = &self.model;
             ramp("dims", &curriculum.dims, "model.n_dims, ", model.n_dims, problems);
             ramp("points", &curriculum.points, "model.n_positions, ", model.n_positions, problems);
-            ramp("loops", &curriculum.loops, "", MOST_LOOPS, problems);
+            match &curriculum.loops {
+                Some(loops) => ramp("loops", loops, "", MOST_LOOPS, problems),
+                None if self.training.follows_curriculum() => problems.report(
+                    "loops",
+                    "is missing; expected an integer, at least 1, or a table with start, end; or a training.depth that draws the loops",
+                ),
+                None => {}
+            }
         });
-        let loops = curriculum.loops.end;
+        if let Some(depth) = &self.training.depth {
+            problems.within("depth", |problems| depth.validate(problems));
+        }
+        let loops = self.training.most_loops();
         problems.require(*n_loop_window <= loops, "n_loop_window", || {
-            format!("is {n_loop_window}; allowed: 1 to training.curriculum.loops.end, {loops}")
+            let most = if self.training.follows_curriculum() {
+                "training.curriculum.loops.end"
+            } else {
+                "the most loops of training.depth"
+            };
+            format!("is {n_loop_window}; allowed: 1 to {most}, {loops}")
         });
+        self.validate_loss(problems);
         if let Some(counted) = n_loss_loops {
             problems.require(counted <= n_loop_window, "n_loss_loops", || {
                 format!("is {counted}; allowed: 1 to n_loop_window, {n_loop_window}")
@@ -118,6 +131,24 @@ impl Experiment {
             let fits = value.is_none_or(|x| x.is_finite() && x >= 0.0);
             problems.require(fits, key, || {
                 format!("is {}; allowed: finite, not negative", value.unwrap_or_default())
+            });
+        }
+    }
+
+    /// Loss and unroll draw from the same loops.
+    fn validate_loss(&self, problems: &mut Problems) {
+        let Training { loss, unroll, n_loss_loops, .. } = self.training;
+        if let (Some(counted), true) = (n_loss_loops, loss != LoopLoss::Uniform) {
+            let message = format!(
+                "is {counted}, and training.loss counts one loop alone; leave it out, or take training.loss.type = \"uniform\""
+            );
+            problems.report("n_loss_loops", message);
+        }
+        if let LoopLoss::Progressive { alpha } = loss {
+            problems.within("loss", |problems| problems.require_in(alpha, 0.0..=1.0, "alpha"));
+            problems.require(unroll == Unroll::Last, "unroll", || {
+                "is \"random_prefix\", which the loss `progressive` has beside all loops; allowed: last"
+                    .to_owned()
             });
         }
     }

@@ -11,6 +11,7 @@
 mod baseline;
 mod block;
 mod config;
+mod depth;
 mod device;
 mod dims;
 mod error;
@@ -31,6 +32,7 @@ pub use baseline::{Baseline, Prompt};
 pub use block::BlockConfig;
 pub use candle_core::{Device, Tensor, Var};
 pub use config::{Embed, Head, LoopNorm, ModelConfig, Positions};
+pub use depth::{Depth, MOST_LOOPS, PoissonLognormal, RampDepth, SetDepth, UniformDepth};
 pub use device::cuda_device;
 pub use dims::ModelDims;
 pub use error::{Error, Result};

@@ -99,6 +99,12 @@ pub trait Optimizer: Debug + Send + Sync {
         false
     }
 
+    /// The betas and the eps of Adam, if that is what it is, with `first` and `second` moments: then an engine on a GPU may make its update
+    /// there.
+    fn as_adam(&self) -> Option<([f64; 2], f64)> {
+        None
+    }
+
     /// What it keeps for a parameter, in the order in which [`update`](Self::update) gets it.
     fn keeps(&self, parameter: Parameter<'_>) -> Vec<Kept>;
 

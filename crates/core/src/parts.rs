@@ -1,4 +1,4 @@
-//! The register of parts: every block, injector, task, baseline, optimiser and schedule linked into the program, with its keys and help.
+//! The register of parts: every block, injector, task, baseline, optimiser, schedule and depth linked into the program, with its keys and help.
 //!
 //! typetag turns a `type = "..."` table into an object; this register holds what typetag doesn't: the JSON Schema that
 //! validation, `looped list` and editors read. [`register!`](crate::register) adds a part to it.
@@ -21,14 +21,23 @@ pub enum Kind {
     Optimizer,
     /// A [`Schedule`](crate::Schedule).
     Schedule,
+    /// A [`Depth`](crate::Depth).
+    Depth,
 }
 
 impl Kind {
     /// All kinds, in the order of `looped list`.
-    pub const ALL: [Self; 6] =
-        [Self::Block, Self::Injector, Self::Task, Self::Baseline, Self::Optimizer, Self::Schedule];
+    pub const ALL: [Self; 7] = [
+        Self::Block,
+        Self::Injector,
+        Self::Task,
+        Self::Baseline,
+        Self::Optimizer,
+        Self::Schedule,
+        Self::Depth,
+    ];
 
-    /// `block`, `injector`, `task`, `baseline`, `optimizer` or `schedule`.
+    /// `block`, `injector`, `task`, `baseline`, `optimizer`, `schedule` or `depth`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -38,6 +47,7 @@ impl Kind {
             Self::Baseline => "baseline",
             Self::Optimizer => "optimizer",
             Self::Schedule => "schedule",
+            Self::Depth => "depth",
         }
     }
 
@@ -213,4 +223,10 @@ pub fn optimizer_schema(_: &mut SchemaGenerator) -> Schema {
 #[must_use]
 pub fn schedule_schema(_: &mut SchemaGenerator) -> Schema {
     placeholder(Kind::Schedule)
+}
+
+/// Where a schema has a depth.
+#[must_use]
+pub fn depth_schema(_: &mut SchemaGenerator) -> Schema {
+    placeholder(Kind::Depth)
 }

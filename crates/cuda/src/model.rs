@@ -75,8 +75,8 @@ struct Compiled {
     calls: usize,
 }
 
-/// Programs that are kept: those of one stage of a curriculum, of validation and of evaluation, and then some.
-const KEPT: usize = 8;
+/// Programs that are kept: those of all depths that may be drawn, of validation and of evaluation.
+const KEPT: usize = 64;
 /// Rows of tokens that predictions are made for at a time, about.
 const ROWS: usize = 1 << 16;
 

@@ -65,8 +65,10 @@ pub struct Curriculum {
     pub dims: Ramp,
     /// Points in a prompt.
     pub points: Ramp,
-    /// Loops of the model.
-    pub loops: Ramp,
+    /// Loops of the model; not needed where something else draws them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Ramp")]
+    pub loops: Option<Ramp>,
 }
 
 /// What a [`Curriculum`] asks for at one step.
@@ -81,10 +83,14 @@ pub struct Stage {
 }
 
 impl Curriculum {
-    /// The stage of `step`, counted from 0.
+    /// The stage of `step`, counted from 0; with one loop where the curriculum doesn't say how many.
     #[must_use]
     pub fn at(&self, step: usize) -> Stage {
-        Stage { dims: self.dims.at(step), points: self.points.at(step), loops: self.loops.at(step) }
+        Stage {
+            dims: self.dims.at(step),
+            points: self.points.at(step),
+            loops: self.loops.map_or(1, |ramp| ramp.at(step)),
+        }
     }
 
     /// The stages of a training of `steps` steps, in order, each with its steps.
@@ -92,7 +98,7 @@ impl Curriculum {
     /// ```
     /// use looped_curriculum::{Curriculum, Ramp};
     /// let loops = Ramp { start: 20, end: 30, inc: 10, interval: 500 };
-    /// let curriculum = Curriculum { dims: Ramp::constant(5), points: Ramp::constant(11), loops };
+    /// let curriculum = Curriculum { dims: Ramp::constant(5), points: Ramp::constant(11), loops: Some(loops) };
     /// let stages: Vec<_> = curriculum.stages(20_000).map(|(stage, steps)| (stage.loops, steps)).collect();
     /// assert_eq!(stages, [(20, 0..500), (30, 500..20_000)]);
     /// ```
@@ -100,8 +106,9 @@ impl Curriculum {
         let mut step = 0;
         std::iter::from_fn(move || {
             let begin = step;
-            let rises = [self.dims, self.points, self.loops].map(|ramp| ramp.next_rise(begin));
-            step = rises.into_iter().flatten().min().unwrap_or(steps).min(steps);
+            let ramps = [Some(self.dims), Some(self.points), self.loops];
+            let rises = ramps.into_iter().filter_map(|ramp| ramp?.next_rise(begin));
+            step = rises.min().unwrap_or(steps).min(steps);
             (begin < steps).then(|| (self.at(begin), begin..step))
         })
     }
@@ -161,7 +168,7 @@ mod tests {
         ) {
             let [dims, points, loops] =
                 ramps.map(|(start, more, inc, interval)| Ramp { start, end: start + more, inc, interval });
-            let curriculum = Curriculum { dims, points, loops };
+            let curriculum = Curriculum { dims, points, loops: Some(loops) };
             let stages: Vec<_> = curriculum.stages(steps).collect();
             let each: Vec<Stage> = stages.iter().flat_map(|(stage, steps)| steps.clone().map(|_| *stage)).collect();
             prop_assert_eq!(each, (0..steps).map(|step| curriculum.at(step)).collect::<Vec<_>>());

@@ -61,6 +61,7 @@ fn one_dependency_links_the_built_in_parts() {
         (Kind::Baseline, "least_squares"),
         (Kind::Optimizer, "muon"),
         (Kind::Schedule, "wsd"),
+        (Kind::Depth, "poisson_lognormal"),
     ] {
         assert!(Part::find(kind, tag).is_some(), "{tag}");
     }

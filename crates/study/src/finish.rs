@@ -54,7 +54,7 @@ fn keep(evaluation: &Evaluation, scores: &PromptScores, file: &Path, scores_file
 #[must_use]
 pub fn plan_of(experiment: &Experiment) -> EvalPlan {
     let (config, curriculum) = (&experiment.evaluation, &experiment.training.curriculum);
-    let loops = config.loops.unwrap_or(curriculum.loops.end);
+    let loops = config.loops.unwrap_or(experiment.training.usual_loops());
     let sizes = EvalPlan::new(
         curriculum.points.end,
         curriculum.dims.end,

@@ -1,6 +1,6 @@
 //! Checks of configs.
 
-use looped_core::{Baseline, BlockConfig, Injector, Kind, Optimizer, Schedule, Task};
+use looped_core::{Baseline, BlockConfig, Depth, Injector, Kind, Optimizer, Schedule, Task};
 use serde_json::Value;
 
 /// A part's table, as JSON, reads back to itself, and an unknown key in it is refused.
@@ -58,5 +58,6 @@ part!(
     Task: Task,
     Baseline: Baseline,
     Optimizer: Optimizer,
-    Schedule: Schedule
+    Schedule: Schedule,
+    Depth: Depth
 );

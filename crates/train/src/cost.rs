@@ -48,11 +48,16 @@ fn flops(experiment: &Experiment, graph: &Graph) -> f64 {
     stages.map(|(stage, steps)| steps.len() as f64 * step_flops(experiment, graph, stage)).sum()
 }
 
+/// Operations of a step, in the mean over what it may draw.
 fn step_flops(experiment: &Experiment, graph: &Graph, stage: Stage) -> f64 {
     let (layout, points) = (experiment.model.layout(), stage.points);
     let Flops { once, each_loop } = looped_graph::flops(graph, layout.tokens(points), &layout.reads(points));
-    let window = experiment.training.n_loop_window.min(stage.loops);
-    // A backward pass has two products for each one forward.
-    let passes = (stage.loops + 2 * window) as f64;
-    experiment.training.batch_size as f64 * (3.0 * once as f64 + passes * each_loop as f64)
+    let training = &experiment.training;
+    let of = |loops| {
+        let [passes, loops, with_gradient] = training.expected(loops);
+        // A backward pass has two products for each one forward.
+        3.0 * passes * once as f64 + (loops + 2.0 * with_gradient) * each_loop as f64
+    };
+    let each = training.depth.as_ref().map_or_else(|| of(stage.loops), |depth| depth.mean(stage.loops, &of));
+    training.batch_size as f64 * each
 }

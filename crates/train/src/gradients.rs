@@ -46,12 +46,31 @@ fn sum_of_squares(gradient: &Tensor) -> Option<f64> {
 /// # Errors
 /// If a tensor operation fails.
 pub fn clip(gradients: &mut Gradients, norm: f64, largest: f64) -> Result<()> {
-    if norm > largest {
-        for gradient in gradients.values_mut() {
-            *gradient = (&*gradient * (largest / norm))?;
-        }
+    if norm > largest { scale(gradients, largest / norm) } else { Ok(()) }
+}
+
+/// Multiplies all gradients by a factor.
+///
+/// # Errors
+/// If a tensor operation fails.
+pub(crate) fn scale(gradients: &mut Gradients, factor: f64) -> Result<()> {
+    for gradient in gradients.values_mut() {
+        *gradient = (&*gradient * factor)?;
     }
     Ok(())
+}
+
+/// The sums of two gradients for each parameter; both have the same names.
+///
+/// # Errors
+/// If a tensor operation fails.
+pub(crate) fn added(mut to: Gradients, of: &Gradients) -> Result<Gradients> {
+    for (name, gradient) in &mut to {
+        if let Some(other) = of.get(name) {
+            *gradient = (&*gradient + other)?;
+        }
+    }
+    Ok(to)
 }
 
 #[cfg(test)]

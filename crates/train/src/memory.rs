@@ -39,12 +39,16 @@ pub struct Asked {
 /// the states and the plots take.
 pub(crate) fn of_run(experiment: &Experiment, graph: &Graph) -> f64 {
     let (training, evaluation) = (&experiment.training, &experiment.evaluation);
-    let (points, loops) = (training.curriculum.points.end, training.curriculum.loops.end);
+    let (points, loops) = (training.curriculum.points.end, training.most_loops());
     let parameters = bytes_of_parameters(graph);
     let prompts_at_once = |prompts| values(experiment, Asked { prompts, points, loops });
     let trained = Asked { prompts: training.batch_size, points, loops };
     let step = engine(experiment, graph, trained, training.n_loop_window);
-    let scored = Asked { prompts: evaluation.prompts, points, loops: evaluation.loops.unwrap_or(loops) };
+    let scored = Asked {
+        prompts: evaluation.prompts,
+        points,
+        loops: evaluation.loops.unwrap_or(training.usual_loops()),
+    };
     let predicting = engine(experiment, graph, Asked { prompts: PREDICTED_AT_ONCE, ..scored }, 0);
     let states = LOOKED_AT_ONCE as f64 * passing_through(graph, experiment.model.layout().tokens(points));
     let own = bytes_kept(experiment, graph);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{Device, Tensor, Var};
 use looped_config::{Experiment, Precision};
@@ -12,7 +13,7 @@ use looped_core::{
     cuda_device,
 };
 use looped_cpu::CpuModel;
-use looped_cuda::{CudaModel, Math};
+use looped_cuda::{Adam, CudaModel, Math, Updated};
 use looped_reference::ReferenceModel;
 
 use crate::{EngineChoice, Gradients, Result, Target, TrainError};
@@ -29,6 +30,8 @@ pub struct Model {
     fused: Option<CpuModel>,
     /// The same of a GPU.
     cuda: Option<CudaModel>,
+    /// Whether the GPU holds newer parameters than `store`.
+    stale: AtomicBool,
     target: Target,
     choice: EngineChoice,
     precision: Precision,
@@ -76,7 +79,17 @@ impl Model {
         let store = ParamStore::new(candle.graph(), seed, device)?;
         let choice = EngineChoice::candle("it was asked for");
         let (target, precision) = (device.into(), Precision::F32);
-        Ok(Self { config, store, candle, fused: None, cuda: None, target, choice, precision })
+        Ok(Self {
+            config,
+            store,
+            candle,
+            fused: None,
+            cuda: None,
+            stale: AtomicBool::new(false),
+            target,
+            choice,
+            precision,
+        })
     }
 
     /// The same model on the CUDA engine, on the GPU `cuda:index`. Its parameters are on the CPU.
@@ -134,9 +147,11 @@ impl Model {
     }
 
     /// The parameters.
+    ///
+    /// Where a GPU holds newer ones, they are copied first; if that fails, the next use of the GPU says so.
     #[must_use]
     pub fn parameters(&self) -> &ParamStore {
-        &self.store
+        self.fresh().unwrap_or(&self.store)
     }
 
     /// Replaces all parameters; names and shapes must be the model's own.
@@ -144,7 +159,12 @@ impl Model {
     /// # Errors
     /// If they aren't; then nothing was replaced.
     pub fn load(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
-        Ok(self.store.load(values)?)
+        self.store.load(values)?;
+        if let Some(cuda) = &self.cuda {
+            cuda.release();
+        }
+        self.stale.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Whether [`load`](Self::load) would take these values.
@@ -174,7 +194,7 @@ impl Model {
     /// # Errors
     /// If the device has no room for it.
     pub fn values(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.store.iter().map(|(name, var)| Ok((name.to_owned(), var.copy()?.detach()))).collect()
+        self.fresh()?.iter().map(|(name, var)| Ok((name.to_owned(), var.copy()?.detach()))).collect()
     }
 
     /// The loss on `prompts` and its gradient for every parameter.
@@ -185,7 +205,7 @@ impl Model {
         let StepPlan { loops: plan, loss_loops, objective } = plan;
         if let Some(cuda) = &self.cuda {
             let step = looped_cuda::Step { plan, loss_loops, objective, math: self.math() };
-            return self.as_tensors(cuda.step(&self.store, prompts, step)?);
+            return self.as_tensors(cuda.step(self.fresh()?, prompts, step)?);
         }
         if let Some(fused) = &self.fused {
             let step = looped_cpu::Step { plan, loss_loops, objective, precision: self.fused_precision() };
@@ -218,7 +238,7 @@ impl Model {
             let values = fused.watch(&self.store, prompts, loops, &[wire])?.swap_remove(0);
             return Ok(Tensor::from_vec(values, (loops, count, tokens, shape.width), &Device::Cpu)?);
         }
-        let mut looping = self.candle.looping(&self.store, prompts)?;
+        let mut looping = self.candle.looping(self.fresh()?, prompts)?;
         let after = |_| {
             looping.advance()?;
             let value =
@@ -232,20 +252,96 @@ impl Model {
     pub(crate) fn first_not_finite(&self, prompts: &Prompts, loops: usize) -> Option<String> {
         /// Prompts that are looked at together: bounds memory.
         const AT_ONCE: usize = 8;
+        let store = self.parameters();
         let of = |first: usize| {
             let some = prompts.slice(first..prompts.prompts.min(first + AT_ONCE));
-            self.candle.first_not_finite(&self.store, &some, loops).ok().flatten()
+            self.candle.first_not_finite(store, &some, loops).ok().flatten()
         };
         (0..prompts.prompts).step_by(AT_ONCE).find_map(of).map(|found| found.to_string())
     }
 
     fn as_tensors(&self, (loss, gradients): (f64, BTreeMap<String, Vec<f32>>)) -> Result<(f64, Gradients)> {
+        Ok((loss, self.tensors(gradients)?))
+    }
+
+    /// Values of all parameters as tensors of their shapes.
+    fn tensors(&self, values: BTreeMap<String, Vec<f32>>) -> Result<BTreeMap<String, Tensor>> {
         // Both are sorted by name.
-        let pairs = self.store.iter().zip(gradients);
+        let pairs = self.store.iter().zip(values);
         let tensor = |((_, var), (name, values)): ((&str, &Var), (String, Vec<f32>))| {
             Ok((name, Tensor::from_vec(values, var.shape(), &Device::Cpu)?))
         };
-        Ok((loss, pairs.map(tensor).collect::<Result<_>>()?))
+        pairs.map(tensor).collect()
+    }
+
+    /// The parameters, as they are now.
+    fn fresh(&self) -> Result<&ParamStore> {
+        if let Some(cuda) = self.cuda.as_ref().filter(|_| self.stale.load(Ordering::Relaxed))
+            && let Some(held) = cuda.held_values()?
+        {
+            self.store.load(&self.tensors(held)?)?;
+            self.stale.store(false, Ordering::Relaxed);
+        }
+        Ok(&self.store)
+    }
+
+    /// Whether a GPU can hold the parameters from step to step.
+    pub(crate) fn can_be_held(&self) -> bool {
+        self.cuda.as_ref().is_some_and(CudaModel::can_be_held)
+    }
+
+    /// Whether it does.
+    pub(crate) fn is_held(&self) -> bool {
+        self.cuda.as_ref().is_some_and(CudaModel::is_held)
+    }
+
+    /// Lets the GPU hold the parameters, and Adam's moments `first.NAME` and `second.NAME` after so many updates.
+    pub(crate) fn hold(&self, moments: &BTreeMap<String, Tensor>, updates: usize) -> Result<()> {
+        let Some(cuda) = &self.cuda else { return Ok(()) };
+        let of = |which: &str| -> Result<BTreeMap<String, Vec<f32>>> {
+            let own = moments.iter().filter_map(|(key, value)| Some((key.strip_prefix(which)?, value)));
+            own.map(|(name, value)| Ok((name.to_owned(), value.flatten_all()?.to_vec1()?))).collect()
+        };
+        let (first, second) = (of("first.")?, of("second.")?);
+        Ok(cuda.hold(self.fresh()?, [&first, &second], updates)?)
+    }
+
+    /// One training step on what the GPU holds; `meanwhile` is called while it works.
+    pub(crate) fn update_on_gpu(
+        &self,
+        prompts: &Prompts,
+        plan: StepPlan,
+        adam: Adam,
+        meanwhile: impl FnOnce(),
+    ) -> Result<Updated> {
+        let StepPlan { loops: plan, loss_loops, objective } = plan;
+        let step = looped_cuda::Step { plan, loss_loops, objective, math: self.math() };
+        let cuda = self.cuda.as_ref().ok_or_else(|| TrainError::Refused("there is no GPU".to_owned()))?;
+        let updated = cuda.update(prompts, step, adam, meanwhile)?;
+        self.stale.store(true, Ordering::Relaxed);
+        Ok(updated)
+    }
+
+    /// The moments that the GPU holds, as [`Model::hold`] takes them, and the updates made; nothing if it holds none.
+    pub(crate) fn held_moments(&self) -> Result<Option<(BTreeMap<String, Tensor>, usize)>> {
+        let Some(held) = self.cuda.as_ref().map(CudaModel::held).transpose()?.flatten() else {
+            return Ok(None);
+        };
+        let mut moments = BTreeMap::new();
+        for (which, values) in ["first", "second"].into_iter().zip(held.moments) {
+            let named = self.tensors(values)?.into_iter();
+            moments.extend(named.map(|(name, value)| (format!("{which}.{name}"), value)));
+        }
+        Ok(Some((moments, held.updates)))
+    }
+
+    /// Takes the parameters back from the GPU.
+    pub(crate) fn release(&self) -> Result<()> {
+        self.fresh()?;
+        if let Some(cuda) = &self.cuda {
+            cuda.release();
+        }
+        Ok(())
     }
 
     fn fused_precision(&self) -> looped_cpu::Precision {
@@ -291,7 +387,7 @@ impl Stateful for Model {
     }
 
     fn looping(&self, prompts: &Prompts) -> looped_core::Result<Looping<'_>> {
-        Ok(self.candle.looping(&self.store, prompts)?.into())
+        Ok(self.candle.looping(self.parameters(), prompts)?.into())
     }
 }
 

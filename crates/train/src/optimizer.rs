@@ -101,6 +101,16 @@ impl Updater {
         Ok(())
     }
 
+    /// The betas and the eps of Adam, if the rule is that.
+    pub(crate) fn as_adam(&self) -> Option<([f64; 2], f64)> {
+        self.rule.as_adam()
+    }
+
+    /// This times a parameter joins its gradient.
+    pub(crate) fn decay(&self) -> f64 {
+        self.decay
+    }
+
     /// Updates made.
     #[must_use]
     pub fn updates(&self) -> usize {

@@ -21,6 +21,6 @@ pub fn resolve(experiment: &mut Experiment, device: impl Into<Target>) -> Result
         // Baselines are fitted to points.
         experiment.evaluation.baselines.clear();
     }
-    experiment.evaluation.loops.get_or_insert(training.curriculum.loops.end);
+    experiment.evaluation.loops.get_or_insert(training.usual_loops());
     Ok(choice)
 }

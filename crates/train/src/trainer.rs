@@ -1,14 +1,16 @@
 //! One training step, from prompts to updated parameters.
 
+mod on_gpu;
+
 use std::sync::Arc;
 
-use looped_config::Experiment;
-use looped_core::{LoopPlan, Prompts, Request, Rng, Split};
+use looped_config::{Experiment, Pass};
+use looped_core::{Prompts, Request, Rng, Split};
 use looped_curriculum::Stage;
 
 use crate::averaged::Averaged;
 use crate::checkpoint::{Checkpoint, Skipped, State};
-use crate::gradients::{Gradients, clip, global_norm};
+use crate::gradients::{Gradients, added, clip, global_norm, scale};
 use crate::{Model, Result, StepPlan, Target, TrainError, Updater, Validation, default_optimizer};
 
 /// An experiment in training: the model, its optimiser, and how far they are.
@@ -25,6 +27,8 @@ pub struct Trainer {
     step: usize,
     skipped: Skipped,
     data: Data,
+    /// Prompts that were drawn early, with the step and the stage that they are for.
+    drawn: Option<(usize, Stage, Prompts)>,
 }
 
 /// The data that the task reads.
@@ -101,7 +105,17 @@ impl Trainer {
         let updater = Updater::new(rule, model.candle().graph(), model.parameters(), training.weight_decay)?;
         let averaged = Averaged::of(&experiment, &model, &device)?;
         let (skipped, data) = (Skipped::default(), Data::Unseen(None));
-        Ok(Self { experiment, model, averaged, updater, learning_rate: None, step: 0, skipped, data })
+        Ok(Self {
+            experiment,
+            model,
+            averaged,
+            updater,
+            learning_rate: None,
+            step: 0,
+            skipped,
+            data,
+            drawn: None,
+        })
     }
 
     /// What is trained.
@@ -153,12 +167,18 @@ impl Trainer {
         self.learning_rate = Some(learning_rate);
     }
 
-    /// Runs one step on a fresh batch, at the curriculum's stage.
+    /// What the next step is made at: the curriculum's stage, with the loops that the depth draws for it.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.experiment.stage(self.step)
+    }
+
+    /// Runs one step on a fresh batch, at its [`stage`](Self::stage).
     ///
     /// # Errors
     /// If prompts can't be had, memory runs out, or the loss or gradient isn't finite; then no parameter has changed.
     pub fn step(&mut self) -> Result<StepReport> {
-        self.step_at(self.experiment.training.curriculum.at(self.step))
+        self.step_at(self.stage())
     }
 
     /// [`Trainer::step`] at a stage that the caller chooses, for another curriculum than the experiment's.
@@ -166,6 +186,9 @@ impl Trainer {
     /// # Errors
     /// If the model hasn't room for the stage, and as [`Trainer::step`].
     pub fn step_at(&mut self, stage: Stage) -> Result<StepReport> {
+        if let Some(report) = self.step_on_gpu(stage)? {
+            return Ok(report);
+        }
         let found = self.gradients(stage)?;
         self.apply(found)
     }
@@ -177,9 +200,27 @@ impl Trainer {
     /// # Errors
     /// If the model hasn't room for the stage, prompts can't be had, or memory runs out.
     pub fn gradients(&mut self, stage: Stage) -> Result<StepGradients> {
+        self.leave_gpu()?;
         self.refuse_unless_it_fits(stage)?;
         self.refuse_exchanged_data()?;
-        let (loss, gradients) = self.model.loss_and_gradients(&self.prompts(stage)?, self.plan(stage))?;
+        let prompts = self.prompts(stage)?;
+        let mut rng = Rng::stream(self.experiment.seed, "training unroll", self.step as u64);
+        let mut found: Option<(f64, Gradients)> = None;
+        for pass in self.experiment.training.passes(stage.loops, &mut rng) {
+            let Pass { weight, plan: loops, loss_loops } = pass;
+            let plan = StepPlan { loops, loss_loops, objective: self.experiment.task.objective() };
+            let (loss, mut gradients) = self.model.loss_and_gradients(&prompts, plan)?;
+            if weight != 1.0 {
+                scale(&mut gradients, weight)?;
+            }
+            found = Some(match found {
+                None => (weight * loss, gradients),
+                Some((sum, before)) => (sum + weight * loss, added(before, &gradients)?),
+            });
+        }
+        // A step has a pass: the weights of several add up to 1.
+        let (loss, gradients) =
+            found.ok_or_else(|| TrainError::Refused("training.loss: counts no loop".to_owned()))?;
         Ok(StepGradients { stage, loss, gradients })
     }
 
@@ -190,19 +231,12 @@ impl Trainer {
     /// # Errors
     /// If the loss or the gradient isn't finite once too often, or a parameter's gradient is missing; then no parameter has changed.
     pub fn apply(&mut self, found: StepGradients) -> Result<StepReport> {
+        self.leave_gpu()?;
         let StepGradients { stage, loss, mut gradients } = found;
         let (grad_norm, learning_rate) = (global_norm(&gradients)?, self.learning_rate());
         let report = StepReport { step: self.step, stage, loss, grad_norm, learning_rate, skipped: false };
-        let numbers = [("the loss", loss), ("the gradient's norm", grad_norm)];
-        if let Some((what, value)) = numbers.into_iter().find(|(_, value)| !value.is_finite()) {
-            let before = self.skipped.in_a_row;
-            if before >= self.experiment.training.skip_non_finite {
-                let first = self.model.first_not_finite(&self.prompts(stage)?, stage.loops);
-                return Err(TrainError::NonFinite { what, value, step: self.step, before, first });
-            }
-            self.skipped = Skipped { all: self.skipped.all + 1, in_a_row: before + 1 };
-            self.step += 1;
-            return Ok(StepReport { skipped: true, ..report });
+        if let Some(skipped) = self.skip_unless_finite(report)? {
+            return Ok(skipped);
         }
         if let Some(largest) = self.experiment.training.gradient_clip {
             clip(&mut gradients, grad_norm, largest)?;
@@ -214,6 +248,25 @@ impl Trainer {
         self.skipped.in_a_row = 0;
         self.step += 1;
         Ok(report)
+    }
+
+    /// A step whose loss or gradient isn't finite, skipped; nothing if both are.
+    ///
+    /// # Errors
+    /// If it is one too many in a row.
+    fn skip_unless_finite(&mut self, report: StepReport) -> Result<Option<StepReport>> {
+        let numbers = [("the loss", report.loss), ("the gradient's norm", report.grad_norm)];
+        let Some((what, value)) = numbers.into_iter().find(|(_, value)| !value.is_finite()) else {
+            return Ok(None);
+        };
+        let before = self.skipped.in_a_row;
+        if before >= self.experiment.training.skip_non_finite {
+            let first = self.model.first_not_finite(&self.prompts(report.stage)?, report.stage.loops);
+            return Err(TrainError::NonFinite { what, value, step: self.step, before, first });
+        }
+        self.skipped = Skipped { all: self.skipped.all + 1, in_a_row: before + 1 };
+        self.step += 1;
+        Ok(Some(StepReport { skipped: true, ..report }))
     }
 
     /// The loss on the [`Validation`] prompts, which draws from a stream of its own: it changes no later step.
@@ -238,7 +291,10 @@ impl Trainer {
     /// # Errors
     /// If the device has no room for it.
     pub fn checkpoint(&self) -> Result<Checkpoint> {
-        let (optimizer, updates) = self.updater.state()?;
+        let (optimizer, updates) = match self.model.held_moments()? {
+            Some(held) => held,
+            None => self.updater.state()?,
+        };
         let (Data::Unseen(data) | Data::Seen(data)) = &self.data;
         let state = State::after(self.step, updates, self.experiment.seed);
         let state = State { data: data.clone(), skipped: self.skipped, ..state };
@@ -283,6 +339,7 @@ impl Trainer {
             own.model().load(values)?;
         }
         self.updater = updater;
+        self.drawn = None;
         self.step = *step;
         self.skipped = *skipped;
         self.data = Data::Unseen(data.clone());
@@ -326,18 +383,14 @@ impl Trainer {
         Ok(())
     }
 
-    fn plan(&self, stage: Stage) -> StepPlan {
-        let window = self.experiment.training.n_loop_window;
-        StepPlan {
-            loops: LoopPlan { loops: stage.loops, window },
-            loss_loops: self.experiment.training.n_loss_loops.unwrap_or(window),
-            objective: self.experiment.task.objective(),
-        }
-    }
-
     /// The prompts of the present step.
     fn prompts(&self, stage: Stage) -> Result<Prompts> {
-        let (count, index) = (self.experiment.training.batch_size, self.step as u64);
+        self.prompts_of(self.step, stage)
+    }
+
+    /// The prompts of a step at a stage.
+    fn prompts_of(&self, step: usize, stage: Stage) -> Result<Prompts> {
+        let (count, index) = (self.experiment.training.batch_size, step as u64);
         let request = Request {
             prompts: count,
             points: stage.points,

@@ -46,7 +46,7 @@ impl Validation {
         };
         Ok(Self {
             prompts: experiment.task.sample(request, &mut Rng::stream(SEED, "validation prompts", 0))?,
-            loops: curriculum.loops.end,
+            loops: training.usual_loops(),
             objective,
             normaliser: score_scale(experiment.task.as_ref(), dims),
             batch: training.batch_size,

@@ -76,6 +76,45 @@ fn bad_values_are_told_with_what_is_allowed() {
         (&["training.lr_scheduler=1"], "training.lr_scheduler: is unknown; did you mean schedule?"),
         (&["training.ema=1.0"], "training.ema: is 1; allowed: above 0, below 1"),
         (&["training.ema_decay=0.9"], "training.ema_decay: is unknown; did you mean ema?"),
+        (
+            &["training.depth.type=uniforn"],
+            "no known depth; did you mean uniform? Allowed: poisson_lognormal, ramp, set, uniform",
+        ),
+        (
+            &["training.depth={type=\"uniform\", from=5, to=4}"],
+            "training.depth.to: is 4; allowed: from, 5, to 1000000",
+        ),
+        (
+            &["training.depth={type=\"set\", loops=[]}"],
+            "training.depth.loops: has 0 items; needed: at least 1",
+        ),
+        (
+            &["training.depth={type=\"set\", loops=[0]}"],
+            "training.depth.loops.0: is 0; allowed: 1 to 1000000",
+        ),
+        (
+            &["training.depth={type=\"poisson_lognormal\", mean=9.0, most=8}"],
+            "training.depth.mean: is 9; allowed: above 0, at most `most`, 8",
+        ),
+        (
+            &["training.depth={type=\"uniform\", from=1, to=4}", "training.n_loop_window=5"],
+            "training.n_loop_window: is 5; allowed: 1 to the most loops of training.depth, 4",
+        ),
+        (&["training.unroll.type=first"], "training.unroll.type: is \"first\"; allowed: last, random_prefix"),
+        (
+            &["training.unroll.type=phantom"],
+            "training.unroll.type: is \"phantom\"; allowed: last, random_prefix",
+        ),
+        (&["training.loss.type=progresive"], "did you mean progressive? Allowed: uniform, last, progressive"),
+        (&["training.loss.type=progressive"], "training.loss.alpha: is missing; expected a number, 0 to 1"),
+        (
+            &["training.loss={type=\"progressive\", alpha=0.5}", "training.unroll.type=random_prefix"],
+            "training.unroll: is \"random_prefix\", which the loss `progressive` has beside all loops; allowed: last",
+        ),
+        (
+            &["training.loss.type=last", "training.n_loss_loops=2"],
+            "training.n_loss_loops: is 2, and training.loss counts one loop alone; leave it out",
+        ),
         (&["training.skip_non_finite=-1"], "training.skip_non_finite: is -1; allowed: 0 to 1000000"),
     ] {
         let message = refused(overrides);
@@ -90,6 +129,9 @@ fn each_form_is_read_and_written_again() {
         "training.optimizer={type=\"adamw\", weight_decay=0.1, betas=[0.9, 0.95]}",
         "training.schedule={type=\"wsd\", warmup=2, decay=4, final=0.1}",
         "training.ema=0.999",
+        "training.depth={type=\"set\", loops=[4, 6]}",
+        "training.unroll.type=random_prefix",
+        "training.loss={type=\"progressive\", alpha=0.5}",
         "training.skip_non_finite=3",
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -102,4 +144,27 @@ fn each_form_is_read_and_written_again() {
         let key = text.split(['=', '.']).nth(1).unwrap();
         assert!(once.contains(key), "{once}");
     }
+}
+
+#[test]
+fn loops_are_the_curriculums_or_drawn_and_never_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("exp.json");
+    let mut table = tiny();
+    table["training"]["curriculum"].as_object_mut().unwrap().remove("loops");
+    fs::write(&path, table.to_string()).unwrap();
+    let load =
+        |overrides: &[String]| looped_config::load(&path, overrides).map_err(|error| error.to_string());
+    let message = load(&[]).unwrap_err();
+    assert!(
+        message.contains("training.curriculum.loops: is missing; expected an integer, at least 1"),
+        "{message}"
+    );
+    let depth = ["training.depth={type=\"uniform\", from=2, to=6}".to_owned()];
+    let drawn = load(&depth).unwrap().experiment;
+    assert!(drawn.notes().iter().all(|note| !note.contains("loops")), "{:?}", drawn.notes());
+    fs::write(&path, tiny().to_string()).unwrap();
+    let both = load(&depth).unwrap().experiment;
+    let told = "training.curriculum.loops: isn't used, since training.depth draws the loops".to_owned();
+    assert!(both.notes().contains(&told), "{:?}", both.notes());
 }

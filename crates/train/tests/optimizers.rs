@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use looped_core::graph::{Graph, Init, Linear, Trace};
-use looped_core::{Optimizer, ParamStore};
+use looped_core::{Depth, Optimizer, ParamStore, Schedule};
+use looped_testing::{is_registered, round_trips};
 use looped_train::{Gradients, Updater, decode};
 use safetensors::SafeTensors;
 use serde::Deserialize;
@@ -102,5 +103,35 @@ fn muon_is_that_of_the_pytorch_script_over_100_steps() {
         for (what, difference) in differences(name) {
             assert!(difference <= 1e-5, "{what} differs by {difference:e}");
         }
+    }
+}
+
+#[test]
+fn each_part_of_a_training_is_registered_documented_and_reads_back() {
+    for table in [
+        r#"{"type":"adam"}"#,
+        r#"{"type":"adamw","weight_decay":0.1}"#,
+        r#"{"type":"muon","scale":"shape","steps":6}"#,
+    ] {
+        is_registered::<dyn Optimizer>(table);
+        round_trips::<dyn Optimizer>(table);
+    }
+    for table in [
+        r#"{"type":"constant"}"#,
+        r#"{"type":"linear","warmup":3}"#,
+        r#"{"type":"cosine","final":0.1}"#,
+        r#"{"type":"wsd","decay":4}"#,
+    ] {
+        is_registered::<dyn Schedule>(table);
+        round_trips::<dyn Schedule>(table);
+    }
+    for table in [
+        r#"{"type":"ramp"}"#,
+        r#"{"type":"uniform","from":1,"to":4}"#,
+        r#"{"type":"set","loops":[3,3,9]}"#,
+        r#"{"type":"poisson_lognormal","mean":4.0,"most":20}"#,
+    ] {
+        is_registered::<dyn Depth>(table);
+        round_trips::<dyn Depth>(table);
     }
 }

@@ -33,6 +33,8 @@ pub(crate) enum PartKinds {
     Optimizers,
     #[value(alias = "schedule")]
     Schedules,
+    #[value(alias = "depth")]
+    Depths,
 }
 
 impl From<PartKinds> for Kind {
@@ -44,6 +46,7 @@ impl From<PartKinds> for Kind {
             PartKinds::Baselines => Self::Baseline,
             PartKinds::Optimizers => Self::Optimizer,
             PartKinds::Schedules => Self::Schedule,
+            PartKinds::Depths => Self::Depth,
         }
     }
 }

@@ -19,8 +19,8 @@ pub(crate) fn predict(args: &PredictArgs) -> Outcome {
     let trainer = open_trained(&args.run.path, &args.device.device)?;
     let prompts = read_prompts(&args.prompts.data)?;
     fit(&prompts, &trainer.experiment().model, &args.prompts.data)?;
-    let curriculum = &trainer.experiment().training.curriculum;
-    let usual = trainer.experiment().evaluation.loops.unwrap_or(curriculum.loops.end);
+    let experiment = trainer.experiment();
+    let usual = experiment.evaluation.loops.unwrap_or(experiment.training.usual_loops());
     let loops = args.model.loops.map_or(usual, |n| n as usize);
     let (count, points) = (prompts.prompts, prompts.points);
     let asked = Asked { prompts: count, points, loops };

@@ -11,7 +11,7 @@ fn a_constant_is_a_number() {
     let folder = Folder::with(&[("exp.toml", GOOD)]);
     let loops = |overrides: &[&str]| {
         let loaded = folder.load("exp.toml", overrides).unwrap();
-        loaded.experiment.training.curriculum.loops
+        loaded.experiment.training.curriculum.loops.unwrap()
     };
     let constant = loops(&["training.curriculum.loops=8"]);
     assert_eq!((constant.at(0), constant.at(99)), (8, 8));
@@ -20,7 +20,7 @@ fn a_constant_is_a_number() {
     let written =
         folder.load("exp.toml", &["training.curriculum.loops=8"]).unwrap().experiment.to_toml().unwrap();
     let again = Folder::with(&[("again.toml", &written)]).load("again.toml", &[]).unwrap().experiment;
-    assert_eq!(again.training.curriculum.loops.at(50), 8);
+    assert_eq!(again.training.curriculum.loops.unwrap().at(50), 8);
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl FinishedRun {
             means: Means::default(),
             floor: Floor::of(&experiment),
             scored,
-            trained_loops: experiment.training.curriculum.loops.end,
+            trained_loops: experiment.training.usual_loops(),
             cost,
             log_points: log_points(&records, &mut experiment).map_err(|e| format!("{shown}: {e}"))?,
             name: experiment.name,

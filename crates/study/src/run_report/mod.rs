@@ -62,7 +62,7 @@ fn plot(name: &str, figure: impl Into<Drawing>, caption: impl Into<String>) -> P
 }
 
 fn results(experiment: &Experiment, evaluation: &Evaluation) -> Section {
-    let trained = experiment.training.curriculum.loops.end;
+    let trained = experiment.training.usual_loops();
     let (prompts, loops) = (evaluation.prompts_in_words(), evaluation.loops);
     let over_examples = format!("Mean over {prompts} after {loops} loops; 90 % CI over prompts shaded.");
     let mut section = Section::new("Results");
@@ -82,7 +82,7 @@ fn results(experiment: &Experiment, evaluation: &Evaluation) -> Section {
 
 /// Whether the loops converge; nothing to say of a model of one loop.
 fn convergence(experiment: &Experiment, evaluation: &Evaluation) -> Option<Section> {
-    let trained = experiment.training.curriculum.loops.end;
+    let trained = experiment.training.usual_loops();
     let mut section = Section::new("Does it converge?");
     if let (Some(figure), Some(change)) =
         (figures::state_change(evaluation, trained), &evaluation.state_change)

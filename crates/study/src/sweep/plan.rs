@@ -245,7 +245,7 @@ fn training_of(experiment: &Experiment) -> Result<String> {
 
 /// An experiment whose evaluation says how many loops it takes.
 fn with_its_loops(mut experiment: Experiment) -> Experiment {
-    let last = experiment.training.curriculum.loops.end;
+    let last = experiment.training.usual_loops();
     experiment.evaluation.loops.get_or_insert(last);
     experiment
 }

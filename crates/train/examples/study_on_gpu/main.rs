@@ -36,7 +36,7 @@ use std::time::Instant;
 
 use candle_core::{Device as HostDevice, Tensor};
 use looped_blocks as _;
-use looped_config::Experiment;
+use looped_config::{Experiment, LoopLoss, Unroll};
 use looped_core::{LoopNorm, Objective, Positions, Request, Rng, Split};
 use looped_curriculum::Stage;
 use looped_gpu::{Arena, Device, Options as ProgramOptions, Program};
@@ -104,8 +104,15 @@ fn shape_of(experiment: &Experiment, stage: Stage) -> Result<Shape> {
     let plain = model.prelude.is_empty()
         && model.coda.is_empty()
         && (model.positions, model.loop_norm) == (Positions::EachLoop, LoopNorm::Layer);
-    let heads = heads.filter(|_| injects && squared && whole && plain).ok_or(
-        "one transformer block, full or last_n, squared error over the whole window: no more is here",
+    // Adam at one rate, the curriculum's loops, the loss over the window's: all else is left out in the file.
+    let usual = training.optimizer.is_none()
+        && training.schedule.is_none()
+        && training.ema.is_none()
+        && training.depth.is_none()
+        && training.skip_non_finite == 0
+        && (training.unroll, training.loss) == (Unroll::Last, LoopLoss::Uniform);
+    let heads = heads.filter(|_| injects && squared && whole && plain && usual).ok_or(
+        "one transformer block, full or last_n, squared error over the whole window, training as it is by default: no more is here",
     )?;
     Ok(Shape {
         width: model.n_embd,

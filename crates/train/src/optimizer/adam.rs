@@ -91,6 +91,10 @@ impl Optimizer for Adam {
         true
     }
 
+    fn as_adam(&self) -> Option<([f64; 2], f64)> {
+        Some((self.betas, self.eps))
+    }
+
     fn keeps(&self, parameter: Parameter<'_>) -> Vec<Kept> {
         Self::moments(parameter)
     }

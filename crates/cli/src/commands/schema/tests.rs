@@ -10,7 +10,7 @@ use looped_config::sweep::Sweep;
 use looped_study::sweep::Plan;
 use serde_json::{Value, json};
 
-const KINDS: [&str; 6] = ["block", "injector", "task", "baseline", "optimizer", "schedule"];
+const KINDS: [&str; 7] = ["block", "injector", "task", "baseline", "optimizer", "schedule", "depth"];
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -1,0 +1,72 @@
+//! Steps that a GPU makes whole: the update too.
+
+use looped_config::Pass;
+use looped_core::Rng;
+use looped_cuda::Adam;
+use looped_curriculum::Stage;
+
+use super::{StepReport, Trainer};
+use crate::{Result, StepPlan};
+
+impl Trainer {
+    /// A step whose update is made on the GPU as well, where parameters and moments stay; nothing where that can't be: without the CUDA
+    /// engine, with another optimiser than Adam, with averaged weights, or with a step of several passes.
+    pub(super) fn step_on_gpu(&mut self, stage: Stage) -> Result<Option<StepReport>> {
+        let Some((betas, eps)) = self.updater.as_adam() else { return Ok(None) };
+        if self.averaged.is_some() || !self.model.can_be_held() {
+            return Ok(None);
+        }
+        let mut rng = Rng::stream(self.experiment.seed, "training unroll", self.step as u64);
+        let passes = self.experiment.training.passes(stage.loops, &mut rng);
+        let [Pass { weight: 1.0, plan: loops, loss_loops }] = passes[..] else { return Ok(None) };
+        self.refuse_unless_it_fits(stage)?;
+        self.refuse_exchanged_data()?;
+        let prompts = match self.drawn.take() {
+            Some((step, at, prompts)) if (step, at) == (self.step, stage) => prompts,
+            _ => self.prompts(stage)?,
+        };
+        if !self.model.is_held() {
+            let (moments, updates) = self.updater.state()?;
+            self.model.hold(&moments, updates)?;
+        }
+        let plan = StepPlan { loops, loss_loops, objective: self.experiment.task.objective() };
+        let learning_rate = self.learning_rate();
+        let adam = Adam {
+            learning_rate,
+            betas,
+            eps,
+            weight_decay: self.updater.decay(),
+            largest_norm: self.experiment.training.gradient_clip.unwrap_or(0.0),
+        };
+        let mut drawn = None;
+        let found = self.model.update_on_gpu(&prompts, plan, adam, || drawn = self.drawn_early())?;
+        self.drawn = drawn;
+        let (loss, grad_norm) = (found.loss, found.norm);
+        let report = StepReport { step: self.step, stage, loss, grad_norm, learning_rate, skipped: false };
+        if let Some(skipped) = self.skip_unless_finite(report)? {
+            return Ok(Some(skipped));
+        }
+        self.skipped.in_a_row = 0;
+        self.step += 1;
+        Ok(Some(report))
+    }
+
+    /// The prompts of the step after this one; nothing if there is none, or they can't be had: then that step says so.
+    fn drawn_early(&self) -> Option<(usize, Stage, looped_core::Prompts)> {
+        let step = self.step + 1;
+        if step >= self.experiment.training.train_steps {
+            return None;
+        }
+        let stage = self.experiment.stage(step);
+        self.prompts_of(step, stage).ok().map(|prompts| (step, stage, prompts))
+    }
+
+    /// Takes parameters and moments back from the GPU, if they are held there.
+    pub(super) fn leave_gpu(&mut self) -> Result<()> {
+        if let Some((moments, updates)) = self.model.held_moments()? {
+            self.updater = self.updater.restored(&moments, updates)?;
+            self.model.release()?;
+        }
+        Ok(())
+    }
+}
