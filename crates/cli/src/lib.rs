@@ -83,6 +83,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Predict(args) => commands::predict::predict(&args),
         Command::Eval(args) => commands::eval::eval(&args),
         Command::Probe(args) => commands::probe::probe(&args),
+        Command::Match(args) => commands::matching::matching(&args),
         Command::Baselines(args) => commands::baselines::baselines(&args),
         Command::Compare(args) => commands::compare::compare(&args),
         Command::Sweep(args) => commands::sweep::sweep(&args),

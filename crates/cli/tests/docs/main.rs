@@ -35,7 +35,7 @@ const NAMES: [(&str, &str); 13] = [
 
 /// Commands that are only named, so that their options can be looked up; one that needs a GPU; and `check --explain`, which
 /// `explain.rs` runs.
-const NAMED: [&str; 14] = [
+const NAMED: [&str; 15] = [
     "looped ARGS",
     "looped check",
     "looped check EXPERIMENT --explain",
@@ -44,6 +44,7 @@ const NAMED: [&str; 14] = [
     "looped help",
     "looped list",
     "looped ls",
+    "looped match",
     "looped resume",
     "looped run",
     "looped run --device cuda:0",

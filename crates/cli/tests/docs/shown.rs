@@ -451,6 +451,76 @@ loop state moves by
 
 "#]]
     }),
+    ("looped match RUN", || {
+        str![[r#"
+The model after each loop beside iterative solvers of least squares after each step, on # prompts of # points; each query from the points before it. SimE is the cosine of the residuals over the points of a prompt. SimW is the cosine of the weights after # examples; the model's are the least squares of its predictions at # fresh queries. The median condition number of X^T X is # gd has the step #/(smallest + largest eigenvalue) of each problem, gd_safe #/largest, gd_single # for all.
+
+# % CI over prompts; in brackets the part of the resamples in which that solver is the closest. "linear": the part of the predictions that is linear in the query
+
+loop error closest by SimE step SimE closest by SimW step SimW linear
+- - - - - - - - -
+# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
+# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
+# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
+# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
+
+best step by SimE, # % CI over prompts
+
+loop gd gd safe gd single gd preconditioned heavy ball chebyshev cg newton schulz
+- - - - - - - - -
+# # # [#, #] # [#, #] # # # # [#, #] # [#, #]
+# # # [#, #] # [#, #] # # # # [#, #] # [#, #]
+# # # [#, #] # [#, #] # # # # # [#, #]
+# # # [#, #] # [#, #] # # # # # [#, #]
+
+best step by SimW, # % CI over prompts
+
+loop gd gd safe gd single gd preconditioned heavy ball chebyshev cg newton schulz
+- - - - - - - - -
+# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # [#, #] # [#, #]
+# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # # [#, #]
+# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # # [#, #]
+# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # # [#, #]
+
+
+
+"#]]
+    }),
+    ("looped match RUN --save NAME", || {
+        str![[r#"
+The model after each loop beside iterative solvers of least squares after each step, on # prompts of # points; each query from the points before it. SimE is the cosine of the residuals over the points of a prompt. SimW is the cosine of the weights after # examples; the model's are the least squares of its predictions at # fresh queries. The median condition number of X^T X is # gd has the step #/(smallest + largest eigenvalue) of each problem, gd_safe #/largest, gd_single # for all.
+
+# % CI over prompts; in brackets the part of the resamples in which that solver is the closest. "linear": the part of the predictions that is linear in the query
+
+loop error closest by SimE step SimE closest by SimW step SimW linear
+- - - - - - - - -
+# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
+# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
+# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
+# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
+
+best step by SimE, # % CI over prompts
+
+loop gd gd safe gd single gd preconditioned heavy ball chebyshev cg newton schulz
+- - - - - - - - -
+# # # [#, #] # [#, #] # # # # [#, #] # [#, #]
+# # # [#, #] # [#, #] # # # # [#, #] # [#, #]
+# # # [#, #] # [#, #] # # # # # [#, #]
+# # # [#, #] # [#, #] # # # # # [#, #]
+
+best step by SimW, # % CI over prompts
+
+loop gd gd safe gd single gd preconditioned heavy ball chebyshev cg newton schulz
+- - - - - - - - -
+# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # [#, #] # [#, #]
+# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # # [#, #]
+# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # # [#, #]
+# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # # [#, #]
+
+
+
+"#]]
+    }),
     ("looped probe RUN", || {
         str![[r#"
 squared error of reading / variance, mean of # prompts, # % CI over prompts

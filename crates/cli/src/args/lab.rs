@@ -1,0 +1,37 @@
+//! Arguments of the laboratory's commands.
+
+use clap::Args;
+
+use super::shared::{DeviceArgs, LoopArgs, RunDirArgs};
+
+/// What they share.
+#[derive(Debug, Args)]
+pub(crate) struct LabArgs {
+    #[command(flatten)]
+    pub(crate) run: RunDirArgs,
+    #[command(flatten)]
+    pub(crate) model: LoopArgs,
+    /// How many prompts [default: the experiment's, 256 at most]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=10_000_000))]
+    pub(crate) prompts: Option<u32>,
+    /// The seed of the prompts [default: the experiment's]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Keep the results in the run directory as lab/NAME.json, with plots and in its report [default NAME: the command's]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) save: Option<String>,
+    /// Print the results as JSON instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MatchArgs {
+    #[command(flatten)]
+    pub(crate) lab: LabArgs,
+    /// Most steps of a solver
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) steps: u32,
+}

@@ -1,0 +1,23 @@
+//! What a command of the laboratory finds, as it is kept.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Match;
+
+/// The contents of `lab/NAME.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Found {
+    /// Of `looped match`.
+    Match(Box<Match>),
+}
+
+impl Found {
+    /// Its kind, which it is called by if it is given no other name.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Match(_) => "match",
+        }
+    }
+}

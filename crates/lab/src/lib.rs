@@ -1,0 +1,21 @@
+//! What a trained loop computes, seen from outside.
+//!
+//! | question | here |
+//! | --- | --- |
+//! | Which iterative solver of least squares does loop l follow, and at which of its steps? | [`match_solvers`], [`solvers`] |
+//!
+//! Everything is measured on fresh prompts of the run's task: the evaluation's own first ones. Nothing is trained.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test is a panic"))]
+
+mod best;
+mod eigen;
+mod found;
+mod matching;
+mod queries;
+pub mod solvers;
+
+pub use best::{Best, Closest};
+pub use found::Found;
+pub use matching::{
+    Agreement, Match, MatchPlan, Measure, default_solvers, match_solvers, memory_of_matching,
+};
