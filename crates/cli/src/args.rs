@@ -104,6 +104,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  looped match runs/quickstart\n  looped match runs/quickstart --loops 16 --steps 128 --save long"
     )]
     Match(MatchArgs),
+    /// See whether a run's state settles, drifts, cycles or diverges far beyond the trained loops
+    #[command(
+        after_help = "Examples:\n  looped stability runs/quickstart\n  looped stability runs/quickstart --loops 400 --save long"
+    )]
+    Stability(LabArgs),
     /// Predict given prompts by each baseline
     #[command(
         after_help = "Example:\n  looped baselines --data prompts.safetensors --out baselines.safetensors"

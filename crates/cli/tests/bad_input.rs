@@ -93,6 +93,7 @@ fn arguments() {
         "eval",
         "probe",
         "match",
+        "stability",
         "baselines",
         "new",
     ] {

@@ -37,7 +37,7 @@ pub use looped_graph::{self as graph, Block, Init, Inject, Params};
 pub use objective::Objective;
 pub use params::ParamStore;
 pub use parts::{Kind, Part};
-pub use predictor::{LoopPlan, Looping, Predictions, Predictor, Stateful};
+pub use predictor::{LoopPlan, Looping, Loops, Predictions, Predictor, Stateful};
 pub use problems::{Problem, Problems, Subject, nearest};
 pub use rng::Rng;
 pub use task::{Alphabet, Prompts, Request, Split, Task, TokenLayout, score_scale};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Match;
+use crate::{Match, Stability};
 
 /// The contents of `lab/NAME.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -10,6 +10,8 @@ use crate::Match;
 pub enum Found {
     /// Of `looped match`.
     Match(Box<Match>),
+    /// Of `looped stability`.
+    Stability(Box<Stability>),
 }
 
 impl Found {
@@ -18,6 +20,7 @@ impl Found {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Match(_) => "match",
+            Self::Stability(_) => "stability",
         }
     }
 }

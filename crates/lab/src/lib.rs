@@ -2,6 +2,7 @@
 //!
 //! | question | here |
 //! | --- | --- |
+//! | Does the state settle, drift, cycle or diverge, and how does a loop stretch differences? | [`stability()`], [`mod@stability`] |
 //! | Which iterative solver of least squares does loop l follow, and at which of its steps? | [`match_solvers`], [`solvers`] |
 //!
 //! Everything is measured on fresh prompts of the run's task: the evaluation's own first ones. Nothing is trained.
@@ -13,9 +14,11 @@ mod found;
 mod matching;
 mod queries;
 pub mod solvers;
+pub mod stability;
 
 pub use best::{Best, Closest};
 pub use found::Found;
 pub use matching::{
     Agreement, Match, MatchPlan, Measure, default_solvers, match_solvers, memory_of_matching,
 };
+pub use stability::{Stability, StabilityPlan, memory_of_stability, stability};

@@ -2,15 +2,16 @@
 
 use clap::Args;
 
-use super::shared::{DeviceArgs, LoopArgs, RunDirArgs};
+use super::shared::{DeviceArgs, RunDirArgs};
 
 /// What they share.
 #[derive(Debug, Args)]
 pub(crate) struct LabArgs {
     #[command(flatten)]
     pub(crate) run: RunDirArgs,
-    #[command(flatten)]
-    pub(crate) model: LoopArgs,
+    /// How often to loop [default: the experiment's; of `stability` 10 times the trained loops]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) loops: Option<u32>,
     /// How many prompts [default: the experiment's, 256 at most]
     #[arg(long, value_parser = clap::value_parser!(u32).range(2..=10_000_000))]
     pub(crate) prompts: Option<u32>,

@@ -25,7 +25,7 @@ pub(super) fn open(args: &LabArgs) -> Outcome<Trainer> {
 pub(super) fn plan(trainer: &Trainer, args: &LabArgs) -> EvalPlan {
     let plan = plan_of(trainer.experiment());
     let plan = EvalPlan { prompts: plan.prompts.min(PROMPTS), ..plan };
-    changed(plan, args.model.loops, args.prompts, args.seed)
+    changed(plan, args.loops, args.prompts, args.seed)
 }
 
 /// What the numbers on the command line, or the experiment's, don't allow.

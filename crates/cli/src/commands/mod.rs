@@ -20,4 +20,5 @@ pub(crate) mod report;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod stability;
 pub(crate) mod sweep;

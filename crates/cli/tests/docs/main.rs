@@ -35,7 +35,7 @@ const NAMES: [(&str, &str); 13] = [
 
 /// Commands that are only named, so that their options can be looked up; one that needs a GPU; and `check --explain`, which
 /// `explain.rs` runs.
-const NAMED: [&str; 15] = [
+const NAMED: [&str; 16] = [
     "looped ARGS",
     "looped check",
     "looped check EXPERIMENT --explain",
@@ -50,6 +50,7 @@ const NAMED: [&str; 15] = [
     "looped run --device cuda:0",
     "looped schema",
     "looped schema sweep",
+    "looped stability",
     "looped sweep",
 ];
 

@@ -451,6 +451,82 @@ loop state moves by
 
 "#]]
     }),
+    ("looped stability RUN", || {
+        str![[r#"
+The state settles: the last step is less than # of the state. Of # prompts over # loops (# trained): settles # %, drifts # %, cycles # %, diverges # %. The median last step is # of the state.
+
+mean, median and #th percentile over the tokens of # prompts
+
+loop step / state cosine of steps acceleration distance to the last
+- - - - -
+# –, –, – –, –, – –, –, – #, #, #
+# #, #, # –, –, – –, –, – #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+
+Jacobian: mean, median and #th percentile over # prompts; exponents per loop, over the loops # to #; the rest with its # % CI over prompts
+
+at the end
+- -
+spectral radius of the loop's Jacobian #, #, #
+its change in the last round #, #, #
+Frobenius norm of the Jacobian #, #, #
+Lyapunov exponent # -#, -#, -#
+Lyapunov exponent # -#, -#, -#
+Lyapunov exponent # -#, -#, -#
+Lyapunov exponent # -#, -#, -#
+alignment from another prompt's state # [#, #]
+alignment from noise # [#, #]
+control: cosine with another prompt # [#, #]
+squared error / # after the best loop, # # [#, #]
+after the trained loops, # # [#, #]
+after the last loop, # # [#, #]
+the last divided by the best # [#, #]
+
+
+"#]]
+    }),
+    ("looped stability RUN --save NAME", || {
+        str![[r#"
+The state settles: the last step is less than # of the state. Of # prompts over # loops (# trained): settles # %, drifts # %, cycles # %, diverges # %. The median last step is # of the state.
+
+mean, median and #th percentile over the tokens of # prompts
+
+loop step / state cosine of steps acceleration distance to the last
+- - - - -
+# –, –, – –, –, – –, –, – #, #, #
+# #, #, # –, –, – –, –, – #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+
+Jacobian: mean, median and #th percentile over # prompts; exponents per loop, over the loops # to #; the rest with its # % CI over prompts
+
+at the end
+- -
+spectral radius of the loop's Jacobian #, #, #
+its change in the last round #, #, #
+Frobenius norm of the Jacobian #, #, #
+Lyapunov exponent # -#, -#, -#
+Lyapunov exponent # -#, -#, -#
+Lyapunov exponent # -#, -#, -#
+Lyapunov exponent # -#, -#, -#
+alignment from another prompt's state # [#, #]
+alignment from noise # [#, #]
+control: cosine with another prompt # [#, #]
+squared error / # after the best loop, # # [#, #]
+after the trained loops, # # [#, #]
+after the last loop, # # [#, #]
+the last divided by the best # [#, #]
+
+
+"#]]
+    }),
     ("looped match RUN", || {
         str![[r#"
 The model after each loop beside iterative solvers of least squares after each step, on # prompts of # points; each query from the points before it. SimE is the cosine of the residuals over the points of a prompt. SimW is the cosine of the weights after # examples; the model's are the least squares of its predictions at # fresh queries. The median condition number of X^T X is # gd has the step #/(smallest + largest eigenvalue) of each problem, gd_safe #/largest, gd_single # for all.
@@ -459,28 +535,19 @@ The model after each loop beside iterative solvers of least squares after each s
 
 loop error closest by SimE step SimE closest by SimW step SimW linear
 - - - - - - - - -
-# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
-# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
-# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
-# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
+...
 
 best step by SimE, # % CI over prompts
 
 loop gd gd safe gd single gd preconditioned heavy ball chebyshev cg newton schulz
 - - - - - - - - -
-# # # [#, #] # [#, #] # # # # [#, #] # [#, #]
-# # # [#, #] # [#, #] # # # # [#, #] # [#, #]
-# # # [#, #] # [#, #] # # # # # [#, #]
-# # # [#, #] # [#, #] # # # # # [#, #]
+...
 
 best step by SimW, # % CI over prompts
 
 loop gd gd safe gd single gd preconditioned heavy ball chebyshev cg newton schulz
 - - - - - - - - -
-# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # [#, #] # [#, #]
-# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # # [#, #]
-# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # # [#, #]
-# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # # [#, #]
+...
 
 
 
@@ -494,28 +561,19 @@ The model after each loop beside iterative solvers of least squares after each s
 
 loop error closest by SimE step SimE closest by SimW step SimW linear
 - - - - - - - - -
-# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
-# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
-# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
-# # [#, #] gd (# %) # # heavy ball (# %) # [#, #] -# #
+...
 
 best step by SimE, # % CI over prompts
 
 loop gd gd safe gd single gd preconditioned heavy ball chebyshev cg newton schulz
 - - - - - - - - -
-# # # [#, #] # [#, #] # # # # [#, #] # [#, #]
-# # # [#, #] # [#, #] # # # # [#, #] # [#, #]
-# # # [#, #] # [#, #] # # # # # [#, #]
-# # # [#, #] # [#, #] # # # # # [#, #]
+...
 
 best step by SimW, # % CI over prompts
 
 loop gd gd safe gd single gd preconditioned heavy ball chebyshev cg newton schulz
 - - - - - - - - -
-# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # [#, #] # [#, #]
-# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # # [#, #]
-# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # # [#, #]
-# # [#, #] ≥ # [#, #] ≥ # [#, #] # [#, #] # [#, #] # [#, #] # # [#, #]
+...
 
 
 

@@ -1,6 +1,7 @@
 //! What the laboratory found of a run: a section of its report for each file in `lab/`.
 
 mod matching;
+mod stability;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ use crate::finish::refuse_bad_name;
 pub fn tables(found: &Found) -> String {
     match found {
         Found::Match(found) => matching::tables(found),
+        Found::Stability(found) => stability::tables(found),
     }
 }
 
@@ -56,6 +58,7 @@ pub(super) fn sections(run: &RunDir) -> Result<Vec<Section>> {
 fn section(name: &str, found: &Found) -> Section {
     let Section { heading, mut parts } = match found {
         Found::Match(found) => matching::section(name, found),
+        Found::Stability(found) => stability::section(name, found),
     };
     parts.push(Part::Code(tables(found)));
     let heading = if name == found.kind() { heading } else { format!("{heading} ({name})") };
