@@ -11,7 +11,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 pub(crate) use kinds::{Listed, PartKind};
-pub(crate) use lab::{LabArgs, MatchArgs};
+pub(crate) use lab::{ExitsArgs, LabArgs, MatchArgs};
 pub(crate) use seeds::Seeds;
 use seeds::seeds;
 pub(crate) use shared::{DeviceArgs, ExperimentArgs, RunDirArgs};
@@ -109,6 +109,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  looped stability runs/quickstart\n  looped stability runs/quickstart --loops 400 --save long"
     )]
     Stability(LabArgs),
+    /// See when a run could stop looping, by which rule, and how far that is from the best
+    #[command(
+        after_help = "Examples:\n  looped exits runs/quickstart\n  looped exits runs/quickstart --loops 16 --threshold 0.01 --save"
+    )]
+    Exits(ExitsArgs),
     /// Predict given prompts by each baseline
     #[command(
         after_help = "Example:\n  looped baselines --data prompts.safetensors --out baselines.safetensors"

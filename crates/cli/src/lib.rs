@@ -85,6 +85,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Probe(args) => commands::probe::probe(&args),
         Command::Match(args) => commands::matching::matching(&args),
         Command::Stability(args) => commands::stability::stability(&args),
+        Command::Exits(args) => commands::exits::exits(&args),
         Command::Baselines(args) => commands::baselines::baselines(&args),
         Command::Compare(args) => commands::compare::compare(&args),
         Command::Sweep(args) => commands::sweep::sweep(&args),

@@ -93,6 +93,7 @@ fn arguments() {
         "eval",
         "probe",
         "match",
+        "exits",
         "stability",
         "baselines",
         "new",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Match, Stability};
+use crate::{Exits, Match, Stability};
 
 /// The contents of `lab/NAME.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -10,6 +10,8 @@ use crate::{Match, Stability};
 pub enum Found {
     /// Of `looped match`.
     Match(Box<Match>),
+    /// Of `looped exits`.
+    Exits(Box<Exits>),
     /// Of `looped stability`.
     Stability(Box<Stability>),
 }
@@ -20,6 +22,7 @@ impl Found {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Match(_) => "match",
+            Self::Exits(_) => "exits",
             Self::Stability(_) => "stability",
         }
     }

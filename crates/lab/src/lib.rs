@@ -2,6 +2,7 @@
 //!
 //! | question | here |
 //! | --- | --- |
+//! | When could it stop, by which rule, and how far is that from the best? | [`exits()`], [`mod@exits`] |
 //! | Does the state settle, drift, cycle or diverge, and how does a loop stretch differences? | [`stability()`], [`mod@stability`] |
 //! | Which iterative solver of least squares does loop l follow, and at which of its steps? | [`match_solvers`], [`solvers`] |
 //!
@@ -10,13 +11,16 @@
 
 mod best;
 mod eigen;
+pub mod exits;
 mod found;
 mod matching;
 mod queries;
 pub mod solvers;
 pub mod stability;
+mod states;
 
 pub use best::{Best, Closest};
+pub use exits::{ExitPlan, Exits, exits, memory_of_exits};
 pub use found::Found;
 pub use matching::{
     Agreement, Match, MatchPlan, Measure, default_solvers, match_solvers, memory_of_matching,

@@ -10,9 +10,11 @@ mod verdict;
 mod walk;
 
 use candle_core::Device;
-use looped_core::{Predictor, Prompts, Result, Stateful, Stretch, Task, Watch};
+use looped_core::{Predictor, Result, Stateful, Stretch, Task, Watch};
 use looped_eval::EvalPlan;
 use serde::{Deserialize, Serialize};
+
+use crate::states::SHARED_OUT;
 
 pub use alignment::Alignment;
 pub use jacobian::{DIRECTIONS, Jacobian, ROUNDS, jacobian};
@@ -23,9 +25,6 @@ pub use verdict::{DIVERGED, RETURNED, SETTLED, Shares, Verdict, WhatHappens};
 
 /// Prompts whose paths are kept.
 const PATHS: usize = 3;
-
-/// Numbers from which on candle shares an operation on the CPU out to threads, which wait for one another by spinning.
-const SHARED_OUT: usize = 64 * 1024;
 
 /// What is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,12 +146,6 @@ pub fn memory_of_stability(plan: &StabilityPlan, tokens: usize, width: usize) ->
     let derivatives = 40.0 * 8.0 * (1.0 + 2.0 * DIRECTIONS as f64) * state * 2.0;
     let scores = 16.0 * plan.eval.prompts as f64 * loops + 8.0 * plan.eval.resamples as f64 * loops;
     quantities + paths + 6.0 * 4.0 * states * state + batch + derivatives + scores
-}
-
-/// So many prompts at a time as candle takes without sharing its operations out.
-fn at_once(prompts: &Prompts, width: usize, device: &Device) -> usize {
-    let widest = prompts.layout.tokens(prompts.points) * 4 * width;
-    if device.is_cpu() { (SHARED_OUT / widest).max(1) } else { 64 }
 }
 
 #[cfg(test)]

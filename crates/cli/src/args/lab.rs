@@ -29,6 +29,23 @@ pub(crate) struct LabArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ExitsArgs {
+    #[command(flatten)]
+    pub(crate) lab: LabArgs,
+    /// The threshold at which it is said whether a rule fires
+    #[arg(long, default_value_t = 0.03, value_parser = threshold)]
+    pub(crate) threshold: f64,
+}
+
+/// A number above 0.
+fn threshold(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(value) if value > 0.0 && f64::is_finite(value) => Ok(value),
+        _ => Err("allowed: a number above 0".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct MatchArgs {
     #[command(flatten)]
     pub(crate) lab: LabArgs,

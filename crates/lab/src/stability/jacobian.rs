@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::spread::Spread;
 use super::tangent::Tangent;
-use super::walk::Counter;
 use crate::eigen::dot;
+use crate::states::Counter;
 
 /// Directions that are followed at once: so many exponents there are, and the largest eigenvalue may be any of as many.
 pub const DIRECTIONS: usize = 4;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor, Var};
 use looped_blocks as _;
-use looped_core::{Looping, Loops, ModelConfig, ParamStore, Predictions, Rng};
+use looped_core::{Looping, Loops, ModelConfig, ParamStore, Predictions, Prompts, Rng};
 use looped_reference::ReferenceModel;
 use looped_tasks::LinearRegression;
 

@@ -1,16 +1,14 @@
 //! The states of all prompts, loop by loop.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use candle_core::{Device, Tensor};
-use looped_core::{Looping, Prompts, Result, Stateful, Watch};
-use rayon::prelude::*;
+use looped_core::{Prompts, Result, Stateful, Watch};
 
+use super::PATHS;
 use super::paths::{self, Path};
 use super::spread::Spreads;
 use super::verdict::OfPrompt;
-use super::{PATHS, at_once};
 use crate::eigen::cosine;
+use crate::states::{Counter, by_batches, minus, norm, values};
 
 /// A step smaller than this, relative to the state, after every loop is that of a token that stands still: rounding.
 const STILL: f32 = 1e-6;
@@ -52,7 +50,9 @@ impl<M: Stateful> Run<'_, M> {
     /// Runs all loops twice: for the steps, and for the distances to the last state, so that not all states are kept.
     pub(super) fn look(&self, trained: usize, watch: &dyn Watch) -> Result<Seen> {
         let counter = Counter::new(2 * self.loops * self.prompts.prompts, 2 * self.loops, watch);
-        let batches = self.by_batches(|first, some| self.look_at(first, some, trained, &counter))?;
+        let batches = by_batches(self.model, self.prompts, self.device, |first, some| {
+            self.look_at(first, some, trained, &counter)
+        })?;
         let joined = |of: fn(&Batch) -> &Vec<Vec<f32>>| -> Vec<Vec<f32>> {
             (0..self.loops)
                 .map(|index| batches.iter().flat_map(|batch| of(batch)[index].iter().copied()).collect())
@@ -81,7 +81,7 @@ impl<M: Stateful> Run<'_, M> {
     pub(super) fn end_from(&self, start: &[f32], watch: &dyn Watch) -> Result<Vec<f32>> {
         let counter = Counter::new(self.loops * self.prompts.prompts, self.loops, watch);
         let each = start.len() / self.prompts.prompts;
-        let ends = self.by_batches(|first, some| {
+        let ends = by_batches(self.model, self.prompts, self.device, |first, some| {
             let mut looping = self.model.looping(&some)?;
             let own = &start[first * each..(first + some.prompts) * each];
             let shape = (some.prompts, some.layout.tokens(some.points), self.model.width());
@@ -94,16 +94,6 @@ impl<M: Stateful> Run<'_, M> {
             Ok(state)
         })?;
         Ok(ends.concat())
-    }
-
-    /// Does something with all prompts, so many at a time, on all threads; each is told the place of its first.
-    fn by_batches<R: Send>(&self, each: impl Fn(usize, Prompts) -> Result<R> + Sync) -> Result<Vec<R>> {
-        let (count, size) = (self.prompts.prompts, at_once(self.prompts, self.model.width(), self.device));
-        let firsts: Vec<usize> = (0..count).step_by(size).collect();
-        firsts
-            .into_par_iter()
-            .map(|first| each(first, self.prompts.slice(first..(first + size).min(count))))
-            .collect()
     }
 
     fn look_at(&self, first: usize, some: Prompts, trained: usize, counter: &Counter<'_>) -> Result<Batch> {
@@ -157,19 +147,6 @@ impl<M: Stateful> Run<'_, M> {
     }
 }
 
-/// Runs a loop; the state after it on the host.
-fn values(looping: &mut Looping<'_>) -> Result<Vec<f32>> {
-    Ok(looping.next_state()?.flatten_all()?.to_vec1()?)
-}
-
-fn minus(a: &[f32], b: &[f32]) -> Vec<f32> {
-    a.iter().zip(b).map(|(a, b)| a - b).collect()
-}
-
-fn norm(values: &[f32]) -> f64 {
-    values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt()
-}
-
 /// |moved| / |state| of each token; NaN where there is nothing to tell.
 fn relative(moved: Option<&[f32]>, state: &[f32], width: usize) -> Vec<f32> {
     match moved {
@@ -190,27 +167,4 @@ fn cosines(steps: Option<(&Vec<f32>, &Vec<f32>)>, state: &[f32], width: usize) -
         if moves(a) && moves(b) { cosine(&long(a), &long(b)) as f32 } else { f32::NAN }
     };
     now.chunks_exact(width).zip(before.chunks_exact(width)).map(of).collect()
-}
-
-/// Counts what all threads have done.
-pub(super) struct Counter<'a> {
-    done: AtomicUsize,
-    total: usize,
-    /// Pieces that the whole counts as.
-    pieces: usize,
-    watch: &'a dyn Watch,
-}
-
-impl<'a> Counter<'a> {
-    pub(super) fn new(total: usize, pieces: usize, watch: &'a dyn Watch) -> Self {
-        Self { done: AtomicUsize::new(0), total, pieces, watch }
-    }
-
-    /// More is done.
-    pub(super) fn add(&self, more: usize) -> Result<()> {
-        self.watch.check()?;
-        let done = self.done.fetch_add(more, Ordering::Relaxed) + more;
-        self.watch.advanced(done * self.pieces / self.total.max(1), self.pieces);
-        Ok(())
-    }
 }

@@ -1,5 +1,6 @@
 //! What the laboratory found of a run: a section of its report for each file in `lab/`.
 
+mod exits;
 mod matching;
 mod stability;
 
@@ -17,6 +18,7 @@ use crate::finish::refuse_bad_name;
 #[must_use]
 pub fn tables(found: &Found) -> String {
     match found {
+        Found::Exits(found) => exits::tables(found),
         Found::Match(found) => matching::tables(found),
         Found::Stability(found) => stability::tables(found),
     }
@@ -57,6 +59,7 @@ pub(super) fn sections(run: &RunDir) -> Result<Vec<Section>> {
 
 fn section(name: &str, found: &Found) -> Section {
     let Section { heading, mut parts } = match found {
+        Found::Exits(found) => exits::section(name, found),
         Found::Match(found) => matching::section(name, found),
         Found::Stability(found) => stability::section(name, found),
     };
