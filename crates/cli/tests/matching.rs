@@ -76,3 +76,23 @@ fn what_cannot_be_matched_is_refused() {
     place.looped(&["run", "tiny.toml", classes, "training.train_steps=1", "--out", "classes"]).ok();
     place.looped(&["match", "classes"]).fails(2, &["`linear_classification` has classes"]);
 }
+
+#[test]
+fn a_solver_stands_beside_the_model_as_a_baseline() {
+    let place = Place::new();
+    place.looped(&["run", "tiny.toml", "training.train_steps=1", "--out", "run"]).ok();
+    let chosen =
+        ["--baseline", "{type=\"solver\",method=\"cg\",steps=2}", "--baseline", "least_squares", "--json"];
+    let json = place.looped(&[&["eval", "run"][..], &chosen].concat()).ok().stdout;
+    let found: Value = serde_json::from_str(&json).unwrap();
+    // Of two coordinates two steps are least squares.
+    let last = |name: &str| found["curves"][name]["mean"][4].as_f64().unwrap();
+    assert!(last("cg_2") < 1e-6 && last("least_squares") < 1e-6, "{json}");
+    for (table, told) in
+        [("solver", "missing field `method`"), ("{type=\"solver\",method=\"sgd\",steps=1}", "newton_schulz")]
+    {
+        place.looped(&["eval", "run", "--baseline", table]).fails(2, &["--baseline", told]);
+    }
+    let changed = "evaluation.baselines=[{type=\"solver\",method=\"gd\",steps=0}]";
+    place.looped(&["check", "tiny.toml", changed]).fails(2, &["evaluation.baselines", "steps", "is 0"]);
+}

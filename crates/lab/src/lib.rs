@@ -9,6 +9,7 @@
 //! Everything is measured on fresh prompts of the run's task: the evaluation's own first ones. Nothing is trained.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test is a panic"))]
 
+mod baseline;
 mod best;
 mod eigen;
 pub mod exits;
@@ -19,6 +20,7 @@ pub mod solvers;
 pub mod stability;
 mod states;
 
+pub use baseline::{Iterations, Method};
 pub use best::{Best, Closest};
 pub use exits::{ExitPlan, Exits, exits, memory_of_exits};
 pub use found::Found;

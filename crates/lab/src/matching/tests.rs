@@ -1,8 +1,11 @@
-use looped_core::Request;
-use looped_core::Split;
+use looped_core::{Predictions, Prompts, Request, Rng, Split};
 use looped_tasks::{LinearRegression, Parity};
 
+use super::chosen::{in_use, single_step};
 use super::*;
+use crate::solvers::{
+    ConjugateGradients, GradientDescent, HeavyBall, NewtonSchulz, Problem, Solver, Step, predict,
+};
 
 /// A model that takes so many steps of a solver in each loop.
 struct Follows {
