@@ -64,7 +64,7 @@ fn exits_are_tried_and_the_report_shows_them() {
     }
     place.looped(&["report", "run"]).ok();
     assert_eq!(place.read("run/report.md"), report);
-    std::fs::write(place.path("run/lab/broken.json"), "{\"kind\": \"cake\"}").unwrap();
+    std::fs::write(place.path("run/lab/broken.json"), "{\"trained_steps\": 1, \"kind\": \"cake\"}").unwrap();
     place.looped(&["report", "run"]).fails(2, &["run/lab/broken.json", "cake", "`exits`"]);
 }
 

@@ -39,12 +39,18 @@ fn a_run_is_matched_with_solvers_and_its_report_shows_it() {
     for plot in ["match_error.svg", "match_steps.png", "match_simw_cg.svg", "match_sime_newton_schulz.png"] {
         assert!(place.path("run/plots").join(plot).is_file(), "{plot}");
     }
+    assert!(report.contains("Of the model after 12 training steps."), "{report}");
+    assert_eq!(found["trained_steps"], 12);
     // Another one beside it.
     place.looped(&["match", "run", "--prompts", "8", "--save", "few"]).ok();
     let report = place.read("run/report.md");
     assert!(report.contains("it follows? (few)\n") || report.contains("does it follow? (few)\n"), "{report}");
     place.looped(&["report", "run"]).ok();
     assert_eq!(place.read("run/report.md"), report);
+    // Trained longer, the run keeps what was found before, and says so.
+    place.looped(&["resume", "run", "training.train_steps=14"]).ok();
+    let report = place.read("run/report.md");
+    assert_eq!(report.matches("Of the model after 12 training steps.").count(), 2, "{report}");
 }
 
 #[test]

@@ -4,7 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Exits, Match, Stability};
 
-/// The contents of `lab/NAME.json`.
+/// What was found of a model after so much training: the contents of `lab/NAME.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Training steps that the model had taken.
+    pub trained_steps: usize,
+    /// What was found.
+    #[serde(flatten)]
+    pub found: Found,
+}
+
+/// What was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Found {

@@ -23,7 +23,7 @@ mod states;
 pub use baseline::{Iterations, Method};
 pub use best::{Best, Closest};
 pub use exits::{ExitPlan, Exits, exits, memory_of_exits};
-pub use found::Found;
+pub use found::{Found, Kept};
 pub use matching::{
     Agreement, Match, MatchPlan, Measure, default_solvers, match_solvers, memory_of_matching,
 };

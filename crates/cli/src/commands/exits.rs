@@ -27,5 +27,5 @@ pub(crate) fn exits(args: &ExitsArgs) -> Outcome {
     let watch = Meter::new("trying exits", "prompts")?;
     let found = looped_lab::exits(model, device, experiment.task.as_ref(), &plan, &watch).map_err(refused)?;
     drop(watch);
-    end(&Found::Exits(Box::new(found)), &args.lab, &trainer)
+    end(Found::Exits(Box::new(found)), &args.lab, &trainer)
 }

@@ -1,7 +1,7 @@
 //! What the laboratory's commands share: a run opened, a plan, results printed and kept.
 
 use looped_eval::EvalPlan;
-use looped_lab::Found;
+use looped_lab::{Found, Kept};
 use looped_study::{plan_of, run_report};
 use looped_train::{RunDir, Trainer};
 
@@ -37,14 +37,15 @@ pub(super) fn refused(error: looped_core::Error) -> Failure {
 }
 
 /// Keeps the results if they are to be kept, and prints them.
-pub(super) fn end(found: &Found, args: &LabArgs, trainer: &Trainer) -> Outcome {
+pub(super) fn end(found: Found, args: &LabArgs, trainer: &Trainer) -> Outcome {
+    let kept = Kept { trained_steps: trainer.steps_done(), found };
     if let Some(name) = &args.save {
         let run = RunDir::open(&args.run.path)?;
-        run_report::save_found(found, &run, if name.is_empty() { found.kind() } else { name })?;
+        run_report::save_found(&kept, &run, if name.is_empty() { kept.found.kind() } else { name })?;
         // A run that isn't done has no report yet; the one it ends with will hold this.
         if run.evaluation().exists() {
             run_report::write(trainer.experiment(), &run)?;
         }
     }
-    print(found, args.json, || run_report::lab_tables(found))
+    print(&kept, args.json, || run_report::lab_tables(&kept.found))
 }

@@ -23,5 +23,5 @@ pub(crate) fn matching(args: &MatchArgs) -> Outcome {
     let watch = Meter::new("matching", "pieces")?;
     let found = match_solvers(model, experiment.task.as_ref(), &plan, Vec::new(), &watch).map_err(refused)?;
     drop(watch);
-    end(&Found::Match(Box::new(found)), &args.lab, &trainer)
+    end(Found::Match(Box::new(found)), &args.lab, &trainer)
 }

@@ -42,5 +42,5 @@ pub(crate) fn stability(args: &LabArgs) -> Outcome {
     let found = looped_lab::stability(model, &exact, device, experiment.task.as_ref(), &plan, &watch)
         .map_err(refused)?;
     drop(watch);
-    end(&Found::Stability(Box::new(found)), args, &trainer)
+    end(Found::Stability(Box::new(found)), args, &trainer)
 }

@@ -6,7 +6,7 @@ mod stability;
 
 use std::path::PathBuf;
 
-use looped_lab::Found;
+use looped_lab::{Found, Kept};
 use looped_report::report::{Part, Section};
 use looped_train::{At as _, RunDir, write_atomically};
 
@@ -28,7 +28,7 @@ pub fn tables(found: &Found) -> String {
 ///
 /// # Errors
 /// If the name isn't one for a file, or a file can't be written.
-pub fn save_found(found: &Found, run: &RunDir, name: &str) -> Result<PathBuf> {
+pub fn save_found(found: &Kept, run: &RunDir, name: &str) -> Result<PathBuf> {
     refuse_bad_name(name, "a result")?;
     let folder = run.lab();
     std::fs::create_dir_all(&folder).at("create", &folder)?;
@@ -50,19 +50,21 @@ pub(super) fn sections(run: &RunDir) -> Result<Vec<Section>> {
     let mut sections = Vec::new();
     for file in files {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if let Some(found) = read::<Found>(&file)? {
-            sections.push(section(&name, &found));
+        if let Some(kept) = read::<Kept>(&file)? {
+            sections.push(section(&name, &kept));
         }
     }
     Ok(sections)
 }
 
-fn section(name: &str, found: &Found) -> Section {
+fn section(name: &str, Kept { trained_steps, found }: &Kept) -> Section {
     let Section { heading, mut parts } = match found {
         Found::Exits(found) => exits::section(name, found),
         Found::Match(found) => matching::section(name, found),
         Found::Stability(found) => stability::section(name, found),
     };
+    // A run may have been trained longer since.
+    parts.insert(0, Part::Paragraph(format!("Of the model after {trained_steps} training steps.")));
     parts.push(Part::Code(tables(found)));
     let heading = if name == found.kind() { heading } else { format!("{heading} ({name})") };
     Section { heading, parts }
