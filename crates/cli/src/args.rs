@@ -1,6 +1,7 @@
 //! The command line.
 
 mod kinds;
+mod lab;
 mod seeds;
 mod shared;
 
@@ -10,6 +11,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 pub(crate) use kinds::{Listed, PartKind};
+pub(crate) use lab::{ExitsArgs, LabArgs, MatchArgs};
 pub(crate) use seeds::Seeds;
 use seeds::seeds;
 pub(crate) use shared::{DeviceArgs, ExperimentArgs, RunDirArgs};
@@ -97,6 +99,21 @@ pub(crate) enum Command {
     /// Read X^T y and the least-squares weights from a run's states after each loop, beside two controls
     #[command(after_help = "Example:\n  looped probe runs/quickstart --save")]
     Probe(ProbeArgs),
+    /// Find which iterative solver of least squares a run follows, and at which of its steps each loop is
+    #[command(
+        after_help = "Examples:\n  looped match runs/quickstart\n  looped match runs/quickstart --loops 16 --steps 128 --save long"
+    )]
+    Match(MatchArgs),
+    /// See whether a run's state settles, drifts, cycles or diverges far beyond the trained loops
+    #[command(
+        after_help = "Examples:\n  looped stability runs/quickstart\n  looped stability runs/quickstart --loops 400 --save long"
+    )]
+    Stability(LabArgs),
+    /// See when a run could stop looping, by which rule, and how far that is from the best
+    #[command(
+        after_help = "Examples:\n  looped exits runs/quickstart\n  looped exits runs/quickstart --loops 16 --threshold 0.01 --save"
+    )]
+    Exits(ExitsArgs),
     /// Predict given prompts by each baseline
     #[command(
         after_help = "Example:\n  looped baselines --data prompts.safetensors --out baselines.safetensors"

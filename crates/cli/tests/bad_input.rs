@@ -82,9 +82,22 @@ fn arguments() {
             .fails(2, &["built without CUDA", "--features cuda"]);
     }
     place.looped(&["list", "cakes"]).fails(2, &["cakes", "blocks"]);
-    for command in
-        ["run", "resume", "check", "list", "schema", "import", "predict", "eval", "probe", "baselines", "new"]
-    {
+    for command in [
+        "run",
+        "resume",
+        "check",
+        "list",
+        "schema",
+        "import",
+        "predict",
+        "eval",
+        "probe",
+        "match",
+        "exits",
+        "stability",
+        "baselines",
+        "new",
+    ] {
         let help = place.looped(&[command, "--help"]).ok();
         let shows = |heading: &str| help.stdout.contains(&format!("{heading}\n  looped {command} "));
         assert!(shows("Example:") || shows("Examples:"), "{}", help.stdout);

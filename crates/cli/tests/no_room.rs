@@ -74,6 +74,9 @@ fn a_read_only_run_is_looked_at_and_what_would_change_it_is_refused_in_a_line() 
     let looks = [
         "looped eval ro",
         "looped probe ro --prompts 16",
+        "looped match ro --prompts 16",
+        "looped exits ro --prompts 16",
+        "looped stability ro --loops 8",
         "looped compare ro run --out compared",
         "looped check ro",
         "looped ls ro",

@@ -32,7 +32,7 @@ fn a_full_log_ends_no_command() {
 fn a_result_that_cannot_be_printed_is_one_message() {
     let place = Place::new();
     place.looped(&["run", "tiny.toml", "--out", "run"]).ok();
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 15] = [
         &["--help"],
         &["--version"],
         &["list"],
@@ -41,6 +41,9 @@ fn a_result_that_cannot_be_printed_is_one_message() {
         &["eval", "run"],
         &["eval", "run", "--json"],
         &["probe", "run", "--prompts", "8"],
+        &["match", "run", "--prompts", "8"],
+        &["exits", "run", "--prompts", "8"],
+        &["stability", "run", "--prompts", "8"],
         &["resume", "run"],
         &["compare", "run", "--out", "compared"],
         &["run", "tiny.toml", "training.train_steps=1", "--out", "another"],

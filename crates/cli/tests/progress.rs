@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use common::{Place, signal};
 
 /// Endless work of every kind, and what its lines begin with.
-const ENDLESS: [(&[&str], &str); 4] = [
+const ENDLESS: [(&[&str], &str); 7] = [
     (
         &["run", "tiny.toml", "evaluation.prompts=10000000", "training.threads=1", "--out", "new"],
         "evaluating: ",
@@ -18,6 +18,9 @@ const ENDLESS: [(&[&str], &str); 4] = [
     (&["eval", "run", "--prompts", "10000000"], "evaluating: "),
     (&["eval", "run", "--prompts", "10000000", "--suite", "ood"], "evaluating: "),
     (&["probe", "run", "--loops", "1000000"], "probing: "),
+    (&["match", "run", "--loops", "10000"], "matching: "),
+    (&["exits", "run", "--loops", "20000"], "trying exits: "),
+    (&["stability", "run", "--loops", "20000"], "looking: "),
 ];
 
 #[test]

@@ -117,6 +117,9 @@ fn evaluations_suites_and_probes_stop_too() {
         &["eval", "run", "--prompts", "10000000"][..],
         &["eval", "run", "--prompts", "10000000", "--suite", "ood", "--save"],
         &["probe", "run", "--loops", "1000000", "--save"],
+        &["stability", "run", "--loops", "20000", "--save"],
+        &["exits", "run", "--loops", "20000", "--save"],
+        &["match", "run", "--loops", "10000", "--save"],
     ] {
         let mut child = start(&place, command);
         wait_until_it_listens(&child);
@@ -125,7 +128,13 @@ fn evaluations_suites_and_probes_stop_too() {
         assert_eq!(child.wait().unwrap().code(), Some(138), "{command:?}");
         assert!(asked.elapsed() < Duration::from_secs(30), "{command:?}: {:?}", asked.elapsed());
     }
-    for file in ["run/eval_ood.json", "run/probe.json"] {
+    for file in [
+        "run/eval_ood.json",
+        "run/probe.json",
+        "run/lab/match.json",
+        "run/lab/exits.json",
+        "run/lab/stability.json",
+    ] {
         assert!(!place.path(file).exists(), "{file}");
     }
 }

@@ -118,4 +118,7 @@ fn ends_that_do_not_fit_the_task_are_refused() {
     );
     place.looped(&["run", "parity.toml", "-o", "run", "training.train_steps=2"]).ok();
     place.looped(&["probe", "run"]).fails(1, &["sequences of tokens"]);
+    assert!(place.looped(&["stability", "run"]).ok().stdout.contains("accuracy after the best loop"));
+    place.looped(&["exits", "run"]).fails(2, &["rules are of points", "`parity` has sequences of tokens"]);
+    place.looped(&["match", "run"]).fails(2, &["solvers are of least squares", "`parity` has classes"]);
 }

@@ -133,3 +133,13 @@ fn the_schema_knows_every_part() {
         assert!(text.contains(word), "no {word}");
     }
 }
+
+#[test]
+fn an_imported_models_average_begins_at_its_weights() {
+    let place = place();
+    place
+        .looped(&["import", &fixture("model.pt"), "published.toml", "training.ema=0.9", "--out", "run"])
+        .ok();
+    let file = |name: &str| fs::read(place.path("run/checkpoints/last").join(name)).unwrap();
+    assert!(file("model.safetensors") == file("model_ema.safetensors"));
+}

@@ -42,7 +42,7 @@ pub use objective::Objective;
 pub use optimizer::{Kept, Optimizer, Parameter, Role, Update, roles};
 pub use params::ParamStore;
 pub use parts::{Kind, Part};
-pub use predictor::{LoopPlan, Looping, Predictions, Predictor, Stateful};
+pub use predictor::{LoopPlan, Looping, Loops, Predictions, Predictor, Stateful};
 pub use problems::{Problem, Problems, Subject, nearest};
 pub use rng::Rng;
 pub use schedule::{Constant, Cosine, Linear as LinearSchedule, Schedule, Wsd};

@@ -58,14 +58,29 @@ pub trait Stateful: Sync {
     fn looping(&self, prompts: &Prompts) -> Result<Looping<'_>>;
 }
 
+/// What an engine does between two loops over a batch.
+pub trait Loops: Send {
+    /// Runs one loop and gives the state after it.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    fn next_state(&mut self) -> Result<Tensor>;
+
+    /// Goes on from `state` as if it were there after `done` loops.
+    ///
+    /// # Errors
+    /// If the state hasn't the shape of the batch's own, or the model carries other values beside it from loop to loop.
+    fn go_on_from(&mut self, state: &Tensor, done: usize) -> Result<()>;
+}
+
 /// A batch between two loops of a model.
-pub struct Looping<'a>(Box<dyn FnMut() -> Result<Tensor> + Send + 'a>);
+pub struct Looping<'a>(Box<dyn Loops + 'a>);
 
 impl<'a> Looping<'a> {
-    /// `next` runs one loop and gives the state after it.
+    /// The loops of an engine.
     #[must_use]
-    pub fn new(next: impl FnMut() -> Result<Tensor> + Send + 'a) -> Self {
-        Self(Box::new(next))
+    pub fn new(loops: impl Loops + 'a) -> Self {
+        Self(Box::new(loops))
     }
 
     /// Runs one loop; the state after it is (batch, 2 points, width). Token 2i is x_i, token 2i + 1 is y_i.
@@ -73,6 +88,15 @@ impl<'a> Looping<'a> {
     /// # Errors
     /// If a tensor operation fails.
     pub fn next_state(&mut self) -> Result<Tensor> {
-        (self.0)()
+        self.0.next_state()
+    }
+
+    /// Goes on from `state`, of the shape and type that [`next_state`](Self::next_state) gives, as if it were there after `done` loops: the next
+    /// loop is number `done` + 1 to parts that count them.
+    ///
+    /// # Errors
+    /// If the state hasn't that shape, or the model carries other values beside it from loop to loop.
+    pub fn go_on_from(&mut self, state: &Tensor, done: usize) -> Result<()> {
+        self.0.go_on_from(state, done)
     }
 }

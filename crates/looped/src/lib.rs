@@ -84,6 +84,6 @@ pub mod prelude;
 pub use looped_core::*;
 pub use {
     looped_blocks as blocks, looped_config as config, looped_curriculum as curriculum, looped_eval as eval,
-    looped_probe as probe, looped_report as report, looped_study as study, looped_tasks as tasks,
-    looped_train as train, looped_weights as weights,
+    looped_lab as lab, looped_probe as probe, looped_report as report, looped_study as study,
+    looped_tasks as tasks, looped_train as train, looped_weights as weights,
 };

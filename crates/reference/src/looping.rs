@@ -1,7 +1,7 @@
 //! The loops over one batch, node by node.
 
 use candle_core::{DType, Tensor};
-use looped_core::{Error, Result, TokenLayout};
+use looped_core::{Error, Loops, Result, TokenLayout};
 use looped_graph::{Graph, Meaning, Node, Rate, Rows, Source, TraceError, Wire, rates};
 
 /// When each node of a graph is computed, and how long its results are needed.
@@ -172,11 +172,34 @@ fn is_finite(tensor: &Tensor) -> Result<bool> {
     Ok(sum == 0.0)
 }
 
+impl Loops for Looping<'_> {
+    fn next_state(&mut self) -> Result<Tensor> {
+        self.advance()?;
+        Ok(self.state().clone())
+    }
+
+    fn go_on_from(&mut self, state: &Tensor, done: usize) -> Result<()> {
+        let [own] = &mut self.states[..] else {
+            let carried = self.states.len();
+            return Err(Error::Data(format!(
+                "the loop carries {carried} values; it can go on from a state given to it only where it carries one"
+            )));
+        };
+        if (state.dims(), state.dtype()) != (own.dims(), own.dtype()) {
+            let given = (state.dims(), state.dtype());
+            return Err(Error::Data(format!(
+                "a state is {given:?}, and the loop's is {:?}",
+                (own.dims(), own.dtype())
+            )));
+        }
+        *own = state.clone();
+        self.index = done;
+        Ok(())
+    }
+}
+
 impl<'a> From<Looping<'a>> for looped_core::Looping<'a> {
-    fn from(mut looping: Looping<'a>) -> Self {
-        Self::new(move || {
-            looping.advance()?;
-            Ok(looping.state().clone())
-        })
+    fn from(looping: Looping<'a>) -> Self {
+        Self::new(looping)
     }
 }

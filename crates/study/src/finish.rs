@@ -32,15 +32,21 @@ pub fn save_evaluation(
     run: &RunDir,
     name: &str,
 ) -> Result<()> {
-    let plain = |c: char| c.is_alphanumeric() || "-_.=+".contains(c);
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
-        let message = format!("{name:?} can't name an evaluation; allowed: letters, digits and -_.=+");
-        return Err(StudyError::Refused(message));
-    }
+    refuse_bad_name(name, "an evaluation")?;
     let folder = run.path().join("evals");
     std::fs::create_dir_all(&folder).at("create", &folder)?;
     let file = |ending: &str| folder.join(format!("{name}.{ending}"));
     keep(evaluation, scores, &file("json"), &file("safetensors"))
+}
+
+/// Refuses what can't name a file.
+pub(crate) fn refuse_bad_name(name: &str, what: &str) -> Result<()> {
+    let plain = |c: char| c.is_alphanumeric() || "-_.=+".contains(c);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+        let message = format!("{name:?} can't name {what}; allowed: letters, digits and -_.=+");
+        return Err(StudyError::Refused(message));
+    }
+    Ok(())
 }
 
 /// The scores come first: no crash leaves an evaluation that lacks them.

@@ -28,8 +28,14 @@ pub enum Distribution {
     HalfSubspace {},
     /// x = A z, where A is symmetric with eigenvalues proportional to 1/i in a random basis, fresh for each prompt.
     ///
-    /// The covariance of x has eigenvalues proportional to 1/i^2; |x|^2 has mean d still.
-    SkewedCovariance {},
+    /// The covariance of x has eigenvalues proportional to 1/i^2, or with `condition` from 1 to 1 / condition with equal ratios between neighbours;
+    /// |x|^2 has mean d still.
+    SkewedCovariance {
+        /// The condition number of the covariance of x.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(range(min = 1.0, max = 1_000_000.0))]
+        condition: Option<f64>,
+    },
     /// x = factor z.
     ScaledInputs {
         /// What x is multiplied by.
@@ -61,7 +67,7 @@ impl Distribution {
             Self::OrthogonalQuery {},
             Self::RepeatedQuery {},
             Self::HalfSubspace {},
-            Self::SkewedCovariance {},
+            Self::SkewedCovariance { condition: None },
         ];
         suite.extend(FACTORS.map(|factor| Self::ScaledInputs { factor }));
         suite.extend(FACTORS.map(|factor| Self::ScaledOutputs { factor }));
@@ -80,7 +86,10 @@ impl Distribution {
             Self::OrthogonalQuery {} => "orthogonal_query".into(),
             Self::RepeatedQuery {} => "repeated_query".into(),
             Self::HalfSubspace {} => "half_subspace".into(),
-            Self::SkewedCovariance {} => "skewed_covariance".into(),
+            Self::SkewedCovariance { condition: None } => "skewed_covariance".into(),
+            Self::SkewedCovariance { condition: Some(condition) } => {
+                format!("skewed_covariance_{}", short(*condition))
+            }
             Self::ScaledInputs { factor } => format!("scaled_inputs_{}", short(*factor)),
             Self::ScaledOutputs { factor } => format!("scaled_outputs_{}", short(*factor)),
             Self::LabelNoise { std } => format!("label_noise_{}", short(*std)),
@@ -140,6 +149,9 @@ impl Distribution {
                 problems.require_in(factor, 1e-6..=1e6, "factor");
             }
             Self::LabelNoise { std } => problems.require_in(std, 0.0..=1000.0, "std"),
+            Self::SkewedCovariance { condition: Some(condition) } => {
+                problems.require_in(condition, 1.0..=1e6, "condition");
+            }
             _ => {}
         }
     }

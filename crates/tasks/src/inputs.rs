@@ -72,8 +72,13 @@ impl Inputs<'_> {
                 }
             }
             Distribution::HalfSubspace {} => stretch(rows, &vec![1.0; (dims / 2).max(1)], dims, rng),
-            Distribution::SkewedCovariance {} => {
-                let eigenvalues: Vec<f64> = (1..=dims).map(|i| 1.0 / i as f64).collect();
+            Distribution::SkewedCovariance { condition } => {
+                // Of A; those of the covariance are their squares.
+                let eigenvalue = |i: usize| match condition {
+                    None => 1.0 / (i + 1) as f64,
+                    Some(condition) => condition.powf(-0.5 * i as f64 / (dims - 1).max(1) as f64),
+                };
+                let eigenvalues: Vec<f64> = (0..dims).map(eigenvalue).collect();
                 stretch(rows, &eigenvalues, dims, rng);
             }
         }

@@ -118,6 +118,12 @@ impl RunDir {
         self.path.join("probe.json")
     }
 
+    /// The folder of what `looped match` and the like found, where it was kept.
+    #[must_use]
+    pub fn lab(&self) -> PathBuf {
+        self.path.join("lab")
+    }
+
     /// The folder of plots.
     #[must_use]
     pub fn plots(&self) -> PathBuf {

@@ -2,6 +2,7 @@
 
 mod on_gpu;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use looped_config::{Experiment, Pass};
@@ -75,12 +76,21 @@ impl Trainer {
     pub fn new(experiment: Arc<Experiment>, device: impl Into<Target>) -> Result<Self> {
         let trainer = Self::untrained(experiment, device)?;
         if let Some(path) = &trainer.experiment.model.pretrained_path {
-            trainer.model.load_file(path)?;
-            if let Some(averaged) = &trainer.averaged {
-                averaged.model().load(&trainer.model.values()?)?;
-            }
+            trainer.load_file(path)?;
         }
         Ok(trainer)
+    }
+
+    /// Replaces the weights by those of a `.pt` or `.safetensors` file, before the first step. Their average begins at them too.
+    ///
+    /// # Errors
+    /// As [`Model::load_file`].
+    pub fn load_file(&self, path: &Path) -> Result<()> {
+        self.model.load_file(path)?;
+        match &self.averaged {
+            Some(averaged) => averaged.model().load(&self.model.values()?),
+            None => Ok(()),
+        }
     }
 
     /// A trainer where a checkpoint left it.

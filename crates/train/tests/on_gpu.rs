@@ -42,7 +42,12 @@ loops = { start = 3, end = 3, inc = 1, interval = 100 }
 "#;
 
 fn experiment(more: &str) -> Arc<Experiment> {
-    Arc::new(Experiment::from_toml(&BASE.replace("[training.curriculum]", &format!("{more}\n[training.curriculum]"))).unwrap())
+    Arc::new(
+        Experiment::from_toml(
+            &BASE.replace("[training.curriculum]", &format!("{more}\n[training.curriculum]")),
+        )
+        .unwrap(),
+    )
 }
 
 fn floats(tensor: &Tensor) -> Vec<f32> {

@@ -208,6 +208,25 @@ fn a_run_that_diverges_passes_over_its_steps_counts_them_and_ends_with_a_message
     assert_eq!(resumed.iter().map(|record| record.skipped).collect::<Vec<_>>(), counted);
 }
 
+#[test]
+fn the_average_begins_at_the_weights_that_a_file_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let mut other = trainer(tiny());
+    (0..3).for_each(|_| _ = other.step().unwrap());
+    let expected = encode(&other.model().values().unwrap()).unwrap();
+    fs::write(&path, &expected).unwrap();
+    let mut table = with(json!({ "ema": 0.9 }));
+    let loaded = trainer(table.clone());
+    loaded.load_file(&path).unwrap();
+    table["model"]["pretrained_path"] = path.to_str().unwrap().into();
+    for trainer in [loaded, trainer(table)] {
+        let checkpoint = trainer.checkpoint().unwrap();
+        assert!(encode(&checkpoint.model).unwrap() == expected);
+        assert!(encode(&checkpoint.averaged.unwrap()).unwrap() == expected);
+    }
+}
+
 /// A longer training is the same training up to here, or another one.
 #[test]
 fn a_run_is_made_longer_only_where_its_schedule_had_given_its_steps_the_same_rates() {

@@ -16,7 +16,7 @@ pub(crate) fn import(args: &ImportArgs) -> Outcome {
     let mut experiment = load(&args.experiment)?;
     let engine = resolve(&mut experiment, &Device::Cpu)?;
     let trainer = Trainer::new(Arc::new(experiment), &Device::Cpu)?;
-    trainer.model().load_file(&args.weights)?;
+    trainer.load_file(&args.weights)?;
     let config = trainer.experiment().to_toml().map_err(Failure::failed)?;
     let every = trainer.experiment().training.save_every_steps;
     let run = RunDir::create_with(&args.out, &config, |checkpoints| {

@@ -35,20 +35,23 @@ const NAMES: [(&str, &str); 13] = [
 
 /// Commands that are only named, so that their options can be looked up; one that needs a GPU; and `check --explain`, which
 /// `explain.rs` runs.
-const NAMED: [&str; 14] = [
+const NAMED: [&str; 17] = [
     "looped ARGS",
     "looped check",
     "looped check EXPERIMENT --explain",
     "looped compare",
     "looped eval",
+    "looped exits",
     "looped help",
     "looped list",
     "looped ls",
+    "looped match",
     "looped resume",
     "looped run",
     "looped run --device cuda:0",
     "looped schema",
     "looped schema sweep",
+    "looped stability",
     "looped sweep",
 ];
 

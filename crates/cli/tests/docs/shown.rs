@@ -451,6 +451,188 @@ loop state moves by
 
 "#]]
     }),
+    ("looped stability RUN", || {
+        str![[r#"
+The state settles: the last step is less than # of the state. Of # prompts over # loops (# trained): settles # %, drifts # %, cycles # %, diverges # %. The median last step is # of the state.
+
+mean, median and #th percentile over the tokens of # prompts
+
+loop step / state cosine of steps acceleration distance to the last
+- - - - -
+# –, –, – –, –, – –, –, – #, #, #
+# #, #, # –, –, – –, –, – #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+
+Jacobian: mean, median and #th percentile over # prompts; exponents per loop, over the loops # to #; the rest with its # % CI over prompts
+
+at the end
+- -
+spectral radius of the loop's Jacobian #, #, #
+its change in the last round #, #, #
+Frobenius norm of the Jacobian #, #, #
+Lyapunov exponent # -#, -#, -#
+Lyapunov exponent # -#, -#, -#
+Lyapunov exponent # -#, -#, -#
+Lyapunov exponent # -#, -#, -#
+alignment from another prompt's state # [#, #]
+alignment from noise # [#, #]
+control: cosine with another prompt # [#, #]
+squared error / # after the best loop, # # [#, #]
+after the trained loops, # # [#, #]
+after the last loop, # # [#, #]
+the last divided by the best # [#, #]
+
+
+"#]]
+    }),
+    ("looped stability RUN --save NAME", || {
+        str![[r#"
+The state settles: the last step is less than # of the state. Of # prompts over # loops (# trained): settles # %, drifts # %, cycles # %, diverges # %. The median last step is # of the state.
+
+mean, median and #th percentile over the tokens of # prompts
+
+loop step / state cosine of steps acceleration distance to the last
+- - - - -
+# –, –, – –, –, – –, –, – #, #, #
+# #, #, # –, –, – –, –, – #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+# #, #, # #, #, # #, #, # #, #, #
+
+Jacobian: mean, median and #th percentile over # prompts; exponents per loop, over the loops # to #; the rest with its # % CI over prompts
+
+at the end
+- -
+spectral radius of the loop's Jacobian #, #, #
+its change in the last round #, #, #
+Frobenius norm of the Jacobian #, #, #
+Lyapunov exponent # -#, -#, -#
+Lyapunov exponent # -#, -#, -#
+Lyapunov exponent # -#, -#, -#
+Lyapunov exponent # -#, -#, -#
+alignment from another prompt's state # [#, #]
+alignment from noise # [#, #]
+control: cosine with another prompt # [#, #]
+squared error / # after the best loop, # # [#, #]
+after the trained loops, # # [#, #]
+after the last loop, # # [#, #]
+the last divided by the best # [#, #]
+
+
+"#]]
+    }),
+    ("looped exits RUN", || {
+        str![[r#"
+Rules applied after training, on # prompts of # points and # loops (# trained); the answer is the prediction at the last query. Prediction: how much it has changed in a loop, relative to the size of y. State: |Z_l - Z_(l-#)| / |Z_l| over all tokens. Acceleration: the same of the change of the step, in two loops in a row. Context: the root mean squared residual of the prompt's own examples, each predicted from the others, relative to the size of y. A rule stops at the first loop at which its number is below a threshold, and else after the last.
+
+squared error / #, mean of # prompts, # % CI over prompts; first at the threshold #, for which part of the prompts it fires before the last loop; then at the one at which it takes nearest to half of the loops, beside the same exits dealt out at random
+
+rule fires mean loops error half way: threshold mean loops error at random
+- - - - - - - -
+prediction # % # # [#, #] # # # [#, #] #
+state # % # # [#, #] # # # [#, #] #
+acceleration # % # # [#, #] # # # [#, #] #
+context # % # # [#, #] # # # [#, #] #
+
+acceleration never fires at # before the last loop; it never could: its number is there after the last loop at the earliest
+
+context never fires at # before the last loop; for some prompt it is below #
+
+without a rule mean loops error
+- - -
+oracle: the best loop of each prompt # # [#, #]
+all after half of the loops # # [#, #]
+all after the trained loops # # [#, #]
+all after the last loop # # [#, #]
+
+
+"#]]
+    }),
+    ("looped exits RUN --save NAME", || {
+        str![[r#"
+Rules applied after training, on # prompts of # points and # loops (# trained); the answer is the prediction at the last query. Prediction: how much it has changed in a loop, relative to the size of y. State: |Z_l - Z_(l-#)| / |Z_l| over all tokens. Acceleration: the same of the change of the step, in two loops in a row. Context: the root mean squared residual of the prompt's own examples, each predicted from the others, relative to the size of y. A rule stops at the first loop at which its number is below a threshold, and else after the last.
+
+squared error / #, mean of # prompts, # % CI over prompts; first at the threshold #, for which part of the prompts it fires before the last loop; then at the one at which it takes nearest to half of the loops, beside the same exits dealt out at random
+
+rule fires mean loops error half way: threshold mean loops error at random
+- - - - - - - -
+prediction # % # # [#, #] # # # [#, #] #
+state # % # # [#, #] # # # [#, #] #
+acceleration # % # # [#, #] # # # [#, #] #
+context # % # # [#, #] # # # [#, #] #
+
+acceleration never fires at # before the last loop; it never could: its number is there after the last loop at the earliest
+
+context never fires at # before the last loop; for some prompt it is below #
+
+without a rule mean loops error
+- - -
+oracle: the best loop of each prompt # # [#, #]
+all after half of the loops # # [#, #]
+all after the trained loops # # [#, #]
+all after the last loop # # [#, #]
+
+
+"#]]
+    }),
+    ("looped match RUN", || {
+        str![[r#"
+The model after each loop beside iterative solvers of least squares after each step, on # prompts of # points; each query from the points before it. SimE is the cosine of the residuals over the points of a prompt. SimW is the cosine of the weights after # examples; the model's are the least squares of its predictions at # fresh queries. The median condition number of X^T X is # gd has the step #/(smallest + largest eigenvalue) of each problem, gd_safe #/largest, gd_single # for all.
+
+# % CI over prompts; in brackets the part of the resamples in which that solver is the closest. "linear": the part of the predictions that is linear in the query
+
+loop error closest by SimE step SimE closest by SimW step SimW linear
+- - - - - - - - -
+...
+
+best step by SimE, # % CI over prompts
+
+loop gd gd safe gd single gd preconditioned heavy ball chebyshev cg newton schulz
+- - - - - - - - -
+...
+
+best step by SimW, # % CI over prompts
+
+loop gd gd safe gd single gd preconditioned heavy ball chebyshev cg newton schulz
+- - - - - - - - -
+...
+
+
+
+"#]]
+    }),
+    ("looped match RUN --save NAME", || {
+        str![[r#"
+The model after each loop beside iterative solvers of least squares after each step, on # prompts of # points; each query from the points before it. SimE is the cosine of the residuals over the points of a prompt. SimW is the cosine of the weights after # examples; the model's are the least squares of its predictions at # fresh queries. The median condition number of X^T X is # gd has the step #/(smallest + largest eigenvalue) of each problem, gd_safe #/largest, gd_single # for all.
+
+# % CI over prompts; in brackets the part of the resamples in which that solver is the closest. "linear": the part of the predictions that is linear in the query
+
+loop error closest by SimE step SimE closest by SimW step SimW linear
+- - - - - - - - -
+...
+
+best step by SimE, # % CI over prompts
+
+loop gd gd safe gd single gd preconditioned heavy ball chebyshev cg newton schulz
+- - - - - - - - -
+...
+
+best step by SimW, # % CI over prompts
+
+loop gd gd safe gd single gd preconditioned heavy ball chebyshev cg newton schulz
+- - - - - - - - -
+...
+
+
+
+"#]]
+    }),
     ("looped probe RUN", || {
         str![[r#"
 squared error of reading / variance, mean of # prompts, # % CI over prompts

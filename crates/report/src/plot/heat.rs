@@ -11,6 +11,8 @@ use crate::Error;
 use crate::number::{short, with_interval};
 
 /// A value for each pair of two things, as the error for each pair of two settings. Darker is greater.
+///
+/// With more than 14 columns the cells are small and without numbers, some of the names are left out, and the heading has the range of the values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeatMap {
     /// Above the cells; nothing where empty.
@@ -40,6 +42,12 @@ const WIDE: f64 = 92.0;
 const AROUND: f64 = 10.0;
 /// Between cells.
 const GAP: f64 = 1.0;
+
+/// More columns than this have no room for numbers.
+const MANY: usize = 14;
+/// The least width of a cell without a number, and the height of all such cells together.
+const SMALL_CELL: f64 = 8.0;
+const TALL: f64 = 480.0;
 
 /// Where the cells are.
 struct Grid {
@@ -97,8 +105,12 @@ impl HeatMap {
         let words = self.columns.iter().flat_map(|name| name.split_whitespace());
         let widest = texts.chain(words.map(|word| font::width(word, SMALL))).fold(0.0, f64::max) + AROUND;
         let even = (COLUMN.0 - left - EDGE) / self.columns.len().max(1) as f64;
-        let width = even.clamp(widest.clamp(NARROW, WIDE), WIDE);
         let intervals = self.cells().any(|(_, _, cell)| interval(cell).is_some());
+        let (width, height) = if self.is_dense() {
+            (even.max(SMALL_CELL), (TALL / self.rows.len().max(1) as f64).clamp(4.0, 14.0))
+        } else {
+            (even.clamp(widest.clamp(NARROW, WIDE), WIDE), if intervals { 28.0 } else { 20.0 })
+        };
 
         let whole = left + width * self.columns.len().max(1) as f64;
         let mut shapes = Vec::new();
@@ -107,11 +119,26 @@ impl HeatMap {
             shapes.push(text((whole / 2.0, top + 0.85 * TITLE), &line, TITLE, Anchor::Middle));
             top += LEADING * TITLE;
         }
-        for line in font::wrap(&format!("{} (darker is greater)", self.value_label), SMALL, whole - EDGE) {
+        for line in font::wrap(&self.heading(), SMALL, whole - EDGE) {
             shapes.push(text((whole / 2.0, top + 0.85 * SMALL), &line, SMALL, Anchor::Middle));
             top += LEADING * SMALL;
         }
-        (Grid { left, top: top + NEAR, width, height: if intervals { 28.0 } else { 20.0 } }, shapes)
+        (Grid { left, top: top + NEAR, width, height }, shapes)
+    }
+
+    fn is_dense(&self) -> bool {
+        self.columns.len() > MANY
+    }
+
+    /// What the values are, and which of them are dark.
+    fn heading(&self) -> String {
+        let values = || self.cells().map(|(_, _, [mean, ..])| mean).filter(|mean| mean.is_finite());
+        if !self.is_dense() || values().next().is_none() {
+            return format!("{} (darker is greater)", self.value_label);
+        }
+        let (least, most) =
+            values().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+        format!("{}, from {} (light) to {} (dark)", self.value_label, short(least), short(most))
     }
 
     fn draw_cell(&self, grid: &Grid, row: usize, column: usize, cell: [f64; 3], share: Option<f64>) -> Shape {
@@ -134,6 +161,7 @@ impl HeatMap {
             colour: ink,
         };
         match interval(cell) {
+            _ if self.is_dense() => {}
             None => shapes.push(write((x, middle + HALF_DIGIT * SMALL), &short(cell[0]), SMALL)),
             Some(interval) => {
                 shapes.push(write((x, middle - 0.5), &short(cell[0]), SMALL));
@@ -149,23 +177,23 @@ impl HeatMap {
     /// Names of rows, columns and both together; returns where they end.
     fn names(&self, grid: &Grid, shapes: &mut Vec<Shape>) -> f64 {
         let middle = |row: f64| grid.top + grid.height * row;
-        for (i, name) in self.rows.iter().enumerate() {
+        let dense = self.is_dense();
+        // Where cells are small, as many names as have room.
+        let every = |room: f64, cell: f64| if dense { (room / cell).ceil().max(1.0) as usize } else { 1 };
+        for (i, name) in self.rows.iter().enumerate().step_by(every(SMALL, grid.height)) {
             let at = (grid.left - 2.0 * NEAR, middle(i as f64 + 0.5) + HALF_DIGIT * SMALL);
             shapes.push(text(at, &font::shorten(name, SMALL, NAME), SMALL, Anchor::End));
         }
         let cells_end = middle(self.rows.len() as f64);
+        let widest = self.columns.iter().map(|name| font::width(name, SMALL)).fold(0.0, f64::max);
+        let room = if dense { widest + NEAR } else { grid.width - 2.0 };
         let wrapped: Vec<Vec<String>> =
-            self.columns.iter().map(|name| font::wrap(name, SMALL, grid.width - 2.0)).collect();
-        for (i, lines) in wrapped.iter().enumerate() {
+            self.columns.iter().map(|name| font::wrap(name, SMALL, room)).collect();
+        for (i, lines) in wrapped.iter().enumerate().step_by(every(widest + NEAR, grid.width)) {
             let x = grid.left + grid.width * (i as f64 + 0.5);
             for (line, words) in lines.iter().enumerate() {
                 let y = cells_end + NEAR + SMALL * (0.85 + LEADING * line as f64);
-                shapes.push(text(
-                    (x, y),
-                    &font::shorten(words, SMALL, grid.width - 2.0),
-                    SMALL,
-                    Anchor::Middle,
-                ));
+                shapes.push(text((x, y), &font::shorten(words, SMALL, room), SMALL, Anchor::Middle));
             }
         }
         let names_end =
@@ -253,6 +281,19 @@ mod tests {
         let mut map = map();
         map.values[0] = Band { mean: vec![0.5], low: vec![0.4], high: vec![0.6] };
         assert!(map.svg().contains(">[0.400, 0.600]</text>"));
+    }
+
+    #[test]
+    fn many_columns_are_colours_without_numbers_and_the_heading_has_their_range() {
+        let names = |count: usize| (1..=count).map(|i| i.to_string()).collect::<Vec<_>>();
+        let row = |i: usize| Band::line((0..26).map(|j| (i * 26 + j) as f64 / 1000.0).collect());
+        let map =
+            HeatMap { columns: names(26), rows: names(80), values: (0..80).map(row).collect(), ..map() };
+        let svg = map.svg();
+        assert_eq!(svg.matches("<rect ").count(), 1 + 26 * 80);
+        assert!(svg.contains("from 0 (light) to 2.08 (dark)") && !svg.contains(">0.500</text>"));
+        assert!(svg.contains("<title>80, 26: 2.08</title>"), "on hover each cell has its number");
+        assert!(map.scene().size.1 < 600.0 && svg.matches("</text>").count() < 80);
     }
 
     #[test]

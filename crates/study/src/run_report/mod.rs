@@ -2,6 +2,7 @@
 
 mod engine;
 mod figures;
+mod lab;
 mod probes;
 
 use std::path::Path;
@@ -15,10 +16,11 @@ use serde::de::DeserializeOwned;
 
 use crate::{Result, StudyError};
 
+pub use lab::{save_found, tables as lab_tables};
 pub use probes::table as probe_table;
 
-/// Draws the report again from what the run directory holds: `eval.json`, and `eval_ood.json` and `probe.json` where
-/// they are there.
+/// Draws the report again from what the run directory holds: `eval.json`, and `eval_ood.json`, `probe.json` and the files
+/// of `lab/` where they are there.
 ///
 /// # Errors
 /// As [`report`]; and if a file can't be written.
@@ -38,6 +40,7 @@ pub fn report(experiment: &Experiment, run: &RunDir) -> Result<Report> {
     sections.extend(convergence(experiment, &evaluation));
     sections.extend(read(&run.shifted_evaluation())?.map(|suite| shifts(&suite)));
     sections.extend(read(&run.probing())?.map(|probing| probes::section(&probing)));
+    sections.extend(lab::sections(run)?);
     let engine = Provenance::read(run.path())?
         .and_then(|provenance| engine::words(&provenance, experiment.training.train_steps));
     sections.push(training(experiment, &metrics, engine));

@@ -158,7 +158,7 @@ fn mean_absolute_product(prompts: &[Vec<Vec<f64>>]) -> f64 {
 
 #[test]
 fn skewed_covariance() {
-    let prompts = points(Distribution::SkewedCovariance {});
+    let prompts = points(Distribution::SkewedCovariance { condition: None });
     lengths_are_kept(&prompts, 0);
     // The basis is fresh for each prompt, so over prompts every coordinate has variance 1.
     moments_are(prompts.iter().map(|rows| rows[0][2]), 0.0, 1.0);
@@ -170,6 +170,31 @@ fn skewed_covariance() {
         mean_absolute_product(&prompts),
         expected,
     );
+}
+
+#[test]
+fn a_chosen_condition_number() {
+    let condition: f64 = 100.0;
+    let prompts = points(Distribution::SkewedCovariance { condition: Some(condition) });
+    lengths_are_kept(&prompts, 0);
+    // As above: E (x.x')^2 is the sum of the squared eigenvalues, c^2 / condition^(2 (i - 1) / (d - 1)).
+    let eigenvalues: Vec<f64> = (0..DIMS).map(|i| condition.powf(-(i as f64) / (DIMS - 1) as f64)).collect();
+    assert!((eigenvalues[0] / eigenvalues[DIMS - 1] - condition).abs() < 1e-9);
+    let (sum, squares) = (eigenvalues.iter().sum::<f64>(), eigenvalues.iter().map(|e| e * e).sum::<f64>());
+    moments_are(
+        prompts.iter().map(|rows| product(&rows[0], &rows[1]).abs()),
+        mean_absolute_product(&prompts),
+        (DIMS as f64 / sum).powi(2) * squares,
+    );
+    // Of 1 nothing is left but the turn of the coordinates.
+    let even = points(Distribution::SkewedCovariance { condition: Some(1.0) });
+    let plain = points(Distribution::Standard {});
+    for (even, plain) in even.iter().flatten().zip(plain.iter().flatten()) {
+        let square = |x: &[f64]| product(x, x);
+        assert!((square(even) - square(plain)).abs() < 1e-4 * square(plain));
+    }
+    let task = shifted(Distribution::SkewedCovariance { condition: Some(0.5) });
+    assert!(reports(&task).starts_with("distribution.condition: is 0.5"), "{}", reports(&task));
 }
 
 #[test]
