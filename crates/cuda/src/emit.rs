@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use looped_cpu::engines::Layout as Flat;
 use looped_gpu::calls::{Calls, Columns, Cores, Given, Own, Picks, Seen, Shifted, StateSpace, States};
 use looped_gpu::{Element, Error, Form, Layout, Math, Operation, Product, Result, Source, Span, Storage};
-use looped_graph::lower::{At, Chunk, Kernel, PointOf, ScanOf, Shared, Space, Start, Step};
+use looped_graph::lower::{At, Chunk, Kernel, Place, PointOf, ScanOf, Shared, Space, Start, Step};
 use looped_graph::ops::Rotary;
 use looped_graph::{Form as GraphForm, Graph, Heads, Norm, Op, Param};
 
@@ -93,6 +93,20 @@ impl Here<'_> {
     /// Which list.
     fn list(&self) -> usize {
         self.steps.as_ptr() as usize
+    }
+
+    /// Where the next step copies what this one adds: both are done at once.
+    fn copied_too(&self) -> Option<Place> {
+        let next = self.steps.get(self.step + 1)?;
+        let same = matches!(next.kernel, Kernel::Copy) && next.places[0] == self.of().places[0];
+        same.then(|| next.places[1])
+    }
+
+    /// Whether the step before has copied what this one copies.
+    fn was_copied(&self) -> bool {
+        let before = self.step.checked_sub(1).map(|step| Here { step, ..*self });
+        before
+            .is_some_and(|before| matches!(before.of().kernel, Kernel::Add) && before.copied_too().is_some())
     }
 
     fn key(&self, which: usize) -> Key {
@@ -450,8 +464,14 @@ impl<'a> Emit<'a> {
                     return Ok(());
                 }
                 match kernel {
-                    Kernel::Add => calls.add_rows(at(self, 0), out)?,
                     Kernel::Fill(number) => calls.fill_rows(out, *number)?,
+                    Kernel::Add => match here.copied_too() {
+                        Some(copy) => {
+                            calls.add_and_copy_rows(at(self, 0), out, self.places.at(copy, run.slot))?
+                        }
+                        None => calls.add_rows(at(self, 0), out)?,
+                    },
+                    _ if here.was_copied() => return Ok(()),
                     _ => calls.copy_rows(at(self, 0), out)?,
                 }
             }

@@ -139,6 +139,16 @@ impl CudaModel {
         Ok(Some(self.named(&arena.read_floats(self.front.values).map_err(told)?)))
     }
 
+    /// Replaces the parameters that are held by those of `store`; the moments stay. Nothing happens where nothing is held.
+    ///
+    /// # Errors
+    /// If they aren't the model's own, or the GPU fails.
+    pub fn replace(&self, store: &ParamStore) -> Result<()> {
+        let memory = self.memory();
+        let Some(arena) = memory.arena.as_ref().filter(|_| memory.held) else { return Ok(()) };
+        arena.write_floats(self.front.values, &self.values(store)?).map_err(told)
+    }
+
     /// Forgets what is held: from now on a store's parameters are the model's again.
     pub fn release(&self) {
         self.memory().held = false;

@@ -89,7 +89,7 @@ impl Engine for Cuda {
     }
 
     fn keeps(&self, form: Form<'_>) -> bool {
-        matches!(form, Form::Norm(_))
+        matches!(form, Form::Norm(_) | Form::Point(_))
     }
 
     fn attention_reads_result(&self) -> bool {

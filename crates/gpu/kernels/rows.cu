@@ -18,6 +18,15 @@ DEVICE void copy_rows_all(const float* x, float* out, int count) {
   if (i < count) out[i] = x[i];
 }
 
+// out += x, and copy = x.
+DEVICE void add_and_copy_rows_all(const float* x, float* out, float* copy, int count) {
+  int i = own_number();
+  if (i >= count) return;
+  float value = x[i];
+  out[i] += value;
+  copy[i] = value;
+}
+
 // out = number.
 DEVICE void fill_rows_all(float* out, float number, int count) {
   int i = own_number();
@@ -133,6 +142,9 @@ DEVICE void rotate_rows_all(const float* x, const float* turns, float* out, int 
 #ifdef WIDTH
 KERNEL(256) add_rows(const float* x, float* out, int count) { add_rows_all(x, out, count); }
 KERNEL(256) copy_rows(const float* x, float* out, int count) { copy_rows_all(x, out, count); }
+KERNEL(256) add_and_copy_rows(const float* x, float* out, float* copy, int count) {
+  add_and_copy_rows_all(x, out, copy, count);
+}
 KERNEL(256) fill_rows(float* out, float number, int count) { fill_rows_all(out, number, count); }
 KERNEL(256) gather_rows(const float* x, const int* reads, float* out, int tokens, int picks, int width, int count) {
   gather_rows_all(x, reads, out, tokens, picks, width, count);

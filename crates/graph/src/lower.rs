@@ -405,7 +405,7 @@ pub trait Engine {
     fn recur(&self, node: NodeId, sequences: usize, tokens: usize, prefix: bool) -> Result<RecurRoom, &str>;
 
     /// Whether what this form computes is kept for the way back though it is cheap: where memory is plenty and each step costs time of its
-    /// own.
+    /// own. Elementwise programs have the form of their last function.
     fn keeps(&self, _: Form<'_>) -> bool {
         false
     }

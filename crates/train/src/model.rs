@@ -160,10 +160,10 @@ impl Model {
     /// If they aren't; then nothing was replaced.
     pub fn load(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
         self.store.load(values)?;
-        if let Some(cuda) = &self.cuda {
-            cuda.release();
-        }
         self.stale.store(false, Ordering::Relaxed);
+        if let Some(cuda) = &self.cuda {
+            cuda.replace(&self.store)?;
+        }
         Ok(())
     }
 

@@ -345,6 +345,8 @@ impl Trainer {
         };
         let updater = self.updater.restored(&checkpoint.optimizer, *optimizer_updates)?;
         self.model.load(&checkpoint.model)?;
+        // What a GPU holds is of the steps before.
+        self.model.release()?;
         if let Some((own, values)) = averages {
             own.model().load(values)?;
         }

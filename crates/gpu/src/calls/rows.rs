@@ -72,6 +72,15 @@ impl Calls {
         self.call("copy_rows").other(x, out.len(), Element::F32, false).writes(out).each(out)
     }
 
+    /// `out += x`, and `copy = x`.
+    ///
+    /// # Errors
+    /// If a place doesn't fit.
+    pub fn add_and_copy_rows(&self, x: Span, out: Span, copy: Span) -> Result<Operation> {
+        let call = self.call("add_and_copy_rows").other(x, out.len(), Element::F32, false);
+        call.writes(out).other(copy, out.len(), Element::F32, true).each(out)
+    }
+
     /// `out = number`.
     ///
     /// # Errors

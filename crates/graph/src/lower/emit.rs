@@ -208,14 +208,13 @@ impl<'g> Emit<'g> {
 
     /// Whether a value is computed again for the backward list.
     fn again(&self, wire: Wire) -> bool {
+        let op = self.graph().node(wire.node).op();
         let light = match &self.known.units[wire.node.index()] {
-            Unit::Alone | Unit::View => {
-                let op = self.graph().node(wire.node).op();
-                op.is_some_and(|op| op.light() && !self.known.engine.keeps(op.form()))
-            }
+            Unit::Alone | Unit::View => op.is_some_and(|op| op.light()),
             Unit::Cluster(_) => true,
             Unit::Product(_) | Unit::Within => false,
         };
+        let light = light && !op.is_some_and(|op| self.known.engine.keeps(op.form()));
         self.backward && light && !self.given.contains_key(&wire)
     }
 
