@@ -106,7 +106,9 @@ fn inner_compiling() {
     let device = Device::open(0).expect("a device");
     let arena = Arena::new(&device, 256).expect("an arena");
     let source = Source { width: 64, head: 16, storage: Storage::F32 };
-    match Program::new(&arena, source, &[], Options::default()) {
+    let span = looped_gpu::Layout::default().floats(64);
+    let calls = looped_gpu::calls::Calls { source };
+    match Program::new(&arena, &[calls.fill_rows(span, 1.0).expect("a call")], Options::default()) {
         Ok(_) => println!("compiled"),
         Err(error) => println!("{error}"),
     }
