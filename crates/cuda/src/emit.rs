@@ -12,7 +12,7 @@ use looped_graph::{Form as GraphForm, Graph, Heads, Norm, Op, Param};
 use crate::low::{Late, Low, next_readers, written};
 use crate::places::Places;
 use crate::point;
-use crate::stored::{Spot, Stored};
+use crate::stored::{Rule, Spot, Stored};
 use crate::sums::{Key, Sums};
 
 /// Blocks that share the rows of a norm's backward pass.
@@ -238,7 +238,8 @@ impl<'a> Emit<'a> {
             let head = place.len as usize / chunk.rows().max(1) / heads.heads.max(1);
             Cores::Tensor.can(Seen { tokens: chunk.tokens, prefix, causal: heads.causal }, head)
         };
-        Pair { lists, stored: Stored::of(lists, own, self.math == Math::Bf16, &attention) }
+        let rule = Rule { lists, own, rounds: self.math == Math::Bf16, attention: &attention };
+        Pair { lists, stored: Stored::of(&rule) }
     }
 
     /// The operations of a pair's list, forward (0) or backward (1).

@@ -101,79 +101,50 @@ fn touches(step: &Step) -> Touches {
     }
 }
 
+/// A pair of lists, and what may be stored otherwise.
+pub(crate) struct Rule<'a> {
+    /// Forward and backward.
+    pub(crate) lists: [&'a [Step]; 2],
+    /// Of a loop's slot, what lies before this is everybody's.
+    pub(crate) own: u32,
+    /// Whether products take rounded operands.
+    pub(crate) rounds: bool,
+    /// Whether the attention of a step can read and write rounded numbers.
+    pub(crate) attention: &'a dyn Fn(&Step) -> bool,
+}
+
+impl Rule<'_> {
+    fn step(&self, (half, i, _): Spot) -> &Step {
+        &self.lists[half][i]
+    }
+}
+
 impl Stored {
-    /// What holds of a pair of lists. Of a loop's slot, what lies before `own` is everybody's. `attention`: whether the attention of a step
-    /// may read and write bf16; where nothing is rounded, it needn't.
-    pub(crate) fn of(lists: [&[Step]; 2], own: u32, rounds: bool, attention: &dyn Fn(&Step) -> bool) -> Self {
-        let mut found = Search { own, ..Search::default() };
-        for (half, list) in lists.into_iter().enumerate() {
-            // What lies in scratch memory is gone after a list.
-            found.open.retain(|(place, _)| place.space != Space::Scratch);
-            found.broken.retain(|(place, _)| place.space != Space::Scratch);
-            for (i, step) in list.iter().enumerate() {
-                found.step(half, i, step);
+    /// What holds of a pair of lists.
+    pub(crate) fn of(rule: &Rule<'_>) -> Self {
+        let mut found = Search::through(rule);
+        let gelus = kept_gelus(rule.lists, &found);
+        for (step, gelu) in &gelus {
+            let again = found.readers.remove(&(1, *step, 1)).unwrap_or_default();
+            found.readers.entry(*gelu).or_default().extend(again);
+        }
+        let mut elsewhere = found.writers.clone();
+        // What one spot needs may keep another from being elsewhere: until nothing changes any more.
+        loop {
+            let count = elsewhere.len();
+            let fit = elsewhere.iter().filter(|spot| found.fits(rule, &elsewhere, **spot)).copied();
+            elsewhere = fit.collect();
+            if elsewhere.len() == count {
+                break;
             }
         }
-        let mut stored = Self::default();
-        let (kept, turned) = kept_gelus(lists, &found);
-        for (again, gelu) in &turned {
-            let more = found.readers.remove(again).unwrap_or_default();
-            found.readers.entry(*gelu).or_default().extend(more);
-        }
-        stored.elsewhere = found.writers.clone();
-        let mut changed = true;
-        while std::mem::take(&mut changed) {
-            let fits = |stored: &Self, spot: &Spot| {
-                let readers = found.readers.get(spot).map_or(&[][..], Vec::as_slice);
-                let by = |(half, i, _): Spot| &lists[half][i];
-                let whole = |step: &Step, (half, i, _): Spot| {
-                    // Attention reads and writes all of its values in one way.
-                    let spots = match step.kernel {
-                        Kernel::Attention { .. } => vec![(half, i, 2)],
-                        Kernel::AttentionBack { .. } => vec![(half, i, 4)],
-                        _ => vec![],
-                    };
-                    let written = spots.iter().all(|spot| stored.elsewhere.contains(spot));
-                    let read = found.sources.iter().filter(|((h, s, _), _)| (*h, *s) == (half, i));
-                    let read = read.filter(|((.., place), _)| found.attention.contains(&(half, i, *place)));
-                    let mut read = read.map(|(_, source)| source);
-                    attention(step)
-                        && written
-                        && read.all(|source| source.is_some_and(|of| stored.elsewhere.contains(&of)))
-                };
-                let of_attention = |at: Spot| {
-                    matches!(by(at).kernel, Kernel::Attention { .. } | Kernel::AttentionBack { .. })
-                };
-                let writer = !rounds || !of_attention(*spot) || whole(by(*spot), *spot);
-                writer
-                    && readers.iter().all(|(reader, how)| match how {
-                        Use::Plain => false,
-                        Use::Operand => true,
-                        Use::Attention => !rounds || whole(by(*reader), *reader),
-                    })
-            };
-            let out: Vec<Spot> =
-                stored.elsewhere.iter().filter(|spot| !fits(&stored, spot)).copied().collect();
-            for spot in out {
-                stored.elsewhere.remove(&spot);
-                changed = true;
-            }
-        }
-        for spot in &stored.elsewhere {
-            let readers = found.readers.get(spot).map_or(&[][..], Vec::as_slice);
-            let home = readers.iter().find(|((half, i, _), _)| {
-                matches!(lists[*half][*i].kernel, Kernel::WeightGradient { exact: false, .. })
-            });
-            if let Some((home, _)) = home {
-                stored.homes.insert(*spot, *home);
-            }
-        }
-        stored.kept_gelus = kept
-            .into_iter()
-            .filter(|(_, gelu)| stored.homes.contains_key(gelu))
-            .map(|(step, _)| step)
-            .collect();
-        stored
+        let weight = |(reader, _): &&(Spot, Use)| {
+            matches!(rule.step(*reader).kernel, Kernel::WeightGradient { exact: false, .. })
+        };
+        let home = |spot: &Spot| Some((*spot, found.readers_of(*spot).iter().find(weight)?.0));
+        let homes: HashMap<Spot, Spot> = elsewhere.iter().filter_map(home).collect();
+        let kept = gelus.into_iter().filter(|(_, gelu)| homes.contains_key(gelu));
+        Self { kept_gelus: kept.map(|(step, _)| step).collect(), elsewhere, homes }
     }
 
     /// Whether the numbers that a spot writes go elsewhere than to its place.
@@ -192,26 +163,21 @@ impl Stored {
     }
 }
 
-/// Steps backward through a GELU, with the spot that took it forward; and the spots that the numbers are written to once more.
-fn kept_gelus(lists: [&[Step]; 2], found: &Search) -> (Vec<(usize, Spot)>, Vec<(Spot, Spot)>) {
-    let (mut kept, mut turned) = (Vec::new(), Vec::new());
-    for (i, step) in lists[1].iter().enumerate() {
-        let Kernel::ProductGeluBack { .. } = step.kernel else { continue };
-        let pre = step.places[1];
-        let gelu = lists[0].iter().position(|own| {
-            matches!(own.kernel, Kernel::ProductGelu { exact: false, .. }) && own.places[1] == pre
-        });
-        let Some(gelu) = gelu else { continue };
-        let (again, first) = ((1, i, 1), (0, gelu, 2));
-        let readers = found.readers.get(&again).map_or(&[][..], Vec::as_slice);
-        if found.writers.contains(&first) && readers.iter().all(|(_, how)| *how == Use::Operand) {
-            kept.push((i, first));
-            turned.push((again, first));
-        }
-    }
-    (kept, turned)
+/// Steps backward through a GELU that need not take it once more, with the spot that took it forward.
+fn kept_gelus(lists: [&[Step]; 2], found: &Search) -> Vec<(usize, Spot)> {
+    let kept = |(i, step): (usize, &Step)| {
+        let Kernel::ProductGeluBack { .. } = step.kernel else { return None };
+        let same = |own: &Step| {
+            matches!(own.kernel, Kernel::ProductGelu { exact: false, .. }) && own.places[1] == step.places[1]
+        };
+        let gelu = (0, lists[0].iter().position(same)?, 2);
+        let operands = found.readers_of((1, i, 1)).iter().all(|(_, how)| *how == Use::Operand);
+        (found.writers.contains(&gelu) && operands).then_some((i, gelu))
+    };
+    lists[1].iter().enumerate().filter_map(kept).collect()
 }
 
+/// Who writes and who reads what, in a pair of lists.
 #[derive(Default)]
 struct Search {
     own: u32,
@@ -222,13 +188,54 @@ struct Search {
     /// Spots whose numbers may go elsewhere.
     writers: HashSet<Spot>,
     readers: HashMap<Spot, Vec<(Spot, Use)>>,
-    /// Who wrote what a spot reads.
+    /// Who wrote what a spot reads whole.
     sources: HashMap<Spot, Option<Spot>>,
     /// Spots that attention reads in its own way.
     attention: HashSet<Spot>,
 }
 
 impl Search {
+    fn through(rule: &Rule<'_>) -> Self {
+        let mut found = Self { own: rule.own, ..Self::default() };
+        for (half, list) in rule.lists.into_iter().enumerate() {
+            // What lies in scratch memory is gone after a list.
+            found.open.retain(|(place, _)| place.space != Space::Scratch);
+            found.broken.retain(|(place, _)| place.space != Space::Scratch);
+            for (i, step) in list.iter().enumerate() {
+                found.step(half, i, step);
+            }
+        }
+        found
+    }
+
+    fn readers_of(&self, spot: Spot) -> &[(Spot, Use)] {
+        self.readers.get(&spot).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether nobody keeps the numbers of a spot from lying elsewhere.
+    fn fits(&self, rule: &Rule<'_>, elsewhere: &HashSet<Spot>, spot: Spot) -> bool {
+        let whole = |at: Spot| !rule.rounds || self.is_whole(rule, elsewhere, at);
+        let by_attention =
+            matches!(rule.step(spot).kernel, Kernel::Attention { .. } | Kernel::AttentionBack { .. });
+        (!by_attention || whole(spot))
+            && self.readers_of(spot).iter().all(|(reader, how)| match how {
+                Use::Plain => false,
+                Use::Operand => true,
+                Use::Attention => whole(*reader),
+            })
+    }
+
+    /// Whether attention reads and writes all of its values rounded: it does so with all of them or with none.
+    fn is_whole(&self, rule: &Rule<'_>, elsewhere: &HashSet<Spot>, at @ (half, i, _): Spot) -> bool {
+        let step = rule.step(at);
+        let result = if matches!(step.kernel, Kernel::Attention { .. }) { 2 } else { 4 };
+        let read = self.attention.iter().filter(|(h, s, _)| (*h, *s) == (half, i));
+        let mut sources = read.map(|spot| self.sources.get(spot).copied().flatten());
+        (rule.attention)(step)
+            && elsewhere.contains(&(half, i, result))
+            && sources.all(|source| source.is_some_and(|source| elsewhere.contains(&source)))
+    }
+
     fn step(&mut self, half: usize, i: usize, step: &Step) {
         let Touches { reads, writes } = touches(step);
         for (which, how) in reads {

@@ -1,6 +1,7 @@
 //! A list of operations on an arena, ready to be run, timed, and captured in a graph.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -72,15 +73,15 @@ impl Program {
         for operation in operations {
             let prepared = match operation {
                 Operation::Launch(launch) => {
-                    let key = (&launch.code, launch.kernel());
-                    if !functions.contains_key(&key) {
-                        let found = arena.inner.device.load(&launch.code)?.load_function(launch.kernel());
-                        let doing = || format!("finding the kernel {}", launch.kernel);
-                        let function = found.map_err(|error| refused(doing(), "the driver", &error.0))?;
-                        functions.insert(key, (function, 48 << 10));
-                    }
-                    // The name was put in just above.
-                    let Some((function, allowed)) = functions.get_mut(&key) else { continue };
+                    let (function, allowed) = match functions.entry((&launch.code, launch.kernel())) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(new) => {
+                            let found = arena.inner.device.load(&launch.code)?.load_function(launch.kernel());
+                            let doing = || format!("finding the kernel {}", launch.kernel);
+                            let function = found.map_err(|error| refused(doing(), "the driver", &error.0))?;
+                            new.insert((function, 48 << 10))
+                        }
+                    };
                     allow_shared(arena, function, allowed, launch)?;
                     prepare(arena, function, launch)?
                 }
