@@ -40,5 +40,5 @@ pub(crate) fn experiment(table: Value) -> Arc<Experiment> {
 
 /// A trainer at step 0 on the device that is tested.
 pub(crate) fn trainer(table: Value) -> Trainer {
-    Trainer::new(experiment(table), &looped_testing::device()).unwrap()
+    Trainer::new(experiment(table), looped_testing::device()).unwrap()
 }
