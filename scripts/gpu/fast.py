@@ -1,18 +1,17 @@
 #!/usr/bin/env python3
 """How fast is a training step on a GPU? Ours and PyTorch's, in turn, in one call.
 
-    python3 scripts/gpu/fast.py --out FOLDER                    on a machine with a GPU, after scripts/gpu/build.sh elsewhere
+    LOOPED=looped python3 scripts/gpu/fast.py --out FOLDER                            on a machine with a GPU
     python3 scripts/gpu/fast.py --out /tmp/x --device cpu --tiny          a try of the script without a GPU
 
 All processes of a setting are warmed up first (PyTorch compiles then). Then they are timed in turn, round by round, while
 the others wait. Each table is printed as soon as it's there, the most important first; every number goes to FOLDER/fast.json.
-PyTorch and our kernels are timed by events on the GPU, `looped run` (on candle's operations) by its own clock.
+PyTorch is timed by events on the GPU, `looped run` by its own clock, prompts and copies included; at D 256 before and after PyTorch.
 """
 
 import argparse
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -39,17 +38,20 @@ PHASES = [
         ("D 256, LSTM", f"{D256} --block lstm", "--forms eager,graph", "bf16 tf32 f32"),
     ],
 ]
-# candle's operations, by `looped run` itself: name, experiment, settings, device, steps, steps to a line of metrics.
+# `looped run` itself: name, experiment, settings, device, steps, steps to a line of metrics.
 FULL = "training.curriculum.points.start=41 training.curriculum.loops.start=30 model.n_dims=20 " \
     "training.curriculum.dims.start=20 training.curriculum.dims.end=20"
-CANDLE = [
-    ("D 256, f32", "study/base", FULL, "cuda:0", 40, 4),
-    ("D 256, tf32", "study/base", f'{FULL} training.precision="tf32"', "cuda:0", 40, 4),
-    ("D 64, f32", "study/base", f"{FULL} model.n_embd=64 model.block.n_head=4", "cuda:0", 40, 4),
-    ("quickstart, f32", "quickstart", "training.curriculum.loops.start=8", "cuda:0", 100, 10),
-    ("quickstart, f32, this machine's CPU", "quickstart", "training.curriculum.loops.start=8", "cpu", 400, 40),
+OURS = [
+    ("D 256, f32", "study/base", FULL, "cuda:0", 200, 20),
+    ("D 256, tf32", "study/base", f"{FULL} training.precision=tf32", "cuda:0", 400, 40),
+    ("D 256, bf16", "study/base", f"{FULL} training.precision=bf16", "cuda:0", 600, 60),
+    ("D 64, tf32", "study/base", f"{FULL} training.precision=tf32 model.n_embd=64 model.block.n_head=4", "cuda:0", 600, 60),
+    ("D 256, last 20 of 82 tokens, bf16", "study/base",
+     f'{FULL} training.precision=bf16 model.injector={{type="last_n",n=20}}', "cuda:0", 600, 60),
+    ("D 256, ssm, f32", "study/base", f'{FULL} model.block={{type="ssm"}}', "cuda:0", 120, 20),
+    ("quickstart, f32", "quickstart", "training.curriculum.loops.start=8", "cuda:0", 1600, 160),
+    ("quickstart, f32, this machine's CPU", "quickstart", "training.curriculum.loops.start=8", "cpu", 800, 80),
     ("D 256, f32, this machine's CPU", "study/base", FULL, "cpu", 8, 1),
-    ("D 256, LSTM, f32", "study/base", f'{FULL} model.block={{type="lstm"}}', "cuda:0", 6, 1),
 ]
 TINY = "--width 16 --heads 2 --points 5 --batch 4 --loops 3 --window 2 --dims 3"
 
@@ -105,34 +107,22 @@ class Torch:
         return (self.process.ask(f"{form} {steps}") or {}).get("ms", [])
 
 
-def ours(args, results):
-    """Our kernels' step at D 256, by the example `gpu_step` of crates/gpu: median milliseconds by precision."""
-    if not args.ours or args.device == "cpu":
-        return
-    try:
-        told = subprocess.run([args.ours, "bench"], capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return print(f"  our kernels: {error}")
-    text = told.stdout + told.stderr
-    found = dict(re.findall(r"^(f32|tf32|bf16): .*?graph: ([0-9.]+) ms", text, re.MULTILINE | re.DOTALL))
-    print("our kernels, D 256, one CUDA graph: " + "   ".join(f"{p} {ms}" for p, ms in found.items()), flush=True)
-    results.setdefault("ours, D 256", []).append({"ms": found, "text": text})
-
-
-def candle(args):
-    """Milliseconds a step of training as users run it: prompts drawn, loss copied back."""
+def ours(args, which):
+    """Milliseconds a step of training as users run it: prompts drawn, loss copied back, everything."""
     looped = os.environ.get("LOOPED", f"{HERE}/with_cuda.sh looped").split()
     few = "training.validate_every_steps=1000000 training.save_every_steps=1000000 evaluation.prompts=2 evaluation.baselines=[]"
     found = {}
-    for name, experiment, settings, device, steps, every in CANDLE:
-        run = args.out / "runs" / slug(name)
+    for name, experiment, settings, device, steps, every in OURS:
+        if not which(name):
+            continue
+        run = args.out / "runs" / f"{slug(name)}_{time.monotonic_ns()}"
         device = "cpu" if args.device == "cpu" else device
         if args.tiny:
             experiment, settings, steps, every = "quickstart", "", 12, 2
         command = [*looped, "run", f"experiments/{experiment}.toml", *settings.split(), *few.split(),
                    f"training.train_steps={steps}", f"training.log_every_steps={every}", "--device", device, "--out", str(run)]
         try:
-            told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=args.candle_seconds)
+            told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=args.our_seconds)
             failed = told.stderr.strip()[-300:] if told.returncode else ""
         except subprocess.TimeoutExpired:
             failed = "not done in time"
@@ -140,14 +130,14 @@ def candle(args):
             records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         except OSError:
             records = []
-        # The first have the driver's compilation in them.
+        # The first have the compilation of kernels in them.
         times = [1e3 / record["steps_per_second"] for record in records[len(records) // 3 :]]
         if times:
             found[name] = summary(times) | {"every": every, "loss": records[-1]["loss"]}
-            print(f"  candle, {name:36} {found[name]['median']:9.2f} ({found[name]['low']:.2f} .. {found[name]['high']:.2f}) ms", flush=True)
+            print(f"  looped run, {name:36} {found[name]['median']:9.3f} ({found[name]['low']:.3f} .. {found[name]['high']:.3f}) ms", flush=True)
         if failed:
-            print(f"  candle, {name}: {failed}")
-    return {"candle": found}
+            print(f"  looped run, {name}: {failed}")
+    return found
 
 
 def slug(name):
@@ -202,12 +192,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--out", type=Path, required=True, help="the folder for fast.json and the processes' logs")
-    add("--ours", help="the example `gpu_step` of crates/gpu, timed before and after D 256")
     add("--device", default="cuda")
     add("--tiny", action="store_true", help="toy sizes, to try this script")
     add("--phases", default="012", help="which groups of settings")
-    add("--candle", action="store_true", help="and `looped run` of build.sh; LOOPED names another program")
-    add("--candle-seconds", type=float, default=40, help="the most seconds for each of these")
+    add("--our-seconds", type=float, default=40, help="the most seconds for each `looped run`; LOOPED names another program")
     add("--rounds", type=int, default=3)
     add("--steps", type=int, default=20, help="steps timed in each round")
     add("--warm-up", type=float, default=150, help="the most seconds that a group may warm up")
@@ -218,19 +206,17 @@ def main():
 
     begun, results = time.monotonic(), {"on": card()}
     print("; ".join(f"{key} {value}" for key, value in results["on"].items()))
-    if args.candle:
-        print("candle's operations, median ms a step")
-        results |= candle(args)
+    study = lambda name: name.startswith("D 256, ") and name.split(", ")[-1] in ("f32", "tf32", "bf16") and name.count(",") == 1
+    print("ours, median ms a step (a tenth of the records took less .. more)")
+    results["ours"] = [ours(args, lambda name: True)]
     for phase in map(int, args.phases):
         left = args.seconds - (time.monotonic() - begun)
         if left < 30:
             print(f"no time left for {', '.join(setting[0] for setting in PHASES[phase])}")
             continue
-        if phase == 0:
-            ours(args, results)
         found = measure(PHASES[phase], args, left)
         if phase == 0:
-            ours(args, results)
+            results["ours"].append(ours(args, study))
         for name, forms in found.items():
             show(name, forms)
         results |= found
