@@ -75,7 +75,7 @@ fn every_kernel_agrees_with_f64_in_each_thread_order() {
     let failed: Vec<&str> =
         text.lines().filter(|line| line.contains("FAILED") || line.contains("ERROR")).collect();
     assert!(output.status.success() && failed.is_empty(), "{failed:#?}\n{text}");
-    assert!(text.lines().filter(|line| line.starts_with("ok ")).count() > 60, "{text}");
+    assert!(text.lines().filter(|line| line.starts_with("ok ")).count() > 200, "{text}");
 }
 
 #[test]

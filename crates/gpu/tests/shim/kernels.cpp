@@ -11,9 +11,7 @@
 #include "../../kernels/attention.cu"
 #include "../../kernels/attention_mma.cu"
 #include "../../kernels/scan.cu"
-#include "../../kernels/rows.cu"
-#include "../../kernels/dots.cu"
-#include "../../kernels/losses.cu"
+#include "rows.h"
 
 constexpr float EPS = 1e-5f;
 
@@ -208,21 +206,58 @@ void check_gelu(int count) {
   }
   compare(named<T>("gelu"), y, want_y, tolerance<T>(1e-6));
   compare(named<T>("gelu backward, in place"), dx, want_dx, tolerance<T>(1e-6));
+
+  // Of floats, whatever is stored.
+  auto wide = Buffer<float>::random(count, 2);
+  Buffer<float> pre(count);
+  unsigned by_fours = (count / 4 + 256) / 256;
+  in_all_orders("gelu of", {{by_fours}, 256}, [&] { gelu_of_all(wide.at, y.at, count); }, {}, y);
+  Doubles want_pre(count);
+  for (int i = 0; i < count; i++) {
+    double v = wide[i], c = std::sqrt(2 / M_PI), t = std::tanh(c * (v + 0.044715 * v * v * v));
+    want_pre[i] = v, want_y[i] = 0.5 * v * (1 + t);
+    want_dx[i] = dy[i] * (0.5 * (1 + t) + 0.5 * v * (1 - t * t) * c * (1 + 3 * 0.044715 * v * v));
+  }
+  compare(named<T>("gelu of floats"), y, want_y, tolerance<T>(1e-6));
+  for (int turn : {0, 1}) {
+    std::string name = named<T>("gelu turn " + std::to_string(turn));
+    in_all_orders(name, {{by_fours}, 256}, [&] { gelu_turn_all(dx.at, pre.at, turn, count); }, [&] {
+      std::memcpy(dx.at, dy.at, count * sizeof(T));
+      std::memcpy(pre.at, wide.at, count * 4);
+    }, dx, pre);
+    compare(name + ": slopes", dx, want_dx, tolerance<T>(1e-6));
+    compare(name + (turn ? ": turned" : ": left as it was"), pre, turn ? want_y : want_pre, turn ? 1e-6 : 0);
+  }
 }
 
-template <class T>
+template <int VEC, class T>
 void check_column_sums(int rows, int width) {
   auto x = Buffer<T>::random(rows * width);
   int per_block = 37;
   unsigned chunks = (rows + per_block - 1) / per_block;
   Buffer<float> partials(chunks * width), out(width);
-  in_all_orders("column sums", {{unsigned(width + 127) / 128, chunks}, SUM_WARPS * 32},
-                [&] { column_sums_all<4>(x.at, partials.at, rows, width, per_block); }, {}, partials);
+  in_all_orders("column sums", {{unsigned(width + 32 * VEC - 1) / (32 * VEC), chunks}, SUM_WARPS * 32},
+                [&] { column_sums_all<VEC>(x.at, partials.at, rows, width, per_block); }, {}, partials);
   in_all_orders("column totals", {{unsigned(width + 31) / 32}, SUM_WARPS * 32},
                 [&] { column_totals_all(partials.at, out.at, chunks, width, width, 0); }, {}, out);
   Doubles want(width);
   for (int i = 0; i < rows * width; i++) want[i % width] += x[i];
-  compare(named<T>("column sums"), out, want, 1e-6);
+  compare(named<T>("column sums of " + std::to_string(width)), out, want, 1e-6);
+}
+
+// Between the columns that are summed lies what may not be read.
+void check_column_totals(int rows, int width, int stride) {
+  Buffer<float> partials((rows - 1) * stride + width), out(width);
+  auto start = Buffer<float>::random(width);
+  Doubles want(width);
+  for (int i = 0; i < rows * width; i++) want[i % width] += partials.at[i / width * stride + i % width] = normal();
+  for (int add : {0, 1}) {
+    std::string name = "column totals " + std::to_string(stride) + " apart" + (add ? ", added" : "");
+    in_all_orders(name, {{unsigned(width + 31) / 32}, SUM_WARPS * 32},
+                  [&] { column_totals_all(partials.at, out.at, rows, width, stride, add); }, starting(out, start), out);
+    for (int c = 0; c < width; c++) want[c] += add ? start[c] : 0;
+    compare(name, out, want, 1e-6);
+  }
 }
 
 void check_adam() {
@@ -269,23 +304,36 @@ void check_adam() {
 }
 
 template <int HEAD, class T>
-void check_attention(int sequences, int tokens, int heads) {
-  std::string name = named<T>("attention " + std::to_string(tokens) + " x " + std::to_string(HEAD));
+void check_attention(int sequences, int tokens, int heads, int prefix = 0, bool causal = true) {
+  std::string name = named<T>("attention " + std::to_string(tokens) + " x " + std::to_string(HEAD) +
+                              (prefix ? " after " + std::to_string(prefix) : "") + (causal ? "" : ", not causal"));
   int width = heads * HEAD, rows = sequences * tokens;
   auto qkv = Buffer<T>::random(rows * 3 * width), dout = Buffer<T>::random(rows * width);
-  Buffer<T> out(rows * width), dqkv(rows * 3 * width);
+  auto earlier = Buffer<T>::random(sequences * prefix * 3 * width), start = Buffer<T>::random(earlier.count);
+  // The queries of earlier tokens may not be looked at.
+  for (size_t i = 0; i < earlier.count; i++) {
+    if (i / width % 3 == 0) earlier.at[i] = from_float<T>(NAN);
+  }
+  Buffer<T> out(rows * width), dqkv(rows * 3 * width), dearlier(earlier.count);
   Buffer<float> log_sums(sequences * heads * tokens);
   float scale = 1 / std::sqrt(float(HEAD));
   unsigned blocks = sequences * heads;
-  in_all_orders(name, {{blocks}, ATTENTION_WARPS * 32, size_t(attention_bytes(tokens, 0, HEAD))},
-                [&] { attention_all<HEAD>(qkv.at, qkv.at, out.at, log_sums.at, tokens, 0, 1, heads, scale); }, {}, out, log_sums);
-  in_all_orders(name + " backward", {{blocks}, ATTENTION_WARPS * 32, size_t(attention_backward_bytes(tokens, 0, HEAD))},
-                [&] { attention_backward_all<HEAD>(dqkv.at, qkv.at, dout.at, log_sums.at, dqkv.at, dqkv.at, tokens, 0, 1, heads, scale); },
-                [&] { std::memcpy(dqkv.at, qkv.at, qkv.count * sizeof(T)); }, dqkv);
-  Attended want = attention_of(qkv, dout, sequences, tokens, heads, HEAD);
+  in_all_orders(name, {{blocks}, ATTENTION_WARPS * 32, size_t(attention_bytes(tokens, prefix, HEAD))}, [&] {
+    attention_all<HEAD>(qkv.at, earlier.at, out.at, log_sums.at, tokens, prefix, causal, heads, scale);
+  }, {}, out, log_sums);
+  in_all_orders(name + " backward", {{blocks}, ATTENTION_WARPS * 32, size_t(attention_backward_bytes(tokens, prefix, HEAD))}, [&] {
+    attention_backward_all<HEAD>(dqkv.at, earlier.at, dout.at, log_sums.at, dqkv.at, dearlier.at, tokens, prefix, causal, heads,
+                                 scale);
+  }, [&] {
+    std::memcpy(dqkv.at, qkv.at, qkv.count * sizeof(T));
+    std::memcpy(dearlier.at, start.at, start.count * sizeof(T));
+  }, dqkv, dearlier);
+  Attended want = attention_of(qkv, earlier, dout, sequences, tokens, prefix, causal, heads, HEAD);
   compare(name, out, want.out, tolerance<T>(1e-6));
   compare(name + ": log sums", log_sums, want.log_sums, 1e-6);
   compare(name + " backward, in place", dqkv, want.dqkv, tolerance<T>(2e-6));
+  for (size_t i = 0; i < start.count; i++) want.dearlier[i] += start[i];
+  if (prefix) compare(name + " backward, earlier", dearlier, want.dearlier, tolerance<T>(2e-6));
 }
 
 template <int HEAD, class T>
@@ -302,31 +350,43 @@ void check_attention_mma(int sequences, int tokens, int heads) {
   in_all_orders(name + " backward", {{blocks}, MMA_WARPS * 32, size_t(mma_backward_bytes<HEAD, T>(tokens))},
                 [&] { attention_mma_backward_all<HEAD>(dqkv.at, out.at, dout.at, log_sums.at, dqkv.at, tokens, heads, scale); },
                 [&] { std::memcpy(dqkv.at, qkv.at, qkv.count * sizeof(T)); }, dqkv);
-  Attended want = attention_of(qkv, dout, sequences, tokens, heads, HEAD);
+  Attended want = attention_of(qkv, qkv, dout, sequences, tokens, 0, true, heads, HEAD);
   double allowed = tolerance<T>(1e-3);
   compare(name, out, want.out, allowed);
   compare(name + ": log sums", log_sums, want.log_sums, sizeof(T) == 4 ? 1e-3 : 1e-6);
   compare(name + " backward, in place", dqkv, want.dqkv, allowed);
 }
 
+// `around`: there are states before the first token, and something is made of those after the last. Where there is one pass of
+// states alone, forward and backward go in place.
 template <class T>
-void check_scan(int sequences, int tokens, int width, int states) {
-  std::string name = named<T>("scan of " + std::to_string(states) + " states");
-  size_t all = size_t(sequences) * tokens * width;
+void check_scan(int sequences, int tokens, int width, int states, bool around) {
+  std::string name = named<T>("scan of " + std::to_string(states) + " states" + (around ? ", between others" : ""));
+  size_t all = size_t(sequences) * tokens * width, of_states = around ? sequences * states * width : 0;
+  bool in_place = states <= SCAN_STATES;
   auto x = Buffer<T>::random(all), dy = Buffer<T>::random(all);
   auto gain = Buffer<float>::random(states * width), read = Buffer<float>::random(states * width);
   auto skip = Buffer<float>::random(width), decay = Buffer<float>::random(states * width, 0.1, 0.7);
+  auto before = Buffer<float>::random(of_states), dlast = Buffer<float>::random(of_states);
+  auto start = Buffer<float>::random(of_states);
   Buffer<T> y(all), dx(all);
+  Buffer<float> last(of_states), dbefore(of_states);
   Buffer<float> kept(all * SCAN_STATES), partials(sequences * (3 * states + 1) * width);
+  auto maybe = [&](Buffer<float>& buffer) { return around ? buffer.at : nullptr; };
   Launch over{{unsigned(sequences * width + SCAN_THREADS - 1) / SCAN_THREADS}, SCAN_THREADS};
   in_all_orders(name, over, [&] {
-    scan_all(x.at, nullptr, decay.at, gain.at, read.at, skip.at, y.at, nullptr, sequences, tokens, width, states);
-  }, {}, y);
+    scan_all(in_place ? y.at : x.at, maybe(before), decay.at, gain.at, read.at, skip.at, y.at, maybe(last), sequences, tokens,
+             width, states);
+  }, [&] { if (in_place) std::memcpy(y.at, x.at, all * sizeof(T)); }, y, last);
   in_all_orders(name + " backward", over, [&] {
-    scan_backward_all(x.at, nullptr, dy.at, nullptr, decay.at, gain.at, read.at, skip.at, dx.at, nullptr, kept.at, partials.at,
-                      sequences, tokens, width, states);
-  }, {}, dx, partials);
-  Doubles want_y(all), want_dx(all), want_sums(partials.count);
+    scan_backward_all(x.at, maybe(before), in_place ? dx.at : dy.at, maybe(dlast), decay.at, gain.at, read.at, skip.at, dx.at,
+                      maybe(dbefore), kept.at, partials.at, sequences, tokens, width, states);
+  }, [&] {
+    kept.poison();
+    std::memcpy(dbefore.at, start.at, of_states * 4);
+    if (in_place) std::memcpy(dx.at, dy.at, all * sizeof(T));
+  }, dx, dbefore, partials);
+  Doubles want_y(all), want_dx(all), want_sums(partials.count), want_last(of_states), want_dbefore(of_states);
   for (int s = 0; s < sequences; s++) {
     for (int c = 0; c < width; c++) {
       auto at = [&](int t) { return (size_t(s) * tokens + t) * width + c; };
@@ -336,20 +396,26 @@ void check_scan(int sequences, int tokens, int width, int states) {
         sum(3 * states) += dy[at(t)] * x[at(t)];
       }
       for (int n = 0; n < states; n++) {
-        double a = decay[n * width + c], b = gain[n * width + c], r = read[n * width + c], carried = 0;
-        Doubles h(tokens + 1);
+        double a = decay[n * width + c], b = gain[n * width + c], r = read[n * width + c];
+        size_t own = (size_t(s) * states + n) * width + c;
+        Doubles h(tokens + 1, around ? before[own] : 0);
+        double carried = around ? dlast[own] : 0;
         for (int t = 0; t < tokens; t++) h[t + 1] = a * h[t] + b * x[at(t)], want_y[at(t)] += r * h[t + 1];
         for (int t = tokens - 1; t >= 0; t--) {
           double dh = r * dy[at(t)] + carried;
           sum(n) += dh * h[t], sum(states + n) += dh * x[at(t)], sum(2 * states + n) += dy[at(t)] * h[t + 1];
           want_dx[at(t)] += b * dh, carried = a * dh;
         }
+        if (around) want_last[own] = h[tokens], want_dbefore[own] = start[own] + carried;
       }
     }
   }
   compare(name, y, want_y, tolerance<T>(1e-6));
   compare(name + " backward", dx, want_dx, tolerance<T>(1e-6));
   compare(name + " backward: parameters", partials, want_sums, 1e-6);
+  if (!around) return;
+  compare(name + ": last", last, want_last, 1e-6);
+  compare(name + " backward: before", dbefore, want_dbefore, 1e-6);
 }
 
 // A block sum with its second barrier left out: some order must give a wrong sum.
@@ -418,20 +484,34 @@ int main(int arguments, char** argument) {
   check_loss_and_positions();
   check_gelu<float>(1027);
   check_gelu<bf16>(2051);
-  check_column_sums<float>(100, 96);
-  check_column_sums<bf16>(90, 260);
+  check_column_sums<4, float>(100, 96);
+  check_column_sums<4, bf16>(90, 260);
+  check_column_sums<1, float>(100, 37);
+  check_column_sums<1, bf16>(90, 131);
+  check_column_totals(19, 37, 50);
+  check_column_totals(5, 1, 38);
   check_adam();
   check_attention<32, float>(2, 37, 2);
   check_attention<16, float>(1, 3, 3);
   check_attention<64, float>(1, 81, 1);
   check_attention<32, bf16>(1, 33, 2);
+  check_attention<16, float>(2, 11, 3, 6);
+  check_attention<16, float>(1, 3, 2, 41);
+  check_attention<32, bf16>(2, 13, 1, 9, false);
+  check_attention<5, float>(2, 37, 3);
+  check_attention<5, float>(2, 9, 3, 0, false);
+  check_attention<7, bf16>(2, 13, 2, 5);
   check_attention_mma<32, bf16>(2, 81, 2);
   check_attention_mma<16, bf16>(1, 5, 3);
   check_attention_mma<64, bf16>(1, 49, 2);
   check_attention_mma<32, float>(2, 37, 2);
   check_attention_mma<64, float>(1, 16, 1);
-  check_scan<float>(3, 9, 50, 11);
-  check_scan<bf16>(2, 7, 64, 8);
+  check_scan<float>(3, 9, 50, 11, false);
+  check_scan<bf16>(2, 7, 64, 8, false);
+  check_scan<float>(2, 5, 33, 19, true);
+  check_scan<float>(2, 6, 21, 3, true);
+  check_scan<bf16>(2, 1, 45, 8, true);
+  check_rows_dots_and_losses();
   std::printf("%d failures\n", failures);
   return failures != 0;
 }

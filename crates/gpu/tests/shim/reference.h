@@ -29,44 +29,54 @@ inline Doubles norm_back(const Doubles& g, const Norm& norm, bool rms) {
 }
 
 struct Attended {
-  Doubles out, log_sums, dqkv;
+  Doubles out, log_sums, dqkv, dearlier;
 };
 
-// Causal attention over (sequences, tokens, 3, heads, head), and its derivative for `dout`.
+// Attention over (sequences, tokens, 3, heads, head), and its derivative for `dout`. Keys and values are those of `prefix` earlier
+// tokens too, and, if `causal`, not those of later ones.
 template <class In, class Slope>
-Attended attention_of(const In& qkv, const Slope& dout, int sequences, int tokens, int heads, int head) {
+Attended attention_of(const In& qkv, const In& earlier, const Slope& dout, int sequences, int tokens, int prefix, bool causal,
+                      int heads, int head) {
   int width = heads * head;
   double scale = 1 / std::sqrt(double(head));
   Attended a{Doubles(size_t(sequences) * tokens * width), Doubles(size_t(sequences) * heads * tokens),
-             Doubles(size_t(sequences) * tokens * 3 * width)};
+             Doubles(size_t(sequences) * tokens * 3 * width), Doubles(size_t(sequences) * prefix * 3 * width)};
   for (int s = 0; s < sequences; s++) {
     for (int h = 0; h < heads; h++) {
-      auto at = [&](int t, int part, int d) { return ((size_t(s) * tokens + t) * 3 + part) * width + h * head + d; };
+      // Where a token's number lies; the earlier tokens, whose numbers lie elsewhere, come before token 0.
+      auto at = [&](int t, int part, int d) {
+        size_t row = t < 0 ? size_t(s) * prefix + prefix + t : size_t(s) * tokens + t;
+        return (row * 3 + part) * width + h * head + d;
+      };
+      auto value = [&](int t, int part, int d) { return t < 0 ? earlier[at(t, part, d)] : qkv[at(t, part, d)]; };
+      auto slope = [&](int t, int part, int d) -> double& { return (t < 0 ? a.dearlier : a.dqkv)[at(t, part, d)]; };
       for (int q = 0; q < tokens; q++) {
-        Doubles p(q + 1);
+        int end = causal ? q + 1 : tokens;
+        Doubles weights(prefix + end), slopes(prefix + end);
+        double* p = weights.data() + prefix;
+        double* dp = slopes.data() + prefix;
         double top = -1e300, sum = 0, delta = 0;
-        for (int k = 0; k <= q; k++) {
-          for (int d = 0; d < head; d++) p[k] += scale * qkv[at(q, 0, d)] * qkv[at(k, 1, d)];
+        for (int k = -prefix; k < end; k++) {
+          for (int d = 0; d < head; d++) p[k] += scale * value(q, 0, d) * value(k, 1, d);
           top = std::max(top, p[k]);
         }
-        for (double& value : p) value = std::exp(value - top), sum += value;
+        for (double& weight : weights) weight = std::exp(weight - top), sum += weight;
         a.log_sums[(size_t(s) * heads + h) * tokens + q] = top + std::log(sum);
-        Doubles dp(q + 1);
         size_t row = (size_t(s) * tokens + q) * width + h * head;
-        for (int k = 0; k <= q; k++) {
+        for (int k = -prefix; k < end; k++) {
           p[k] /= sum;
           for (int d = 0; d < head; d++) {
-            a.out[row + d] += p[k] * qkv[at(k, 2, d)];
-            dp[k] += dout[row + d] * qkv[at(k, 2, d)];
-            a.dqkv[at(k, 2, d)] += p[k] * dout[row + d];
+            a.out[row + d] += p[k] * value(k, 2, d);
+            dp[k] += dout[row + d] * value(k, 2, d);
+            slope(k, 2, d) += p[k] * dout[row + d];
           }
           delta += p[k] * dp[k];
         }
-        for (int k = 0; k <= q; k++) {
+        for (int k = -prefix; k < end; k++) {
           for (int d = 0; d < head; d++) {
             double ds = scale * p[k] * (dp[k] - delta);
-            a.dqkv[at(q, 0, d)] += ds * qkv[at(k, 1, d)];
-            a.dqkv[at(k, 1, d)] += ds * qkv[at(q, 0, d)];
+            slope(q, 0, d) += ds * value(k, 1, d);
+            slope(k, 1, d) += ds * value(q, 0, d);
           }
         }
       }
