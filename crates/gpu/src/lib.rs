@@ -1,14 +1,11 @@
 //! CUDA kernels and the driver layer beneath them.
 //!
-//! **The engine that runs a model on them doesn't exist yet.** Here are the kernels of one training step of a looped
-//! transformer (`kernels/*.cu`) and what an engine needs to run them: a device with plain errors, kernels compiled for the
-//! card at hand by NVRTC and cached, products by cuBLASLt with plans kept per shape, one arena of memory, and a list of
-//! operations captured in one CUDA graph. `examples/gpu_step` puts one step together by hand, to see on a real card whether
-//! that plan is right and fast.
+//! What an engine needs to run a model on a GPU: a device with plain errors, kernels (`kernels/*.cu`) compiled for the card at hand by
+//! NVRTC and cached, kernels whose text a caller brings, products by cuBLASLt with plans kept per shape, one arena of memory, and a list of
+//! operations captured in one CUDA graph. `looped-cuda` is that engine. `examples/gpu_step` puts one training step together by hand.
 //!
-//! Tried on one card, an NVIDIA H200, on 2026-11-26: the step is right in f32, tf32 and bf16, and `docs/gpu.md` has its times.
-//! RMS norm, weight decay, clipping and the scan of a state space are no part of that step; `examples/gpu_kernels` compares
-//! them with f64 on the same card. On the CPU, every kernel is tested without one.
+//! Tried on one card, an NVIDIA H200, on 2026-11-26; `docs/gpu.md` has what was found. Without one, every kernel is compared with f64 on
+//! the CPU, and whole programs run on a fake driver.
 //!
 //! Nothing of CUDA is needed to build this crate or to start a program that has it: libraries are opened when they are
 //! first used, and [`Device::open`] says what is missing.

@@ -51,7 +51,7 @@ pub fn device_in_words(target: &Target, asked: &str) -> String {
     let gpus = candle_core::utils::cuda_is_available() || candle_core::utils::metal_is_available();
     match (asked, target.is_cpu()) {
         ("auto", true) if gpus => format!("{name} (--device auto: no GPU can be used)"),
-        ("auto", true) => format!("{name} (--device auto; a GPU is taken by --device cuda:0)"),
+        ("auto", true) => format!("{name} (--device auto: a GPU is taken by --device cuda:0)"),
         ("auto", false) => format!("{name} (--device auto: the first GPU that this program can use)"),
         _ => name,
     }

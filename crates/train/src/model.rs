@@ -97,7 +97,13 @@ impl Model {
     /// # Errors
     /// If the engine can't take the model, or there is no such GPU: what is missing is said.
     pub fn cuda(self, index: usize) -> Result<Self> {
-        let cuda = CudaModel::new(Arc::clone(self.candle.graph()), self.config.dims(), index)?;
+        let refused = |error| match error {
+            // What the machine lacks, in a line.
+            looped_core::Error::Device(why) => TrainError::Refused(format!("--device cuda:{index}: {why}")),
+            error => error.into(),
+        };
+        let cuda =
+            CudaModel::new(Arc::clone(self.candle.graph()), self.config.dims(), index).map_err(refused)?;
         Ok(Self { cuda: Some(cuda), target: Target::Cuda(index), choice: EngineChoice::CUDA, ..self })
     }
 

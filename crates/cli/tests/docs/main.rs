@@ -35,7 +35,7 @@ const NAMES: [(&str, &str); 13] = [
 
 /// Commands that are only named, so that their options can be looked up; one that needs a GPU; and `check --explain`, which
 /// `explain.rs` runs.
-const NAMED: [&str; 17] = [
+const NAMED: [&str; 18] = [
     "looped ARGS",
     "looped check",
     "looped check EXPERIMENT --explain",
@@ -43,6 +43,7 @@ const NAMED: [&str; 17] = [
     "looped eval",
     "looped exits",
     "looped help",
+    "looped import",
     "looped list",
     "looped ls",
     "looped match",
