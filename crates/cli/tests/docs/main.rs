@@ -35,7 +35,7 @@ const NAMES: [(&str, &str); 13] = [
 
 /// Commands that are only named, so that their options can be looked up; one that needs a GPU; and `check --explain`, which
 /// `explain.rs` runs.
-const NAMED: [&str; 18] = [
+const NAMED: [&str; 19] = [
     "looped ARGS",
     "looped check",
     "looped check EXPERIMENT --explain",
@@ -50,6 +50,7 @@ const NAMED: [&str; 18] = [
     "looped resume",
     "looped run",
     "looped run --device cuda:0",
+    "looped run experiments/study/base.toml training.precision=bf16 --device cuda:0",
     "looped schema",
     "looped schema sweep",
     "looped stability",
