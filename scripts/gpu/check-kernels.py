@@ -19,6 +19,8 @@ ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 SETTINGS = ((64, 16, "float"), (256, 32, "float"), (256, 32, "bf16"), (512, 64, "bf16"), (20, 4, "float"))
 # With 128 registers, kernels of 256 threads still fill half of a multiprocessor. Wide rows need more.
 REGISTERS = {512: 192}
+# Blocks of 128 threads may have more.
+OF_SMALL_BLOCKS = {"scan_backward": 160}
 
 
 def nvrtc():
@@ -78,7 +80,7 @@ def main():
                 faults.append(f"{where}: told nothing of {', '.join(sorted(missing))}")
             for name, *numbers in told:
                 stack, stores, loads, registers = map(int, numbers)
-                if stack or stores or loads or registers > REGISTERS.get(width, 128):
+                if stack or stores or loads or registers > OF_SMALL_BLOCKS.get(name, REGISTERS.get(width, 128)):
                     faults.append(f"{where}: {name} has {stack} bytes of stack, spills {stores + loads}, uses {registers} registers")
             if head % 16 == 0:
                 _, _, ptx = compile_for(lib, text, architecture.replace("sm_", "compute_"), width, head, store, binary=False)

@@ -102,17 +102,19 @@ DEVICE void attention_all(const T* qkv, const T* earlier, T* out, float* log_sum
     float top[GROUP], sum[GROUP], s[GROUP];
 #pragma unroll
     for (int g = 0; g < GROUP; g++) top[g] = -INFINITY, sum[g] = 0;
+#pragma unroll 1
     for (int key = lane_id(); key < end; key += 32) {
       dot_group<HEAD_>(keys + key * STRIDE, queries, first, tokens - 1, s);
 #pragma unroll
       for (int g = 0; g < GROUP; g++) {
-        if (key >= keys_seen(first + g, tokens, prefix, causal)) s[g] = -INFINITY;
+        if (causal && key > prefix + first + g) s[g] = -INFINITY;
         top[g] = fmaxf(top[g], s[g]);
       }
       store<GROUP>(weights + key * GROUP, s);
     }
 #pragma unroll
     for (int g = 0; g < GROUP; g++) top[g] = warp_max(top[g]);
+#pragma unroll 1
     for (int key = lane_id(); key < end; key += 32) {
       load<GROUP>(weights + key * GROUP, s);
 #pragma unroll

@@ -47,7 +47,7 @@ fn program() -> Option<&'static Path> {
             .args([
                 "-std=c++20",
                 "-O1",
-                "-g",
+                "-g1",
                 "-fsanitize=address,undefined",
                 "-fno-sanitize-recover=undefined",
             ])
