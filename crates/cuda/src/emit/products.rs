@@ -1,0 +1,166 @@
+//! Products, and the gradients of weights.
+
+use looped_gpu::{Element, Form, Math, Operation, Product, Result, Span};
+use looped_graph::Param;
+
+use super::{Emit, Here, part};
+use crate::low::{Late, next_readers};
+
+/// Rows of partial sums over the rows of a matrix.
+const CHUNKS: usize = 256;
+/// The same over the matrices of all loops together.
+const ALL_CHUNKS: usize = 512;
+
+impl Emit<'_> {
+    /// What was left for the end of a step: gradients that are sums over all loops.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        for Late { operands, weight, bias } in std::mem::take(&mut self.low.all_late) {
+            let [Some(dy), Some(x)] = operands else { continue };
+            let product = self.weight_product(weight, self.math, dy, x);
+            self.push(Operation::Product(product));
+            if let Some(bias) = bias {
+                let (goal, calls) = (self.grad(bias), self.calls_of(dy));
+                let width = goal.len();
+                let partials =
+                    self.layout.floats(calls.chunks_of(dy.len() / width.max(1), ALL_CHUNKS) * width);
+                let sums = calls.partial_sums(dy, partials, width)?;
+                self.push(sums);
+                let totals = calls.totals(partials, [width, width], goal, true)?;
+                self.push(totals);
+            }
+        }
+        let (calls, mut operations) = (self.calls(), Vec::new());
+        self.sums.totals(&calls, &mut operations)?;
+        self.operations.append(&mut operations);
+        Ok(())
+    }
+
+    /// The operand of a product that a step begins with: as it is, or rounded.
+    pub(super) fn operand(&mut self, here: Here<'_>, exact: bool) -> Result<Span> {
+        let place = here.of().places[0];
+        let span = self.places.at(place, here.run.slot);
+        if exact {
+            return Ok(span);
+        }
+        if self.math != Math::Bf16 || self.low.known(span).is_some() {
+            return Ok(self.get(here, 0));
+        }
+        let to = match next_readers(here.steps, here.step, place) {
+            (Some((step, operand)), _) => self.home(here.run, (here.half, step, operand)),
+            _ => self.low.passing(&mut self.layout, span.len()),
+        };
+        let operation = self.rounding().narrow(span, to)?;
+        self.push(operation);
+        self.low.note(span, to, false);
+        Ok(to)
+    }
+
+    /// A product that a step begins with: of its first place.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn product(
+        &mut self,
+        here: Here<'_>,
+        weight: Param,
+        transposed: bool,
+        exact: bool,
+        bias: Option<Param>,
+        start: Option<Span>,
+        out: Span,
+    ) -> Result<()> {
+        if out.len() == 0 {
+            return Ok(());
+        }
+        let math = if exact { Math::F32 } else { self.math };
+        let [outputs, inputs] = self.sides(weight);
+        let left = self.operand(here, exact)?;
+        let rounded = |emit: &Self, param: Param, element: Element| match emit.places.low {
+            Some(low) if element == Element::Bf16 => part(low, emit.flat.param(param)),
+            _ => emit.param(param),
+        };
+        let right = rounded(self, weight, math.operands());
+        let bias = bias.map(|bias| rounded(self, bias, out.element()));
+        let (form, each) = if transposed { (Form::Input, outputs) } else { (Form::Forward, inputs) };
+        let rows = left.len() / each.max(1);
+        self.push(Operation::Product(Product {
+            form,
+            math,
+            rows,
+            outputs,
+            inputs,
+            left,
+            right,
+            bias,
+            start,
+            out,
+        }));
+        Ok(())
+    }
+
+    pub(super) fn weight_gradient(
+        &mut self,
+        here: Here<'_>,
+        weight: Param,
+        width: usize,
+        bias: Option<Param>,
+        exact: bool,
+    ) -> Result<()> {
+        let [dy, x] = [0, 1].map(|i| self.places.at(here.of().places[i], here.run.slot));
+        if dy.len() == 0 {
+            return Ok(());
+        }
+        let late =
+            !exact && (self.math == Math::Bf16 || [dy, x].iter().any(|of| self.low.known(*of).is_some()));
+        if !late {
+            if let Some(bias) = bias {
+                let calls = self.calls();
+                let chunks = calls.chunks_of(dy.len() / width.max(1), CHUNKS);
+                let partials = self.sum(here, here.key(0), [chunks, width], &[(0, self.grad(bias))]);
+                let operation = calls.partial_sums(dy, partials, width)?;
+                self.push(operation);
+            }
+            let math = if exact { Math::F32 } else { self.math };
+            let product = self.weight_product(weight, math, dy, x);
+            self.push(Operation::Product(product));
+            return Ok(());
+        }
+        // The operands stay where all loops' lie together, and the product comes at the end.
+        let at = (here.list(), here.step);
+        for (operand, span) in [dy, x].into_iter().enumerate() {
+            let known = self.low.known(span);
+            if known.is_some_and(|known| self.low.share(at, here.of(), here.run.runs, operand, known)) {
+                continue;
+            }
+            let home = self.home(here.run, (here.half, here.step, operand));
+            let operation = match home.element() {
+                Element::Bf16 => self.rounding().narrow(span, home)?,
+                _ => self.calls().copy_rows(span, home)?,
+            };
+            self.push(operation);
+        }
+        Ok(())
+    }
+
+    /// The sides of a weight: outputs, inputs.
+    pub(super) fn sides(&self, weight: Param) -> [usize; 2] {
+        let info = &self.graph.params()[weight.index()];
+        let outputs = info.dims.first().copied().unwrap_or(1);
+        [outputs, info.len() / outputs.max(1)]
+    }
+
+    /// A weight's gradient, to be added to what is there.
+    pub(super) fn weight_product(&self, weight: Param, math: Math, dy: Span, x: Span) -> Product {
+        let ([outputs, inputs], out) = (self.sides(weight), self.grad(weight));
+        Product {
+            form: Form::Weight,
+            math,
+            rows: dy.len() / outputs.max(1),
+            outputs,
+            inputs,
+            left: dy,
+            right: x,
+            bias: None,
+            start: Some(out),
+            out,
+        }
+    }
+}
