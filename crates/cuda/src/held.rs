@@ -51,12 +51,6 @@ pub(crate) struct Flat {
 }
 
 impl CudaModel {
-    /// Whether the model can stay on the GPU from step to step: if nothing is computed of parameters alone, which is done on the host.
-    #[must_use]
-    pub fn can_be_held(&self) -> bool {
-        self.nothing_once()
-    }
-
     /// Whether the model is held on the GPU.
     #[must_use]
     pub fn is_held(&self) -> bool {

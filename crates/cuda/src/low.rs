@@ -154,15 +154,11 @@ pub(crate) fn next_readers(steps: &[Step], from: usize, place: Place) -> (Option
             | Kernel::ProductGeluBack { exact: false, .. } => product |= step.places[0] == place,
             _ => {}
         }
-        if written(step).any(|own| touch(own, place)) {
+        if written(step).any(|own| own.overlaps(place)) {
             break;
         }
     }
     (None, product)
-}
-
-fn touch(a: Place, b: Place) -> bool {
-    a.space == b.space && a.start < b.start + b.len && b.start < a.start + a.len
 }
 
 /// The places that a step may write.

@@ -222,8 +222,9 @@ impl CudaModel {
         Ok(values)
     }
 
-    /// Whether nothing is computed of parameters alone.
-    pub(crate) fn nothing_once(&self) -> bool {
+    /// Whether the model can stay on the GPU from step to step: if nothing is computed of parameters alone, which is done on the host.
+    #[must_use]
+    pub fn can_be_held(&self) -> bool {
         Program::once_a_step(&self.graph).is_empty()
     }
 

@@ -249,7 +249,7 @@ impl Search {
                 Some(by) => self.readers.entry(by).or_default().push((spot, how)),
                 // Parts of other numbers: these have to be where they belong.
                 None => {
-                    for (_, by) in self.open.iter().chain(&self.broken).filter(|(of, _)| touch(*of, place)) {
+                    for (_, by) in self.open.iter().chain(&self.broken).filter(|(of, _)| of.overlaps(place)) {
                         self.readers.entry(*by).or_default().push((spot, Use::Plain));
                     }
                 }
@@ -259,7 +259,7 @@ impl Search {
         for (which, how) in writes {
             let Some(place) = step.places.get(which).copied().filter(|place| place.len > 0) else { continue };
             for open in std::mem::take(&mut self.open) {
-                match touch(open.0, place) {
+                match open.0.overlaps(place) {
                     false => self.open.push(open),
                     true if open.0 != place => self.broken.push(open),
                     true => {}
@@ -276,8 +276,4 @@ impl Search {
             }
         }
     }
-}
-
-fn touch(a: Place, b: Place) -> bool {
-    a.space == b.space && a.start < b.start + b.len && b.start < a.start + a.len
 }

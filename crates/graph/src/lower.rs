@@ -95,6 +95,14 @@ pub struct Place {
 impl Place {
     /// No numbers.
     pub const NONE: Self = Self { space: Space::Scratch, start: 0, len: 0 };
+
+    /// Whether the two have numbers in common.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.space == other.space
+            && self.start < other.start + other.len
+            && other.start < self.start + self.len
+    }
 }
 
 /// A row of numbers that is the same for all prompts: a parameter, or a result of the operations on parameters.

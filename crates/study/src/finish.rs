@@ -7,6 +7,7 @@ use looped_core::{Baseline, Stretch, Watch};
 use looped_eval::{EvalPlan, Evaluation, MODEL_EMA, PromptScores, score_prompts, state_change};
 use looped_train::{At as _, RunDir, Trainer, write_atomically};
 
+use crate::name::refuse_bad_name;
 use crate::{Result, StudyError, run_report};
 
 /// Evaluates a finished training as its experiment says, and leaves `eval.json`, `scores.safetensors`, plots and report in
@@ -37,16 +38,6 @@ pub fn save_evaluation(
     std::fs::create_dir_all(&folder).at("create", &folder)?;
     let file = |ending: &str| folder.join(format!("{name}.{ending}"));
     keep(evaluation, scores, &file("json"), &file("safetensors"))
-}
-
-/// Refuses what can't name a file.
-pub(crate) fn refuse_bad_name(name: &str, what: &str) -> Result<()> {
-    let plain = |c: char| c.is_alphanumeric() || "-_.=+".contains(c);
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
-        let message = format!("{name:?} can't name {what}; allowed: letters, digits and -_.=+");
-        return Err(StudyError::Refused(message));
-    }
-    Ok(())
 }
 
 /// The scores come first: no crash leaves an evaluation that lacks them.

@@ -15,6 +15,7 @@ mod error;
 mod figures;
 mod finish;
 mod floor;
+mod name;
 #[cfg(test)]
 mod never_panics;
 mod reopen;

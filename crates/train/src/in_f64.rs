@@ -13,7 +13,7 @@ pub struct InF64<'a> {
 }
 
 impl Model {
-    /// The same model computing in 64 bits: its states are too. Slow, and exact enough for a derivative by central differences.
+    /// The same model, computed in f64, as are its states. It is slow. It is exact enough for derivatives by central differences.
     ///
     /// # Errors
     /// As [`Model::new`].

@@ -56,7 +56,7 @@ impl Emit<'_> {
     }
 
     /// A product that a step begins with: of its first place.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "the parts of one product")]
     pub(super) fn product(
         &mut self,
         here: Here<'_>,

@@ -148,7 +148,7 @@ impl Calls {
     ///
     /// # Errors
     /// As [`Calls::attention`].
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
     pub fn attention_backward(
         &self,
         by: Cores,

@@ -33,7 +33,7 @@ impl Calls {
     ///
     /// # Errors
     /// If a place doesn't fit.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
     pub fn norm_backward(
         &self,
         dy: Span,

@@ -219,7 +219,7 @@ impl Calls {
     ///
     /// # Errors
     /// If a place doesn't fit.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
     pub fn rotate_rows(
         &self,
         x: Span,

@@ -12,7 +12,7 @@ use looped_train::{At as _, RunDir, write_atomically};
 
 use super::read;
 use crate::Result;
-use crate::finish::refuse_bad_name;
+use crate::name::refuse_bad_name;
 
 /// What a command of the laboratory prints: tables for a terminal.
 #[must_use]
