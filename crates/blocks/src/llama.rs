@@ -5,6 +5,7 @@ use looped_core::{Block, BlockConfig, ModelDims, Params, Problems, schemars, typ
 use serde::{Deserialize, Serialize};
 
 use crate::mlp::{STD, residual_std};
+use crate::residual::{Beside, NormPlacement, Residual, is_one, one};
 
 /// A transformer block as in the Llama models (Touvron et al., arXiv 2302.13971): causal attention with rotary positions, and a gated network
 /// (SwiGLU), each after a root-mean-square norm and beside a residual path, all without biases.
@@ -12,6 +13,7 @@ use crate::mlp::{STD, residual_std};
 /// With `qk_norm`, each head's queries and keys are normed before they are turned (Henry et al., arXiv 2010.04245). The learned positions of the model are
 /// added in each loop as with every block. Parameters, with D = `n_embd` and H = `hidden`: `attn_norm`, `attn.qkv` (3D, D), `attn.q_norm` and
 /// `attn.k_norm` (D / `n_head`), `attn.proj` (D, D), `mlp_norm`, `mlp.gate` and `mlp.up` (H, D), `mlp.down` (D, H). Weights start as the transformer's.
+/// Where `norm` asks for two norms, the second ones are `attn_norm_out` and `mlp_norm_out`.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Llama {
@@ -25,6 +27,19 @@ pub struct Llama {
     /// Whether queries and keys are normed.
     #[serde(default = "yes")]
     pub qk_norm: bool,
+    /// Where the norms around attention and the network stand.
+    #[serde(default, skip_serializing_if = "NormPlacement::is_pre")]
+    pub norm: NormPlacement,
+    /// What attention and the network are multiplied by before they join the residual path.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1000))]
+    pub residual_scale: f64,
+}
+
+impl Llama {
+    const fn beside(&self) -> Beside {
+        Beside { norm: self.norm, scale: self.residual_scale }
+    }
 }
 
 const fn yes() -> bool {
@@ -45,6 +60,7 @@ impl BlockConfig for Llama {
             )
         });
         problems.require(self.hidden != Some(0), "hidden", || "is 0; allowed: 1 to 1000000".to_owned());
+        self.beside().validate(problems);
     }
 
     fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Box<dyn Block> {
@@ -53,12 +69,14 @@ impl BlockConfig for Llama {
         let linear =
             |name: &str, inputs, out, std| Linear::without_bias(inputs, out, std, &mut params.scope(name));
         let norm = |name: &str| Norm::rms_of_groups(width, heads, &mut params.scope(name));
+        let path =
+            |name: &str| Residual::new(self.beside(), name, |name| Norm::rms(width, &mut params.scope(name)));
         Box::new(LlamaBlock {
-            attn_norm: Norm::rms(width, &mut params.scope("attn_norm")),
+            attn_path: path("attn_norm"),
             qkv: linear("attn.qkv", width, 3 * width, STD),
             qk_norms: self.qk_norm.then(|| [norm("attn.q_norm"), norm("attn.k_norm")]),
             proj: linear("attn.proj", width, width, residual_std(dims)),
-            mlp_norm: Norm::rms(width, &mut params.scope("mlp_norm")),
+            mlp_path: path("mlp_norm"),
             gate: linear("mlp.gate", width, hidden, STD),
             up: linear("mlp.up", width, hidden, STD),
             down: linear("mlp.down", hidden, width, residual_std(dims)),
@@ -70,11 +88,11 @@ impl BlockConfig for Llama {
 looped_core::register!(Block, "llama", Llama);
 
 struct LlamaBlock {
-    attn_norm: Norm,
+    attn_path: Residual,
     qkv: Linear,
     qk_norms: Option<[Norm; 2]>,
     proj: Linear,
-    mlp_norm: Norm,
+    mlp_path: Residual,
     gate: Linear,
     up: Linear,
     down: Linear,
@@ -83,19 +101,26 @@ struct LlamaBlock {
 
 impl LlamaBlock {
     fn queries_keys_values<'t>(&self, x: Value<'t>) -> Value<'t> {
-        let qkv = x.norm(&self.attn_norm).linear(&self.qkv);
+        let qkv = x.linear(&self.qkv);
         let Some([of_queries, of_keys]) = &self.qk_norms else { return qkv };
         let [queries, keys, values] = qkv.split();
         Value::concat(&[queries.norm(of_queries), keys.norm(of_keys), values])
+    }
+
+    fn attention<'t>(&self, x: Value<'t>) -> Value<'t> {
+        // Queries and keys are turned: 2 of a row's 3 parts.
+        let turned = self.queries_keys_values(x).rotary(self.heads.heads, 2, 3);
+        turned.attention(self.heads).linear(&self.proj)
+    }
+
+    fn network<'t>(&self, x: Value<'t>) -> Value<'t> {
+        (x.linear(&self.gate).silu() * x.linear(&self.up)).linear(&self.down)
     }
 }
 
 impl Block for LlamaBlock {
     fn forward<'t>(&self, x: Value<'t>, _: At<'t>) -> Value<'t> {
-        // Queries and keys are turned: 2 of a row's 3 parts.
-        let turned = self.queries_keys_values(x).rotary(self.heads.heads, 2, 3);
-        let x = x + turned.attention(self.heads).linear(&self.proj);
-        let normed = x.norm(&self.mlp_norm);
-        x + (normed.linear(&self.gate).silu() * normed.linear(&self.up)).linear(&self.down)
+        let x = self.attn_path.around(x, |x| self.attention(x));
+        self.mlp_path.around(x, |x| self.network(x))
     }
 }

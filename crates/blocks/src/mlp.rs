@@ -3,6 +3,8 @@
 use looped_core::graph::{Linear, Norm, Value};
 use looped_core::{ModelDims, Params};
 
+use crate::residual::{Beside, Residual};
+
 /// Standard deviation of weights at first, as in GPT-2.
 pub(crate) const STD: f64 = 0.02;
 
@@ -13,25 +15,25 @@ pub(crate) fn residual_std(dims: &ModelDims) -> f64 {
     STD / (2.0 * dims.n_layer as f64).sqrt()
 }
 
-/// x + c_proj(gelu(c_fc(LN(x)))), D -> 4D -> D with GELU in its tanh form.
+/// c_proj(gelu(c_fc(x))), D -> 4D -> D with GELU in its tanh form, beside a residual path.
 pub(crate) struct Mlp {
-    ln_2: Norm,
+    path: Residual,
     c_fc: Linear,
     c_proj: Linear,
 }
 
 impl Mlp {
     /// `ln_2`, `mlp.c_fc` (4D, D) and `mlp.c_proj` (D, 4D) below a block's prefix.
-    pub(crate) fn new(dims: &ModelDims, params: &Params<'_>) -> Self {
+    pub(crate) fn new(dims: &ModelDims, beside: Beside, params: &Params<'_>) -> Self {
         let width = dims.n_embd;
         Self {
-            ln_2: Norm::layer(width, &mut params.scope("ln_2")),
+            path: Residual::new(beside, "ln_2", |name| Norm::layer(width, &mut params.scope(name))),
             c_fc: Linear::normal(width, 4 * width, STD, &mut params.scope("mlp.c_fc")),
             c_proj: Linear::normal(4 * width, width, residual_std(dims), &mut params.scope("mlp.c_proj")),
         }
     }
 
     pub(crate) fn forward<'t>(&self, x: Value<'t>) -> Value<'t> {
-        x + x.norm(&self.ln_2).linear(&self.c_fc).gelu().linear(&self.c_proj)
+        self.path.around(x, |x| x.linear(&self.c_fc).gelu().linear(&self.c_proj))
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use self::discrete::Discrete;
 use crate::mlp::{Mlp, residual_std};
+use crate::residual::Beside;
 
 /// A diagonal state space and a two-layer network, each after a layer norm and beside a residual path: a transformer
 /// block in which attention is replaced by a linear recurrence over the tokens (S4D-Real; Gu et al., arXiv 2206.11893).
@@ -53,7 +54,7 @@ impl BlockConfig for Ssm {
             c: ssm.get("c", each, Init::Normal { std: 1.0 }),
             d: ssm.get("d", [width], Init::Ones),
             c_proj: Linear::normal(width, width, residual_std(dims), &mut ssm.scope("c_proj")),
-            mlp: Mlp::new(dims, params),
+            mlp: Mlp::new(dims, Beside::PRE, params),
         })
     }
 }

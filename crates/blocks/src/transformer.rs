@@ -1,17 +1,19 @@
-//! The GPT-2 block: x + attn(LN(x)), then x + mlp(LN(x)).
+//! The GPT-2 block: x + attn(LN(x)), then x + mlp(LN(x)); or the norms elsewhere.
 
 use looped_core::graph::{At, Heads, Linear, Norm, Value};
 use looped_core::{Block, BlockConfig, ModelDims, Params, Problems, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
 use crate::mlp::{Mlp, STD, residual_std};
+use crate::residual::{Beside, NormPlacement, Residual, is_one, one};
 
 /// Self-attention, causal unless said otherwise, and a two-layer network, each after a layer norm and beside a residual path (GPT-2's block).
 ///
 /// Attention has a joint projection to queries, keys and values with bias, and scale 1/sqrt(head width); the network is
 /// D -> 4D -> D with GELU in its tanh form; there is no dropout. Parameters, with D = `n_embd`: `ln_1`, `attn.c_attn`
 /// (3D, D), `attn.c_proj` (D, D), `ln_2`, `mlp.c_fc` (4D, D), `mlp.c_proj` (D, 4D). Weights start normal with standard
-/// deviation 0.02, those of both `c_proj` with 0.02 / sqrt(2 `n_layer`), biases at 0.
+/// deviation 0.02, those of both `c_proj` with 0.02 / sqrt(2 `n_layer`), biases at 0. Where `norm` asks for two norms, the
+/// second ones are `ln_1_out` and `ln_2_out`.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Transformer {
@@ -21,6 +23,19 @@ pub struct Transformer {
     /// Whether a token sees itself and earlier ones only; false is refused for tasks whose targets stand in the prompt.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub causal: bool,
+    /// Where the layer norms stand.
+    #[serde(default, skip_serializing_if = "NormPlacement::is_pre")]
+    pub norm: NormPlacement,
+    /// What attention and the network are multiplied by before they join the residual path.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1000))]
+    pub residual_scale: f64,
+}
+
+impl Transformer {
+    const fn beside(&self) -> Beside {
+        Beside { norm: self.norm, scale: self.residual_scale }
+    }
 }
 
 const fn yes() -> bool {
@@ -47,15 +62,16 @@ impl BlockConfig for Transformer {
                 near.join(", ")
             )
         });
+        self.beside().validate(problems);
     }
 
     fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Box<dyn Block> {
         let width = dims.n_embd;
         Box::new(TransformerBlock {
-            ln_1: Norm::layer(width, &mut params.scope("ln_1")),
+            path: Residual::new(self.beside(), "ln_1", |name| Norm::layer(width, &mut params.scope(name))),
             c_attn: Linear::normal(width, 3 * width, STD, &mut params.scope("attn.c_attn")),
             c_proj: Linear::normal(width, width, residual_std(dims), &mut params.scope("attn.c_proj")),
-            mlp: Mlp::new(dims, params),
+            mlp: Mlp::new(dims, self.beside(), params),
             heads: Heads { heads: self.n_head, causal: self.causal },
         })
     }
@@ -68,7 +84,7 @@ impl BlockConfig for Transformer {
 looped_core::register!(Block, "transformer", Transformer);
 
 struct TransformerBlock {
-    ln_1: Norm,
+    path: Residual,
     c_attn: Linear,
     c_proj: Linear,
     mlp: Mlp,
@@ -77,7 +93,7 @@ struct TransformerBlock {
 
 impl Block for TransformerBlock {
     fn forward<'t>(&self, x: Value<'t>, _: At<'t>) -> Value<'t> {
-        let mixed = x.norm(&self.ln_1).linear(&self.c_attn).attention(self.heads);
-        self.mlp.forward(x + mixed.linear(&self.c_proj))
+        let attention = |x: Value<'t>| x.linear(&self.c_attn).attention(self.heads).linear(&self.c_proj);
+        self.mlp.forward(self.path.around(x, attention))
     }
 }

@@ -5,11 +5,16 @@ use looped_core::{BlockConfig, Injector, Kind, Part};
 use looped_testing::{is_registered, round_trips, sound, sound_injector};
 
 /// A table of each block, and a width that it takes: sizes are multiples of nothing.
-const BLOCKS: [(&str, usize); 11] = [
+const BLOCKS: [(&str, usize); 16] = [
     (r#"{"type":"transformer","n_head":3}"#, 12),
     (r#"{"type":"transformer","n_head":1}"#, 10),
     (r#"{"type":"transformer","n_head":2,"causal":false}"#, 10),
+    (r#"{"type":"transformer","n_head":2,"norm":"post","residual_scale":0.5}"#, 10),
+    (r#"{"type":"transformer","n_head":2,"norm":"peri"}"#, 10),
+    (r#"{"type":"transformer","n_head":2,"norm":"sandwich"}"#, 10),
     (r#"{"type":"llama","n_head":3,"hidden":7,"qk_norm":true}"#, 12),
+    (r#"{"type":"llama","n_head":1,"hidden":7,"qk_norm":false,"norm":"peri","residual_scale":0.5}"#, 10),
+    (r#"{"type":"llama","n_head":1,"hidden":7,"qk_norm":true,"norm":"sandwich"}"#, 10),
     (r#"{"type":"llama","n_head":1,"hidden":null,"qk_norm":false}"#, 10),
     (r#"{"type":"lstm"}"#, 7),
     (r#"{"type":"ssm","n_state":3}"#, 10),

@@ -96,8 +96,9 @@ fn loops_beyond_the_table_get_its_last_row() {
     assert_ne!(three[2], two[2]);
 }
 
-/// The llama block of `D` = 4 numbers, 2 heads and a network of `HIDDEN` = 3, number by number.
-struct Llama<'a>(&'a dyn Fn(&str) -> Vec<f64>);
+/// The llama block of `D` = 4 numbers, 2 heads and a network of `HIDDEN` = 3, number by number: its parameters, where its norms stand,
+/// and the residual scale.
+struct Llama<'a>(&'a dyn Fn(&str) -> Vec<f64>, &'a str, f64);
 
 const D: usize = 4;
 const HEAD: usize = 2;
@@ -122,12 +123,29 @@ impl Llama<'_> {
         x.chunks(HEAD).flat_map(|head| turn(self.norm(name, head))).collect()
     }
 
+    /// What a half of the block sees of a token.
+    fn seen(&self, name: &str, x: &[f64]) -> Vec<f64> {
+        if self.1 == "post" { x.to_vec() } else { self.norm(name, x) }
+    }
+
+    /// What a half's result makes of a token.
+    fn joined(&self, name: &str, x: &[f64], half: &[f64]) -> Vec<f64> {
+        let out = format!("{name}_out");
+        let half = if self.1 == "peri" { self.norm(&out, half) } else { half.to_vec() };
+        let sum: Vec<f64> = x.iter().zip(half).map(|(x, y)| x + self.2 * y).collect();
+        match self.1 {
+            "post" => self.norm(name, &sum),
+            "sandwich" => self.norm(&out, &sum),
+            _ => sum,
+        }
+    }
+
     fn run(&self, xs: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let rows: Vec<[Vec<f64>; 3]> = xs
             .iter()
             .enumerate()
             .map(|(position, x)| {
-                let qkv = self.linear("attn.qkv", &self.norm("attn_norm", x));
+                let qkv = self.linear("attn.qkv", &self.seen("attn_norm", x));
                 let turned =
                     |name: &str, part: usize| self.turned(name, &qkv[part * D..(part + 1) * D], position);
                 [turned("attn.q_norm", 0), turned("attn.k_norm", 1), qkv[2 * D..].to_vec()]
@@ -148,13 +166,12 @@ impl Llama<'_> {
                             .for_each(|i| mixed[i] += score / scores.iter().sum::<f64>() * row[2][i]);
                     }
                 }
-                let x: Vec<f64> =
-                    x.iter().zip(self.linear("attn.proj", &mixed)).map(|(x, y)| x + y).collect();
-                let normed = self.norm("mlp_norm", &x);
+                let x = self.joined("attn_norm", x, &self.linear("attn.proj", &mixed));
+                let normed = self.seen("mlp_norm", &x);
                 let gate = self.linear("mlp.gate", &normed).into_iter().map(|g| g / (1.0 + (-g).exp()));
                 let hidden: Vec<f64> =
                     gate.zip(self.linear("mlp.up", &normed)).map(|(g, up)| g * up).collect();
-                x.iter().zip(self.linear("mlp.down", &hidden)).map(|(x, y)| x + y).collect()
+                self.joined("mlp_norm", &x, &self.linear("mlp.down", &hidden))
             })
             .collect()
     }
@@ -168,7 +185,7 @@ fn a_llama_block_computes_what_its_formulas_say() {
     let tokens: [[f64; D]; 6] =
         std::array::from_fn(|t| numbers(&format!("token {t}"), D).try_into().unwrap());
     let count = |name: &str| match name {
-        "attn_norm.weight" | "mlp_norm.weight" => D,
+        "attn_norm.weight" | "mlp_norm.weight" | "attn_norm_out.weight" | "mlp_norm_out.weight" => D,
         "attn.q_norm.weight" | "attn.k_norm.weight" => HEAD,
         "attn.qkv.weight" => 3 * D * D,
         "attn.proj.weight" => D * D,
@@ -176,11 +193,65 @@ fn a_llama_block_computes_what_its_formulas_say() {
         other => panic!("there is no {other}"),
     };
     let value = |name: &str| numbers(name, count(name));
-    let llama = block(r#"{"type":"llama","n_head":2,"hidden":3}"#);
-    let found = block_gives(llama.as_ref(), &tokens, |name, i| value(name)[i]);
-    let expected = Llama(&value).run(&tokens.map(Vec::from));
-    for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
-        // Cosines and sines are 32 bits wide.
-        assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "{found} {expected}");
+    for (placement, scale) in [("pre", 1.0), ("pre", 0.5), ("post", 1.0), ("peri", 0.25), ("sandwich", 2.0)] {
+        let table = format!(
+            r#"{{"type":"llama","n_head":2,"hidden":3,"norm":"{placement}","residual_scale":{scale}}}"#
+        );
+        let found = block_gives(block(&table).as_ref(), &tokens, |name, i| value(name)[i]);
+        let expected = Llama(&value, placement, scale).run(&tokens.map(Vec::from));
+        for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+            // Cosines and sines are 32 bits wide.
+            let far = (found - expected).abs();
+            assert!(far < 1e-5 * expected.abs().max(1.0), "{placement} {scale}: {found} {expected}");
+        }
+    }
+}
+
+/// A transformer whose halves give a bias each, whatever they see.
+#[test]
+fn norms_of_a_transformer_stand_where_they_are_said_to() {
+    const WIDTH: usize = 6;
+    const SCALE: f64 = 0.5;
+    type Row = [f64; WIDTH];
+    let row = |name: &str| -> Row {
+        Rng::stream(5, name, 0)
+            .normals(WIDTH)
+            .into_iter()
+            .map(f64::from)
+            .collect::<Vec<f64>>()
+            .try_into()
+            .unwrap()
+    };
+    let norm = |name: &str, x: Row| -> Row {
+        let mean = x.iter().sum::<f64>() / WIDTH as f64;
+        let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / WIDTH as f64;
+        let (weight, bias) = (row(&format!("{name}.weight")), row(&format!("{name}.bias")));
+        std::array::from_fn(|i| (x[i] - mean) / (variance + 1e-5).sqrt() * weight[i] + bias[i])
+    };
+    let sum = |x: Row, y: Row| -> Row { std::array::from_fn(|i| x[i] + SCALE * y[i]) };
+    type Half<'a> = &'a dyn Fn(&str, Row, Row) -> Row;
+    let placements: [(&str, Half<'_>); 4] = [
+        ("pre", &|_, x, y| sum(x, y)),
+        ("post", &|name, x, y| norm(name, sum(x, y))),
+        ("peri", &|name, x, y| sum(x, norm(&format!("{name}_out"), y))),
+        ("sandwich", &|name, x, y| norm(&format!("{name}_out"), sum(x, y))),
+    ];
+    let tokens = [row("first token"), row("second token")];
+    for (placement, half) in placements {
+        let table =
+            format!(r#"{{"type":"transformer","n_head":2,"norm":"{placement}","residual_scale":{SCALE}}}"#);
+        let found = block_gives(block(&table).as_ref(), &tokens, |name, i| match name {
+            name if name.starts_with("ln_") => row(name)[i],
+            "attn.c_proj.bias" | "mlp.c_proj.bias" => row(name)[i],
+            name if name.contains("c_proj") => 0.0,
+            _ => 0.1,
+        });
+        for (found, token) in found.iter().zip(tokens) {
+            let x = half("ln_1", token, row("attn.c_proj.bias"));
+            let expected = half("ln_2", x, row("mlp.c_proj.bias"));
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-9, "{placement}: {found} {expected}");
+            }
+        }
     }
 }

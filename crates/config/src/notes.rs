@@ -1,8 +1,9 @@
 //! Settings that are allowed and can't act: told, so that nobody waits for what won't come.
 
+use looped_core::FirstState;
 use looped_curriculum::Ramp;
 
-use crate::Experiment;
+use crate::{Experiment, LoopLoss, Training, Unroll};
 
 impl Experiment {
     /// A line for each setting that does nothing, or less than it says.
@@ -25,6 +26,7 @@ impl Experiment {
             );
         }
         notes.extend(self.idle_injector());
+        notes.extend(loops.and_then(|loops| self.unlearnt_state(loops)));
         if self.task.scores_on_training_prompts() {
             let task = self.task.typetag_name();
             notes.push(format!("task: the {task} has no validation_path, so scores are of the prompts that the model is trained on"));
@@ -46,6 +48,19 @@ impl Experiment {
             format!(
                 "{key}.end: is {}, which is never reached, since {why}: the model trains up to {last}{then}",
                 ramp.end
+            )
+        })
+    }
+
+    /// A first state that is learnt, and that no gradient reaches.
+    fn unlearnt_state(&self, loops: Ramp) -> Option<String> {
+        let Training { n_loop_window: window, unroll, loss, .. } = self.training;
+        let from_the_first = matches!(loss, LoopLoss::Progressive { .. }) || unroll != Unroll::Last;
+        let learnt = self.model.first_state == FirstState::Learned && !from_the_first;
+        (learnt && loops.start > window).then(|| {
+            let fewest = loops.start;
+            format!(
+                "model.first_state: is learned, and no gradient reaches it: every step has {fewest} loops or more, and                  training.n_loop_window is {window}"
             )
         })
     }

@@ -54,6 +54,13 @@ pub struct ModelConfig {
     /// The norm at the end of each loop.
     #[serde(default, skip_serializing_if = "is_default")]
     pub loop_norm: LoopNorm,
+    /// The state before the first loop.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub first_state: FirstState,
+    /// How much of the way from a state to the next a loop goes.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
+    pub relaxation: f64,
 }
 
 /// How tokens become rows of the state's width.
@@ -112,12 +119,50 @@ pub enum LoopNorm {
     None,
 }
 
+/// The state before the first loop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum FirstState {
+    /// What the injector says: 0, or 1 where it multiplies, or the embedded prompt where nothing is injected.
+    #[default]
+    Injector,
+    /// 0.
+    Zero,
+    /// The embedded prompt.
+    Embedded,
+    /// Numbers from N(0, std^2), drawn anew for each token of each prompt.
+    Noise {
+        /// Standard deviation.
+        #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1000))]
+        std: f64,
+    },
+    /// A row that is learnt, the same for all tokens.
+    Learned,
+}
+
+impl FirstState {
+    /// Whether it may hold the embedded prompt.
+    const fn shows_the_prompt(self) -> bool {
+        matches!(self, Self::Injector | Self::Embedded)
+    }
+}
+
+const fn whole() -> f64 {
+    1.0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_whole(relaxation: &f64) -> bool {
+    *relaxation == 1.0
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
 impl ModelConfig {
-    /// A model of these sizes, block and injector, and nothing else: no prelude, no coda, positions in each loop, a layer norm at its end.
+    /// A model of these sizes, block and injector, and nothing else: no prelude, no coda, positions in each loop, a layer norm at its end, the
+    /// injector's own first state, no relaxation.
     #[must_use]
     pub fn new(dims: ModelDims, block: Box<dyn BlockConfig>, injector: Box<dyn Injector>) -> Self {
         let ModelDims { n_dims, n_positions, n_embd, n_layer } = dims;
@@ -135,6 +180,8 @@ impl ModelConfig {
             coda: Vec::new(),
             positions: Positions::default(),
             loop_norm: LoopNorm::default(),
+            first_state: FirstState::default(),
+            relaxation: whole(),
         }
     }
 
@@ -189,5 +236,24 @@ impl ModelConfig {
             problems.within(key, |p| block.validate(&dims, p));
         }
         problems.within("injector", |p| self.injector.validate(&dims, p));
+        self.validate_state(problems);
+    }
+
+    fn validate_state(&self, problems: &mut Problems) {
+        let (relaxation, first) = (self.relaxation, self.first_state);
+        problems.require(relaxation > 0.0 && relaxation <= 1.0, "relaxation", || {
+            format!("is {relaxation}; allowed: above 0, to 1")
+        });
+        if let FirstState::Noise { std } = first {
+            problems.within("first_state", |p| {
+                p.require(std > 0.0 && std <= 1000.0, "std", || {
+                    format!("is {std}; allowed: above 0, to 1000")
+                });
+            });
+        }
+        let injects = self.injector.typetag_name() != "none";
+        problems.require(injects || first.shows_the_prompt(), "first_state", || {
+            "leaves the model without the prompt, since the injector `none` brings in nothing; allowed: injector, embedded".to_owned()
+        });
     }
 }

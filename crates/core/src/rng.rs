@@ -19,9 +19,20 @@ impl Rng {
     /// The generator of `purpose` under `seed`; `index` tells apart its repetitions (steps, say).
     #[must_use]
     pub fn stream(seed: u64, purpose: &str, index: u64) -> Self {
+        Self::of_key(seed, purpose, 0, index)
+    }
+
+    /// The generator of one of a repetition's parts: of a prompt's token, say. No part is the stream of the repetition.
+    #[must_use]
+    pub fn part(seed: u64, purpose: &str, index: u64, part: u64) -> Self {
+        Self::of_key(seed, purpose, part + 1, index)
+    }
+
+    fn of_key(seed: u64, purpose: &str, part: u64, index: u64) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         key[8..16].copy_from_slice(&fnv1a(purpose).to_le_bytes());
+        key[16..24].copy_from_slice(&part.to_le_bytes());
         let mut source = ChaCha8Rng::from_seed(key);
         source.set_stream(index);
         Self { source, spare: None }
@@ -101,6 +112,8 @@ mod tests {
         assert_ne!(Rng::stream(42, "prompts", 7).bits(), Rng::stream(42, "prompts", 8).bits());
         assert_ne!(Rng::stream(42, "prompts", 7).bits(), Rng::stream(42, "weights", 7).bits());
         assert_ne!(Rng::stream(42, "prompts", 7).bits(), Rng::stream(43, "prompts", 7).bits());
+        assert_ne!(Rng::stream(42, "prompts", 7).bits(), Rng::part(42, "prompts", 7, 0).bits());
+        assert_ne!(Rng::part(42, "prompts", 7, 1).bits(), Rng::part(42, "prompts", 7, 0).bits());
     }
 
     #[test]

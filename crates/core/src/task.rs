@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use candle_core::{Device, Tensor};
 
-use crate::{ModelDims, Objective, Problems, Result, Rng};
+use crate::{ModelDims, Noise, Objective, Problems, Result, Rng};
 
 /// Which prompts are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,13 +101,21 @@ pub struct Prompts {
     pub n_dims: usize,
     /// How points become tokens.
     pub layout: TokenLayout,
+    /// What a model's first state is drawn from, where it is noise.
+    pub noise: Noise,
 }
 
 impl Prompts {
     /// Prompts of points, of the given sizes: (prompts, points, width of x).
     #[must_use]
-    pub const fn pairs(xs: Vec<f32>, ys: Vec<f32>, [prompts, points, n_dims]: [usize; 3]) -> Self {
-        Self { xs, ys, prompts, points, n_dims, layout: TokenLayout::Pairs }
+    pub fn pairs(xs: Vec<f32>, ys: Vec<f32>, [prompts, points, n_dims]: [usize; 3]) -> Self {
+        Self { xs, ys, prompts, points, n_dims, layout: TokenLayout::Pairs, noise: Noise::default() }
+    }
+
+    /// The same prompts, with another source of noise.
+    #[must_use]
+    pub fn with_noise(self, noise: Noise) -> Self {
+        Self { noise, ..self }
     }
 
     /// The points of prompt `i`: xs (points, n_dims) and ys (points).
@@ -125,6 +133,7 @@ impl Prompts {
             xs: self.xs[range.start * xs..range.end * xs].to_vec(),
             ys: self.ys[range.start * ys..range.end * ys].to_vec(),
             prompts: range.len(),
+            noise: self.noise.after(range.start),
             ..*self
         }
     }
@@ -156,15 +165,27 @@ impl Prompts {
         }
     }
 
-    /// The tokens of every prompt as rows: (prompts, tokens, width). See [`Prompts::write_token`].
+    /// Writes the row of a prompt's token as a graph takes it: that of [`Prompts::write_token`], and then `noise` numbers from N(0, 1).
+    ///
+    /// # Panics
+    /// As [`Prompts::write_token`], or if the row has fewer than `noise` numbers.
+    pub fn write_row(&self, prompt: usize, token: usize, noise: usize, row: &mut [f32]) {
+        let (own, drawn) = row.split_at_mut(row.len() - noise);
+        self.write_token(prompt, token, own);
+        if noise > 0 {
+            self.noise.fill(prompt, token, drawn);
+        }
+    }
+
+    /// The rows of all tokens: (prompts, tokens, width), of which the last `noise` numbers are drawn. See [`Prompts::write_row`].
     ///
     /// # Errors
     /// If the device refuses the copy.
-    pub fn tokens(&self, width: usize, device: &Device) -> Result<Tensor> {
+    pub fn tokens(&self, width: usize, noise: usize, device: &Device) -> Result<Tensor> {
         let each = self.layout.tokens(self.points);
         let mut rows = vec![0.0; self.prompts * each * width];
         for (i, row) in rows.chunks_exact_mut(width.max(1)).enumerate() {
-            self.write_token(i / each, i % each, row);
+            self.write_row(i / each, i % each, noise, row);
         }
         Ok(Tensor::from_vec(rows, (self.prompts, each, width), device)?)
     }

@@ -156,7 +156,7 @@ impl CpuModel {
     /// Refuses prompts that don't fit the model.
     fn check(&self, prompts: &Prompts) -> Result<()> {
         check(prompts, self.dims)?;
-        let (given, width) = (prompts.n_dims, self.graph.input_width());
+        let (given, width) = (prompts.n_dims, self.graph.input_width() - self.graph.noise_width());
         if prompts.layout == TokenLayout::Pairs && width != 0 && width != given {
             return Err(Error::Data(format!("x has {given} coordinates, and the graph's input {width}")));
         }

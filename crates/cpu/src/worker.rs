@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use looped_core::Prompts;
 use looped_graph::TraceError;
-use looped_graph::lower::{Chunk, Early, Looped};
+use looped_graph::lower::{Chunk, Early, Looped, Place};
 use looped_ops::{AlignedBuffer, Scratch};
 
 use crate::hunt::Hunt;
@@ -64,15 +64,6 @@ pub(crate) struct Job<'a> {
     pub(crate) prompts: &'a Prompts,
 }
 
-/// Writes the chunk's tokens of the prompts from `first` on: (prompts, tokens, width).
-fn write_tokens(prompts: &Prompts, first: usize, chunk: &Chunk, tokens: &mut [f32]) {
-    // Nothing is read of a prompt whose graph has no input.
-    let width = tokens.len() / (chunk.sequences * chunk.tokens).max(1);
-    for (i, row) in tokens.chunks_exact_mut(width.max(1)).enumerate() {
-        prompts.write_token(first + i / chunk.tokens, chunk.first + i % chunk.tokens, row);
-    }
-}
-
 impl Worker {
     /// Begins a call.
     pub(crate) fn begin(&mut self, hunt: Hunt) {
@@ -128,7 +119,7 @@ impl Worker {
         predictions.clear();
         predictions.resize(loops * after, 0.0);
         if let Some(early) = &program.early {
-            write_tokens(prompts, range.start, &early.chunk, run.memory.one(early.input, 0));
+            run.write_tokens(prompts, range.start, &early.chunk, early.input);
             run.list(&early.ask, &early.chunk, 0);
             for predictions in predictions.chunks_exact_mut(after) {
                 spread(prompts, &early.chunk, width, run.memory.one(early.predictions, 0), predictions);
@@ -136,7 +127,7 @@ impl Worker {
         }
         if let Some(looped) = &program.looped {
             let chunk = &looped.chunk;
-            write_tokens(prompts, range.start, chunk, run.memory.one(looped.input, 0));
+            run.write_tokens(prompts, range.start, chunk, looped.input);
             run.list(&looped.prelude.forward, chunk, 0);
             for (index, predictions) in predictions.chunks_exact_mut(after).enumerate() {
                 run.index = index;
@@ -164,7 +155,7 @@ impl Worker {
         let Some(watched) = &compiled.program.watched else { return };
         let chunk = &watched.chunk;
         let mut run = bench.run(&job, compiled, (0, 0), &mut []);
-        write_tokens(job.prompts, range.start, chunk, run.memory.one(watched.input, 0));
+        run.write_tokens(job.prompts, range.start, chunk, watched.input);
         run.list(&watched.prelude, chunk, 0);
         for index in 0..loops {
             run.index = index;
@@ -189,10 +180,19 @@ fn spread(prompts: &Prompts, chunk: &Chunk, width: usize, from: &[f32], to: &mut
 }
 
 impl<'a> Run<'a> {
+    /// Writes the rows of the chunk's tokens, of the prompts from `first` on, to where the graph's input belongs.
+    fn write_tokens(&mut self, prompts: &Prompts, first: usize, chunk: &Chunk, input: Place) {
+        // Nothing is read of a prompt whose graph has no input.
+        let (width, noise) = (self.weights.graph.input_width().max(1), self.weights.graph.noise_width());
+        for (i, row) in self.memory.one(input, 0).chunks_exact_mut(width).enumerate() {
+            prompts.write_row(first + i / chunk.tokens, chunk.first + i % chunk.tokens, noise, row);
+        }
+    }
+
     /// Runs the early tokens, whose predictions count once for every loop that enters the loss.
     fn early(&mut self, early: &'a Early, prompts: &Prompts, first: usize, loops: Loops) -> f64 {
         let chunk = &early.chunk;
-        write_tokens(prompts, first, chunk, self.memory.one(early.input, 0));
+        self.write_tokens(prompts, first, chunk, early.input);
         self.list(&early.steps.forward, chunk, 0);
         for place in &early.left {
             self.memory.one(*place, 0).fill(0.0);
@@ -204,7 +204,7 @@ impl<'a> Run<'a> {
     /// Runs the loops forward and those of the window backward.
     fn looped(&mut self, looped: &'a Looped, prompts: &Prompts, first: usize, loops: Loops) -> f64 {
         let chunk = &looped.chunk;
-        write_tokens(prompts, first, chunk, self.memory.one(looped.input, 0));
+        self.write_tokens(prompts, first, chunk, looped.input);
         // The state that enters a window after loops without gradient is a constant.
         let prelude = if loops.free == 0 { &looped.prelude_from_state } else { &looped.prelude };
         self.list(&prelude.forward, chunk, 0);

@@ -1,13 +1,15 @@
 //! A batch's numbers as the GPU takes them.
 
 use looped_core::Prompts;
+use looped_graph::Graph;
 use looped_graph::lower::Chunk;
 
-/// The chunk's tokens as rows: (prompts, tokens, width).
-pub(crate) fn tokens(prompts: &Prompts, chunk: &Chunk, width: usize) -> Vec<f32> {
+/// The chunk's tokens as rows of a graph's input: (prompts, tokens, width).
+pub(crate) fn tokens(prompts: &Prompts, chunk: &Chunk, graph: &Graph) -> Vec<f32> {
+    let (width, noise) = (graph.input_width(), graph.noise_width());
     let mut rows = vec![0.0; chunk.rows() * width];
     for (i, row) in rows.chunks_exact_mut(width.max(1)).enumerate() {
-        prompts.write_token(i / chunk.tokens, chunk.first + i % chunk.tokens, row);
+        prompts.write_row(i / chunk.tokens, chunk.first + i % chunk.tokens, noise, row);
     }
     rows
 }

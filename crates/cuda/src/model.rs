@@ -180,7 +180,7 @@ impl CudaModel {
         let Some((arena, Compiled { stage, .. })) = compiled else { return Err(lost()) };
         arena.write_floats(self.front.share, &[loops.weight as f32]).map_err(told)?;
         for part in &stage.parts {
-            self.feed(&arena, part.input, &batch::tokens(prompts, &part.chunk, self.graph.input_width()))?;
+            self.feed(&arena, part.input, &batch::tokens(prompts, &part.chunk, &self.graph))?;
             if let Some(targets) = part.targets {
                 self.feed(&arena, targets, &batch::targets(prompts, &part.chunk))?;
             }
@@ -313,7 +313,7 @@ impl CudaModel {
             arena.write_floats(self.front.values, values).map_err(told)?;
         }
         for part in &stage.parts {
-            self.feed(&arena, part.input, &batch::tokens(prompts, &part.chunk, self.graph.input_width()))?;
+            self.feed(&arena, part.input, &batch::tokens(prompts, &part.chunk, &self.graph))?;
         }
         self.run(&mut memory)?;
         let Some((_, Compiled { stage, .. })) = memory.known.last() else { return Err(lost()) };

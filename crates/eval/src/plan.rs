@@ -1,6 +1,6 @@
 //! What to score a model on.
 
-use looped_core::{Error, Prompts, Request, Result, Rng, Split, Task};
+use looped_core::{Error, Noise, Prompts, Request, Result, Rng, Split, Task};
 
 /// Prompts are drawn this many at a time, each lot from a generator of its own.
 pub(crate) const LOT: usize = 64;
@@ -75,7 +75,9 @@ impl EvalPlan {
     /// If the task reads data that can't serve the plan.
     pub fn draw(&self, task: &dyn Task, first: usize, count: usize) -> Result<Prompts> {
         let end = (first + count).min(self.prompts);
-        let mut drawn = Prompts::pairs(Vec::new(), Vec::new(), [0, self.points, self.n_dims]);
+        let noise = Noise::new(self.seed, "evaluation first state", first as u64);
+        let mut drawn =
+            Prompts::pairs(Vec::new(), Vec::new(), [0, self.points, self.n_dims]).with_noise(noise);
         for start in (first..end).step_by(LOT) {
             let request = Request {
                 prompts: LOT.min(end - start),

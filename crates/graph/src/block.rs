@@ -51,6 +51,12 @@ pub trait Inject: Send + Sync {
     /// The input of a loop.
     fn inject<'t>(&self, state: Value<'t>, at: At<'t>) -> Value<'t>;
 
+    /// A value at the tokens that keep their state from loop to loop, and 0 at the others: all keep it, unless said otherwise. A relaxed loop goes
+    /// a part of the way from the state before it, and a token without one goes all of it.
+    fn kept<'t>(&self, value: Value<'t>) -> Value<'t> {
+        value
+    }
+
     /// The input of a loop with the positions added; where they are added decides what can be computed once.
     fn placed<'t>(&self, state: Value<'t>, at: At<'t>, positions: Param) -> Value<'t> {
         self.inject(state, at).positions(positions)

@@ -95,6 +95,7 @@ pub struct Graph {
     pub(crate) params: Vec<ParamInfo>,
     pub(crate) carried: Vec<Carried>,
     pub(crate) read: Option<Wire>,
+    pub(crate) noise: usize,
 }
 
 impl Graph {
@@ -153,11 +154,17 @@ impl Graph {
         self.carried.iter().flat_map(|of| [of.first, of.next]).chain(self.read).chain(named)
     }
 
-    /// Numbers in one of the prompt's tokens as they are given; 0 in a graph without an input.
+    /// Numbers in a row of the input: one of the prompt's tokens as they are given, and the noise beside it; 0 in a graph without an input.
     #[must_use]
     pub fn input_width(&self) -> usize {
         let input = self.nodes.iter().find(|node| matches!(node.source, Source::Input));
         input.map_or(0, |node| node.shapes[0].width)
+    }
+
+    /// How many of them, the last ones, are noise: [`Trace::input_beside_noise`](crate::Trace::input_beside_noise).
+    #[must_use]
+    pub fn noise_width(&self) -> usize {
+        self.noise
     }
 
     /// For each parameter, whether it is the weight of a product: of a [`Linear`](crate::Linear) layer, also one within a recurrence.

@@ -22,6 +22,7 @@ struct Inner {
     params: Vec<ParamInfo>,
     carried: Vec<(Wire, Wire, Option<Wire>)>,
     read: Option<Wire>,
+    noise: usize,
     scope: String,
     error: Option<TraceError>,
 }
@@ -74,6 +75,17 @@ impl Trace {
     pub fn input(&self, width: usize) -> Value<'_> {
         let wire = self.push(Source::Input, &[], vec![Shape::tokens(width)], Location::caller());
         Value::new(self, wire)
+    }
+
+    /// The same, and beside each token `noise` numbers that are drawn for it from N(0, 1).
+    ///
+    /// Engines are given both as one row, so that none of them draws anything.
+    #[must_use]
+    #[track_caller]
+    pub fn input_beside_noise(&self, width: usize, noise: usize) -> [Value<'_>; 2] {
+        self.inner.borrow_mut().noise = noise;
+        let row = self.input(width + noise);
+        [row.columns(0..width), row.columns(width..width + noise)]
     }
 
     /// A value that goes from loop to loop, from `first` on.
@@ -171,7 +183,7 @@ impl Trace {
     #[track_caller]
     pub fn finish(self) -> Result<Graph, TraceError> {
         let at = Location::caller();
-        let Inner { nodes, params, carried, read, scope, error } = self.inner.into_inner();
+        let Inner { nodes, params, carried, read, noise, scope, error } = self.inner.into_inner();
         if let Some(error) = error {
             return Err(error);
         }
@@ -184,7 +196,7 @@ impl Trace {
             Ok(Carried { first, state, next })
         };
         let carried = carried.into_iter().map(whole).collect::<Result<_, _>>()?;
-        Ok(Graph { nodes, params, carried, read })
+        Ok(Graph { nodes, params, carried, read, noise })
     }
 
     /// A trace for the cell of a recurrence: it knows this one's parameters and adds none.

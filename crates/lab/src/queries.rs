@@ -85,7 +85,8 @@ impl Queries {
                 ys.push(all_ys[query]);
             }
         }
-        Prompts::pairs(xs, ys, [range.len() * self.count, points, width])
+        let noise = drawn.noise.after(range.start * self.count);
+        Prompts::pairs(xs, ys, [range.len() * self.count, points, width]).with_noise(noise)
     }
 }
 

@@ -171,7 +171,8 @@ impl ReferenceModel {
     fn start(&self, params: Vec<Tensor>, prompts: &Prompts, strict: bool) -> Result<Looping<'_>> {
         self.refuse_unless_it_fits(prompts)?;
         let device = params.first().map_or(&candle_core::Device::Cpu, Tensor::device);
-        let input = prompts.tokens(self.graph.input_width(), device)?.to_dtype(self.dtype)?;
+        let (width, noise) = (self.graph.input_width(), self.graph.noise_width());
+        let input = prompts.tokens(width, noise, device)?.to_dtype(self.dtype)?;
         Looping::start(&self.graph, &self.schedule, params, input, strict)
     }
 
@@ -182,8 +183,9 @@ impl ReferenceModel {
             return refuse(format!("there are {count} prompts of {points} points"));
         }
         let inputs = self.graph.nodes().iter().filter(|node| matches!(node.source, Source::Input));
-        for width in inputs.map(|node| node.shapes[0].width).filter(|_| prompts.layout == TokenLayout::Pairs)
-        {
+        let noise = self.graph.noise_width();
+        let widths = inputs.map(|node| node.shapes[0].width - noise);
+        for width in widths.filter(|_| prompts.layout == TokenLayout::Pairs) {
             if width != n_dims {
                 return refuse(format!("x has {n_dims} coordinates, the model takes {width}"));
             }

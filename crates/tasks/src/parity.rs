@@ -1,7 +1,7 @@
 //! Whether the bits so far hold an odd number of ones.
 
 use looped_core::{
-    Alphabet, Objective, Prompts, Request, Result, Rng, Split, Task, TokenLayout, schemars, typetag,
+    Alphabet, Noise, Objective, Prompts, Request, Result, Rng, Split, Task, TokenLayout, schemars, typetag,
 };
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,7 @@ impl Task for Parity {
                 ys.push(if asked { odd } else { f32::NAN });
             }
         }
-        Ok(Prompts { xs, ys, prompts, points, n_dims: 1, layout: TokenLayout::Ids })
+        Ok(Prompts { xs, ys, prompts, points, n_dims: 1, layout: TokenLayout::Ids, noise: Noise::default() })
     }
 
     fn targets_in_prompt(&self) -> bool {

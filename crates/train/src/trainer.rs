@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use looped_config::{Experiment, Pass};
-use looped_core::{Prompts, Request, Rng, Split};
+use looped_core::{Noise, Prompts, Request, Rng, Split};
 use looped_curriculum::Stage;
 
 use crate::averaged::Averaged;
@@ -412,6 +412,7 @@ impl Trainer {
             split: Split::Train,
         };
         let mut rng = Rng::stream(self.experiment.seed, "training prompts", index);
-        Ok(self.experiment.task.sample(request, &mut rng)?)
+        let noise = Noise::new(self.experiment.seed, "training first state", request.first);
+        Ok(self.experiment.task.sample(request, &mut rng)?.with_noise(noise))
     }
 }

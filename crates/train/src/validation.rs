@@ -1,7 +1,7 @@
 //! The loss on prompts that no step trains on.
 
 use looped_config::Experiment;
-use looped_core::{Objective, Predictor, Prompts, Request, Rng, Split, score_scale};
+use looped_core::{Noise, Objective, Predictor, Prompts, Request, Rng, Split, score_scale};
 
 use crate::Result;
 
@@ -44,8 +44,9 @@ impl Validation {
             first: 0,
             split: Split::Evaluation,
         };
+        let drawn = experiment.task.sample(request, &mut Rng::stream(SEED, "validation prompts", 0))?;
         Ok(Self {
-            prompts: experiment.task.sample(request, &mut Rng::stream(SEED, "validation prompts", 0))?,
+            prompts: drawn.with_noise(Noise::new(SEED, "validation first state", 0)),
             loops: training.usual_loops(),
             objective,
             normaliser: score_scale(experiment.task.as_ref(), dims),

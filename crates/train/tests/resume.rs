@@ -82,6 +82,30 @@ fn stopped_anywhere_and_resumed_equals_never_stopped() {
     }
 }
 
+/// Noise depends on the seed and the prompt's number alone: nothing of it is in a checkpoint.
+#[test]
+fn a_first_state_of_noise_is_the_same_after_a_resume() {
+    let mut table = tiny();
+    table["model"]["first_state"] = serde_json::json!({ "type": "noise", "std": 0.5 });
+    for engine in ["candle", "fused"] {
+        table["training"]["engine"] = engine.into();
+        let losses = |of: &mut looped_train::Trainer, steps: usize| -> Vec<(f64, f64)> {
+            (0..steps).map(|_| (of.step().unwrap().loss, of.validation_loss().unwrap())).collect()
+        };
+        let mut whole = trainer(table.clone());
+        let (first, checkpoint) = (losses(&mut whole, 5), whole.checkpoint().unwrap());
+        let rest = losses(&mut whole, 7);
+        let mut again = trainer(table.clone());
+        assert_eq!(losses(&mut again, 5), first);
+        let mut resumed = trainer(table.clone());
+        resumed.restore(&checkpoint).unwrap();
+        assert_eq!(losses(&mut resumed, 7), rest);
+        table["seed"] = 4.into();
+        assert_ne!(losses(&mut trainer(table.clone()), 5), first);
+        table["seed"] = 3.into();
+    }
+}
+
 #[test]
 fn a_damaged_checkpoint_is_named_and_the_previous_one_used() {
     let folder = tempfile::tempdir().unwrap();

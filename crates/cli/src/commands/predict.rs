@@ -1,6 +1,6 @@
 //! `looped predict`: the prediction of every y after each loop.
 
-use looped_core::Predictor;
+use looped_core::{Noise, Predictor};
 use looped_train::{Asked, memory_of_predicting};
 use serde_json::json;
 
@@ -20,6 +20,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Outcome {
     let prompts = read_prompts(&args.prompts.data)?;
     fit(&prompts, &trainer.experiment().model, &args.prompts.data)?;
     let experiment = trainer.experiment();
+    let prompts = prompts.with_noise(Noise::new(experiment.evaluation.seed, "prediction first state", 0));
     let usual = experiment.evaluation.loops.unwrap_or(experiment.training.usual_loops());
     let loops = args.model.loops.map_or(usual, |n| n as usize);
     let (count, points) = (prompts.prompts, prompts.points);

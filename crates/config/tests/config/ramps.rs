@@ -58,6 +58,20 @@ fn a_ramp_whose_end_is_never_reached_is_told() {
 }
 
 #[test]
+fn a_learned_first_state_that_no_gradient_reaches_is_told() {
+    let learned = "model.first_state={type = \"learned\"}";
+    assert_eq!(notes(&[learned]), [""; 0]);
+    let long = "training.curriculum.loops={start = 4, end = 6, inc = 1, interval = 10}";
+    assert_eq!(
+        notes(&[learned, long]),
+        [
+            "model.first_state: is learned, and no gradient reaches it: every step has 4 loops or more, and training.n_loop_window is 3"
+        ]
+    );
+    assert_eq!(notes(&[learned, long, "training.unroll={type = \"random_prefix\"}"]), [""; 0]);
+}
+
+#[test]
 fn an_injector_that_keeps_every_token_is_told() {
     let n = |n: &str| notes(&[&format!("model.injector.n={n}")]);
     assert_eq!(n("-1"), [""; 0]);

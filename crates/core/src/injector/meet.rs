@@ -129,12 +129,16 @@ struct Meet {
 }
 
 impl Meet {
-    fn kept<'t>(&self, state: Value<'t>) -> Value<'t> {
+    fn or<'t>(&self, state: Value<'t>, lost: f32) -> Value<'t> {
         match self.kept {
             Kept::All => state,
-            Kept::First(n) => state.keep_first(n, self.operation.neutral()),
-            Kept::Last(n) => state.keep_last(n, self.operation.neutral()),
+            Kept::First(n) => state.keep_first(n, lost),
+            Kept::Last(n) => state.keep_last(n, lost),
         }
+    }
+
+    fn or_neutral<'t>(&self, state: Value<'t>) -> Value<'t> {
+        self.or(state, self.operation.neutral())
     }
 }
 
@@ -145,15 +149,19 @@ impl Inject for Meet {
 
     fn inject<'t>(&self, state: Value<'t>, at: At<'t>) -> Value<'t> {
         match self.operation {
-            Operation::Add => self.kept(state) + at.input,
-            Operation::Multiply => self.kept(state) * at.input,
+            Operation::Add => self.or_neutral(state) + at.input,
+            Operation::Multiply => self.or_neutral(state) * at.input,
         }
+    }
+
+    fn kept<'t>(&self, value: Value<'t>) -> Value<'t> {
+        self.or(value, 0.0)
     }
 
     fn placed<'t>(&self, state: Value<'t>, at: At<'t>, positions: Param) -> Value<'t> {
         match self.operation {
             // In this order prompt and positions add up once for all loops.
-            Operation::Add => self.kept(state) + at.input.positions(positions),
+            Operation::Add => self.or_neutral(state) + at.input.positions(positions),
             Operation::Multiply => self.inject(state, at).positions(positions),
         }
     }

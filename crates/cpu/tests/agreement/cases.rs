@@ -1,7 +1,9 @@
 //! Models and prompts to run the engines on.
 
 use looped_blocks as _;
-use looped_core::{Embed, Head, LoopPlan, ModelConfig, ModelDims, Objective, Prompts, Rng, TokenLayout};
+use looped_core::{
+    Embed, Head, LoopPlan, ModelConfig, ModelDims, Noise, Objective, Prompts, Rng, TokenLayout,
+};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -65,7 +67,8 @@ impl Case {
             let xs = (0..prompts * points).map(|_| below(tokens)).collect();
             let target = |i| if i % 3 == 1 { f32::NAN } else { below(classes) };
             let ys = (0..prompts * points).map(target).collect();
-            return Prompts { xs, ys, prompts, points, n_dims: 1, layout: TokenLayout::Ids };
+            let (layout, noise) = (TokenLayout::Ids, Noise::default());
+            return Prompts { xs, ys, prompts, points, n_dims: 1, layout, noise };
         }
         let xs = rng.normals(prompts * points * n_dims);
         let ys = rng.normals(prompts * points).into_iter();

@@ -122,6 +122,38 @@ fn inner_losses() {
     agree(&Case { objective: Objective::Classes, alphabet: Some([5, 4]), ..case });
 }
 
+#[test]
+fn first_states_relaxation_and_norms() {
+    fake::passes("inner_states", &[]);
+}
+
+#[test]
+#[ignore = "run by the test above, on the fake GPU"]
+fn inner_states() {
+    let of = |block: &str, injector: &str, keys: &str| {
+        let table = format!(
+            r#"{{"n_dims":3,"n_positions":5,"n_embd":12,"n_layer":1,"block":{block},"injector":{injector}{keys}}}"#
+        );
+        let config: looped_core::ModelConfig = serde_json::from_str(&table).unwrap();
+        let case = Case::small(block, injector);
+        let graph = config.graph().unwrap();
+        let store = noisy_parameters(&graph, case.seed);
+        check(&graph, config.dims(), &store, &case.data(), asked(&case))
+            .unwrap_or_else(|what| panic!("{what} in {table}"));
+    };
+    for injector in [r#"{"type":"full"}"#, r#"{"type":"last_n","n":3}"#] {
+        for state in [r#""zero""#, r#""embedded""#, r#""learned""#, r#""noise","std":0.5"#] {
+            of(TRANSFORMER, injector, &format!(r#","first_state":{{"type":{state}}}"#));
+        }
+        of(TRANSFORMER, injector, r#","relaxation":0.9"#);
+    }
+    for norm in ["post", "peri", "sandwich"] {
+        let keys = format!(r#""n_head":2,"norm":"{norm}","residual_scale":0.5"#);
+        of(&format!(r#"{{"type":"transformer",{keys}}}"#), r#"{"type":"full"}"#, "");
+        of(&format!(r#"{{"type":"llama",{keys}}}"#), r#"{"type":"full"}"#, "");
+    }
+}
+
 fn random<T: std::fmt::Debug>(
     count: u32,
     of: impl proptest::strategy::Strategy<Value = T>,

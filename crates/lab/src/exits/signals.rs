@@ -184,7 +184,7 @@ impl<M: Stateful + Predictor> Measuring<'_, M> {
 pub(super) fn without_each(prompts: &Prompts, range: std::ops::Range<usize>) -> Prompts {
     let (width, examples) = (prompts.n_dims, prompts.points - 1);
     let (mut xs, mut ys) = (Vec::new(), Vec::new());
-    let count = range.len() * examples;
+    let (count, noise) = (range.len() * examples, prompts.noise.after(range.start * examples));
     for i in range {
         let (all_xs, all_ys) = prompts.get(i);
         for left_out in 0..examples {
@@ -195,5 +195,5 @@ pub(super) fn without_each(prompts: &Prompts, range: std::ops::Range<usize>) -> 
             }
         }
     }
-    Prompts::pairs(xs, ys, [count, examples, width])
+    Prompts::pairs(xs, ys, [count, examples, width]).with_noise(noise)
 }

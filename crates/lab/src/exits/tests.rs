@@ -135,7 +135,7 @@ impl Stateful for Halving {
     }
 
     fn looping(&self, prompts: &Prompts) -> Result<Looping<'_>> {
-        Ok(Looping::new(Along { state: prompts.tokens(3, &Device::Cpu)?, done: 0 }))
+        Ok(Looping::new(Along { state: prompts.tokens(3, 0, &Device::Cpu)?, done: 0 }))
     }
 }
 

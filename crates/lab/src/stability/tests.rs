@@ -43,7 +43,7 @@ impl Stateful for Affine {
     }
 
     fn looping(&self, prompts: &Prompts) -> Result<Looping<'_>> {
-        let input = prompts.tokens(2, &Device::Cpu)?.to_dtype(self.dtype)?;
+        let input = prompts.tokens(2, 0, &Device::Cpu)?.to_dtype(self.dtype)?;
         let matrix = Tensor::from_slice(&self.matrix, (2, 2), &Device::Cpu)?.to_dtype(self.dtype)?;
         Ok(Looping::new(Along { matrix, state: input.clone(), input }))
     }
