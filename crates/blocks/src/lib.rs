@@ -5,6 +5,7 @@
 
 mod llama;
 mod loop_embedding;
+mod lora;
 mod lstm;
 mod mlp;
 mod residual;
@@ -13,7 +14,8 @@ mod ssm;
 mod transformer;
 
 pub use llama::Llama;
-pub use loop_embedding::LoopEmbedding;
+pub use loop_embedding::{Beyond, LoopEmbedding};
+pub use lora::Lora;
 pub use lstm::Lstm;
 pub use residual::NormPlacement;
 pub use sequential::Sequential;

@@ -4,6 +4,7 @@ use looped_core::graph::{At, Heads, Linear, Norm, Value};
 use looped_core::{Block, BlockConfig, ModelDims, Params, Problems, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
+use crate::lora::{Adapted, Lora};
 use crate::mlp::{STD, residual_std};
 use crate::residual::{Beside, NormPlacement, Residual, is_one, one};
 
@@ -34,6 +35,9 @@ pub struct Llama {
     #[serde(default = "one", skip_serializing_if = "is_one")]
     #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1000))]
     pub residual_scale: f64,
+    /// Changes of the weights, others in each loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<Lora>,
 }
 
 impl Llama {
@@ -61,13 +65,19 @@ impl BlockConfig for Llama {
         });
         problems.require(self.hidden != Some(0), "hidden", || "is 0; allowed: 1 to 1000000".to_owned());
         self.beside().validate(problems);
+        if let Some(lora) = self.lora {
+            lora.validate(dims, problems);
+        }
     }
 
     fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Box<dyn Block> {
         let (width, heads) = (dims.n_embd, self.n_head);
         let hidden = self.hidden.unwrap_or((8 * width).div_ceil(3));
-        let linear =
-            |name: &str, inputs, out, std| Linear::without_bias(inputs, out, std, &mut params.scope(name));
+        let linear = |name: &str, inputs, out, std| {
+            Adapted::new(self.lora, params.scope(name), |params| {
+                Linear::without_bias(inputs, out, std, params)
+            })
+        };
         let norm = |name: &str| Norm::rms_of_groups(width, heads, &mut params.scope(name));
         let path =
             |name: &str| Residual::new(self.beside(), name, |name| Norm::rms(width, &mut params.scope(name)));
@@ -89,38 +99,38 @@ looped_core::register!(Block, "llama", Llama);
 
 struct LlamaBlock {
     attn_path: Residual,
-    qkv: Linear,
+    qkv: Adapted,
     qk_norms: Option<[Norm; 2]>,
-    proj: Linear,
+    proj: Adapted,
     mlp_path: Residual,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
+    gate: Adapted,
+    up: Adapted,
+    down: Adapted,
     heads: Heads,
 }
 
 impl LlamaBlock {
-    fn queries_keys_values<'t>(&self, x: Value<'t>) -> Value<'t> {
-        let qkv = x.linear(&self.qkv);
+    fn queries_keys_values<'t>(&self, x: Value<'t>, at: At<'t>) -> Value<'t> {
+        let qkv = self.qkv.of(x, at);
         let Some([of_queries, of_keys]) = &self.qk_norms else { return qkv };
         let [queries, keys, values] = qkv.split();
         Value::concat(&[queries.norm(of_queries), keys.norm(of_keys), values])
     }
 
-    fn attention<'t>(&self, x: Value<'t>) -> Value<'t> {
+    fn attention<'t>(&self, x: Value<'t>, at: At<'t>) -> Value<'t> {
         // Queries and keys are turned: 2 of a row's 3 parts.
-        let turned = self.queries_keys_values(x).rotary(self.heads.heads, 2, 3);
-        turned.attention(self.heads).linear(&self.proj)
+        let turned = self.queries_keys_values(x, at).rotary(self.heads.heads, 2, 3);
+        self.proj.of(turned.attention(self.heads), at)
     }
 
-    fn network<'t>(&self, x: Value<'t>) -> Value<'t> {
-        (x.linear(&self.gate).silu() * x.linear(&self.up)).linear(&self.down)
+    fn network<'t>(&self, x: Value<'t>, at: At<'t>) -> Value<'t> {
+        self.down.of(self.gate.of(x, at).silu() * self.up.of(x, at), at)
     }
 }
 
 impl Block for LlamaBlock {
-    fn forward<'t>(&self, x: Value<'t>, _: At<'t>) -> Value<'t> {
-        let x = self.attn_path.around(x, |x| self.attention(x));
-        self.mlp_path.around(x, |x| self.network(x))
+    fn forward<'t>(&self, x: Value<'t>, at: At<'t>) -> Value<'t> {
+        let x = self.attn_path.around(x, |x| self.attention(x, at));
+        self.mlp_path.around(x, |x| self.network(x, at))
     }
 }

@@ -1,8 +1,9 @@
 //! The network in the second half of a block.
 
-use looped_core::graph::{Linear, Norm, Value};
+use looped_core::graph::{At, Linear, Norm, Value};
 use looped_core::{ModelDims, Params};
 
+use crate::lora::{Adapted, Lora};
 use crate::residual::{Beside, Residual};
 
 /// Standard deviation of weights at first, as in GPT-2.
@@ -18,22 +19,25 @@ pub(crate) fn residual_std(dims: &ModelDims) -> f64 {
 /// c_proj(gelu(c_fc(x))), D -> 4D -> D with GELU in its tanh form, beside a residual path.
 pub(crate) struct Mlp {
     path: Residual,
-    c_fc: Linear,
-    c_proj: Linear,
+    c_fc: Adapted,
+    c_proj: Adapted,
 }
 
 impl Mlp {
     /// `ln_2`, `mlp.c_fc` (4D, D) and `mlp.c_proj` (D, 4D) below a block's prefix.
-    pub(crate) fn new(dims: &ModelDims, beside: Beside, params: &Params<'_>) -> Self {
+    pub(crate) fn new(dims: &ModelDims, beside: Beside, lora: Option<Lora>, params: &Params<'_>) -> Self {
         let width = dims.n_embd;
+        let layer = |name: &str, inputs, out, std| {
+            Adapted::new(lora, params.scope(name), |params| Linear::normal(inputs, out, std, params))
+        };
         Self {
             path: Residual::new(beside, "ln_2", |name| Norm::layer(width, &mut params.scope(name))),
-            c_fc: Linear::normal(width, 4 * width, STD, &mut params.scope("mlp.c_fc")),
-            c_proj: Linear::normal(4 * width, width, residual_std(dims), &mut params.scope("mlp.c_proj")),
+            c_fc: layer("mlp.c_fc", width, 4 * width, STD),
+            c_proj: layer("mlp.c_proj", 4 * width, width, residual_std(dims)),
         }
     }
 
-    pub(crate) fn forward<'t>(&self, x: Value<'t>) -> Value<'t> {
-        self.path.around(x, |x| x.linear(&self.c_fc).gelu().linear(&self.c_proj))
+    pub(crate) fn forward<'t>(&self, x: Value<'t>, at: At<'t>) -> Value<'t> {
+        self.path.around(x, |x| self.c_proj.of(self.c_fc.of(x, at).gelu(), at))
     }
 }

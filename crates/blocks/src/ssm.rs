@@ -54,7 +54,7 @@ impl BlockConfig for Ssm {
             c: ssm.get("c", each, Init::Normal { std: 1.0 }),
             d: ssm.get("d", [width], Init::Ones),
             c_proj: Linear::normal(width, width, residual_std(dims), &mut ssm.scope("c_proj")),
-            mlp: Mlp::new(dims, Beside::PRE, params),
+            mlp: Mlp::new(dims, Beside::PRE, None, params),
         })
     }
 }
@@ -77,6 +77,6 @@ impl Block for SsmBlock {
         let [log_dt, log_a, b] = [self.log_dt, self.log_a, self.b].map(|param| at.param(param));
         let [decay, gain] = Value::custom(Discrete, &[log_dt, log_a, b]);
         let mixed = x.norm(&self.ln_1).scan(decay, gain, at.param(self.c), at.param(self.d));
-        self.mlp.forward(x + mixed.linear(&self.c_proj))
+        self.mlp.forward(x + mixed.linear(&self.c_proj), at)
     }
 }

@@ -4,6 +4,7 @@ use looped_core::graph::{At, Heads, Linear, Norm, Value};
 use looped_core::{Block, BlockConfig, ModelDims, Params, Problems, schemars, typetag};
 use serde::{Deserialize, Serialize};
 
+use crate::lora::{Adapted, Lora};
 use crate::mlp::{Mlp, STD, residual_std};
 use crate::residual::{Beside, NormPlacement, Residual, is_one, one};
 
@@ -30,6 +31,9 @@ pub struct Transformer {
     #[serde(default = "one", skip_serializing_if = "is_one")]
     #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1000))]
     pub residual_scale: f64,
+    /// Changes of the weights, others in each loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<Lora>,
 }
 
 impl Transformer {
@@ -63,15 +67,21 @@ impl BlockConfig for Transformer {
             )
         });
         self.beside().validate(problems);
+        if let Some(lora) = self.lora {
+            lora.validate(dims, problems);
+        }
     }
 
     fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Box<dyn Block> {
         let width = dims.n_embd;
+        let layer = |name: &str, out, std| {
+            Adapted::new(self.lora, params.scope(name), |params| Linear::normal(width, out, std, params))
+        };
         Box::new(TransformerBlock {
             path: Residual::new(self.beside(), "ln_1", |name| Norm::layer(width, &mut params.scope(name))),
-            c_attn: Linear::normal(width, 3 * width, STD, &mut params.scope("attn.c_attn")),
-            c_proj: Linear::normal(width, width, residual_std(dims), &mut params.scope("attn.c_proj")),
-            mlp: Mlp::new(dims, self.beside(), params),
+            c_attn: layer("attn.c_attn", 3 * width, STD),
+            c_proj: layer("attn.c_proj", width, residual_std(dims)),
+            mlp: Mlp::new(dims, self.beside(), self.lora, params),
             heads: Heads { heads: self.n_head, causal: self.causal },
         })
     }
@@ -85,15 +95,15 @@ looped_core::register!(Block, "transformer", Transformer);
 
 struct TransformerBlock {
     path: Residual,
-    c_attn: Linear,
-    c_proj: Linear,
+    c_attn: Adapted,
+    c_proj: Adapted,
     mlp: Mlp,
     heads: Heads,
 }
 
 impl Block for TransformerBlock {
-    fn forward<'t>(&self, x: Value<'t>, _: At<'t>) -> Value<'t> {
-        let attention = |x: Value<'t>| x.linear(&self.c_attn).attention(self.heads).linear(&self.c_proj);
-        self.mlp.forward(self.path.around(x, attention))
+    fn forward<'t>(&self, x: Value<'t>, at: At<'t>) -> Value<'t> {
+        let attention = |x| self.c_proj.of(self.c_attn.of(x, at).attention(self.heads), at);
+        self.mlp.forward(self.path.around(x, attention), at)
     }
 }

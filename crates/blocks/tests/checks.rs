@@ -5,7 +5,7 @@ use looped_core::{BlockConfig, Injector, Kind, Part};
 use looped_testing::{is_registered, round_trips, sound, sound_injector};
 
 /// A table of each block, and a width that it takes: sizes are multiples of nothing.
-const BLOCKS: [(&str, usize); 16] = [
+const BLOCKS: [(&str, usize); 21] = [
     (r#"{"type":"transformer","n_head":3}"#, 12),
     (r#"{"type":"transformer","n_head":1}"#, 10),
     (r#"{"type":"transformer","n_head":2,"causal":false}"#, 10),
@@ -16,12 +16,26 @@ const BLOCKS: [(&str, usize); 16] = [
     (r#"{"type":"llama","n_head":1,"hidden":7,"qk_norm":false,"norm":"peri","residual_scale":0.5}"#, 10),
     (r#"{"type":"llama","n_head":1,"hidden":7,"qk_norm":true,"norm":"sandwich"}"#, 10),
     (r#"{"type":"llama","n_head":1,"hidden":null,"qk_norm":false}"#, 10),
+    (r#"{"type":"transformer","n_head":2,"lora":{"rank":2,"loops":3}}"#, 10),
+    (r#"{"type":"transformer","n_head":1,"norm":"post","lora":{"rank":1,"loops":2,"beyond":"wrap"}}"#, 7),
+    (
+        r#"{"type":"llama","n_head":1,"hidden":7,"qk_norm":true,"lora":{"rank":3,"loops":2,"beyond":"interpolate"}}"#,
+        10,
+    ),
     (r#"{"type":"lstm"}"#, 7),
     (r#"{"type":"ssm","n_state":3}"#, 10),
     (r#"{"type":"ssm","n_state":8}"#, 7),
     (r#"{"type":"sequential","blocks":[{"type":"transformer","n_head":2},{"type":"lstm"}]}"#, 10),
     (r#"{"type":"sequential","blocks":[{"type":"sequential","blocks":[{"type":"ssm","n_state":2}]}]}"#, 7),
     (r#"{"type":"sequential","blocks":[{"type":"loop_embedding","loops":3},{"type":"lstm"}]}"#, 7),
+    (
+        r#"{"type":"sequential","blocks":[{"type":"loop_embedding","loops":2,"beyond":"wrap"},{"type":"lstm"}]}"#,
+        7,
+    ),
+    (
+        r#"{"type":"sequential","blocks":[{"type":"loop_embedding","loops":2,"beyond":"interpolate"},{"type":"lstm"}]}"#,
+        7,
+    ),
 ];
 
 const INJECTORS: [&str; 6] = [

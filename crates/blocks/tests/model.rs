@@ -87,7 +87,7 @@ fn the_loops_do_not_see_the_coda_and_predictions_do() {
     let states = |keys: &str| -> (Vec<f32>, Vec<f32>) {
         let model = ReferenceModel::new(model(FULL, keys).graph().unwrap()).unwrap();
         let store = ParamStore::new(model.graph(), 2, &Device::Cpu).unwrap();
-        let mut looping = model.looping(&store, &prompts()).unwrap();
+        let mut looping = model.looping(&store, &prompts(), 3).unwrap();
         (0..3).for_each(|_| looping.advance().unwrap());
         let state = looping.state().flatten_all().unwrap().to_vec1().unwrap();
         (state, model.predictor(&store).predict(&prompts(), 3).unwrap().values)

@@ -77,10 +77,10 @@ fn a_concat_of_two_identities_is_the_injector_full() {
 }
 
 #[test]
-fn loops_beyond_the_table_get_its_last_row() {
-    let of = |rows: usize, row: fn(usize) -> f32| {
+fn loops_beyond_the_table_get_the_rows_that_are_said() {
+    let of_table = |rows: usize, beyond: &str, row: fn(usize) -> f32| {
         let table = format!(
-            r#"{{"type":"sequential","blocks":[{{"type":"loop_embedding","loops":{rows}}},{TRANSFORMER}]}}"#
+            r#"{{"type":"sequential","blocks":[{{"type":"loop_embedding","loops":{rows},"beyond":"{beyond}"}},{TRANSFORMER}]}}"#
         );
         let model = model(&table, r#"{"type":"full"}"#);
         let store = store(model.graph());
@@ -89,11 +89,20 @@ fn loops_beyond_the_table_get_its_last_row() {
         set(&store, "_backbone.transformer.h.0.0.weight", value);
         predictions(&model, &store)
     };
+    let of = |rows: usize, row: fn(usize) -> f32| of_table(rows, "clamp", row);
     let two = of(2, |row| row as f32);
     assert_eq!(two, of(4, |row| row.min(1) as f32));
     let three = of(3, |row| row as f32);
     assert_eq!((&three[0], &three[1]), (&two[0], &two[1]));
     assert_ne!(three[2], two[2]);
+    // Of four loops.
+    assert_eq!(of_table(2, "wrap", |row| row as f32), of(4, |row| (row % 2) as f32));
+    let stretched = of_table(2, "interpolate", |row| 6.0 * row as f32);
+    let steps = of(4, |row| 2.0 * row as f32);
+    for (a, b) in stretched.iter().zip(&steps).flat_map(|(a, b)| a.iter().zip(b)) {
+        assert!((a - b).abs() < 1e-4, "{a} {b}");
+    }
+    assert_eq!(of_table(5, "interpolate", |row| row as f32), of(4, |row| row as f32));
 }
 
 /// The llama block of `D` = 4 numbers, 2 heads and a network of `HIDDEN` = 3, number by number: its parameters, where its norms stand,

@@ -37,7 +37,7 @@ fn rows(state: &Tensor) -> Vec<f32> {
 fn states(config: &ModelConfig, prompts: &Prompts, loops: usize) -> Vec<Vec<f32>> {
     let model = ReferenceModel::new(config.graph().unwrap()).unwrap();
     let store = noisy_parameters(model.graph(), 2);
-    let mut looping = model.looping(&store, prompts).unwrap();
+    let mut looping = model.looping(&store, prompts, loops).unwrap();
     let mut states = vec![rows(looping.state())];
     for _ in 0..loops {
         looping.advance().unwrap();
@@ -140,7 +140,7 @@ fn a_relaxed_loop_goes_a_part_of_the_way() {
         let relaxed = states(&model(injector, r#","relaxation":0.7"#), &prompts, 4);
         let whole = ReferenceModel::new(model(injector, "").graph().unwrap()).unwrap();
         let store = noisy_parameters(whole.graph(), 2);
-        let mut looping = whole.looping(&store, &prompts).unwrap();
+        let mut looping = whole.looping(&store, &prompts, 4).unwrap();
         let mut state = rows(looping.state());
         for (index, relaxed) in relaxed[1..].iter().enumerate() {
             let given = Tensor::from_slice(&state, (2, 10, 10), &Device::Cpu).unwrap();

@@ -51,11 +51,12 @@ pub trait Stateful: Sync {
     /// Width of the state.
     fn width(&self) -> usize;
 
-    /// The loops over `prompts`, without gradient, to be run one at a time.
+    /// So many loops over `prompts`, without gradient, to be run one at a time. The number counts for parts that are stretched over all loops; more
+    /// can be run.
     ///
     /// # Errors
     /// If the prompts don't fit the model.
-    fn looping(&self, prompts: &Prompts) -> Result<Looping<'_>>;
+    fn looping(&self, prompts: &Prompts, loops: usize) -> Result<Looping<'_>>;
 }
 
 /// What an engine does between two loops over a batch.

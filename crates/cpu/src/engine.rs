@@ -134,18 +134,18 @@ impl CpuModel {
         let loops = Loops::new(step, prompts)?;
         let mut memory = self.memory();
         let Memory { flat, workers, programs } = &mut *memory;
-        let weights = self.weights(store, flat, step.precision, true)?;
+        let weights = self.weights(store, flat, step.precision, true, step.plan.loops)?;
         let chunks = self.share(prompts);
         let programs = self.programs(programs, prompts, &chunks)?;
         let job = Job { weights: &weights, plans: &self.plans, prompts };
         let workers = &mut workers[..chunks.len().min(self.threads.current_num_threads())];
         self.spread(workers, &chunks, |worker, own| {
-            worker.start(self.layout.len, self.hunt);
+            worker.start(self.layout.len_for(step.plan.loops), self.hunt);
             own.for_each(|range| worker.train(job, &programs[&range.len()], range, loops));
         });
         stopped(workers)?;
         let loss = workers.iter().map(|worker| worker.loss).sum();
-        Ok((loss, self.threads.install(|| self.sum(workers, &weights))))
+        Ok((loss, self.threads.install(|| self.sum(workers, &weights, step.plan.loops))))
     }
 
     /// This model with the parameters of `store`, to be asked for predictions.
@@ -178,19 +178,20 @@ impl CpuModel {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The weights of `store`, packed.
+    /// The weights of `store` for a pass of so many loops, packed.
     fn weights<'a>(
         &'a self,
         store: &ParamStore,
         flat: &'a mut AlignedBuffer,
         precision: Precision,
         training: bool,
+        loops: usize,
     ) -> Result<Weights<'a>> {
-        flat.resize(self.layout.len);
+        flat.resize(self.layout.len_for(loops));
         self.layout.read(store, flat)?;
-        once::forward(&self.graph, &self.layout, flat);
+        once::forward(&self.graph, &self.layout, flat, loops);
         let (kernels, flat) = (self.kernels.with_precision(precision), &**flat);
-        let new = || Weights::new(&self.graph, &self.layers, &self.layout, flat, kernels, training);
+        let new = || Weights::new(&self.graph, &self.layers, &self.layout, flat, kernels, training, loops);
         Ok(self.threads.install(new))
     }
 
@@ -249,8 +250,8 @@ impl CpuModel {
         });
     }
 
-    /// The workers' gradients, added in their order and carried on through what is computed of parameters alone.
-    fn sum(&self, workers: &mut [Worker], weights: &Weights<'_>) -> Gradients {
+    /// The workers' gradients, added in their order and carried on through the rows that are the same for all prompts.
+    fn sum(&self, workers: &mut [Worker], weights: &Weights<'_>, loops: usize) -> Gradients {
         let kernels = self.kernels;
         let (first, others) = workers.split_at_mut(1);
         let all = &mut first[0].grads;
@@ -259,7 +260,7 @@ impl CpuModel {
                 .zip(worker.grads.par_chunks(1 << 14))
                 .for_each(|(all, own)| kernels.add(own, all));
         }
-        once::backward(&self.graph, &self.layout, weights.flat, all);
+        once::backward(&self.graph, &self.layout, weights.flat, all, loops);
         self.layout.entries().map(|(name, range)| (name.to_owned(), all[range].to_vec())).collect()
     }
 }
@@ -283,7 +284,7 @@ impl Predictor for CpuPredictor<'_> {
         model.check(prompts)?;
         let mut memory = model.memory();
         let Memory { flat, workers, programs } = &mut *memory;
-        let weights = model.weights(self.store, flat, self.precision, false)?;
+        let weights = model.weights(self.store, flat, self.precision, false, loops)?;
         let chunks = model.share(prompts);
         let programs = model.programs(programs, prompts, &chunks)?;
         let job = Job { weights: &weights, plans: &model.plans, prompts };

@@ -61,7 +61,7 @@ pub fn footprint(graph: &Graph, work: Work) -> Result<Footprint> {
     let slots = if training { window.min(loops) as f64 * sizes.slot as f64 } else { state as f64 };
     let own = (sizes.early + sizes.chunk + sizes.scratch) as f64
         + slots
-        + if training { layout.len as f64 } else { (loops * sequences * points * width) as f64 };
+        + if training { layout.len_for(loops) as f64 } else { (loops * sequences * points * width) as f64 };
     let kernels = (KERNEL_ROWS.min(sequences * (early.max(looped))) * KERNEL_WIDTH) as f64;
     let workers = threads.min(chunks.len()) as f64;
     let weights: usize = layers(graph).iter().map(|layer| layer.inputs * layer.out).sum();
@@ -69,7 +69,7 @@ pub fn footprint(graph: &Graph, work: Work) -> Result<Footprint> {
     // The gradients by name, or the predictions laid side by side.
     let results = if training { layout.len as f64 } else { loops as f64 * (prompts * points * width) as f64 };
     Ok(Footprint {
-        kept: 4.0 * (workers * (own + kernels) + layout.len as f64),
+        kept: 4.0 * (workers * (own + kernels) + layout.len_for(loops) as f64),
         passing: 4.0 * (packed + results),
     })
 }

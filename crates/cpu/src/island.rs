@@ -24,6 +24,8 @@ impl Island<'_> {
         let of = Meaning {
             params: &self.params,
             index: self.index,
+            // Rows that depend on the number of loops are computed elsewhere.
+            loops: 0,
             sequences,
             tokens,
             dtype: DType::F32,

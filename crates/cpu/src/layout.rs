@@ -4,40 +4,40 @@ use std::ops::Range;
 
 use candle_core::{Storage, Var};
 use looped_core::{Error, ParamStore, Result};
-use looped_graph::lower::{Program, Shared};
-use looped_graph::{Graph, Param, Wire};
+use looped_graph::lower::{Once, Program, Shared};
+use looped_graph::{Graph, Param, ParamInfo};
 
 /// Floats in a cache line.
 const LINE: usize = 16;
 
-/// The parameters in the graph's order, then the results of operations on parameters alone; each starts on a cache line.
+/// The parameters in the graph's order, then the results of operations on parameters alone, then those of each loop; each starts on a cache line.
 pub struct Layout {
     params: Vec<Range<usize>>,
     steps: Vec<Range<usize>>,
     names: Vec<String>,
-    /// Floats of the whole buffer.
+    /// Floats of the buffer but for what each loop has.
     pub len: usize,
+    /// Within what a loop has.
+    each_loop: Vec<Range<usize>>,
+    of_loop: usize,
 }
 
 impl Layout {
     /// The places for a graph's parameters.
     #[must_use]
     pub fn new(graph: &Graph) -> Self {
-        let mut end = 0;
-        let mut take = |len: usize| {
-            let range = end..end + len;
-            end = range.end.next_multiple_of(LINE);
-            range
-        };
-        let params = graph.params().iter().map(|info| take(info.len())).collect();
-        let mut steps = Vec::new();
-        for once in Program::once_a_step(graph) {
-            for output in 0..once.results.len() {
-                steps.push(take(graph.shape(Wire { node: once.node, output }).width));
-            }
-        }
+        let (mut len, mut of_loop) = (0, 0);
+        let params = places(graph.params().iter().map(ParamInfo::len), &mut len);
+        let steps = places(widths(graph, &Program::once_a_step(graph)), &mut len);
+        let each_loop = places(widths(graph, &Program::once_a_loop(graph)), &mut of_loop);
         let names = graph.params().iter().map(|info| info.name.clone()).collect();
-        Self { params, steps, names, len: end }
+        Self { params, steps, names, len, each_loop, of_loop }
+    }
+
+    /// Floats of the whole buffer for so many loops.
+    #[must_use]
+    pub const fn len_for(&self, loops: usize) -> usize {
+        self.len + loops * self.of_loop
     }
 
     /// Where a parameter lies.
@@ -46,23 +46,19 @@ impl Layout {
         self.params[param.index()].clone()
     }
 
-    /// Where a result of an operation on parameters alone lies.
-    #[must_use]
-    pub fn step(&self, place: usize) -> Range<usize> {
-        self.steps[place].clone()
-    }
-
     /// Where a row lies that is the same for all prompts, in a loop.
     #[must_use]
     pub fn shared(&self, shared: Shared, index: usize) -> Range<usize> {
         match shared {
             Shared::Param(param) => self.param(param),
-            Shared::Step(place) => self.step(place),
-            Shared::Loop { table, rows } => {
-                let of = self.param(table);
-                let width = of.len() / rows.max(1);
-                let start = of.start + index.min(rows.saturating_sub(1)) * width;
-                start..start + width
+            Shared::Step(place) => self.steps[place].clone(),
+            Shared::Loop { table, rows, beyond } => {
+                // A row of its own, whatever the number of loops.
+                row(self.param(table), rows, beyond.place(rows, index, 0).low)
+            }
+            Shared::EachLoop(place) => {
+                let (start, of) = (self.len + index * self.of_loop, &self.each_loop[place]);
+                start + of.start..start + of.end
             }
         }
     }
@@ -87,6 +83,27 @@ impl Layout {
         }
         Ok(())
     }
+}
+
+/// Places one after another, each of so many floats.
+fn places(lens: impl Iterator<Item = usize>, end: &mut usize) -> Vec<Range<usize>> {
+    let take = |len| {
+        let range = *end..*end + len;
+        *end = range.end.next_multiple_of(LINE);
+        range
+    };
+    lens.map(take).collect()
+}
+
+/// The width of each result of some operations.
+fn widths<'a>(graph: &'a Graph, all: &'a [Once]) -> impl Iterator<Item = usize> + 'a {
+    all.iter().flat_map(|once| graph.node(once.node).shapes.iter().map(|shape| shape.width))
+}
+
+/// Where one of the rows of a table lies.
+pub(crate) fn row(table: Range<usize>, rows: usize, row: usize) -> Range<usize> {
+    let width = table.len() / rows.max(1);
+    table.start + row * width..table.start + (row + 1) * width
 }
 
 /// Two ranges of a flat buffer at once; one may be empty.

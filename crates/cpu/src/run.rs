@@ -1,6 +1,6 @@
 //! One list of steps, run.
 
-use looped_graph::lower::{Chunk, Kernel, Start, Step};
+use looped_graph::lower::{Chunk, Kernel, RowMatrix, Start, Step};
 use looped_graph::{Heads, NodeId, TraceError};
 use looped_ops::{self as ops, AttentionShape, Kernels, PointCode, Scratch};
 
@@ -95,6 +95,17 @@ impl<'a> Run<'a> {
                     };
                     k.matmul(a, matrix, start, out, self.scratch);
                 }
+            }
+            Kernel::RowProduct { matrix, transposed, add } => {
+                let of = weights.row_matrix(matrix, self.index, transposed);
+                let [a, out] = self.memory.at([places[0], places[1]], slot);
+                let start = if add { ops::Start::Output } else { ops::Start::Zero };
+                weights.kernels.matmul(a, of, start, out, self.scratch);
+            }
+            Kernel::RowGradient(RowMatrix { row, out, .. }) => {
+                let [dy, x] = self.memory.at([places[0], places[1]], slot);
+                let dmatrix = &mut self.grads[weights.layout.shared(row, self.index)];
+                weights.kernels.add_weight_gradient(dy, x, dy.len() / out, dmatrix, self.scratch);
             }
             Kernel::ProductGelu { weight, bias, exact } => {
                 let (k, matrix) = (self.products(exact), weights.matrix(weight, false));

@@ -1,6 +1,10 @@
 //! A step's weights: packed once, read by all threads.
 
-use looped_graph::{Form, Graph, Linear, Param, Source};
+use std::collections::HashMap;
+
+use looped_graph::lower::{Program, RowMatrix};
+use looped_graph::ops::Product;
+use looped_graph::{Form, Graph, Linear, Node, Op, Param, Source};
 use looped_ops::{Kernels, PackedMatrix, Precision};
 use rayon::prelude::*;
 
@@ -17,6 +21,8 @@ pub(crate) struct Weights<'a> {
     /// Parameters, and what was computed of them.
     pub(crate) flat: &'a [f32],
     packed: Vec<Packed>,
+    /// Matrices that are rows, by where they lie.
+    rows: HashMap<usize, Packed>,
 }
 
 /// A weight for x W^T and for dy W.
@@ -38,7 +44,7 @@ pub(crate) fn layers(graph: &Graph) -> Vec<Linear> {
     };
     for node in graph.nodes() {
         note(&node.source);
-        if let Some(Form::Recur(cell)) = node.op().map(looped_graph::Op::form) {
+        if let Some(Form::Recur(cell)) = node.op().map(Op::form) {
             cell.nodes.iter().for_each(|node| note(&node.source));
         }
     }
@@ -54,6 +60,7 @@ impl<'a> Weights<'a> {
         flat: &'a [f32],
         kernels: Kernels,
         training: bool,
+        loops: usize,
     ) -> Self {
         let exact = kernels.with_precision(Precision::F32);
         let pack = |layer: &Linear| {
@@ -73,7 +80,19 @@ impl<'a> Weights<'a> {
         for (param, of) in layers.par_iter().map(pack).collect::<Vec<_>>() {
             packed[param.index()] = of;
         }
-        Self { graph, kernels, exact, layout, flat, packed }
+        let mut rows = HashMap::new();
+        for RowMatrix { row, out, inputs } in row_matrices(graph) {
+            for index in 0..loops {
+                let range = layout.shared(row, index);
+                rows.entry(range.start).or_insert_with(|| {
+                    let matrix = &flat[range];
+                    let back = || PackedMatrix::linear_backward(kernels, matrix, out, inputs);
+                    let forward = Some(PackedMatrix::linear_forward(kernels, matrix, out, inputs));
+                    Packed { forward, transposed: training.then(back) }
+                });
+            }
+        }
+        Self { graph, kernels, exact, layout, flat, packed, rows }
     }
 
     pub(crate) fn param(&self, param: Param) -> &[f32] {
@@ -82,10 +101,33 @@ impl<'a> Weights<'a> {
 
     /// The packed weight of a layer.
     pub(crate) fn matrix(&self, param: Param, transposed: bool) -> &PackedMatrix {
-        let Packed { forward, transposed: back } = &self.packed[param.index()];
-        let matrix = if transposed { back } else { forward };
+        self.packed[param.index()].of(transposed)
+    }
+
+    /// The packed matrix that is a row, in a loop.
+    pub(crate) fn row_matrix(&self, matrix: RowMatrix, index: usize, transposed: bool) -> &PackedMatrix {
+        self.rows[&self.layout.shared(matrix.row, index).start].of(transposed)
+    }
+}
+
+impl Packed {
+    fn of(&self, transposed: bool) -> &PackedMatrix {
+        let matrix = if transposed { &self.transposed } else { &self.forward };
         matrix
             .as_ref()
             .unwrap_or_else(|| unreachable!("a program asks for the weights of its graph's layers alone"))
     }
+}
+
+/// The matrices of a graph that are rows.
+fn row_matrices(graph: &Graph) -> Vec<RowMatrix> {
+    let shared = Program::shared(graph);
+    let of = |node: &Node| match node.op().map(Op::form) {
+        Some(Form::Product(Product { out, inputs })) => {
+            let row = *shared.get(&node.inputs[1])?;
+            Some(RowMatrix { row, out, inputs })
+        }
+        _ => None,
+    };
+    graph.nodes().iter().filter_map(of).collect()
 }

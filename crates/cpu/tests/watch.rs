@@ -42,7 +42,7 @@ fn agree(graph: Graph, names: &[&str]) {
     let spoilt = CpuModel::new(Arc::new(graph.clone()), DIMS, 1).unwrap().with_dead_memory_nan();
     assert_eq!(spoilt.watch(&store, &prompts, LOOPS, &wires).unwrap(), found);
 
-    let mut looping = reference.looping(&store, &prompts).unwrap();
+    let mut looping = reference.looping(&store, &prompts, LOOPS).unwrap();
     for index in 0..LOOPS {
         looping.advance().unwrap();
         for (which, what) in names.iter().copied().chain(["the state"]).enumerate() {

@@ -106,10 +106,15 @@ impl CudaModel {
     #[must_use]
     pub fn refusals(graph: &Graph) -> Vec<String> {
         let mut refusals = Program::refusals(graph);
+        let each_loop = Program::once_a_loop(graph);
         for id in graph.ids() {
             let node = graph.node(id);
             let rows = node.shapes.iter().any(|shape| shape.rows != looped_graph::Rows::Once);
             let why = match node.op().map(Op::form) {
+                _ if each_loop.iter().any(|once| once.node == id) => {
+                    "a row by loop that is computed has no CUDA kernel".to_owned()
+                }
+                Some(Form::Product(_)) => "a product with a matrix by loop has no CUDA kernel".to_owned(),
                 Some(Form::Recur(_)) => "there is no CUDA kernel for recurrences".to_owned(),
                 Some(Form::Custom(_)) if rows => "an operation of one's own has no CUDA kernel".to_owned(),
                 Some(Form::Norm(norm)) if !norm.has_kernel() => "there is no CUDA kernel for it".to_owned(),
@@ -160,7 +165,7 @@ impl CudaModel {
         self.run(&mut memory)?;
         let loss = arena.read_floats(self.front.loss()).map_err(told)?[0];
         let mut grads = arena.read_floats(self.front.grads).map_err(told)?;
-        once_backward(&self.graph, &self.flat, &values, &mut grads);
+        once_backward(&self.graph, &self.flat, &values, &mut grads, 0);
         Ok((f64::from(loss), self.named(&grads)))
     }
 
@@ -218,7 +223,7 @@ impl CudaModel {
     pub(crate) fn values(&self, store: &ParamStore) -> Result<Vec<f32>> {
         let mut values = vec![0.0; self.flat.len];
         self.flat.read(store, &mut values)?;
-        once_forward(&self.graph, &self.flat, &mut values);
+        once_forward(&self.graph, &self.flat, &mut values, 0);
         Ok(values)
     }
 

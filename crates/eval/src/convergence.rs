@@ -41,7 +41,8 @@ pub fn state_change(
     // For each loop but the first, a distance a prompt.
     let mut distances: Vec<Vec<f32>> = vec![Vec::with_capacity(count); plan.loops - 1];
     for first in (0..count).step_by(AT_ONCE) {
-        let mut looping = model.looping(&prompts.slice(first..count.min(first + AT_ONCE)))?;
+        let some = prompts.slice(first..count.min(first + AT_ONCE));
+        let mut looping = model.looping(&some, plan.loops)?;
         let mut before = looping.next_state()?.flatten_from(1)?;
         for distances in &mut distances {
             watch.check()?;

@@ -1,5 +1,6 @@
 //! What an author of a part writes.
 
+use crate::ops::Beyond;
 use crate::{Param, Trace, Value};
 
 /// What a part can see besides its input.
@@ -21,7 +22,14 @@ impl<'t> At<'t> {
     #[must_use]
     #[track_caller]
     pub fn by_loop(&self, table: Param) -> Value<'t> {
-        self.trace.by_loop(table)
+        self.by_loop_or(table, Beyond::Clamp)
+    }
+
+    /// The same, and loops beyond the table get what `beyond` says.
+    #[must_use]
+    #[track_caller]
+    pub fn by_loop_or(&self, table: Param, beyond: Beyond) -> Value<'t> {
+        self.trace.by_loop(table, beyond)
     }
 
     /// Records `part` under a name, below that of the part around it; errors and tables show it.

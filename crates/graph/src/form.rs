@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::ops::{ByLoop, Cell, Custom, Func, Keep, Rotary};
+use crate::ops::{ByLoop, Cell, Custom, Func, Keep, Product, Rotary};
 use crate::{Heads, Linear, Norm, Param};
 
 /// An operation as an engine sees it. Operations are open and these are closed: an engine is a `match`, so a new form doesn't compile until
@@ -14,6 +14,8 @@ pub enum Form<'a> {
     Parameter(Param),
     /// A product with a weight, and a bias.
     Linear(Linear),
+    /// A product with a matrix that is a value.
+    Product(Product),
     /// A norm of each row.
     Norm(Norm),
     /// A scalar function.

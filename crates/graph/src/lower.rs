@@ -17,8 +17,10 @@ mod explain;
 mod island;
 mod linear;
 mod norm;
+mod once;
 mod part;
 mod point;
+mod product;
 mod program;
 mod recur;
 mod rows;
@@ -32,11 +34,12 @@ use std::sync::Arc;
 
 pub use arena::Sizes;
 pub use explain::Explained;
+pub use once::Once;
 pub use part::{Early, Looped, Pair};
-pub use program::{OnceAStep, Program, Shapes};
+pub use program::{Program, Shapes};
 pub use watch::Watched;
 
-use crate::ops::{CpuKernel, Rotary};
+use crate::ops::{Beyond, CpuKernel, Rotary};
 use crate::{Form, Graph, Heads, Node, NodeId, Norm, NormKind, Op, Param, PointProgram, Reach, Rows};
 
 /// The prompts and tokens that a list of steps works on.
@@ -116,9 +119,13 @@ pub enum Shared {
     Loop {
         /// (rows, width)
         table: Param,
-        /// How many rows it has; loops beyond get the last.
+        /// How many rows it has.
         rows: usize,
+        /// Which of them loops beyond get; it isn't [`Beyond::Interpolate`].
+        beyond: Beyond,
     },
+    /// The loop's result of an operation on such rows, by its place among all of them.
+    EachLoop(usize),
 }
 
 /// Whether a node's operation is computed by code of its own, outside of the engine's kernels: by its form on slices, or by its meaning.
@@ -190,6 +197,17 @@ pub enum Kernel {
         /// What it begins with.
         start: Start,
     },
+    /// out = or += a W^T, or a W if `transposed`: a, out(w).
+    RowProduct {
+        /// Where W lies.
+        matrix: RowMatrix,
+        /// Whether it goes backward.
+        transposed: bool,
+        /// Whether out is added to.
+        add: bool,
+    },
+    /// dW += dy^T x: dy, x.
+    RowGradient(RowMatrix),
     /// pre = a W^T + b, out = gelu(pre): a, pre(w), out(w).
     ProductGelu {
         /// (out, inputs)
@@ -352,6 +370,17 @@ pub enum Kernel {
         /// Whether out is added to.
         add: bool,
     },
+}
+
+/// A matrix that is a row which is the same for all prompts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowMatrix {
+    /// The row.
+    pub row: Shared,
+    /// Rows of the matrix.
+    pub out: usize,
+    /// Its columns.
+    pub inputs: usize,
 }
 
 /// The numbers of a scan.

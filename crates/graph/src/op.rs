@@ -24,6 +24,8 @@ pub struct Meaning<'a> {
     pub params: &'a [Tensor],
     /// The loop, from 0.
     pub index: usize,
+    /// Loops in all.
+    pub loops: usize,
     /// Prompts in the batch.
     pub sequences: usize,
     /// Tokens of each.

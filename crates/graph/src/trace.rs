@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::error::list;
 use crate::graph::{Carried, Graph, Node, NodeId, Source, Wire};
+use crate::ops::Beyond;
 use crate::{Form, Op, Param, ParamInfo, Params, Shape, TraceError, Value, ops};
 
 /// A graph while it is recorded.
@@ -133,13 +134,23 @@ impl Trace {
 
     /// The row of a table that belongs to the present loop.
     #[track_caller]
-    pub(crate) fn by_loop(&self, table: Param) -> Value<'_> {
-        let known = self.inner.borrow().nodes.iter().position(
-            |node| matches!(node.op().map(Op::form), Some(Form::ByLoop(known)) if known.table == table),
-        );
+    pub(crate) fn by_loop(&self, table: Param, beyond: Beyond) -> Value<'_> {
+        let known =
+            self.inner.borrow().nodes.iter().enumerate().find_map(|(i, node)| match node.op()?.form() {
+                Form::ByLoop(known) if known.table == table => Some((i, known.beyond)),
+                _ => None,
+            });
         match known {
-            Some(node) => Value::new(self, Wire { node: NodeId(node as u32), output: 0 }),
-            None => self.op(ops::ByLoop::new(self, table), &[]),
+            Some((node, known)) if known == beyond => {
+                Value::new(self, Wire { node: NodeId(node as u32), output: 0 })
+            }
+            Some((_, known)) => {
+                let name = self.param_info(table).name;
+                let what = format!("loops beyond `{name}` get its rows by {known:?} and by {beyond:?}");
+                self.fail(what, Location::caller());
+                Value::new(self, NOTHING)
+            }
+            None => self.op(ops::ByLoop::new(self, table, beyond), &[]),
         }
     }
 

@@ -65,6 +65,14 @@ impl<'t> Value<'t> {
         self.by(ops::LinearOp::new(self.trace, *layer))
     }
 
+    /// x W^T, where W is a row that is the same for all prompts: (out, width), row-major. It may be another one in each loop
+    /// ([`At::by_loop`](crate::At::by_loop)).
+    #[must_use]
+    #[track_caller]
+    pub fn product(self, matrix: Self, out: usize) -> Self {
+        self.trace.op(ops::Product { out, inputs: self.width() }, &[self, matrix])
+    }
+
     /// A layer norm or a root-mean-square norm.
     #[must_use]
     #[track_caller]

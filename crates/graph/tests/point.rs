@@ -59,7 +59,7 @@ fn by_candle(program: &PointProgram, inputs: &[f64], slopes: &[f64]) -> Vec<f64>
     let device = &Device::Cpu;
     let vars: Vec<Var> =
         inputs.iter().map(|&x| Var::from_tensor(&Tensor::new(&[x], device).unwrap()).unwrap()).collect();
-    let of = Meaning { params: &[], index: 0, sequences: 1, tokens: 1, dtype: DType::F64, device };
+    let of = Meaning { params: &[], index: 0, loops: 1, sequences: 1, tokens: 1, dtype: DType::F64, device };
     let mut values: Vec<Tensor> = Vec::new();
     for instruction in &program.code {
         values.push(match *instruction {

@@ -86,8 +86,8 @@ pub fn probe(
     });
     let (xty, least_squares) = (xty?, least_squares?);
 
-    let mut model = Batches::start(model, &prompts, plan.chunk, device)?;
-    let mut blank = Batches::start(untrained, &prompts, plan.chunk, device)?;
+    let mut model = Batches::start(model, &prompts, plan, device)?;
+    let mut blank = Batches::start(untrained, &prompts, plan, device)?;
     // For each target and kind of reading, the errors of each loop.
     let mut errors: [Vec<Vec<f64>>; 6] = Default::default();
     for done in 1..=plan.loops {
@@ -201,14 +201,15 @@ const SHARED_OUT: usize = 64 * 1024;
 struct Batches<'a>(Vec<Looping<'a>>);
 
 impl<'a> Batches<'a> {
-    fn start(model: &'a dyn Stateful, prompts: &Prompts, at_once: usize, device: &Device) -> Result<Self> {
+    fn start(model: &'a dyn Stateful, prompts: &Prompts, plan: &EvalPlan, device: &Device) -> Result<Self> {
         // On the CPU a thread takes whole batches, small enough for each of its operations, the widest of which holds 4
         // widths a token, to stay its own.
         let widest = prompts.layout.tokens(prompts.points) * 4 * model.width();
-        let at_once = if device.is_cpu() { at_once.min((SHARED_OUT / widest).max(1)) } else { at_once };
-        let batches = (0..prompts.prompts)
-            .step_by(at_once)
-            .map(|first| model.looping(&prompts.slice(first..(first + at_once).min(prompts.prompts))));
+        let at_once = if device.is_cpu() { plan.chunk.min((SHARED_OUT / widest).max(1)) } else { plan.chunk };
+        let of = |first: usize| {
+            model.looping(&prompts.slice(first..(first + at_once).min(prompts.prompts)), plan.loops)
+        };
+        let batches = (0..prompts.prompts).step_by(at_once).map(of);
         Ok(Self(batches.collect::<Result<_>>()?))
     }
 

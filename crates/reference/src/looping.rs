@@ -39,8 +39,9 @@ pub struct Looping<'a> {
     /// Each node's results, once they are there and while they are needed.
     values: Vec<Vec<Tensor>>,
     states: Vec<Tensor>,
-    /// Loops done.
+    /// Loops done, and loops in all.
     index: usize,
+    loops: usize,
     /// Whether a number that isn't finite is an error.
     strict: bool,
 }
@@ -52,11 +53,12 @@ impl<'a> Looping<'a> {
         schedule: &'a Schedule,
         params: Vec<Tensor>,
         input: Tensor,
+        loops: usize,
         strict: bool,
     ) -> Result<Self> {
         let values = vec![Vec::new(); graph.nodes().len()];
         let mut looping =
-            Self { graph, schedule, params, input, values, states: Vec::new(), index: 0, strict };
+            Self { graph, schedule, params, input, values, states: Vec::new(), index: 0, loops, strict };
         looping.compute(|rate| rate < Rate::Loop)?;
         looping.states = graph.carried().iter().map(|carried| looping.value(carried.first).clone()).collect();
         Ok(looping)
@@ -135,6 +137,7 @@ impl<'a> Looping<'a> {
         let of = Meaning {
             params: &self.params,
             index: self.index,
+            loops: self.loops,
             sequences,
             tokens,
             dtype: self.input.dtype(),

@@ -99,7 +99,7 @@ impl ReferenceModel {
             )));
         }
         let first = loops.saturating_sub(window);
-        let mut looping = self.start(params, prompts, false)?;
+        let mut looping = self.start(params, prompts, loops, false)?;
         let mut predictions = Vec::with_capacity(loops - first);
         for index in 0..loops {
             looping.advance()?;
@@ -132,12 +132,13 @@ impl ReferenceModel {
         objective.loss(&predictions, &ys.to_dtype(self.dtype)?)
     }
 
-    /// The loops over `prompts` with the parameters of `store`, without gradient, to be run one at a time.
+    /// So many loops over `prompts` with the parameters of `store`, without gradient, to be run one at a time. The number counts for parts that are
+    /// stretched over all loops ([`Beyond::Interpolate`](looped_graph::ops::Beyond)).
     ///
     /// # Errors
     /// If the parameters or the prompts don't fit the model, or an operation fails.
-    pub fn looping(&self, store: &ParamStore, prompts: &Prompts) -> Result<Looping<'_>> {
-        self.start(self.values(store, true)?, prompts, false)
+    pub fn looping(&self, store: &ParamStore, prompts: &Prompts, loops: usize) -> Result<Looping<'_>> {
+        self.start(self.values(store, true)?, prompts, loops, false)
     }
 
     /// The first operation that gives a number that isn't finite, with the loop in which it does, the part it belongs to, and the place in its
@@ -152,7 +153,7 @@ impl ReferenceModel {
         loops: usize,
     ) -> Result<Option<TraceError>> {
         let run = || -> Result<()> {
-            let mut looping = self.start(self.values(store, true)?, prompts, true)?;
+            let mut looping = self.start(self.values(store, true)?, prompts, loops, true)?;
             (0..loops).try_for_each(|_| looping.advance())
         };
         match run() {
@@ -168,12 +169,18 @@ impl ReferenceModel {
         ReferencePredictor { model: self, store }
     }
 
-    fn start(&self, params: Vec<Tensor>, prompts: &Prompts, strict: bool) -> Result<Looping<'_>> {
+    fn start(
+        &self,
+        params: Vec<Tensor>,
+        prompts: &Prompts,
+        loops: usize,
+        strict: bool,
+    ) -> Result<Looping<'_>> {
         self.refuse_unless_it_fits(prompts)?;
         let device = params.first().map_or(&candle_core::Device::Cpu, Tensor::device);
         let (width, noise) = (self.graph.input_width(), self.graph.noise_width());
         let input = prompts.tokens(width, noise, device)?.to_dtype(self.dtype)?;
-        Looping::start(&self.graph, &self.schedule, params, input, strict)
+        Looping::start(&self.graph, &self.schedule, params, input, loops, strict)
     }
 
     fn refuse_unless_it_fits(&self, prompts: &Prompts) -> Result<()> {
@@ -223,7 +230,7 @@ pub struct ReferencePredictor<'a> {
 
 impl Predictor for ReferencePredictor<'_> {
     fn predict(&self, prompts: &Prompts, loops: usize) -> Result<Predictions> {
-        let mut looping = self.model.looping(self.store, prompts)?;
+        let mut looping = self.model.looping(self.store, prompts, loops)?;
         let width = self.model.graph.shape(self.model.read).width;
         let mut values = Vec::with_capacity(loops * prompts.prompts * prompts.points * width);
         for _ in 0..loops {

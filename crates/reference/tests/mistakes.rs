@@ -97,7 +97,7 @@ fn told(mistake: &str) -> String {
         Err(error) => error,
         Ok(graph) => {
             let model = ReferenceModel::new(graph).unwrap();
-            let mut looping = model.looping(&enlivened(&model), &prompts()).unwrap();
+            let mut looping = model.looping(&enlivened(&model), &prompts(), 1).unwrap();
             let Err(error) = looping.advance() else { panic!("{mistake}: nothing is wrong") };
             error
         }
@@ -158,7 +158,7 @@ fn the_first_numbers_that_are_not_finite_are_found() {
 fn a_probed_value_is_given_by_its_name() {
     let model = ReferenceModel::new(with("none").graph().unwrap()).unwrap();
     let store = enlivened(&model);
-    let mut looping = model.looping(&store, &prompts()).unwrap();
+    let mut looping = model.looping(&store, &prompts(), 1).unwrap();
     assert!(looping.probed("half").is_none());
     looping.advance().unwrap();
     assert_eq!(looping.probed("half").unwrap().dims(), [3, 10, 10]);

@@ -11,7 +11,7 @@ use looped_reference::Step;
 fn prompts_and_parameters_that_do_not_fit_are_refused() {
     let reference = model(BLOCKS[0], INJECTORS[0]);
     let store = enlivened(&reference);
-    let refused = |prompts: &Prompts| reference.looping(&store, prompts).err().unwrap().to_string();
+    let refused = |prompts: &Prompts| reference.looping(&store, prompts, 1).err().unwrap().to_string();
     let good = prompts();
     let wide = Prompts { n_dims: 5, ..prompts() };
     assert_eq!(refused(&wide), "data: x has 5 coordinates, the model takes 3");
@@ -21,7 +21,7 @@ fn prompts_and_parameters_that_do_not_fit_are_refused() {
     let message = refused(&long);
     assert!(message.contains("there are 40 tokens, and positions for 15"), "{message}");
     let other = model(BLOCKS[2], INJECTORS[0]);
-    let message = reference.looping(&enlivened(&other), &good).err().unwrap().to_string();
+    let message = reference.looping(&enlivened(&other), &good, 1).err().unwrap().to_string();
     assert_eq!(message, "parameters: _backbone.transformer.h.0.ln_1.weight is missing");
     let plan = LoopPlan { loops: 3, window: 2 };
     let step = Step { plan, loss_loops: 0, objective: Objective::SquaredError };

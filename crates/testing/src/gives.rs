@@ -81,7 +81,8 @@ fn computed<const N: usize>(
 
 fn node_by_node(graph: &Graph, params: &[Tensor], [input, state]: [Tensor; 2]) -> Tensor {
     let tokens = input.dim(1).unwrap();
-    let of = Meaning { params, index: 0, sequences: 1, tokens, dtype: DType::F64, device: &Device::Cpu };
+    let (dtype, device) = (DType::F64, &Device::Cpu);
+    let of = Meaning { params, index: 0, loops: 1, sequences: 1, tokens, dtype, device };
     let mut values: Vec<Vec<Tensor>> = Vec::with_capacity(graph.nodes().len());
     for node in graph.nodes() {
         let value = |wire: &Wire| values[wire.node.index()][wire.output].clone();

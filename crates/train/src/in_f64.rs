@@ -28,7 +28,7 @@ impl Stateful for InF64<'_> {
         self.width
     }
 
-    fn looping(&self, prompts: &Prompts) -> looped_core::Result<Looping<'_>> {
-        Ok(self.model.looping(self.store, prompts)?.into())
+    fn looping(&self, prompts: &Prompts, loops: usize) -> looped_core::Result<Looping<'_>> {
+        Ok(self.model.looping(self.store, prompts, loops)?.into())
     }
 }

@@ -244,7 +244,7 @@ impl Model {
             let values = fused.watch(&self.store, prompts, loops, &[wire])?.swap_remove(0);
             return Ok(Tensor::from_vec(values, (loops, count, tokens, shape.width), &Device::Cpu)?);
         }
-        let mut looping = self.candle.looping(self.fresh()?, prompts)?;
+        let mut looping = self.candle.looping(self.fresh()?, prompts, loops)?;
         let after = |_| {
             looping.advance()?;
             let value =
@@ -392,8 +392,8 @@ impl Stateful for Model {
         self.config.n_embd
     }
 
-    fn looping(&self, prompts: &Prompts) -> looped_core::Result<Looping<'_>> {
-        Ok(self.candle.looping(self.parameters(), prompts)?.into())
+    fn looping(&self, prompts: &Prompts, loops: usize) -> looped_core::Result<Looping<'_>> {
+        Ok(self.candle.looping(self.parameters(), prompts, loops)?.into())
     }
 }
 

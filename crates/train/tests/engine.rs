@@ -103,7 +103,7 @@ fn a_part_of_ones_own_trains_on_the_fast_engine_and_shows_its_states() {
     let moved = (mix(&trainer) - before).unwrap().abs().unwrap().max_all().unwrap();
     assert!(moved.to_scalar::<f32>().unwrap() > 0.0);
 
-    let mut looping = trainer.model().looping(&prompts(&trainer)).unwrap();
+    let mut looping = trainer.model().looping(&prompts(&trainer), 2).unwrap();
     let states: Vec<Tensor> = (0..2).map(|_| looping.next_state().unwrap()).collect();
     assert_eq!(states[1].dims(), [2, 6, trainer.model().width()]);
 }

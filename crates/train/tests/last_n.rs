@@ -16,7 +16,7 @@ fn states(block: &str, n: usize, op: &str) -> Vec<(Vec<f32>, Vec<f32>)> {
     let store = ParamStore::new(model.graph(), 5, &looped_testing::device()).unwrap();
     let mut rng = Rng::stream(5, "last n", 0);
     let prompts = Prompts::pairs(rng.normals(4 * 6 * 3), rng.normals(4 * 6), [4, 6, 3]);
-    let mut looping = model.looping(&store, &prompts).unwrap();
+    let mut looping = model.looping(&store, &prompts, 6).unwrap();
     let part = |state: &Tensor, first: usize, count: usize| -> Vec<f32> {
         state.narrow(1, first, count).unwrap().flatten_all().unwrap().to_vec1().unwrap()
     };

@@ -123,6 +123,7 @@ fn by_candle(
     let of = Meaning {
         params: &tensors,
         index: 0,
+        loops: 1,
         sequences: shape[0],
         tokens: shape[1],
         dtype: DType::F64,
@@ -184,7 +185,7 @@ fn check(graph: &Graph, sequences: usize, count: usize, prefix: usize, read: &[u
     for (values, (_, range)) in params.iter().zip(layout.entries()) {
         flat[range].copy_from_slice(values);
     }
-    let weights = Weights::new(graph, &layers(graph), &layout, &flat, Kernels::best(), true);
+    let weights = Weights::new(graph, &layers(graph), &layout, &flat, Kernels::best(), true, 1);
     let plan = CellPlan::new(cell, width).unwrap();
 
     // The prefix, and what comes after it.

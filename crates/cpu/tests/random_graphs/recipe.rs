@@ -4,8 +4,8 @@ use std::fmt;
 
 use candle_core::{D, Result, Tensor};
 use looped_core::{LoopPlan, ModelDims, Objective, Prompts, Rng};
-use looped_graph::ops::{CpuKernel, Custom};
-use looped_graph::{At, Graph, Heads, Init, Linear, Norm, Params, Reach, Shape, Trace, Value};
+use looped_graph::ops::{Beyond, CpuKernel, Custom};
+use looped_graph::{At, Graph, Heads, Init, Linear, Norm, Param, Params, Reach, Shape, Trace, Value};
 use proptest::prelude::*;
 
 /// One operation: which, on which of the values so far, with what number.
@@ -52,7 +52,7 @@ pub(crate) struct Recipe {
 const POSITIONS: usize = 14;
 
 fn line() -> impl Strategy<Value = Line> {
-    (0..46_u8, any::<u8>(), any::<u8>(), any::<u8>()).prop_map(|(kind, a, b, n)| Line { kind, a, b, n })
+    (0..52_u8, any::<u8>(), any::<u8>(), any::<u8>()).prop_map(|(kind, a, b, n)| Line { kind, a, b, n })
 }
 
 pub(crate) fn recipes() -> impl Strategy<Value = Recipe> {
@@ -184,6 +184,10 @@ impl<'t> Names<'t> {
 
     fn row<'v>(&mut self, trace: &'v Trace, width: usize) -> Value<'v> {
         trace.param(self.scope().get("row", [width], Init::Ones))
+    }
+
+    fn table(&mut self, n: usize, width: usize) -> Param {
+        self.scope().get("table", [1 + n % 4, width], Init::Ones)
     }
 
     fn fit<'v>(&mut self, x: Value<'v>, width: usize, n: usize) -> Value<'v> {
@@ -321,6 +325,25 @@ impl Recipe {
             18 => names.row(trace, w) - x,
             19 => x * at.by_loop(names.scope().get("table", [1 + n % 4, w], Init::Ones)),
             20 => x + at.by_loop(names.scope().get("table", [1 + n % 4, w], Init::Zeros)),
+            46 => x * at.by_loop_or(names.table(n, w), [Beyond::Wrap, Beyond::Interpolate][n % 2]),
+            47 => x + (at.by_loop(names.table(n, w)) * names.row(trace, w)).sigmoid(),
+            48 => {
+                let row = at.by_loop_or(names.table(n, w + 3), Beyond::Interpolate);
+                names.row(trace, w) - x * row.columns(1..w + 1).tanh()
+            }
+            49 => {
+                let row = at.by_loop_or(names.table(n, w), Beyond::Wrap);
+                let [a, _] = Value::custom(Sum, &[x, row.square() + row]);
+                a
+            }
+            50 => {
+                let row = names.scope().get("matrix", [1 + n % 3, wide * w], Init::Normal { std: 0.2 });
+                x.product(at.by_loop_or(row, [Beyond::Clamp, Beyond::Interpolate][n % 2]), wide)
+            }
+            51 => {
+                let row = names.scope().get("matrix", [w * (1 + n % 3)], Init::Normal { std: 0.3 });
+                x.product(trace.param(row).tanh(), 1 + n % 3) + 0.5
+            }
             21 => {
                 let start = n % w;
                 x.columns(start..start + 1 + (n / 7) % (w - start))

@@ -180,7 +180,12 @@ impl Emit<'_> {
                 let picks = self.picks(chunk);
                 calls.scatter_rows(x, picks, out, out.len() / rows, *add)?
             }
-            Kernel::Recur(_) | Kernel::RecurBack(_) | Kernel::Island(_) | Kernel::IslandBack(_) => {
+            Kernel::RowProduct { .. }
+            | Kernel::RowGradient(_)
+            | Kernel::Recur(_)
+            | Kernel::RecurBack(_)
+            | Kernel::Island(_)
+            | Kernel::IslandBack(_) => {
                 let problem = "there is no CUDA kernel for it".to_owned();
                 return Err(Error::Operation { operation: "CUDA".to_owned(), problem });
             }

@@ -147,11 +147,31 @@ fn inner_states() {
         }
         of(TRANSFORMER, injector, r#","relaxation":0.9"#);
     }
+    let wrap = r#"{"type":"loop_embedding","loops":3,"beyond":"wrap"}"#;
+    let blocks = format!(r#"{{"type":"sequential","blocks":[{wrap},{TRANSFORMER}]}}"#);
+    of(&blocks, r#"{"type":"full"}"#, "");
     for norm in ["post", "peri", "sandwich"] {
         let keys = format!(r#""n_head":2,"norm":"{norm}","residual_scale":0.5"#);
         of(&format!(r#"{{"type":"transformer",{keys}}}"#), r#"{"type":"full"}"#, "");
         of(&format!(r#"{{"type":"llama",{keys}}}"#), r#"{"type":"full"}"#, "");
     }
+}
+
+#[test]
+fn what_has_no_kernel_is_refused_by_name() {
+    let refusals = |block: &str| {
+        let case = Case::small(block, r#"{"type":"full"}"#);
+        CudaModel::refusals(&case.model().graph().unwrap()).join("\n")
+    };
+    let stretched = r#"{"type":"loop_embedding","loops":3,"beyond":"interpolate"}"#;
+    let stretched = refusals(&format!(r#"{{"type":"sequential","blocks":[{stretched},{TRANSFORMER}]}}"#));
+    let row = "h.0.0: by loop `_backbone.transformer.h.0.0.weight`: a row by loop that is computed has no CUDA kernel";
+    assert!(stretched.starts_with(row), "{stretched}");
+    let lora = refusals(r#"{"type":"transformer","n_head":2,"lora":{"rank":2,"loops":3}}"#);
+    assert!(
+        lora.starts_with("h.0: product to 2: a product with a matrix by loop has no CUDA kernel"),
+        "{lora}"
+    );
 }
 
 fn random<T: std::fmt::Debug>(

@@ -16,8 +16,8 @@ pub(super) struct Known<'g> {
     pub(super) needs: Vec<bool>,
     /// Tokens of a prompt, uncut: what `last n` counts from.
     pub(super) tokens: usize,
-    /// The place of each result of an operation on parameters, by wire.
-    pub(super) shared: HashMap<Wire, usize>,
+    /// Where each row lies that is the same for all prompts.
+    pub(super) shared: HashMap<Wire, Shared>,
     pub(super) engine: &'g dyn Engine,
     /// Elementwise programs so far.
     pub(super) points: Cell<usize>,
@@ -266,11 +266,7 @@ impl<'g> Emit<'g> {
 
     /// The place of a row that is the same for all prompts.
     pub(super) fn shared(&self, wire: Wire) -> Option<Shared> {
-        match form(self.graph().node(wire.node)) {
-            Some(Form::Parameter(param)) => Some(Shared::Param(param)),
-            Some(Form::ByLoop(of)) => Some(Shared::Loop { table: of.table, rows: of.rows() }),
-            _ => self.known.shared.get(&wire).map(|place| Shared::Step(*place)),
-        }
+        self.known.shared.get(&wire).copied()
     }
 
     /// Whether anything asks for the gradient with respect to a value.
@@ -361,6 +357,7 @@ impl<'g> Emit<'g> {
         let of = self.graph().node(node);
         match form(of) {
             None | Some(Form::Parameter(_) | Form::ByLoop(_) | Form::Linear(_)) => {}
+            Some(Form::Product(of)) => self.row_product(node, of),
             Some(Form::Norm(norm)) => self.norm(node, norm),
             Some(Form::Point(_)) => self.sum(node),
             Some(Form::Columns(range)) => self.columns(node, range.start),
@@ -427,6 +424,7 @@ impl<'g> Emit<'g> {
 
     fn alone_back(&mut self, node: NodeId, d: Buf) {
         match form(self.graph().node(node)) {
+            Some(Form::Product(of)) => self.row_product_back(node, of, d),
             Some(Form::Norm(norm)) => self.norm_back(node, norm, d),
             Some(Form::Point(_)) => self.sum_back(node, d),
             Some(Form::Columns(range)) => self.columns_back(node, range.start, d),

@@ -9,9 +9,7 @@ use super::part::{early, looped};
 use super::units::{form, units};
 use super::watch::watched;
 use super::{Chunk, Early, Engine, Looped, Sizes, Step, Watched, is_island};
-use crate::{
-    Form, Graph, NodeId, Rate, Reach, Rows, Source, Wire, rates, sees_later_rows, unchanging_tokens,
-};
+use crate::{Form, Graph, Rate, Reach, Rows, Source, Wire, rates, sees_later_rows, unchanging_tokens};
 
 /// The prompts that a program is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,15 +35,6 @@ pub struct Program {
     pub watched: Option<Watched>,
     /// How much memory each space takes.
     pub sizes: Sizes,
-}
-
-/// An operation on parameters alone, computed once a step for all prompts.
-#[derive(Clone, Debug)]
-pub struct OnceAStep {
-    /// The node.
-    pub node: NodeId,
-    /// The places of its results among all such.
-    pub results: Vec<usize>,
 }
 
 impl Program {
@@ -74,25 +63,6 @@ impl Program {
         unchanging_tokens(graph, tokens).min(Self::tokens_in_use(graph, tokens, reads))
     }
 
-    /// The operations on parameters alone.
-    #[must_use]
-    pub fn once_a_step(graph: &Graph) -> Vec<OnceAStep> {
-        let mut count = 0;
-        let mut all = Vec::new();
-        for (id, rate) in graph.ids().zip(rates(graph)) {
-            let node = graph.node(id);
-            let plain = matches!(form(node), Some(Form::Parameter(_) | Form::Fill(_)) | None);
-            if rate == Rate::Step && !plain && node.shapes.iter().all(|shape| shape.rows == Rows::Once) {
-                let results = node.shapes.iter().map(|_| {
-                    count += 1;
-                    count - 1
-                });
-                all.push(OnceAStep { node: id, results: results.collect() });
-            }
-        }
-        all
-    }
-
     /// What keeps a graph from being lowered: each node in the way, with its place.
     #[must_use]
     pub fn refusals(graph: &Graph) -> Vec<String> {
@@ -105,11 +75,12 @@ impl Program {
         if graph.carried().iter().any(|of| rates[of.next.node.index()] < Rate::Loop) {
             refusals.push("the state after a loop doesn't depend on the state before it".to_owned());
         }
+        let shared = Self::shared(graph);
         for id in graph.ids() {
             let node = graph.node(id);
             let once = node.shapes.iter().all(|shape| shape.rows == Rows::Once);
             let why = match form(node) {
-                Some(Form::Custom(custom)) if once && rates[id.index()] == Rate::Step => {
+                Some(Form::Custom(custom)) if once => {
                     custom.cpu().is_none().then_some("it has no form on slices")
                 }
                 Some(Form::Scan) => {
@@ -120,8 +91,11 @@ impl Program {
                     (!system.iter().all(known))
                         .then_some("its numbers aren't parameters, or computed of them")
                 }
+                Some(Form::Product(_)) if !shared.contains_key(&node.inputs[1]) => {
+                    Some("its matrix is neither a parameter, nor by loop, nor computed of those")
+                }
                 Some(Form::Parameter(_) | Form::ByLoop(_)) => None,
-                Some(Form::Point(_) | Form::Columns(_)) if once && rates[id.index()] == Rate::Step => None,
+                Some(Form::Point(_) | Form::Columns(_)) if once => None,
                 Some(_) if once => Some("it is one row, computed of rows that are one for all prompts"),
                 _ if node.shapes.iter().any(|shape| shape.rows == Rows::Sequences) => {
                     Some("it has one row for each prompt")
@@ -199,19 +173,13 @@ impl Program {
     }
 
     fn known<'g>(graph: &'g Graph, shapes: &Shapes, engine: &'g dyn Engine) -> Known<'g> {
-        let mut shared = HashMap::new();
-        for once in Self::once_a_step(graph) {
-            for (output, place) in once.results.iter().enumerate() {
-                shared.insert(Wire { node: once.node, output }, *place);
-            }
-        }
         Known {
             graph,
             units: units(graph),
             rates: rates(graph),
             needs: graph.needs_gradient(),
             tokens: shapes.tokens,
-            shared,
+            shared: Self::shared(graph),
             engine,
             points: Cell::new(0),
         }

@@ -9,7 +9,10 @@ impl Kernel {
     pub fn writes(&self, places: usize) -> Vec<usize> {
         let range = match self {
             Self::Product { start: Start::Residual(_), .. } | Self::DotBack { .. } => 2..3,
-            Self::Product { .. } | Self::ProductGeluOnly { .. } | Self::Dot { .. } => 1..2,
+            Self::Product { .. }
+            | Self::RowProduct { .. }
+            | Self::ProductGeluOnly { .. }
+            | Self::Dot { .. } => 1..2,
             Self::ProductGelu { .. } | Self::ProductGeluBack { .. } => 1..3,
             Self::Norm(_) => 1..4,
             Self::NormBack { .. } => 4..5,
@@ -26,7 +29,7 @@ impl Kernel {
             Self::RecurBack(_) => 0..0,
             // Other columns of the same rows may not be there yet.
             Self::PutColumns { .. } | Self::Fill(_) => 0..0,
-            Self::WeightGradient { .. } | Self::PositionsBack(_) => 0..0,
+            Self::WeightGradient { .. } | Self::RowGradient(_) | Self::PositionsBack(_) => 0..0,
             Self::Point(of) => {
                 let place = |at: At| if let At::Place(place) = at { Some(place) } else { None };
                 return of.results.iter().filter_map(|(strided, _)| place(strided.at)).collect();

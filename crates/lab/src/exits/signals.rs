@@ -129,7 +129,7 @@ impl<M: Stateful + Predictor> Measuring<'_, M> {
     fn states(&self, prompts: &Prompts, watch: &Stretch<'_>) -> Result<(Vec<Vec<f64>>, Vec<Vec<f64>>)> {
         let counter = Counter::new(self.loops * prompts.prompts, prompts.prompts, watch);
         let batches = by_batches(self.model, prompts, self.device, |_, some| {
-            let mut looping = self.model.looping(&some)?;
+            let mut looping = self.model.looping(&some, self.loops)?;
             let mut found = vec![(Vec::new(), Vec::new()); some.prompts];
             let (mut before, mut step_before): (Option<Vec<f32>>, Option<Vec<f32>>) = (None, None);
             for _ in 0..self.loops {

@@ -134,7 +134,7 @@ impl Stateful for Halving {
         3
     }
 
-    fn looping(&self, prompts: &Prompts) -> Result<Looping<'_>> {
+    fn looping(&self, prompts: &Prompts, _: usize) -> Result<Looping<'_>> {
         Ok(Looping::new(Along { state: prompts.tokens(3, 0, &Device::Cpu)?, done: 0 }))
     }
 }

@@ -100,9 +100,9 @@ fn of_prompt(
     rng: &mut Rng,
     counter: &Counter<'_>,
 ) -> Result<OfPrompt> {
-    let mut state = exact.looping(prompt)?.next_state()?.flatten_all()?.to_vec1::<f64>()?;
+    let mut state = exact.looping(prompt, to)?.next_state()?.flatten_all()?.to_vec1::<f64>()?;
     counter.add(1)?;
-    let mut tangent = Tangent::new(exact, prompt, DIRECTIONS, device)?;
+    let mut tangent = Tangent::new(exact, prompt, to, DIRECTIONS, device)?;
     let size = tangent.size();
     let random = |rng: &mut Rng| -> Vec<f64> { (0..size).map(|_| rng.normal()).collect() };
     let count = DIRECTIONS.min(size);

@@ -18,10 +18,11 @@ pub(super) struct Tangent<'a> {
 }
 
 impl<'a> Tangent<'a> {
-    /// For one prompt and so many directions at once.
+    /// For one prompt in a pass of so many loops, and so many directions at once.
     pub(super) fn new(
         exact: &'a dyn Stateful,
         prompt: &Prompts,
+        loops: usize,
         directions: usize,
         device: &'a Device,
     ) -> Result<Self> {
@@ -33,7 +34,7 @@ impl<'a> Tangent<'a> {
             ..*prompt
         };
         let tokens = prompt.layout.tokens(prompt.points);
-        Ok(Self { looping: exact.looping(&many)?, directions, tokens, width: exact.width(), device })
+        Ok(Self { looping: exact.looping(&many, loops)?, directions, tokens, width: exact.width(), device })
     }
 
     /// Numbers of a state.

@@ -42,7 +42,7 @@ impl Stateful for Affine {
         2
     }
 
-    fn looping(&self, prompts: &Prompts) -> Result<Looping<'_>> {
+    fn looping(&self, prompts: &Prompts, _: usize) -> Result<Looping<'_>> {
         let input = prompts.tokens(2, 0, &Device::Cpu)?.to_dtype(self.dtype)?;
         let matrix = Tensor::from_slice(&self.matrix, (2, 2), &Device::Cpu)?.to_dtype(self.dtype)?;
         Ok(Looping::new(Along { matrix, state: input.clone(), input }))
@@ -176,15 +176,15 @@ impl Stateful for Exact<'_> {
         4
     }
 
-    fn looping(&self, prompts: &Prompts) -> Result<Looping<'_>> {
-        Ok(self.0.looping(self.1, prompts)?.into())
+    fn looping(&self, prompts: &Prompts, loops: usize) -> Result<Looping<'_>> {
+        Ok(self.0.looping(self.1, prompts, loops)?.into())
     }
 }
 
 /// The derivative of the loop at a state by candle's own gradients: (16, 16), row i that of number i; and the state after it.
 fn dense(exact: &Exact<'_>, prompts: &Prompts, state: &Tensor, done: usize) -> (Vec<f64>, Tensor) {
     let var = Var::from_tensor(state).unwrap();
-    let mut looping = exact.looping(prompts).unwrap();
+    let mut looping = exact.looping(prompts, done).unwrap();
     looping.go_on_from(var.as_tensor(), done).unwrap();
     let next = looping.next_state().unwrap();
     let flat = next.flatten_all().unwrap();
@@ -206,7 +206,7 @@ fn the_numbers_of_the_jacobian_are_those_of_a_dense_one() {
     // The same directions, pushed along the way by dense derivatives.
     let mut rng = Rng::stream(9, "jacobian", 0);
     let mut frame: Vec<Vec<f64>> = (0..DIRECTIONS).map(|_| (0..16).map(|_| rng.normal()).collect()).collect();
-    let mut looping = exact.looping(&prompts).unwrap();
+    let mut looping = exact.looping(&prompts, to).unwrap();
     let mut state = looping.next_state().unwrap();
     let mut start = Vec::new();
     for done in 1..to {
@@ -234,7 +234,7 @@ fn the_numbers_of_the_jacobian_are_those_of_a_dense_one() {
     assert!(radius > 0.05 && (radius - dot(&last, &last).sqrt()).abs() > 0.1, "a loop that bends: {radius}");
 
     // Each column by itself.
-    let mut tangent = Tangent::new(&exact, &prompts, DIRECTIONS, &Device::Cpu).unwrap();
+    let mut tangent = Tangent::new(&exact, &prompts, to, DIRECTIONS, &Device::Cpu).unwrap();
     let state: Vec<f64> = state.flatten_all().unwrap().to_vec1().unwrap();
     for column in 0..16 {
         let unit: Vec<f64> = (0..16).map(|i| f64::from(u8::from(i == column))).collect();
@@ -272,7 +272,7 @@ fn the_radius_of_a_small_matrix_is_that_of_its_largest_eigenvalue() {
 fn another_state_is_gone_on_from_only_if_it_fits() {
     let (model, store, prompts) = transformer();
     let exact = Exact(&model, &store);
-    let mut looping = exact.looping(&prompts).unwrap();
+    let mut looping = exact.looping(&prompts, 2).unwrap();
     let (first, second) = (looping.next_state().unwrap(), looping.next_state().unwrap());
     looping.go_on_from(&first, 1).unwrap();
     let again: Vec<f64> = looping.next_state().unwrap().flatten_all().unwrap().to_vec1().unwrap();

@@ -82,7 +82,7 @@ impl<M: Stateful> Run<'_, M> {
         let counter = Counter::new(self.loops * self.prompts.prompts, self.loops, watch);
         let each = start.len() / self.prompts.prompts;
         let ends = by_batches(self.model, self.prompts, self.device, |first, some| {
-            let mut looping = self.model.looping(&some)?;
+            let mut looping = self.model.looping(&some, self.loops)?;
             let own = &start[first * each..(first + some.prompts) * each];
             let shape = (some.prompts, some.layout.tokens(some.points), self.model.width());
             looping.go_on_from(&Tensor::from_slice(own, shape, self.device)?, 0)?;
@@ -102,7 +102,7 @@ impl<M: Stateful> Run<'_, M> {
         let mut batch = Batch::default();
         let mut trained_sizes = Vec::new();
         let (mut before, mut step_before): (Option<Vec<f32>>, Option<Vec<f32>>) = (None, None);
-        let mut looping = self.model.looping(&some)?;
+        let mut looping = self.model.looping(&some, self.loops)?;
         for index in 0..self.loops {
             let state = values(&mut looping)?;
             let step: Option<Vec<f32>> = before.as_ref().map(|before| minus(&state, before));
@@ -122,7 +122,7 @@ impl<M: Stateful> Run<'_, M> {
         let shown = paths::shown(self.loops);
         let mut ways: Vec<Vec<f32>> = vec![Vec::new(); kept];
         let mut distances: Vec<Vec<f64>> = vec![Vec::new(); some.prompts];
-        let mut looping = self.model.looping(&some)?;
+        let mut looping = self.model.looping(&some, self.loops)?;
         for index in 0..self.loops {
             let state = values(&mut looping)?;
             batch.distances.push(relative(Some(&minus(&batch.last, &state)), &batch.last, width));

@@ -82,8 +82,8 @@ pub fn rows_hold(
     } else {
         other.ys[point] += 1.0;
     }
-    let mut one = model.looping(store, prompts).map_err(wrong)?;
-    let mut two = model.looping(store, &other).map_err(wrong)?;
+    let mut one = model.looping(store, prompts, loops).map_err(wrong)?;
+    let mut two = model.looping(store, &other, loops).map_err(wrong)?;
     let carried = graph.carried()[0];
     let mut state = may_move(graph, changed, &vec![false; tokens])[carried.first.node.index()].clone();
     let (invariant, mut seen) = (invariant_rows(graph, tokens), seen(graph));
