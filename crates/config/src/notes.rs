@@ -60,7 +60,7 @@ impl Experiment {
         (learnt && loops.start > window).then(|| {
             let fewest = loops.start;
             format!(
-                "model.first_state: is learned, and no gradient reaches it: every step has {fewest} loops or more, and                  training.n_loop_window is {window}"
+                "model.first_state: is learned, and no gradient reaches it: every step has {fewest} loops or more, and training.n_loop_window is {window}"
             )
         })
     }

@@ -14,7 +14,7 @@ fn keys() {
     assert_eq!(
         error_of(&["model.n_emb=3"]),
         "command line: model.n_emb: is unknown; did you mean n_embd? \
-         Allowed: n_dims, n_positions, n_embd, n_layer, pretrained_path, block, injector, embed, head, prelude, coda, positions, loop_norm"
+         Allowed: n_dims, n_positions, n_embd, n_layer, pretrained_path, block, injector, embed, head, prelude, coda, positions, loop_norm, first_state, relaxation"
     );
     assert_eq!(
         error_of(&["banana=3"]),
@@ -22,7 +22,7 @@ fn keys() {
     );
     assert_eq!(
         error_of(&["model.block.n_heads=3"]),
-        "command line: model.block.n_heads: is unknown; did you mean n_head? Allowed: type, n_head, causal"
+        "command line: model.block.n_heads: is unknown; did you mean n_head? Allowed: type, n_head, causal, norm, residual_scale, lora"
     );
     assert_eq!(
         error_of(&["task.\"a b\"=3"]),
@@ -32,7 +32,7 @@ fn keys() {
     assert_eq!(
         Folder::with(&[("exp.toml", &text)]).error("exp.toml", &[]),
         "exp.toml:14:8: model.block.n_head: is missing; expected an integer, at least 1\n\
-         exp.toml:16:1: model.block.\"bad key\": is unknown; allowed: type, n_head, causal\n\
+         exp.toml:16:1: model.block.\"bad key\": is unknown; allowed: type, n_head, causal, norm, residual_scale, lora\n\
          exp.toml:23:2: training.batch_size: is missing; expected an integer, 1 to 1000000"
     );
 }
@@ -166,7 +166,7 @@ fn parts() {
                 "model.block={type=\"sequential\",blocks=[{type=\"lstm\"},{type=\"transformer\",n_heads=1,n_head=0}]}",
             ],
             "model.block.blocks.1.n_head: is 0; allowed: at least 1\n\
-             command line: model.block.blocks.1.n_heads: is unknown; did you mean n_head? Allowed: type, n_head, causal",
+             command line: model.block.blocks.1.n_heads: is unknown; did you mean n_head? Allowed: type, n_head, causal, norm, residual_scale, lora",
         ),
     ];
     for (overrides, message) in cases {
