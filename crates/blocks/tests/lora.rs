@@ -3,7 +3,7 @@
 
 use looped_blocks as _;
 use looped_core::{
-    Device, Loops, ModelConfig, ModelDims, ParamStore, Predictor, Problems, Prompts, Rng, Tensor,
+    Device, Loops, ModelConfig, ModelDims, ParamStore, Place, Predictor, Problems, Prompts, Rng, Tensor,
 };
 use looped_reference::ReferenceModel;
 use looped_testing::noisy_parameters;
@@ -40,8 +40,8 @@ fn rows(tensor: &Tensor) -> Vec<f32> {
 /// The change of a weight that the rows of two tables make, (out, in).
 fn change(store: &ParamStore, name: &str, row: usize, out: usize, inputs: usize, rank: usize) -> Tensor {
     let of = |which: &str, shape: (usize, usize)| {
-        let table = store.get(&format!("{name}.lora_{which}")).unwrap();
-        table.as_detached_tensor().get(row).unwrap().reshape(shape).unwrap()
+        let table = store.values().tensor(&format!("{name}.lora_{which}"), &Device::Cpu).unwrap();
+        table.get(row).unwrap().reshape(shape).unwrap()
     };
     of("b", (out, rank)).matmul(&of("a", (rank, inputs))).unwrap()
 }
@@ -55,15 +55,16 @@ fn each_loop_has_weights_of_its_own() {
     let mut state = by_table.state().clone();
     for index in 0..5 {
         let store = ParamStore::new(plain.graph(), 3, &Device::Cpu).unwrap();
-        for (name, var) in store.iter() {
-            var.set(of_changed.get(name).unwrap().as_tensor()).unwrap();
+        for (Place { name, .. }, own) in store.values_mut().named_mut() {
+            own.copy_from_slice(of_changed.values().get(name).unwrap());
         }
         for (layer, out, inputs) in LAYERS {
             let name = format!("_backbone.transformer.h.0.{layer}");
-            let weight = store.get(&format!("{name}.weight")).unwrap();
             // The last row again for loops beyond the table.
-            let change = change(&of_changed, &name, index.min(2), out, inputs, 2);
-            weight.set(&(weight.as_tensor() + change).unwrap()).unwrap();
+            let change = rows(&change(&of_changed, &name, index.min(2), out, inputs, 2));
+            let mut values = store.values_mut();
+            let weight = values.get_mut(&format!("{name}.weight")).unwrap();
+            weight.iter_mut().zip(change).for_each(|(weight, change)| *weight += change);
         }
         let mut by_weights = plain.looping(&store, &prompts(), 5).unwrap();
         by_weights.go_on_from(&state, index).unwrap();

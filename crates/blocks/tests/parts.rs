@@ -4,7 +4,7 @@
 use looped_blocks as _;
 use looped_core::graph::Graph;
 use looped_core::{
-    BlockConfig, Device, Injector, ModelConfig, ModelDims, ParamStore, Predictor, Prompts, Rng, Tensor,
+    BlockConfig, Device, Injector, ModelConfig, ModelDims, ParamStore, Predictor, Prompts, Rng,
 };
 use looped_reference::ReferenceModel;
 use looped_testing::block_gives;
@@ -31,11 +31,9 @@ fn store(graph: &Graph) -> ParamStore {
 }
 
 fn set(store: &ParamStore, name: &str, value: impl Fn(usize) -> f32) {
-    let var = store
-        .get(name)
-        .unwrap_or_else(|| panic!("{name}: {:?}", store.iter().map(|(name, _)| name).collect::<Vec<_>>()));
-    let values = (0..var.elem_count()).map(value).collect();
-    var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap()).unwrap();
+    let mut values = store.values_mut();
+    let own = values.get_mut(name).unwrap_or_else(|| panic!("{name}: {:?}", store.layout()));
+    own.iter_mut().enumerate().for_each(|(i, own)| *own = value(i));
 }
 
 fn predictions(model: &ReferenceModel, store: &ParamStore) -> Vec<Vec<f32>> {

@@ -81,7 +81,7 @@ fn first_states_are_what_they_are_called() {
     assert_eq!(first(FULL, r#","first_state":{"type":"embedded"}"#), embedded);
     let learned = model(FULL, r#","first_state":{"type":"learned"}"#);
     let store = noisy_parameters(&learned.graph().unwrap(), 2);
-    let row = rows(store.get("_first_state").unwrap());
+    let row = store.values().get("_first_state").unwrap().to_vec();
     assert_eq!(states(&learned, &prompts(2), 0)[0], row.repeat(20));
 }
 
@@ -197,5 +197,5 @@ fn a_plain_model_asks_for_no_more_parameters() {
         1,
         &Device::Cpu,
     );
-    assert_eq!(store.unwrap().get("_first_state").unwrap().dims(), [10]);
+    assert_eq!(store.unwrap().layout().find("_first_state").unwrap().dims, [10]);
 }

@@ -15,6 +15,7 @@ mod depth;
 mod device;
 mod dims;
 mod error;
+mod flat;
 mod injector;
 mod model;
 mod noise;
@@ -37,6 +38,7 @@ pub use depth::{Depth, MOST_LOOPS, PoissonLognormal, RampDepth, SetDepth, Unifor
 pub use device::cuda_device;
 pub use dims::ModelDims;
 pub use error::{Error, Result};
+pub use flat::{Flat, Layout, Place};
 pub use injector::{Concat, FirstN, Full, Injector, LastN, LearnedGate, NoInjection, Operation};
 pub use looped_graph::{self as graph, Block, Init, Inject, Params};
 pub use noise::Noise;

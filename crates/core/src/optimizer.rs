@@ -2,7 +2,6 @@
 
 use std::fmt::Debug;
 
-use candle_core::{Tensor, Var};
 use looped_graph::Graph;
 
 use crate::{Problems, Result};
@@ -52,7 +51,7 @@ pub struct Kept {
 /// It holds settings only. What it keeps from update to update is held, saved and restored for it, by name.
 ///
 /// ```
-/// use looped_core::{Kept, Optimizer, Parameter, Result, Tensor, Update, Var, schemars, typetag};
+/// use looped_core::{Kept, Optimizer, Parameter, Result, Update, schemars, typetag};
 /// use serde::{Deserialize, Serialize};
 ///
 /// /// Steps of one size, along the signs of a running mean of the gradient.
@@ -73,13 +72,16 @@ pub struct Kept {
 ///         &self,
 ///         _: Parameter<'_>,
 ///         update: Update,
-///         value: &Var,
-///         kept: &[Var],
-///         gradient: &Tensor,
+///         value: &mut [f32],
+///         kept: &mut [&mut [f32]],
+///         gradient: &[f32],
 ///     ) -> Result<()> {
-///         let mean = ((kept[0].as_tensor() * self.beta)? + (gradient * (1.0 - self.beta))?)?;
-///         kept[0].set(&mean)?;
-///         Ok(value.set(&(value.as_tensor() - (mean.sign()? * update.learning_rate)?)?)?)
+///         let (rate, beta) = (update.learning_rate as f32, self.beta as f32);
+///         for ((value, mean), slope) in value.iter_mut().zip(&mut *kept[0]).zip(gradient) {
+///             *mean = beta * *mean + (1.0 - beta) * slope;
+///             *value -= rate * mean.signum();
+///         }
+///         Ok(())
 ///     }
 /// }
 /// looped_core::register!(Optimizer, "signs", Signs);
@@ -108,20 +110,21 @@ pub trait Optimizer: Debug + Send + Sync {
     /// What it keeps for a parameter, in the order in which [`update`](Self::update) gets it.
     fn keeps(&self, parameter: Parameter<'_>) -> Vec<Kept>;
 
-    /// Moves `value` along its gradient, and brings what is kept up to date; all in place.
+    /// Moves `value` along its gradient, and brings what is kept up to date; all in place. Parameters are updated in any order, and several at
+    /// a time.
     ///
     /// # Shapes
-    /// `gradient` has the parameter's shape, `kept` those that [`keeps`](Self::keeps) says.
+    /// `value` and `gradient` have the parameter's, `kept` those that [`keeps`](Self::keeps) says; all row-major.
     ///
     /// # Errors
-    /// If a tensor operation fails.
+    /// If the parameter can't be updated so.
     fn update(
         &self,
         parameter: Parameter<'_>,
         update: Update,
-        value: &Var,
-        kept: &[Var],
-        gradient: &Tensor,
+        value: &mut [f32],
+        kept: &mut [&mut [f32]],
+        gradient: &[f32],
     ) -> Result<()>;
 }
 

@@ -1,68 +1,75 @@
 //! Named, seeded parameters.
 //!
-//! A [`ParamStore`] owns a model's parameters, sorted by name. A recorded model says which it needs; each is drawn from a stream of its own
+//! A [`ParamStore`] owns a model's parameters, in one flat buffer. A recorded model says which it needs; each is drawn from a stream of its own
 //! (seed, name), so that its first values depend on nothing else.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use looped_graph::{Graph, Init, ParamInfo};
 
-use crate::{Error, Result, Rng};
+use crate::{Flat, Layout, Result, Rng};
 
-/// The values that a parameter starts with.
-fn draw(init: Init, count: usize, rng: &mut Rng) -> Vec<f32> {
-    match init {
-        Init::Zeros => vec![0.0; count],
-        Init::Ones => vec![1.0; count],
-        Init::Normal { std } => (0..count).map(|_| (std * rng.normal()) as f32).collect(),
-        Init::Uniform { bound } => (0..count).map(|_| (bound * (2.0 * rng.uniform() - 1.0)) as f32).collect(),
-    }
+/// Writes the values that a parameter starts with.
+fn draw(init: Init, values: &mut [f32], rng: &mut Rng) {
+    values.fill_with(|| match init {
+        Init::Zeros => 0.0,
+        Init::Ones => 1.0,
+        Init::Normal { std } => (std * rng.normal()) as f32,
+        Init::Uniform { bound } => (bound * (2.0 * rng.uniform() - 1.0)) as f32,
+    });
 }
 
-/// The parameters of one model, sorted by name.
+/// The parameters of one model, in this machine's memory.
 #[derive(Debug)]
 pub struct ParamStore {
-    vars: BTreeMap<String, Var>,
+    layout: Arc<Layout>,
+    values: RwLock<Flat>,
     device: Device,
 }
 
 impl ParamStore {
-    /// The parameters of a recorded model, drawn from `seed`.
+    /// The parameters of a recorded model, drawn from `seed`. What candle computes with them, it computes on `device`.
     ///
     /// # Errors
-    /// If the device has no room for them.
+    /// None so far: it is for parameters that lie on a device.
     pub fn new(graph: &Graph, seed: u64, device: &Device) -> Result<Self> {
-        let mut vars = BTreeMap::new();
-        for ParamInfo { name, dims, init, .. } in graph.params() {
-            let mut rng = Rng::stream(seed, &format!("init {name}"), 0);
-            let values = draw(*init, dims.iter().product(), &mut rng);
-            vars.insert(name.clone(), Var::from_vec(values, dims.as_slice(), device)?);
+        let layout = Arc::new(Layout::of(graph));
+        let mut values = Flat::zeros(Arc::clone(&layout));
+        for (ParamInfo { name, init, .. }, (_, values)) in graph.params().iter().zip(values.named_mut()) {
+            draw(*init, values, &mut Rng::stream(seed, &format!("init {name}"), 0));
         }
-        Ok(Self { vars, device: device.clone() })
+        Ok(Self { layout, values: RwLock::new(values), device: device.clone() })
     }
 
-    /// The device the parameters live on.
+    /// The device on which candle computes with the parameters.
     #[must_use]
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Name and variable of each parameter, in name order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Var)> {
-        self.vars.iter().map(|(name, var)| (name.as_str(), var))
+    /// Name, shape and place of each parameter.
+    #[must_use]
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
     }
 
-    /// The parameter called `name`.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Var> {
-        self.vars.get(name)
+    /// All values, to be read; nobody changes them meanwhile.
+    pub fn values(&self) -> RwLockReadGuard<'_, Flat> {
+        // Whoever panics while it writes leaves numbers, and those are values.
+        self.values.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All values, to be changed; nobody reads them meanwhile.
+    pub fn values_mut(&self) -> RwLockWriteGuard<'_, Flat> {
+        self.values.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many numbers the parameters hold together.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.vars.values().map(|var| var.elem_count()).sum()
+        self.layout.count()
     }
 
     /// Replaces every value by that of the same name in `values`.
@@ -70,13 +77,8 @@ impl ParamStore {
     /// # Errors
     /// If a name is missing or unknown, or a shape or type differs; then nothing was replaced.
     pub fn load(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
-        self.check(values)?;
-        // All that can fail comes first. A copy, since a variable can't be set to a tensor that shares its memory.
-        let copies = self.vars.keys().map(|name| values[name].to_device(&self.device)?.copy());
-        let copies = copies.collect::<candle_core::Result<Vec<_>>>()?;
-        for (var, value) in self.vars.values().zip(&copies) {
-            var.set(value)?;
-        }
+        let values = Flat::from_tensors(Arc::clone(&self.layout), values)?;
+        *self.values_mut() = values;
         Ok(())
     }
 
@@ -85,41 +87,19 @@ impl ParamStore {
     /// # Errors
     /// If a name is missing, unknown, or of another shape or type; all of them are told.
     pub fn check(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
-        let mut wrong = Vec::new();
-        for (name, var) in &self.vars {
-            match values.get(name) {
-                None => wrong.push(format!("{name} is missing (expected shape {:?})", var.dims())),
-                Some(value) if value.dims() != var.dims() => {
-                    wrong.push(format!(
-                        "{name} has shape {:?}, the model needs {:?}",
-                        value.dims(),
-                        var.dims()
-                    ));
-                }
-                Some(value) if value.dtype() != DType::F32 => {
-                    wrong.push(format!("{name} holds {:?}, the model needs F32", value.dtype()));
-                }
-                Some(_) => {}
-            }
-        }
-        wrong.extend(
-            values.keys().filter(|n| !self.vars.contains_key(*n)).map(|n| format!("{n} is not in the model")),
-        );
-        if !wrong.is_empty() {
-            return Err(Error::Parameters(wrong.join("\n")));
-        }
-        Ok(())
+        self.layout.check(values)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use candle_core::DType;
     use looped_graph::Trace;
 
     use super::*;
 
     fn values(store: &ParamStore, name: &str) -> Vec<f32> {
-        store.get(name).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+        store.values().get(name).unwrap().to_vec()
     }
 
     fn of(params: &[(&str, usize)], seed: u64) -> ParamStore {

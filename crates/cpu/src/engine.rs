@@ -2,11 +2,11 @@
 
 mod watch;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use looped_core::{Error, ModelDims, ParamStore, Predictions, Predictor, Prompts, Result, TokenLayout};
+use looped_core::{Error, Flat, ModelDims, ParamStore, Predictions, Predictor, Prompts, Result, TokenLayout};
 use looped_graph::lower::{Program, Shapes};
 use looped_graph::{Form, Graph, Linear, Op, Source, TraceError};
 use looped_ops::{AlignedBuffer, Kernels, Precision};
@@ -21,9 +21,6 @@ use crate::plans::Plans;
 use crate::point::Compiled;
 use crate::weights::{Weights, layers};
 use crate::worker::{Job, Worker};
-
-/// A gradient for each parameter, by name: as many values as the parameter, row-major.
-pub type Gradients = BTreeMap<String, Vec<f32>>;
 
 /// A recorded model on the CPU; its parameters stay in a [`ParamStore`].
 ///
@@ -129,12 +126,12 @@ impl CpuModel {
     /// # Errors
     /// If the parameters or the prompts don't fit the model, no loop enters the loss, or an operation fails; the message then names the
     /// operation, the part it belongs to and the place in its author's code.
-    pub fn step(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<(f64, Gradients)> {
+    pub fn step(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<(f64, Flat)> {
         self.check(prompts)?;
         let loops = Loops::new(step, prompts)?;
-        let mut memory = self.memory();
+        let (values, mut memory) = (store.values(), self.memory());
         let Memory { flat, workers, programs } = &mut *memory;
-        let weights = self.weights(store, flat, step.precision, true, step.plan.loops)?;
+        let weights = self.weights(&values, flat, step.precision, true, step.plan.loops)?;
         let chunks = self.share(prompts);
         let programs = self.programs(programs, prompts, &chunks)?;
         let job = Job { weights: &weights, plans: &self.plans, prompts };
@@ -145,7 +142,12 @@ impl CpuModel {
         });
         stopped(workers)?;
         let loss = workers.iter().map(|worker| worker.loss).sum();
-        Ok((loss, self.threads.install(|| self.sum(workers, &weights, step.plan.loops))))
+        Ok((loss, self.threads.install(|| self.sum(workers, &weights, step.plan.loops))?))
+    }
+
+    /// Does `work` on this engine's threads: what it shares out by rayon stays on them.
+    pub fn on_threads<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.threads.install(work)
     }
 
     /// This model with the parameters of `store`, to be asked for predictions.
@@ -178,19 +180,26 @@ impl CpuModel {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The weights of `store` for a pass of so many loops, packed.
+    /// The weights for a pass of so many loops, packed. The values are read where they lie; where rows are computed of them, those
+    /// are put into `flat`, behind a copy of the values.
     fn weights<'a>(
         &'a self,
-        store: &ParamStore,
+        values: &'a Flat,
         flat: &'a mut AlignedBuffer,
         precision: Precision,
         training: bool,
         loops: usize,
     ) -> Result<Weights<'a>> {
-        flat.resize(self.layout.len_for(loops));
-        self.layout.read(store, flat)?;
-        once::forward(&self.graph, &self.layout, flat, loops);
-        let (kernels, flat) = (self.kernels.with_precision(precision), &**flat);
+        let flat = if self.layout.has_rows() {
+            flat.resize(self.layout.len_for(loops));
+            self.layout.read(values, flat)?;
+            once::forward(&self.graph, &self.layout, flat, loops);
+            &**flat
+        } else {
+            self.layout.check(values)?;
+            &**values
+        };
+        let kernels = self.kernels.with_precision(precision);
         let new = || Weights::new(&self.graph, &self.layers, &self.layout, flat, kernels, training, loops);
         Ok(self.threads.install(new))
     }
@@ -250,18 +259,19 @@ impl CpuModel {
         });
     }
 
-    /// The workers' gradients, added in their order and carried on through the rows that are the same for all prompts.
-    fn sum(&self, workers: &mut [Worker], weights: &Weights<'_>, loops: usize) -> Gradients {
+    /// The workers' gradients, added in their order and carried on through the rows that are the same for all prompts. They are added up in the first
+    /// worker's buffer, which is given away with them.
+    fn sum(&self, workers: &mut [Worker], weights: &Weights<'_>, loops: usize) -> Result<Flat> {
         let kernels = self.kernels;
         let (first, others) = workers.split_at_mut(1);
-        let all = &mut first[0].grads;
+        let mut all = std::mem::take(&mut first[0].grads);
         for worker in others {
             all.par_chunks_mut(1 << 14)
                 .zip(worker.grads.par_chunks(1 << 14))
                 .for_each(|(all, own)| kernels.add(own, all));
         }
-        once::backward(&self.graph, &self.layout, weights.flat, all, loops);
-        self.layout.entries().map(|(name, range)| (name.to_owned(), all[range].to_vec())).collect()
+        once::backward(&self.graph, &self.layout, weights.flat, &mut all, loops);
+        Flat::from_buffer(Arc::clone(self.layout.params()), all)
     }
 }
 
@@ -282,9 +292,9 @@ impl Predictor for CpuPredictor<'_> {
     fn predict(&self, prompts: &Prompts, loops: usize) -> Result<Predictions> {
         let model = self.model;
         model.check(prompts)?;
-        let mut memory = model.memory();
+        let (parameters, mut memory) = (self.store.values(), model.memory());
         let Memory { flat, workers, programs } = &mut *memory;
-        let weights = model.weights(self.store, flat, self.precision, false, loops)?;
+        let weights = model.weights(&parameters, flat, self.precision, false, loops)?;
         let chunks = model.share(prompts);
         let programs = model.programs(programs, prompts, &chunks)?;
         let job = Job { weights: &weights, plans: &model.plans, prompts };

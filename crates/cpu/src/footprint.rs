@@ -66,10 +66,13 @@ pub fn footprint(graph: &Graph, work: Work) -> Result<Footprint> {
     let workers = threads.min(chunks.len()) as f64;
     let weights: usize = layers(graph).iter().map(|layer| layer.inputs * layer.out).sum();
     let packed = if training { 2 * weights } else { weights } as f64;
-    // The gradients by name, or the predictions laid side by side.
-    let results = if training { layout.len as f64 } else { loops as f64 * (prompts * points * width) as f64 };
+    // The parameters once more, where rows are computed of them.
+    let copy = if layout.has_rows() { layout.len_for(loops) as f64 } else { 0.0 };
+    // The gradients, which take a worker's buffer with them, or the predictions laid side by side.
+    let given = if training { layout.len_for(loops) as f64 } else { 0.0 };
+    let results = if training { given } else { loops as f64 * (prompts * points * width) as f64 };
     Ok(Footprint {
-        kept: 4.0 * (workers * (own + kernels) + layout.len_for(loops) as f64),
+        kept: 4.0 * (workers * (own + kernels) + copy - given),
         passing: 4.0 * (packed + results),
     })
 }

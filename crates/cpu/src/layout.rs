@@ -1,20 +1,19 @@
 //! Where each parameter lies in one flat buffer of all, and each gradient in another.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use candle_core::{Storage, Var};
-use looped_core::{Error, ParamStore, Result};
+use looped_core::{Error, Flat, Result};
 use looped_graph::lower::{Once, Program, Shared};
-use looped_graph::{Graph, Param, ParamInfo};
+use looped_graph::{Graph, Param};
 
 /// Floats in a cache line.
 const LINE: usize = 16;
 
 /// The parameters in the graph's order, then the results of operations on parameters alone, then those of each loop; each starts on a cache line.
 pub struct Layout {
-    params: Vec<Range<usize>>,
+    params: Arc<looped_core::Layout>,
     steps: Vec<Range<usize>>,
-    names: Vec<String>,
     /// Floats of the buffer but for what each loop has.
     pub len: usize,
     /// Within what a loop has.
@@ -26,12 +25,11 @@ impl Layout {
     /// The places for a graph's parameters.
     #[must_use]
     pub fn new(graph: &Graph) -> Self {
-        let (mut len, mut of_loop) = (0, 0);
-        let params = places(graph.params().iter().map(ParamInfo::len), &mut len);
+        let params = Arc::new(looped_core::Layout::of(graph));
+        let (mut len, mut of_loop) = (params.len(), 0);
         let steps = places(widths(graph, &Program::once_a_step(graph)), &mut len);
         let each_loop = places(widths(graph, &Program::once_a_loop(graph)), &mut of_loop);
-        let names = graph.params().iter().map(|info| info.name.clone()).collect();
-        Self { params, steps, names, len, each_loop, of_loop }
+        Self { params, steps, len, each_loop, of_loop }
     }
 
     /// Floats of the whole buffer for so many loops.
@@ -40,10 +38,16 @@ impl Layout {
         self.len + loops * self.of_loop
     }
 
+    /// The places of the parameters alone.
+    #[must_use]
+    pub fn params(&self) -> &Arc<looped_core::Layout> {
+        &self.params
+    }
+
     /// Where a parameter lies.
     #[must_use]
     pub fn param(&self, param: Param) -> Range<usize> {
-        self.params[param.index()].clone()
+        self.params.places()[param.index()].range.clone()
     }
 
     /// Where a row lies that is the same for all prompts, in a loop.
@@ -63,24 +67,42 @@ impl Layout {
         }
     }
 
-    /// Name and place of every parameter.
-    pub fn entries(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
-        self.names.iter().map(String::as_str).zip(self.params.iter().cloned())
+    /// Whether there is more than parameters: rows that are computed of them.
+    #[must_use]
+    pub fn has_rows(&self) -> bool {
+        !(self.steps.is_empty() && self.each_loop.is_empty())
     }
 
-    /// Copies the values of `store` to `flat`.
+    /// Refuses the values of another model's parameters.
     ///
     /// # Errors
-    /// If the store lacks a parameter, holds another one or one of another size, or isn't f32 on the CPU.
-    pub fn read(&self, store: &ParamStore, flat: &mut [f32]) -> Result<()> {
-        let (holds, has) = (store.iter().count(), self.names.len());
-        if holds != has {
+    /// If they lack a parameter, or hold another one or one of another shape.
+    pub fn check(&self, values: &Flat) -> Result<()> {
+        let (own, other) = (&self.params, values.layout());
+        if own == other {
+            return Ok(());
+        }
+        let (has, holds) = (own.places().len(), other.places().len());
+        if has != holds {
             return Err(Error::Parameters(format!("the store holds {holds}, the model has {has}")));
         }
-        for (name, range) in self.entries() {
-            let var = store.get(name).ok_or_else(|| Error::Parameters(format!("{name} is missing")))?;
-            copy(name, var, &mut flat[range])?;
-        }
+        let apart = own.places().iter().zip(other.places()).find(|(own, other)| own != other);
+        let what = apart.map_or_else(String::new, |(own, other)| {
+            format!(
+                "the store holds {} {:?} where the model has {} {:?}",
+                other.name, other.dims, own.name, own.dims
+            )
+        });
+        Err(Error::Parameters(what))
+    }
+
+    /// Copies the parameters' values to the beginning of `flat`.
+    ///
+    /// # Errors
+    /// As [`Layout::check`].
+    pub fn read(&self, values: &Flat, flat: &mut [f32]) -> Result<()> {
+        self.check(values)?;
+        flat[..values.len()].copy_from_slice(values);
         Ok(())
     }
 }
@@ -112,17 +134,4 @@ pub(crate) fn two(flat: &mut [f32], first: Range<usize>, second: Range<usize>) -
         Ok(parts) => parts,
         Err(error) => unreachable!("two parameters don't overlap: {error}"),
     }
-}
-
-fn copy(name: &str, var: &Var, to: &mut [f32]) -> Result<()> {
-    let refuse = |what: &str| Err(Error::Parameters(format!("{name}: {what}")));
-    if var.elem_count() != to.len() {
-        return refuse(&format!("has shape {:?}, the model needs {} values", var.dims(), to.len()));
-    }
-    let (storage, layout) = var.storage_and_layout();
-    let (Storage::Cpu(storage), Some((start, end))) = (&*storage, layout.contiguous_offsets()) else {
-        return refuse("isn't contiguous on the CPU, where this engine runs");
-    };
-    to.copy_from_slice(&storage.as_slice::<f32>()?[start..end]);
-    Ok(())
 }

@@ -75,8 +75,11 @@ impl Worker {
     pub(crate) fn start(&mut self, len: usize, hunt: Hunt) {
         self.begin(hunt);
         self.loss = 0.0;
-        self.grads.resize(len);
-        self.grads.fill(0.0);
+        if self.grads.len() == len {
+            self.grads.fill(0.0);
+        } else {
+            self.grads = AlignedBuffer::zeros(len);
+        }
     }
 
     /// Adds the loss and gradients of the prompts `range`.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use looped_blocks as _;
-use looped_core::{Device, ModelConfig, ModelDims, ParamStore, Prompts, Rng, Tensor};
+use looped_core::{Device, ModelConfig, ModelDims, ParamStore, Place, Prompts, Rng, Tensor};
 use looped_cpu::CpuModel;
 use looped_graph::{Graph, Heads, Init, Linear, Norm, Trace, Wire};
 use looped_reference::ReferenceModel;
@@ -19,10 +19,9 @@ fn prompts() -> Prompts {
 
 fn store(graph: &Graph) -> ParamStore {
     let store = ParamStore::new(graph, 7, &Device::Cpu).unwrap();
-    for (name, var) in store.iter() {
-        let noise = Rng::stream(7, name, 1).normals(var.elem_count());
-        let noise = Tensor::from_vec(noise, var.shape(), &Device::Cpu).unwrap();
-        var.set(&(var.as_tensor() + (noise * 0.2).unwrap()).unwrap()).unwrap();
+    for (Place { name, .. }, values) in store.values_mut().named_mut() {
+        let noise = Rng::stream(7, name, 1).normals(values.len());
+        values.iter_mut().zip(noise).for_each(|(value, noise)| *value += noise * 0.2);
     }
     store
 }

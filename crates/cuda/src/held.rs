@@ -1,12 +1,10 @@
 //! Parameters that stay on the GPU from step to step, with Adam's update there.
 
-use std::collections::BTreeMap;
-
-use looped_core::{Error, ParamStore, Prompts, Result};
+use looped_core::{Error, Flat, ParamStore, Prompts, Result};
 use looped_gpu::Arena;
 use looped_gpu::calls::DECISION;
 
-use crate::model::{CudaModel, Gradients, Memory, Step, told};
+use crate::model::{CudaModel, Memory, Step, told};
 
 /// Adam's settings for one update (Kingma and Ba, arXiv 1412.6980, algorithm 1).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,22 +30,15 @@ pub struct Updated {
     pub norm: f64,
 }
 
-/// Parameters and Adam's state, by name.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Parameters and Adam's state.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Held {
     /// The parameters.
-    pub values: Gradients,
+    pub values: Flat,
     /// The means of the gradients, and of their squares.
-    pub moments: [Gradients; 2],
+    pub moments: [Flat; 2],
     /// Updates made.
     pub updates: usize,
-}
-
-/// The same in the layout's order.
-pub(crate) struct Flat {
-    values: Vec<f32>,
-    moments: [Vec<f32>; 2],
-    updates: usize,
 }
 
 impl CudaModel {
@@ -61,25 +52,11 @@ impl CudaModel {
     /// made with them.
     ///
     /// # Errors
-    /// If a moment is missing or of another size, or the GPU fails.
-    pub fn hold(
-        &self,
-        store: &ParamStore,
-        moments: [&BTreeMap<String, Vec<f32>>; 2],
-        updates: usize,
-    ) -> Result<()> {
-        let values = self.values(store)?;
-        let flat = |named: &BTreeMap<String, Vec<f32>>| -> Result<Vec<f32>> {
-            let mut flat = vec![0.0; values.len()];
-            for (name, range) in self.entries() {
-                let own = named.get(name).filter(|own| own.len() == range.len());
-                let missing = || Error::Parameters(format!("{name} has no moment of its size"));
-                flat[range].copy_from_slice(own.ok_or_else(missing)?);
-            }
-            Ok(flat)
-        };
-        let [first, second] = moments.map(flat);
-        let held = Flat { moments: [first?, second?], values, updates };
+    /// If the parameters or the moments aren't the model's, or the GPU fails.
+    pub fn hold(&self, store: &ParamStore, moments: [&Flat; 2], updates: usize) -> Result<()> {
+        let values = Flat::clone(&store.values());
+        [&values, moments[0], moments[1]].into_iter().try_for_each(|flat| self.check_flat(flat))?;
+        let held = Held { values, moments: moments.map(Flat::clone), updates };
         let mut memory = self.memory();
         let arena = self.arena(&mut memory)?;
         self.keep(&arena, &held)?;
@@ -118,19 +95,17 @@ impl CudaModel {
     /// # Errors
     /// If the GPU fails.
     pub fn held(&self) -> Result<Option<Held>> {
-        let Some(Flat { values, moments, updates }) = self.kept(&self.memory())? else { return Ok(None) };
-        let named = |flat: Vec<f32>| self.named(&flat);
-        Ok(Some(Held { values: named(values), moments: moments.map(named), updates }))
+        self.kept(&self.memory())
     }
 
     /// The parameters that are held on the GPU; nothing if none are.
     ///
     /// # Errors
     /// If the GPU fails.
-    pub fn held_values(&self) -> Result<Option<Gradients>> {
+    pub fn held_values(&self) -> Result<Option<Flat>> {
         let memory = self.memory();
         let Some(arena) = memory.arena.as_ref().filter(|_| memory.held) else { return Ok(None) };
-        Ok(Some(self.named(&arena.read_floats(self.front.values).map_err(told)?)))
+        Ok(Some(self.of_parameters(&arena.read_floats(self.front.values).map_err(told)?)))
     }
 
     /// Replaces the parameters that are held by those of `store`; the moments stay. Nothing happens where nothing is held.
@@ -148,18 +123,18 @@ impl CudaModel {
         self.memory().held = false;
     }
 
-    /// What is held, in the layout's order.
-    pub(crate) fn kept(&self, memory: &Memory) -> Result<Option<Flat>> {
+    pub(crate) fn kept(&self, memory: &Memory) -> Result<Option<Held>> {
         let Some(arena) = memory.arena.as_ref().filter(|_| memory.held) else { return Ok(None) };
         let read = |span| arena.read_floats(span).map_err(told);
-        let [first, second] = self.front.moments.map(read);
+        let flat = |span| read(span).map(|all| self.of_parameters(&all));
+        let [first, second] = self.front.moments.map(flat);
         // The last number of a decision counts the updates; it is an integer.
         let updates = read(self.front.decision())?[DECISION - 1].to_bits() as usize;
-        Ok(Some(Flat { values: read(self.front.values)?, moments: [first?, second?], updates }))
+        Ok(Some(Held { values: flat(self.front.values)?, moments: [first?, second?], updates }))
     }
 
     /// Puts what is held in place.
-    pub(crate) fn keep(&self, arena: &Arena, held: &Flat) -> Result<()> {
+    pub(crate) fn keep(&self, arena: &Arena, held: &Held) -> Result<()> {
         arena.write_floats(self.front.values, &held.values).map_err(told)?;
         for (span, values) in self.front.moments.into_iter().zip(&held.moments) {
             arena.write_floats(span, values).map_err(told)?;

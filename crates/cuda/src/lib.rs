@@ -22,5 +22,5 @@ mod sums;
 
 pub use held::{Adam, Held, Updated};
 pub use looped_gpu::Math;
-pub use model::{CudaModel, CudaPredictor, Gradients, Step, plan};
+pub use model::{CudaModel, CudaPredictor, Step, plan};
 pub use profile::Profile;

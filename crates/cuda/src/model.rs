@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use looped_core::{
-    Error, LoopPlan, ModelDims, Objective, ParamStore, Predictions, Predictor, Prompts, Result,
+    Error, Flat, LoopPlan, ModelDims, Objective, ParamStore, Predictions, Predictor, Prompts, Result,
 };
 use looped_cpu::engines::{Layout, Loops, check, once_backward, once_forward};
 use looped_gpu::{Arena, Device, Graph as Captured, Math, Options, Program as Ready, Span};
@@ -15,9 +15,6 @@ use crate::batch;
 use crate::places::Front;
 use crate::profile::Profile;
 use crate::stage::{Of, Stage};
-
-/// A gradient for each parameter, by name: as many values as the parameter, row-major.
-pub type Gradients = BTreeMap<String, Vec<f32>>;
 
 /// What a training step needs to know besides its prompts.
 #[derive(Clone, Copy, Debug)]
@@ -152,7 +149,7 @@ impl CudaModel {
     /// # Errors
     /// If the parameters or the prompts don't fit the model, no loop enters the loss, the model is held on the GPU ([`CudaModel::hold`]), or
     /// the GPU fails.
-    pub fn step(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<(f64, Gradients)> {
+    pub fn step(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<(f64, Flat)> {
         let values = self.values(store)?;
         let mut memory = self.memory();
         if memory.held {
@@ -166,7 +163,7 @@ impl CudaModel {
         let loss = arena.read_floats(self.front.loss()).map_err(told)?[0];
         let mut grads = arena.read_floats(self.front.grads).map_err(told)?;
         once_backward(&self.graph, &self.flat, &values, &mut grads, 0);
-        Ok((f64::from(loss), self.named(&grads)))
+        Ok((f64::from(loss), self.of_parameters(&grads)))
     }
 
     /// Operations for a step on these prompts, with their numbers in place.
@@ -193,9 +190,12 @@ impl CudaModel {
         Ok(arena)
     }
 
-    /// Values in the layout's order, by name.
-    pub(crate) fn named(&self, flat: &[f32]) -> Gradients {
-        self.flat.entries().map(|(name, range)| (name.to_owned(), flat[range].to_vec())).collect()
+    /// Those of a layout's numbers that belong to parameters.
+    pub(crate) fn of_parameters(&self, all: &[f32]) -> Flat {
+        let mut flat = Flat::zeros(Arc::clone(self.flat.params()));
+        let len = flat.len();
+        flat.copy_from_slice(&all[..len]);
+        flat
     }
 
     /// Times a training step on the GPU: all of it as one captured graph, and each of its operations alone.
@@ -222,7 +222,7 @@ impl CudaModel {
 
     pub(crate) fn values(&self, store: &ParamStore) -> Result<Vec<f32>> {
         let mut values = vec![0.0; self.flat.len];
-        self.flat.read(store, &mut values)?;
+        self.flat.read(&store.values(), &mut values)?;
         once_forward(&self.graph, &self.flat, &mut values, 0);
         Ok(values)
     }
@@ -230,12 +230,12 @@ impl CudaModel {
     /// Whether the model can stay on the GPU from step to step: if nothing is computed of parameters alone, which is done on the host.
     #[must_use]
     pub fn can_be_held(&self) -> bool {
-        Program::once_a_step(&self.graph).is_empty()
+        !self.flat.has_rows()
     }
 
-    /// Name and place of every parameter.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, std::ops::Range<usize>)> {
-        self.flat.entries()
+    /// Refuses numbers of other parameters than the model's.
+    pub(crate) fn check_flat(&self, flat: &Flat) -> Result<()> {
+        self.flat.check(flat)
     }
 
     /// The arena; at first one with room for what lies first in it.

@@ -65,7 +65,7 @@
 #![doc = concat!("```\n", include_str!("../examples/own_loop.rs"), "```")]
 //!
 //! For a loss of your own, [`train::Model::candle`] gives the model as candle's operations: its `forward` has the
-//! window's predictions with gradient.
+//! window's predictions as candle differentiates them with respect to its `leaves`, and its `gradients` makes of that what an updater takes.
 //!
 //! # A schedule of your own
 //!

@@ -12,4 +12,4 @@ mod looping;
 mod model;
 
 pub use looping::Looping;
-pub use model::{Gradients, ReferenceModel, ReferencePredictor, Step};
+pub use model::{ReferenceModel, ReferencePredictor, Step};

@@ -1,18 +1,16 @@
 //! A model on the reference engine: steps and predictions.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Tensor, Var};
 use looped_core::{
-    Error, LoopPlan, Objective, ParamStore, Predictions, Predictor, Prompts, Result, TokenLayout,
+    Error, Flat, Layout, LoopPlan, Objective, ParamStore, Predictions, Predictor, Prompts, Result,
+    TokenLayout,
 };
 use looped_graph::{Graph, Rows, Source, TraceError, Wire};
 
 use crate::looping::{Looping, Schedule};
-
-/// A gradient for each parameter, by name.
-pub type Gradients = BTreeMap<String, Tensor>;
 
 /// What a training step needs to know besides its prompts.
 #[derive(Clone, Copy, Debug)]
@@ -66,29 +64,56 @@ impl ReferenceModel {
     ///
     /// # Errors
     /// If the parameters or the prompts don't fit the model, no loop enters the loss, or an operation fails.
-    pub fn step(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<(f64, Gradients)> {
-        let params = self.values(store, false)?;
-        let loss = self.loss(params, prompts, step)?;
-        let mut found = loss.backward()?;
-        let mut gradients = Gradients::new();
-        for (name, var) in store.iter() {
-            // A parameter that the loss doesn't reach has the gradient 0.
-            let gradient = found.remove(var.as_tensor()).map_or_else(|| var.zeros_like(), Ok)?;
-            gradients.insert(name.to_owned(), gradient);
-        }
+    pub fn step(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<(f64, Flat)> {
+        let leaves = self.leaves(store)?;
+        let loss = self.loss(self.widened(&leaves)?, prompts, step)?;
+        let gradients = self.gradients(&leaves, &loss.backward()?)?;
         Ok((loss.to_dtype(DType::F64)?.to_scalar()?, gradients))
     }
 
-    /// The predictions of the window's loops, as tensors that candle differentiates with respect to the parameters of `store`: for a loss of
-    /// one's own. Earlier loops keep no gradient.
+    /// The parameters' values as candle differentiates with respect to them, in the graph's order: variables, copies of what `store` holds.
+    ///
+    /// # Errors
+    /// If the parameters don't fit the model.
+    pub fn leaves(&self, store: &ParamStore) -> Result<Vec<Tensor>> {
+        let leaf = |value: &Tensor| Ok(Var::from_tensor(value)?.into_inner());
+        self.values(store)?.iter().map(leaf).collect()
+    }
+
+    /// The predictions of the window's loops, as tensors that candle differentiates with respect to the [`leaves`](Self::leaves): for a loss of
+    /// one's own. [`gradients`](Self::gradients) makes of its derivative what an optimiser takes. Earlier loops keep no gradient.
     ///
     /// # Shapes
     /// (window, prompts, points), of classes (window, prompts, points, classes).
     ///
     /// # Errors
-    /// If the parameters or the prompts don't fit the model, there is no loop, or an operation fails.
-    pub fn forward(&self, store: &ParamStore, prompts: &Prompts, plan: LoopPlan) -> Result<Tensor> {
-        self.predictions(self.values(store, false)?, prompts, plan)
+    /// If the prompts don't fit the model, there is no loop, or an operation fails.
+    pub fn forward(&self, leaves: &[Tensor], prompts: &Prompts, plan: LoopPlan) -> Result<Tensor> {
+        self.predictions(self.widened(leaves)?, prompts, plan)
+    }
+
+    /// The gradients that candle found with respect to the [`leaves`](Self::leaves), as an optimiser takes them. That of a parameter that the loss
+    /// doesn't reach is 0.
+    ///
+    /// # Errors
+    /// If these aren't the leaves, or the device fails.
+    pub fn gradients(&self, leaves: &[Tensor], found: &GradStore) -> Result<Flat> {
+        let mut gradients = Flat::zeros(Arc::new(Layout::of(&self.graph)));
+        let (given, params) = (leaves.len(), self.graph.params().len());
+        if given != params {
+            return Err(Error::Parameters(format!("{given} leaves are given, the model has {params}")));
+        }
+        for ((place, values), leaf) in gradients.named_mut().zip(leaves) {
+            let Some(gradient) = found.get(leaf) else { continue };
+            if gradient.dims() != place.dims {
+                let (name, has, needs) = (&place.name, gradient.dims(), &place.dims);
+                return Err(Error::Parameters(format!(
+                    "{name} has a gradient of shape {has:?}, not {needs:?}"
+                )));
+            }
+            values.copy_from_slice(&gradient.flatten_all()?.to_vec1::<f32>()?);
+        }
+        Ok(gradients)
     }
 
     fn predictions(&self, params: Vec<Tensor>, prompts: &Prompts, plan: LoopPlan) -> Result<Tensor> {
@@ -138,7 +163,7 @@ impl ReferenceModel {
     /// # Errors
     /// If the parameters or the prompts don't fit the model, or an operation fails.
     pub fn looping(&self, store: &ParamStore, prompts: &Prompts, loops: usize) -> Result<Looping<'_>> {
-        self.start(self.values(store, true)?, prompts, loops, false)
+        self.start(self.widened(&self.values(store)?)?, prompts, loops, false)
     }
 
     /// The first operation that gives a number that isn't finite, with the loop in which it does, the part it belongs to, and the place in its
@@ -153,7 +178,7 @@ impl ReferenceModel {
         loops: usize,
     ) -> Result<Option<TraceError>> {
         let run = || -> Result<()> {
-            let mut looping = self.start(self.values(store, true)?, prompts, loops, true)?;
+            let mut looping = self.start(self.widened(&self.values(store)?)?, prompts, loops, true)?;
             (0..loops).try_for_each(|_| looping.advance())
         };
         match run() {
@@ -206,19 +231,24 @@ impl ReferenceModel {
         Ok(())
     }
 
-    /// The parameters' values in the graph's order, with their gradients or without.
-    fn values(&self, store: &ParamStore, detached: bool) -> Result<Vec<Tensor>> {
+    /// The parameters' values in the graph's order, copied to where candle computes.
+    fn values(&self, store: &ParamStore) -> Result<Vec<Tensor>> {
+        let values = store.values();
         let one = |info: &looped_graph::ParamInfo| {
-            let name = &info.name;
-            let var = store.get(name).ok_or_else(|| Error::Parameters(format!("{name} is missing")))?;
-            if var.dims() != info.dims {
-                let shapes = format!("{name} has shape {:?}, the model needs {:?}", var.dims(), info.dims);
+            let value = values.tensor(&info.name, store.device())?;
+            if value.dims() != info.dims {
+                let shapes =
+                    format!("{} has shape {:?}, the model needs {:?}", info.name, value.dims(), info.dims);
                 return Err(Error::Parameters(shapes));
             }
-            let value = if detached { var.as_detached_tensor() } else { var.as_tensor().clone() };
-            Ok(value.to_dtype(self.dtype)?)
+            Ok(value)
         };
         self.graph.params().iter().map(one).collect()
+    }
+
+    /// Values in the type that is computed in.
+    fn widened(&self, values: &[Tensor]) -> Result<Vec<Tensor>> {
+        values.iter().map(|value| Ok(value.to_dtype(self.dtype)?)).collect()
     }
 }
 

@@ -18,10 +18,10 @@ fn gradients_agree_with_differences_to_seven_digits() {
         let step = Step { plan, loss_loops: 2, objective: Objective::SquaredError };
         let store = enlivened(&model);
         let vars: Vec<candle_core::Var> = model
-            .graph()
-            .params()
+            .leaves(&store)
+            .unwrap()
             .iter()
-            .map(|info| store.get(&info.name).unwrap().to_dtype(candle_core::DType::F64).unwrap())
+            .map(|leaf| leaf.to_dtype(candle_core::DType::F64).unwrap().detach())
             .map(|value| candle_core::Var::from_tensor(&value).unwrap())
             .collect();
         let values = || vars.iter().map(|var| var.as_tensor().clone()).collect::<Vec<Tensor>>();

@@ -2,9 +2,9 @@
 
 use std::fmt::Debug;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use looped_core::graph::{At, Block, Graph, Heads, Linear, Norm, Params, Value};
-use looped_core::{BlockConfig, Injector, ModelConfig, ModelDims, ParamStore, Prompts, Rng, typetag};
+use looped_core::{BlockConfig, Injector, ModelConfig, ModelDims, ParamStore, Place, Prompts, Rng, typetag};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -36,10 +36,9 @@ pub(crate) fn prompts() -> Prompts {
 #[must_use]
 pub fn noisy_parameters(graph: &Graph, seed: u64) -> ParamStore {
     let store = ParamStore::new(graph, seed, &Device::Cpu).unwrap();
-    for (name, var) in store.iter() {
-        let noise = Rng::stream(seed, &format!("noise {name}"), 0).normals(var.elem_count());
-        let noise = Tensor::from_vec(noise, var.shape(), &Device::Cpu).unwrap();
-        var.set(&(var.as_tensor() + (noise * 0.2).unwrap()).unwrap()).unwrap();
+    for (Place { name, .. }, values) in store.values_mut().named_mut() {
+        let noise = Rng::stream(seed, &format!("noise {name}"), 0).normals(values.len());
+        values.iter_mut().zip(noise).for_each(|(value, noise)| *value += noise * 0.2);
     }
     store
 }

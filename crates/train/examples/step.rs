@@ -16,7 +16,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use looped_blocks as _;
 use looped_core::{LoopPlan, ModelConfig, ModelDims, Objective, ParamStore, Predictor, Prompts, Rng};
 use looped_cpu::{CpuModel, Precision, Step};
@@ -137,11 +137,7 @@ fn main() {
             fused.predictor(&store, precision).predict(&prompts, loops).unwrap();
         } else {
             let (_, gradients) = fused.step(&store, &prompts, step).unwrap();
-            let tensor = |(name, values): (String, Vec<f32>)| {
-                let shape = store.get(&name).unwrap().shape().clone();
-                (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
-            };
-            adam.update(&store, &gradients.into_iter().map(tensor).collect(), 1e-4).unwrap();
+            fused.on_threads(|| adam.update(&store, &gradients, 1e-4)).unwrap();
         }
     };
     (0..options.number("--warmup", 1)).for_each(|_| work());

@@ -34,14 +34,8 @@ impl Averaged {
     }
 
     /// Takes the parameters after an update into the average.
-    ///
-    /// # Errors
-    /// If a tensor operation fails.
-    pub(crate) fn follow(&self, model: &Model) -> Result<()> {
-        for ((_, mean), (_, value)) in self.model.parameters().iter().zip(model.parameters().iter()) {
-            average(mean, value.as_tensor(), self.decay)?;
-        }
-        Ok(())
+    pub(crate) fn follow(&self, model: &Model) {
+        average(&mut self.model.parameters().values_mut(), &model.parameters().values(), self.decay);
     }
 
     /// The averages by name.

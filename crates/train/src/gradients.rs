@@ -1,94 +1,95 @@
 //! Gradients of all parameters: their norm, and what bounds it.
 
-use std::collections::BTreeMap;
+use looped_core::Flat;
 
-use candle_core::{CpuStorage, Storage, Tensor};
+/// A gradient for each parameter.
+pub type Gradients = Flat;
 
-use crate::Result;
-
-/// A gradient for each parameter, by name.
-pub type Gradients = BTreeMap<String, Tensor>;
+/// Squares that are added up in 32 bits: few, so that rounding stays small.
+const SOME: usize = 256;
+/// Sums of so many squares that are made at once, since each waits for its own last addition.
+const SUMS: usize = 8;
 
 /// The Euclidean norm over all gradients together.
-///
-/// # Errors
-/// If a tensor operation fails.
-pub fn global_norm(gradients: &Gradients) -> Result<f64> {
-    let (mut squares, mut elsewhere) = (0.0, Vec::new());
-    for gradient in gradients.values() {
-        match sum_of_squares(gradient) {
-            Some(sum) => squares += sum,
-            None => elsewhere.push(gradient.sqr()?.sum_all()?),
-        }
-    }
-    if !elsewhere.is_empty() {
-        // One copy back for all, since the host waits for the device at each.
-        squares += Tensor::stack(&elsewhere, 0)?.to_vec1::<f32>()?.into_iter().map(f64::from).sum::<f64>();
-    }
-    Ok(squares.sqrt())
+#[must_use]
+pub fn global_norm(gradients: &Gradients) -> f64 {
+    // In the order of their names, by which the sum's last bits have always gone.
+    let own = |place: &looped_core::Place| sum_of_squares(&gradients[place.range.clone()]);
+    gradients.layout().by_name().map(own).sum::<f64>().sqrt()
 }
 
-/// Of a gradient that lies in the host's memory in one piece.
-fn sum_of_squares(gradient: &Tensor) -> Option<f64> {
-    let (storage, layout) = gradient.storage_and_layout();
-    match (&*storage, layout.contiguous_offsets()) {
-        (Storage::Cpu(CpuStorage::F32(all)), Some((start, end))) => {
-            // A small sum at a time, so that rounding stays small.
-            let sums = all[start..end].chunks(256).map(|some| some.iter().map(|g| g * g).sum::<f32>());
-            Some(sums.map(f64::from).sum())
+fn sum_of_squares(gradient: &[f32]) -> f64 {
+    let (groups, rest) = gradient.as_chunks::<{ SOME * SUMS }>();
+    let mut squares = 0.0;
+    for group in groups {
+        let mut sums = [0.0_f32; SUMS];
+        for i in 0..SOME {
+            for (k, sum) in sums.iter_mut().enumerate() {
+                let g = group[k * SOME + i];
+                *sum += g * g;
+            }
         }
-        _ => None,
+        sums.into_iter().for_each(|sum| squares += f64::from(sum));
     }
+    for some in rest.chunks(SOME) {
+        squares += f64::from(some.iter().map(|g| g * g).sum::<f32>());
+    }
+    squares
 }
 
-/// Scales all gradients so that their global norm is at most `largest`.
-///
-/// # Errors
-/// If a tensor operation fails.
-pub fn clip(gradients: &mut Gradients, norm: f64, largest: f64) -> Result<()> {
-    if norm > largest { scale(gradients, largest / norm) } else { Ok(()) }
+/// Scales all gradients so that their global norm, which is `norm`, is at most `largest`.
+pub fn clip(gradients: &mut Gradients, norm: f64, largest: f64) {
+    if norm > largest {
+        scale(gradients, largest / norm);
+    }
 }
 
 /// Multiplies all gradients by a factor.
-///
-/// # Errors
-/// If a tensor operation fails.
-pub(crate) fn scale(gradients: &mut Gradients, factor: f64) -> Result<()> {
-    for gradient in gradients.values_mut() {
-        *gradient = (&*gradient * factor)?;
-    }
-    Ok(())
+pub(crate) fn scale(gradients: &mut Gradients, factor: f64) {
+    let factor = factor as f32;
+    gradients.iter_mut().for_each(|gradient| *gradient *= factor);
 }
 
-/// The sums of two gradients for each parameter; both have the same names.
-///
-/// # Errors
-/// If a tensor operation fails.
-pub(crate) fn added(mut to: Gradients, of: &Gradients) -> Result<Gradients> {
-    for (name, gradient) in &mut to {
-        if let Some(other) = of.get(name) {
-            *gradient = (&*gradient + other)?;
-        }
-    }
-    Ok(to)
+/// Adds gradients of the same parameters.
+pub(crate) fn add(to: &mut Gradients, of: &Gradients) {
+    to.iter_mut().zip(of.iter()).for_each(|(to, of)| *to += of);
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::Arc;
+
+    use looped_core::Layout;
+
     use super::*;
-    use candle_core::Device;
 
     #[test]
-    fn the_norm_counts_gradients_in_one_piece_and_others() {
-        let numbers: Vec<f32> = (0..1200).map(|i| (i % 7) as f32 - 3.0).collect();
-        let whole = Tensor::from_vec(numbers.clone(), (30, 40), &Device::Cpu).unwrap();
-        let expected = (3.0 * numbers.iter().map(|x| f64::from(x * x)).sum::<f64>()).sqrt();
-        let turned = whole.t().unwrap();
-        assert!(!turned.is_contiguous());
-        let gradients = [("a", whole), ("b", turned.clone()), ("c", turned)];
-        let gradients = gradients.map(|(name, gradient)| (name.to_owned(), gradient)).into();
-        let norm = global_norm(&gradients).unwrap();
-        assert!((norm / expected - 1.0).abs() < 1e-6, "{norm} for {expected}");
+    fn the_norm_is_that_of_all_numbers_and_clipping_bounds_it() {
+        // Sizes with and without a rest, in an order that isn't that of the names.
+        let named = [("b", vec![50, 100]), ("a", vec![3]), ("c", vec![2048])];
+        let layout = Arc::new(Layout::new(named.map(|(name, dims)| (name.to_owned(), dims))));
+        let mut gradients = Flat::zeros(layout);
+        let mut squares = 0.0;
+        for (of, (_, values)) in gradients.named_mut().enumerate() {
+            for (i, value) in values.iter_mut().enumerate() {
+                *value = ((i * (of + 3)) % 7) as f32 - 3.0;
+                squares += f64::from(*value * *value);
+            }
+        }
+        let norm = global_norm(&gradients);
+        assert!((norm / squares.sqrt() - 1.0).abs() < 1e-7, "{norm} for {}", squares.sqrt());
+        let before = gradients.clone();
+        clip(&mut gradients, norm, 2.0 * norm);
+        assert_eq!(gradients, before);
+        clip(&mut gradients, norm, 0.5 * norm);
+        assert!((global_norm(&gradients) / (0.5 * norm) - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_norm_s_squares_are_added_in_one_order_however_many_at_once() {
+        let numbers: Vec<f32> = (0..10_007).map(|i| ((i * 7919) % 1000) as f32 * 1e-3 - 0.4).collect();
+        let one_by_one = numbers.chunks(SOME).map(|some| some.iter().map(|g| g * g).sum::<f32>());
+        let expected: f64 = one_by_one.map(f64::from).sum();
+        assert_eq!(sum_of_squares(&numbers).to_bits(), expected.to_bits());
     }
 }

@@ -145,9 +145,9 @@ fn candle_footprint(graph: &Graph, work: Work) -> Footprint {
     let (once, each_loop) = kept_by_candle(graph, tokens);
     let window = window.min(loops);
     let kept = if window > 0 { 4.0 * (once as f64 + each_loop as f64 * window as f64) } else { 0.0 };
-    // Gradients, and what an update makes for a moment.
-    let gradients = if window > 0 { 2.0 * bytes_of_parameters(graph) } else { 0.0 };
-    let passing = prompts as f64 * (kept + passing_through(graph, tokens)) + gradients;
+    // A copy of the parameters; of the window, its gradients, and those in one buffer.
+    let copies = if window > 0 { 3.0 } else { 1.0 } * bytes_of_parameters(graph);
+    let passing = prompts as f64 * (kept + passing_through(graph, tokens)) + copies;
     Footprint { kept: 0.0, passing }
 }
 

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use looped_config::{Experiment, Precision};
 use looped_core::graph::Rows;
 use looped_core::{
-    LoopPlan, Looping, ModelConfig, Objective, ParamStore, Predictions, Predictor, Prompts, Stateful,
+    Flat, LoopPlan, Looping, ModelConfig, Objective, ParamStore, Predictions, Predictor, Prompts, Stateful,
     cuda_device,
 };
 use looped_cpu::CpuModel;
@@ -140,7 +140,8 @@ impl Model {
         &self.choice
     }
 
-    /// The model in candle's operations, for a loss of one's own: [`ReferenceModel::forward`] has the window's predictions with gradient.
+    /// The model in candle's operations, for a loss of one's own: [`ReferenceModel::forward`] has the window's predictions with gradient, and
+    /// [`ReferenceModel::gradients`] what an [`Updater`](crate::Updater) takes.
     #[must_use]
     pub fn candle(&self) -> &ReferenceModel {
         &self.candle
@@ -198,9 +199,9 @@ impl Model {
     /// A copy of the parameters' values, by name: later updates don't change it.
     ///
     /// # Errors
-    /// If the device has no room for it.
+    /// If there is no room for it, or a GPU that holds newer ones fails.
     pub fn values(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.fresh()?.iter().map(|(name, var)| Ok((name.to_owned(), var.copy()?.detach()))).collect()
+        Ok(self.fresh()?.values().tensors(&Device::Cpu)?)
     }
 
     /// The loss on `prompts` and its gradient for every parameter.
@@ -211,11 +212,11 @@ impl Model {
         let StepPlan { loops: plan, loss_loops, objective } = plan;
         if let Some(cuda) = &self.cuda {
             let step = looped_cuda::Step { plan, loss_loops, objective, math: self.math() };
-            return self.as_tensors(cuda.step(self.fresh()?, prompts, step)?);
+            return Ok(cuda.step(self.fresh()?, prompts, step)?);
         }
         if let Some(fused) = &self.fused {
             let step = looped_cpu::Step { plan, loss_loops, objective, precision: self.fused_precision() };
-            return self.as_tensors(fused.step(&self.store, prompts, step)?);
+            return Ok(fused.step(&self.store, prompts, step)?);
         }
         self.set_products();
         let step = looped_reference::Step { plan, loss_loops, objective };
@@ -266,26 +267,12 @@ impl Model {
         (0..prompts.prompts).step_by(AT_ONCE).find_map(of).map(|found| found.to_string())
     }
 
-    fn as_tensors(&self, (loss, gradients): (f64, BTreeMap<String, Vec<f32>>)) -> Result<(f64, Gradients)> {
-        Ok((loss, self.tensors(gradients)?))
-    }
-
-    /// Values of all parameters as tensors of their shapes.
-    fn tensors(&self, values: BTreeMap<String, Vec<f32>>) -> Result<BTreeMap<String, Tensor>> {
-        // Both are sorted by name.
-        let pairs = self.store.iter().zip(values);
-        let tensor = |((_, var), (name, values)): ((&str, &Var), (String, Vec<f32>))| {
-            Ok((name, Tensor::from_vec(values, var.shape(), &Device::Cpu)?))
-        };
-        pairs.map(tensor).collect()
-    }
-
     /// The parameters, as they are now.
     fn fresh(&self) -> Result<&ParamStore> {
         if let Some(cuda) = self.cuda.as_ref().filter(|_| self.stale.load(Ordering::Relaxed))
             && let Some(held) = cuda.held_values()?
         {
-            self.store.load(&self.tensors(held)?)?;
+            *self.store.values_mut() = held;
             self.stale.store(false, Ordering::Relaxed);
         }
         Ok(&self.store)
@@ -301,15 +288,10 @@ impl Model {
         self.cuda.as_ref().is_some_and(CudaModel::is_held)
     }
 
-    /// Lets the GPU hold the parameters, and Adam's moments `first.NAME` and `second.NAME` after so many updates.
-    pub(crate) fn hold(&self, moments: &BTreeMap<String, Tensor>, updates: usize) -> Result<()> {
+    /// Lets the GPU hold the parameters, and Adam's moments after so many updates.
+    pub(crate) fn hold(&self, moments: [&Flat; 2], updates: usize) -> Result<()> {
         let Some(cuda) = &self.cuda else { return Ok(()) };
-        let of = |which: &str| -> Result<BTreeMap<String, Vec<f32>>> {
-            let own = moments.iter().filter_map(|(key, value)| Some((key.strip_prefix(which)?, value)));
-            own.map(|(name, value)| Ok((name.to_owned(), value.flatten_all()?.to_vec1()?))).collect()
-        };
-        let (first, second) = (of("first.")?, of("second.")?);
-        Ok(cuda.hold(self.fresh()?, [&first, &second], updates)?)
+        Ok(cuda.hold(self.fresh()?, moments, updates)?)
     }
 
     /// One training step on what the GPU holds; `meanwhile` is called while it works.
@@ -328,17 +310,18 @@ impl Model {
         Ok(updated)
     }
 
-    /// The moments that the GPU holds, as [`Model::hold`] takes them, and the updates made; nothing if it holds none.
-    pub(crate) fn held_moments(&self) -> Result<Option<(BTreeMap<String, Tensor>, usize)>> {
-        let Some(held) = self.cuda.as_ref().map(CudaModel::held).transpose()?.flatten() else {
-            return Ok(None);
-        };
-        let mut moments = BTreeMap::new();
-        for (which, values) in ["first", "second"].into_iter().zip(held.moments) {
-            let named = self.tensors(values)?.into_iter();
-            moments.extend(named.map(|(name, value)| (format!("{which}.{name}"), value)));
+    /// Adam's moments that the GPU holds, and the updates made; nothing if it holds none.
+    pub(crate) fn held_moments(&self) -> Result<Option<([Flat; 2], usize)>> {
+        let held = self.cuda.as_ref().map(CudaModel::held).transpose()?.flatten();
+        Ok(held.map(|held| (held.moments, held.updates)))
+    }
+
+    /// Does `work` on the threads of the engine, if it has its own.
+    pub(crate) fn on_threads<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.fused {
+            Some(fused) => fused.on_threads(work),
+            None => work(),
         }
-        Ok(Some((moments, held.updates)))
     }
 
     /// Takes the parameters back from the GPU.

@@ -2,22 +2,25 @@
 
 mod adam;
 mod adamw;
-mod in_place;
 mod muon;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor, Var};
-use looped_core::{Kept, Optimizer, ParamStore, Parameter, Role, Update, roles};
+use candle_core::{DType, Device, Tensor};
+use looped_core::{Flat, Kept, Layout, Optimizer, ParamStore, Parameter, Place, Role, Update, roles};
 use looped_graph::Graph;
+use rayon::prelude::*;
 
 pub use adam::Adam;
+pub(crate) use adam::average;
 pub use adamw::AdamW;
-pub(crate) use in_place::average;
 pub use muon::{Muon, Scale};
 
 use crate::{Gradients, Result};
+
+/// From so many numbers on, parameters are updated by several threads: fewer take less time than it takes to wake one.
+const SHARED_FROM: usize = 1 << 16;
 
 /// An optimiser at work: its rule, and what it keeps for each parameter.
 #[derive(Debug)]
@@ -26,22 +29,19 @@ pub struct Updater {
     /// This times a parameter joins its gradient; 0 unless the rule takes it.
     decay: f64,
     updates: usize,
-    slots: BTreeMap<String, Slot>,
+    /// The parameters' places, and what each is for.
+    layout: Arc<Layout>,
+    roles: Vec<Role>,
+    /// What is kept, by its name: of those parameters that keep it, in the parameters' order.
+    kept: BTreeMap<&'static str, Flat>,
 }
 
-/// What belongs to one parameter.
-#[derive(Debug)]
-struct Slot {
-    dims: Vec<usize>,
-    role: Role,
-    /// Values beside their names.
-    kept: Vec<(&'static str, Var)>,
-}
-
-impl Slot {
-    fn parameter<'a>(&'a self, name: &'a str) -> Parameter<'a> {
-        Parameter { name, dims: &self.dims, role: self.role }
-    }
+/// One parameter's part of an update.
+struct Part<'a> {
+    parameter: Parameter<'a>,
+    value: &'a mut [f32],
+    kept: Vec<&'a mut [f32]>,
+    gradient: &'a [f32],
 }
 
 impl Updater {
@@ -49,54 +49,71 @@ impl Updater {
     /// gradient where the rule takes it.
     ///
     /// # Errors
-    /// If the device has no room for what it keeps.
+    /// If they aren't.
     pub fn new(
         rule: Arc<dyn Optimizer>,
         graph: &Graph,
         store: &ParamStore,
         weight_decay: f64,
     ) -> Result<Self> {
-        let roles = graph.params().iter().map(|info| info.name.as_str()).zip(roles(graph));
-        let roles: HashMap<&str, Role> = roles.collect();
-        let slot = |(name, var): (&str, &Var)| {
-            let role = roles.get(name).copied().unwrap_or(Role::Other);
-            let mut slot = Slot { dims: var.dims().to_vec(), role, kept: Vec::new() };
-            for Kept { name, dims } in rule.keeps(slot.parameter(name)) {
-                slot.kept.push((name, Var::zeros(dims, DType::F32, var.device())?));
+        let (layout, roles) = (Arc::clone(store.layout()), roles(graph));
+        if *layout != Layout::of(graph) {
+            return Err(refused("they aren't those of the graph".to_owned()));
+        }
+        let mut named: BTreeMap<&'static str, Vec<(String, Vec<usize>)>> = BTreeMap::new();
+        for (place, role) in layout.places().iter().zip(&roles) {
+            for Kept { name, dims } in rule.keeps(parameter(place, *role)) {
+                named.entry(name).or_default().push((place.name.clone(), dims));
             }
-            Ok((name.to_owned(), slot))
-        };
-        let slots = store.iter().map(slot).collect::<Result<_>>()?;
+        }
+        let zeros = |(what, of)| (what, Flat::zeros(Arc::new(Layout::new(of))));
+        let kept = named.into_iter().map(zeros).collect();
         let decay = if rule.adds_decay() { weight_decay } else { 0.0 };
-        Ok(Self { rule, decay, updates: 0, slots })
+        Ok(Self { rule, decay, updates: 0, layout, roles, kept })
     }
 
-    /// Updates every parameter.
+    /// Updates every parameter; many on rayon's threads, to the same bits.
     ///
     /// # Errors
-    /// If a gradient is missing or has another shape; then nothing was updated. If a tensor operation fails.
+    /// If a gradient is missing or has another shape, or these are other parameters; then nothing was updated. If the rule can't update one.
     pub fn update(&mut self, store: &ParamStore, gradients: &Gradients, learning_rate: f64) -> Result<()> {
-        let updated = store.iter().map(|(name, parameter)| {
-            let found = gradients.get(name).filter(|gradient| gradient.shape() == parameter.shape());
-            found.map(|gradient| (name, parameter, gradient)).ok_or_else(|| {
-                let shape = parameter.dims();
-                looped_core::Error::Parameters(format!("{name} has no gradient of its shape, {shape:?}"))
-            })
-        });
-        let updated = updated.collect::<looped_core::Result<Vec<_>>>()?;
+        let mut values = store.values_mut();
+        if *values.layout() != self.layout {
+            return Err(refused("they aren't those that the optimiser was made for".to_owned()));
+        }
+        let gradient = |place: &Place| {
+            let found = gradients.layout().find(&place.name).filter(|found| found.dims == place.dims);
+            let missing =
+                || refused(format!("{} has no gradient of its shape, {:?}", place.name, place.dims));
+            Ok(&gradients[found.ok_or_else(missing)?.range.clone()])
+        };
+        let gradients = self.layout.places().iter().map(gradient).collect::<Result<Vec<_>>>()?;
         self.updates += 1;
+        let (rule, decay) = (&*self.rule, self.decay as f32);
         let update = Update { learning_rate, number: self.updates };
-        for (name, value, gradient) in updated {
-            let slot = &self.slots[name];
-            let kept: Vec<Var> = slot.kept.iter().map(|(_, var)| var.clone()).collect();
-            let decayed;
-            let gradient = if self.decay == 0.0 {
-                gradient
-            } else {
-                decayed = (gradient + (value.as_tensor() * self.decay)?)?;
-                &decayed
-            };
-            self.rule.update(slot.parameter(name), update, value, &kept, gradient)?;
+        let mut kept: BTreeMap<_, _> =
+            self.kept.iter_mut().map(|(what, flat)| (*what, flat.named_mut().map(|(_, own)| own))).collect();
+        let mut parts = Vec::with_capacity(gradients.len());
+        for (((place, value), role), gradient) in values.named_mut().zip(&self.roles).zip(gradients) {
+            let parameter = parameter(place, *role);
+            // Each is of the parameters that keep it, in their order: the next one is this parameter's.
+            let own = rule.keeps(parameter).into_iter();
+            let kept = own.filter_map(|own| kept.get_mut(own.name)?.next()).collect();
+            parts.push(Part { parameter, value, kept, gradient });
+        }
+        let run = |part: Part<'_>| {
+            let Part { parameter, value, mut kept, gradient } = part;
+            if decay == 0.0 {
+                return rule.update(parameter, update, value, &mut kept, gradient);
+            }
+            let decayed: Vec<f32> =
+                gradient.iter().zip(&*value).map(|(g, value)| g + decay * value).collect();
+            rule.update(parameter, update, value, &mut kept, &decayed)
+        };
+        if self.layout.len() < SHARED_FROM {
+            parts.into_iter().try_for_each(run)?;
+        } else {
+            parts.into_par_iter().try_for_each(run)?;
         }
         Ok(())
     }
@@ -117,18 +134,23 @@ impl Updater {
         self.updates
     }
 
+    /// Adam's moments, if that is what is kept.
+    pub(crate) fn moments(&self) -> Option<[&Flat; 2]> {
+        Some([self.kept.get("first")?, self.kept.get("second")?])
+    }
+
+    /// Goes on from Adam's moments after so many updates.
+    pub(crate) fn set_moments(&mut self, [first, second]: [Flat; 2], updates: usize) {
+        self.kept = BTreeMap::from([("first", first), ("second", second)]);
+        self.updates = updates;
+    }
+
     /// A copy of what is kept, under `WHAT.NAME`, and the number of updates made: all that a resume needs.
     ///
     /// # Errors
-    /// If the device has no room for it.
+    /// If there is no room for it.
     pub fn state(&self) -> Result<(BTreeMap<String, Tensor>, usize)> {
-        let mut state = BTreeMap::new();
-        for (name, slot) in &self.slots {
-            for (what, var) in &slot.kept {
-                state.insert(format!("{what}.{name}"), var.copy()?.detach());
-            }
-        }
-        Ok((state, self.updates))
+        Ok((named(self.kept.iter().map(|(what, flat)| (*what, flat)))?, self.updates))
     }
 
     /// The same optimiser as it was when it gave this [`Updater::state`].
@@ -136,33 +158,52 @@ impl Updater {
     /// # Errors
     /// If a value is missing, unknown or has another shape.
     pub fn restored(&self, tensors: &BTreeMap<String, Tensor>, updates: usize) -> Result<Self> {
-        let refused = |what: String| looped_core::Error::Parameters(what);
         if let Some(key) = tensors.keys().find(|key| !self.has(key)) {
-            return Err(refused(format!("moment {key} belongs to no parameter")).into());
+            return Err(refused(format!("moment {key} belongs to no parameter")));
         }
-        let restored = |what: &'static str, name: &str, now: &Var| -> Result<(&'static str, Var)> {
-            let key = format!("{what}.{name}");
-            let value = tensors
-                .get(&key)
-                .filter(|value| value.shape() == now.shape() && value.dtype() == now.dtype())
-                .ok_or_else(|| refused(format!("moment {key} is missing, or has another shape or type")))?;
-            Ok((what, Var::from_tensor(&value.to_device(now.device())?.copy()?)?))
-        };
-        let slots = self.slots.iter().map(|(name, slot)| {
-            let kept =
-                slot.kept.iter().map(|(what, now)| restored(what, name, now)).collect::<Result<_>>()?;
-            Ok((name.clone(), Slot { dims: slot.dims.clone(), role: slot.role, kept }))
-        });
-        let slots = slots.collect::<Result<_>>()?;
-        Ok(Self { rule: Arc::clone(&self.rule), decay: self.decay, updates, slots })
+        let mut kept = self.kept.clone();
+        for (what, flat) in &mut kept {
+            for (place, values) in flat.named_mut() {
+                let key = format!("{what}.{}", place.name);
+                let fits = |value: &&Tensor| value.dims() == place.dims && value.dtype() == DType::F32;
+                let missing = || refused(format!("moment {key} is missing, or has another shape or type"));
+                let value = tensors.get(&key).filter(fits).ok_or_else(missing)?;
+                values.copy_from_slice(&value.flatten_all()?.to_vec1::<f32>()?);
+            }
+        }
+        let (rule, layout) = (Arc::clone(&self.rule), Arc::clone(&self.layout));
+        Ok(Self { rule, decay: self.decay, updates, layout, roles: self.roles.clone(), kept })
     }
 
     /// Whether something is kept under `key`.
     fn has(&self, key: &str) -> bool {
-        key.split_once('.').is_some_and(|(what, name)| {
-            self.slots.get(name).is_some_and(|slot| slot.kept.iter().any(|(known, _)| *known == what))
-        })
+        let found = |(what, name)| self.kept.get(what)?.get(name);
+        key.split_once('.').is_some_and(|key| found(key).is_some())
     }
+}
+
+fn parameter(place: &Place, role: Role) -> Parameter<'_> {
+    Parameter { name: &place.name, dims: &place.dims, role }
+}
+
+fn refused(what: String) -> crate::TrainError {
+    looped_core::Error::Parameters(what).into()
+}
+
+/// What is kept of each parameter, under `WHAT.NAME`.
+///
+/// # Errors
+/// If there is no room for it.
+pub(crate) fn named<'a>(
+    kept: impl IntoIterator<Item = (&'a str, &'a Flat)>,
+) -> Result<BTreeMap<String, Tensor>> {
+    let mut all = BTreeMap::new();
+    for (what, flat) in kept {
+        all.extend(
+            flat.tensors(&Device::Cpu)?.into_iter().map(|(name, value)| (format!("{what}.{name}"), value)),
+        );
+    }
+    Ok(all)
 }
 
 /// Numbers that an optimiser keeps for the parameters of a model.
@@ -181,18 +222,17 @@ pub fn default_optimizer() -> Arc<dyn Optimizer> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use candle_core::Device;
     use looped_core::Init;
     use looped_graph::{Linear, Trace};
-    use proptest::prelude::*;
 
-    use super::in_place::{Average, Descent};
-
-    fn ones(count: usize) -> Tensor {
-        Tensor::ones(count, DType::F32, &Device::Cpu).unwrap()
+    /// Ones for parameters of these names and lengths.
+    fn ones(named: &[(&str, usize)]) -> Gradients {
+        let layout = Layout::new(named.iter().map(|(name, len)| ((*name).to_owned(), vec![*len])));
+        let mut ones = Flat::zeros(Arc::new(layout));
+        ones.named_mut().for_each(|(_, values)| values.fill(1.0));
+        ones
     }
 
     #[test]
@@ -203,17 +243,13 @@ mod tests {
         let graph = trace.finish().unwrap();
         let store = ParamStore::new(&graph, 1, &Device::Cpu).unwrap();
         let mut updater = Updater::new(default_optimizer(), &graph, &store, 0.0).unwrap();
-        let good = Gradients::from([("a".to_owned(), ones(2)), ("b".to_owned(), ones(3))]);
-        updater.update(&store, &good, 0.1).unwrap();
-        let a = |store: &ParamStore| store.get("a").unwrap().to_vec1::<f32>().unwrap();
-        let before = a(&store);
-        for bad in [
-            Gradients::from([("a".to_owned(), ones(2))]),
-            Gradients::from([("a".to_owned(), ones(2)), ("b".to_owned(), ones(4))]),
-        ] {
+        // In another order than the parameters', which is no matter.
+        updater.update(&store, &ones(&[("b", 3), ("a", 2)]), 0.1).unwrap();
+        let before = Flat::clone(&store.values());
+        for bad in [ones(&[("a", 2)]), ones(&[("a", 2), ("b", 4)])] {
             let message = updater.update(&store, &bad, 0.1).unwrap_err().to_string();
             assert!(message.contains("b has no gradient of its shape, [3]"), "{message}");
-            assert_eq!((a(&store), updater.state().unwrap().1), (before.clone(), 1));
+            assert_eq!((&*store.values(), updater.updates()), (&before, 1));
         }
     }
 
@@ -232,12 +268,11 @@ mod tests {
             Arc::new(Muon { weight_decay: 0.5, ..Muon::default() }),
         ] {
             let store = ParamStore::new(&graph, 1, &Device::Cpu).unwrap();
-            let zeros = store.iter().map(|(name, var)| (name.to_owned(), var.zeros_like().unwrap()));
             let mut updater = Updater::new(Arc::clone(&rule), &graph, &store, 0.0).unwrap();
-            updater.update(&store, &zeros.collect(), 0.2).unwrap();
-            for (name, var) in store.iter() {
-                let expected = if ["h.weight", "_read_out.weight"].contains(&name) { 0.9 } else { 1.0 };
-                let values = var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            updater.update(&store, &Flat::zeros(Arc::clone(store.layout())), 0.2).unwrap();
+            for (Place { name, .. }, values) in store.values().named() {
+                let expected =
+                    if ["h.weight", "_read_out.weight"].contains(&name.as_str()) { 0.9 } else { 1.0 };
                 assert!(values.iter().all(|v| *v == expected), "{rule:?}: {name} is {values:?}");
             }
             let (state, _) = updater.state().unwrap();
@@ -248,37 +283,28 @@ mod tests {
         }
     }
 
-    proptest! {
-        #[test]
-        fn in_place_and_composed_updates_are_equal(
-            values in prop::collection::vec([-2f32..2.0, -2f32..2.0, 0f32..2.0], 1..70),
-            updates in 1i32..5,
-            shrink in 0f64..0.1,
-        ) {
-            let column = |i: usize| {
-                let column: Vec<f32> = values.iter().map(|row| row[i]).collect();
-                Var::from_vec(column, values.len(), &Device::Cpu).unwrap()
+    /// Enough numbers for several threads.
+    #[test]
+    fn an_update_has_the_same_bits_on_any_number_of_threads() {
+        let trace = Trace::new();
+        for i in 0..40 {
+            trace.params().get(&format!("p{i}"), [i % 7 + 1, 1000], Init::Normal { std: 0.1 });
+        }
+        let graph = trace.finish().unwrap();
+        for rule in [default_optimizer(), Arc::new(AdamW::default()), Arc::new(Muon::default())] {
+            let after = |threads: usize| {
+                let store = ParamStore::new(&graph, 1, &Device::Cpu).unwrap();
+                assert!(store.layout().len() > SHARED_FROM);
+                let mut updater = Updater::new(Arc::clone(&rule), &graph, &store, 1e-3).unwrap();
+                let gradients = Flat::clone(&ParamStore::new(&graph, 2, &Device::Cpu).unwrap().values());
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                for _ in 0..3 {
+                    pool.install(|| updater.update(&store, &gradients, 1e-2)).unwrap();
+                }
+                Flat::clone(&store.values())
             };
-            let (first, second) = (column(1), column(2));
-            let [here, everywhere] = [0, 1].map(|_| column(0));
-            let descent = Descent {
-                step_size: 1e-2 / (1.0 - 0.9f64.powi(updates)),
-                second_scale: 1.0 / (1.0 - 0.999f64.powi(updates)).sqrt(),
-                eps: 1e-8,
-                shrink,
-            };
-            here.inplace_op3(&first, &second, &descent).unwrap();
-            descent.composed(&everywhere, &first, &second).unwrap();
-            let [here, everywhere] = [here, everywhere].map(|var| var.to_vec1::<f32>().unwrap());
-            for (a, b) in here.iter().zip(&everywhere) {
-                prop_assert!((a - b).abs() <= 1e-6 * a.abs().max(1e-3), "{a} and {b}");
-            }
-            let squares = Average { keep: 0.75, squared: true };
-            second.inplace_op2(first.as_tensor(), &squares).unwrap();
-            let (found, m) = (second.to_vec1::<f32>().unwrap(), first.to_vec1::<f32>().unwrap());
-            for ((found, row), m) in found.iter().zip(&values).zip(m) {
-                prop_assert!((found - (0.75 * row[2] + 0.25 * m * m)).abs() < 1e-6);
-            }
+            let one = after(1);
+            assert!(one == after(2) && one == after(5), "{rule:?}");
         }
     }
 }

@@ -11,7 +11,8 @@ use looped_curriculum::Stage;
 
 use crate::averaged::Averaged;
 use crate::checkpoint::{Checkpoint, Skipped, State};
-use crate::gradients::{Gradients, added, clip, global_norm, scale};
+use crate::gradients::{Gradients, add, clip, global_norm, scale};
+use crate::optimizer::named;
 use crate::{Model, Result, StepPlan, Target, TrainError, Updater, Validation, default_optimizer};
 
 /// An experiment in training: the model, its optimiser, and how far they are.
@@ -64,7 +65,7 @@ pub struct StepGradients {
     pub stage: Stage,
     /// The loss on the step's batch.
     pub loss: f64,
-    /// Its gradient with respect to each parameter, by name.
+    /// Its gradient with respect to each parameter.
     pub gradients: Gradients,
 }
 
@@ -221,12 +222,15 @@ impl Trainer {
             let plan = StepPlan { loops, loss_loops, objective: self.experiment.task.objective() };
             let (loss, mut gradients) = self.model.loss_and_gradients(&prompts, plan)?;
             if weight != 1.0 {
-                scale(&mut gradients, weight)?;
+                scale(&mut gradients, weight);
             }
-            found = Some(match found {
-                None => (weight * loss, gradients),
-                Some((sum, before)) => (sum + weight * loss, added(before, &gradients)?),
-            });
+            match &mut found {
+                None => found = Some((weight * loss, gradients)),
+                Some((sum, before)) => {
+                    *sum += weight * loss;
+                    add(before, &gradients);
+                }
+            }
         }
         // A step has a pass: the weights of several add up to 1.
         let (loss, gradients) =
@@ -243,17 +247,18 @@ impl Trainer {
     pub fn apply(&mut self, found: StepGradients) -> Result<StepReport> {
         self.leave_gpu()?;
         let StepGradients { stage, loss, mut gradients } = found;
-        let (grad_norm, learning_rate) = (global_norm(&gradients)?, self.learning_rate());
+        let (grad_norm, learning_rate) = (global_norm(&gradients), self.learning_rate());
         let report = StepReport { step: self.step, stage, loss, grad_norm, learning_rate, skipped: false };
         if let Some(skipped) = self.skip_unless_finite(report)? {
             return Ok(skipped);
         }
         if let Some(largest) = self.experiment.training.gradient_clip {
-            clip(&mut gradients, grad_norm, largest)?;
+            clip(&mut gradients, grad_norm, largest);
         }
-        self.updater.update(self.model.parameters(), &gradients, learning_rate)?;
+        let Self { model, updater, .. } = self;
+        model.on_threads(|| updater.update(model.parameters(), &gradients, learning_rate))?;
         if let Some(averaged) = &self.averaged {
-            averaged.follow(&self.model)?;
+            averaged.follow(&self.model);
         }
         self.skipped.in_a_row = 0;
         self.step += 1;
@@ -302,7 +307,7 @@ impl Trainer {
     /// If the device has no room for it.
     pub fn checkpoint(&self) -> Result<Checkpoint> {
         let (optimizer, updates) = match self.model.held_moments()? {
-            Some(held) => held,
+            Some(([first, second], updates)) => (named([("first", &first), ("second", &second)])?, updates),
             None => self.updater.state()?,
         };
         let (Data::Unseen(data) | Data::Seen(data)) = &self.data;

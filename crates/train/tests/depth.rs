@@ -5,10 +5,10 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use common::{experiment, tiny, trainer};
 use looped_core::{LoopPlan, Request, Rng, Split};
-use looped_train::{Cost, StepPlan, Trainer, encode, resolve};
+use looped_train::{Cost, Gradients, StepPlan, Trainer, encode, resolve};
 use serde_json::{Value, json};
 
 const DEPTHS: [&str; 3] = [
@@ -77,7 +77,7 @@ fn what_is_named_by_its_default_is_what_is_done_without_a_name() {
 }
 
 /// The present step's loss and gradient by hand, for a pass of so many loops of which the last `window` carry gradient.
-fn by_hand(trainer: &Trainer, loops: usize, window: usize) -> (f64, Vec<(String, Tensor)>) {
+fn by_hand(trainer: &Trainer, loops: usize, window: usize) -> (f64, Gradients) {
     let (experiment, step) = (trainer.experiment(), trainer.steps_done() as u64);
     let (stage, count) = (trainer.stage(), experiment.training.batch_size);
     let request = Request {
@@ -92,8 +92,7 @@ fn by_hand(trainer: &Trainer, loops: usize, window: usize) -> (f64, Vec<(String,
     let prompts = experiment.task.sample(request, &mut rng).unwrap();
     let objective = experiment.task.objective();
     let plan = StepPlan { loops: LoopPlan { loops, window }, loss_loops: 1, objective };
-    let (loss, gradients) = trainer.model().loss_and_gradients(&prompts, plan).unwrap();
-    (loss, gradients.into_iter().collect())
+    trainer.model().loss_and_gradients(&prompts, plan).unwrap()
 }
 
 /// What the step draws for its random prefix: loops without and with gradient.
@@ -122,22 +121,19 @@ fn a_random_prefix_has_no_gradient_and_the_progressive_loss_is_its_two_terms() {
         let (loss, expected) = by_hand(&prefixed, without + with, with);
         let found = prefixed.gradients(prefixed.stage()).unwrap();
         assert_eq!(found.loss, loss);
-        let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        for (name, expected) in &expected {
-            assert_eq!(values(&found.gradients[name]), values(expected), "{name}");
-        }
+        assert_eq!(found.gradients, expected);
         prefixed.step().unwrap();
 
         let whole = by_hand(&progressive, progressive.stage().loops, window);
         let part = by_hand(&progressive, without + with, with);
         let found = progressive.gradients(progressive.stage()).unwrap();
         assert!((found.loss - ((1.0 - alpha) * whole.0 + alpha * part.0)).abs() < 1e-6 * found.loss);
-        for ((name, whole), (_, part)) in whole.1.iter().zip(&part.1) {
-            for ((found, whole), part) in
-                values(&found.gradients[name]).iter().zip(values(whole)).zip(values(part))
-            {
+        for ((place, found), ((_, whole), (_, part))) in
+            found.gradients.named().zip(whole.1.named().zip(part.1.named()))
+        {
+            for ((found, whole), part) in found.iter().zip(whole).zip(part) {
                 let expected = 0.75 * whole + 0.25 * part;
-                assert!((found - expected).abs() <= 1e-6 * (whole.abs() + part.abs()), "{name}");
+                assert!((found - expected).abs() <= 1e-6 * (whole.abs() + part.abs()), "{}", place.name);
             }
         }
         progressive.step().unwrap();

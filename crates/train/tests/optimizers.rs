@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use looped_core::graph::{Graph, Init, Linear, Trace};
-use looped_core::{Depth, Optimizer, ParamStore, Schedule};
+use looped_core::{Depth, Flat, Optimizer, ParamStore, Schedule};
 use looped_testing::{is_registered, round_trips};
-use looped_train::{Gradients, Updater, decode};
+use looped_train::{Updater, decode};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
@@ -70,14 +70,13 @@ fn differences(name: &str) -> Vec<(String, f64)> {
     let gradients = fixture.group("gradients.");
     let mut found = Vec::new();
     for step in 0..100 {
-        let of_step = |(name, all): (&String, &Tensor)| {
-            (name.clone(), all.get(step).unwrap().to_device(&device).unwrap())
-        };
-        let of_step: Gradients = gradients.iter().map(of_step).collect();
+        let of_step = |(name, all): (&String, &Tensor)| (name.clone(), all.get(step).unwrap());
+        let of_step = gradients.iter().map(of_step).collect();
+        let of_step = Flat::from_tensors(Arc::clone(store.layout()), &of_step).unwrap();
         updater.update(&store, &of_step, fixture.case.learning_rate).unwrap();
         for (parameter, expected) in fixture.group(&format!("step{}.", step + 1)) {
             let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            let (now, expected) = (values(store.get(&parameter).unwrap()), values(&expected));
+            let (now, expected) = (store.values().get(&parameter).unwrap().to_vec(), values(&expected));
             let scale = expected.iter().fold(0f32, |most, x| most.max(x.abs()));
             let worst = now.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
             found.push((format!("{name}: {parameter} after step {}", step + 1), f64::from(worst / scale)));

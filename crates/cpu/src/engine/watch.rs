@@ -30,9 +30,9 @@ impl CpuModel {
         wires: &[Wire],
     ) -> Result<Vec<Vec<f32>>> {
         self.check(prompts)?;
-        let mut memory = self.memory();
+        let (parameters, mut memory) = (store.values(), self.memory());
         let Memory { flat, workers, .. } = &mut *memory;
-        let weights = self.weights(store, flat, Precision::F32, false, loops)?;
+        let weights = self.weights(&parameters, flat, Precision::F32, false, loops)?;
         let (tokens, reads) = tokens_of(prompts.layout, prompts.points);
         let threads = self.threads.current_num_threads();
         let chunks = chunks(prompts.prompts, [0, tokens], least_sequences(&self.graph), threads);

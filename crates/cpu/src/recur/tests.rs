@@ -182,8 +182,8 @@ fn check(graph: &Graph, sequences: usize, count: usize, prefix: usize, read: &[u
 
     let layout = Layout::new(graph);
     let mut flat = AlignedBuffer::zeros(layout.len);
-    for (values, (_, range)) in params.iter().zip(layout.entries()) {
-        flat[range].copy_from_slice(values);
+    for (values, looped_core::Place { range, .. }) in params.iter().zip(layout.params().places()) {
+        flat[range.clone()].copy_from_slice(values);
     }
     let weights = Weights::new(graph, &layers(graph), &layout, &flat, Kernels::best(), true, 1);
     let plan = CellPlan::new(cell, width).unwrap();
@@ -260,8 +260,8 @@ fn check(graph: &Graph, sequences: usize, count: usize, prefix: usize, read: &[u
         close("dx", &dx, &want);
         dlast = dbefore;
     }
-    for ((name, range), want) in layout.entries().zip(&want.grads) {
-        close(name, &grads[range], want);
+    for (looped_core::Place { name, range, .. }, want) in layout.params().places().iter().zip(&want.grads) {
+        close(name, &grads[range.clone()], want);
     }
 }
 

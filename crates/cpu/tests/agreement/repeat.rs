@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use looped_core::{Predictor, Prompts};
-use looped_cpu::{CpuModel, Gradients, Precision, Step};
+use looped_core::{Flat, Predictor, Prompts};
+use looped_cpu::{CpuModel, Precision, Step};
 use looped_ops::{Isa, Kernels};
 use looped_testing::noisy_parameters;
 
@@ -97,11 +97,11 @@ pub(crate) fn assert_close(what: &str, actual: &[f32], expected: &[f32], toleran
 
 /// Every gradient differs by at most `tolerance` times its largest magnitude. A gradient far below the others is what is
 /// left of larger ones that cancel, and so is its error: it's held against a hundredth of the largest.
-pub(crate) fn assert_gradients_close(actual: &Gradients, expected: &Gradients, tolerance: f32) {
-    assert!(actual.keys().eq(expected.keys()), "the engines have other parameters");
-    let floor = 1e-2 * expected.values().map(|values| largest(values)).fold(0.0, f32::max);
-    for (name, expected) in expected {
-        assert_within(name, &actual[name], expected, tolerance * largest(expected).max(floor));
+pub(crate) fn assert_gradients_close(actual: &Flat, expected: &Flat, tolerance: f32) {
+    assert_eq!(actual.layout(), expected.layout(), "the engines have other parameters");
+    let floor = 1e-2 * largest(expected);
+    for ((place, actual), (_, expected)) in actual.named().zip(expected.named()) {
+        assert_within(&place.name, actual, expected, tolerance * largest(expected).max(floor));
     }
 }
 

@@ -17,7 +17,7 @@ use cases::{Case, cases};
 use looped_core::{LoopPlan, ModelDims, Objective, ParamStore, Predictor, Prompts};
 use looped_cuda::{CudaModel, Math, Step};
 use looped_graph::Graph;
-use looped_testing::{Asked, Results, agrees_with_reference, noisy_parameters};
+use looped_testing::{Asked, Results, agrees_with_reference, by_name, noisy_parameters};
 use proptest::test_runner::{Config, TestRunner};
 use recipe::recipes;
 
@@ -32,8 +32,7 @@ fn results(model: &CudaModel, store: &ParamStore, prompts: &Prompts, asked: Aske
     let all = || {
         let (loss, gradients) = model.step(store, prompts, step).expect("a step");
         let predictions = model.predictor(store, math).predict(prompts, plan.loops).expect("predictions");
-        let gradients = gradients.into_iter().map(|(name, values)| (name, wide(&values))).collect();
-        Results { loss, gradients, predictions: wide(&predictions.values) }
+        Results { loss, gradients: by_name(&gradients), predictions: wide(&predictions.values) }
     };
     let found = all();
     assert!(found == all(), "a replay gives other bits");

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use candle_core::{DType, Tensor, Var};
 use looped_blocks as _;
 use looped_core::{Looping, Loops, ModelConfig, ParamStore, Predictions, Prompts, Rng};
@@ -159,12 +157,12 @@ fn transformer() -> (ReferenceModel, ParamStore, Prompts) {
     let model = ReferenceModel::new(config.graph().unwrap()).unwrap().in_f64();
     let store = ParamStore::new(model.graph(), 1, &Device::Cpu).unwrap();
     let mut rng = Rng::stream(2, "large", 0);
-    let large = |(name, var): (&str, &Var)| {
-        let values: Vec<f32> = rng.normals(var.elem_count()).into_iter().map(|v| 0.7 * v).collect();
-        (name.to_owned(), Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap())
-    };
-    let values: BTreeMap<String, Tensor> = store.iter().map(large).collect();
-    store.load(&values).unwrap();
+    let mut values = store.values_mut();
+    for place in store.layout().by_name() {
+        let own = &mut values[place.range.clone()];
+        own.iter_mut().zip(rng.normals(place.range.len())).for_each(|(own, v)| *own = 0.7 * v);
+    }
+    drop(values);
     let prompts = Prompts::pairs(rng.normals(4), rng.normals(2), [1, 2, 2]);
     (model, store, prompts)
 }

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use looped_blocks as _;
-use looped_core::{Device, ModelConfig, ModelDims, ParamStore, Prompts, Rng, Tensor};
+use looped_core::{Device, ModelConfig, ModelDims, ParamStore, Place, Prompts, Rng};
 use looped_reference::ReferenceModel;
 
 pub(crate) const BLOCKS: [&str; 5] = [
@@ -45,10 +45,9 @@ pub(crate) fn model(block: &str, injector: &str) -> ReferenceModel {
 /// The model's parameters with noise on each: at their start biases are 0 and weights small, which would hide mistakes.
 pub(crate) fn enlivened(model: &ReferenceModel) -> ParamStore {
     let store = ParamStore::new(model.graph(), 3, &Device::Cpu).unwrap();
-    for (name, var) in store.iter() {
-        let noise = Rng::stream(3, &format!("noise {name}"), 0).normals(var.elem_count());
-        let noise = Tensor::from_vec(noise, var.shape(), &Device::Cpu).unwrap();
-        var.set(&(var.as_tensor() + (noise * 0.2).unwrap()).unwrap()).unwrap();
+    for (Place { name, .. }, values) in store.values_mut().named_mut() {
+        let noise = Rng::stream(3, &format!("noise {name}"), 0).normals(values.len());
+        values.iter_mut().zip(noise).for_each(|(value, noise)| *value += noise * 0.2);
     }
     store
 }

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
-use looped_core::{LoopPlan, ModelDims, Objective, ParamStore, Predictor, Prompts};
+use looped_core::{Flat, LoopPlan, ModelDims, Objective, ParamStore, Predictor, Prompts};
 use looped_cpu::{CpuModel, Precision};
 use looped_graph::Graph;
 use looped_reference::ReferenceModel;
@@ -122,12 +121,8 @@ fn by_reference(
         let model = if exact { model.in_f64() } else { model };
         let (loss, gradients) =
             model.step(store, prompts, looped_reference::Step { plan, loss_loops, objective })?;
-        let values = |(name, tensor): (String, Tensor)| {
-            Ok((name, tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?))
-        };
-        let gradients = gradients.into_iter().map(values).collect::<looped_core::Result<_>>()?;
         let predictions = wide(&model.predictor(store).predict(prompts, plan.loops)?.values);
-        Ok(Results { loss, gradients, predictions })
+        Ok(Results { loss, gradients: by_name(&gradients), predictions })
     };
     run().map_err(|error| format!("the reference engine: {error}"))
 }
@@ -138,11 +133,16 @@ fn by_cpu(model: &CpuModel, store: &ParamStore, prompts: &Prompts, asked: Asked)
     let run = || -> looped_core::Result<Results> {
         let (loss, gradients) =
             model.step(store, prompts, looped_cpu::Step { plan, loss_loops, objective, precision })?;
-        let gradients = gradients.into_iter().map(|(name, values)| (name, wide(&values))).collect();
         let predictions = wide(&model.predictor(store, precision).predict(prompts, plan.loops)?.values);
-        Ok(Results { loss, gradients, predictions })
+        Ok(Results { loss, gradients: by_name(&gradients), predictions })
     };
     run().map_err(|error| format!("the CPU engine: {error}"))
+}
+
+/// Numbers of all parameters, by name.
+#[must_use]
+pub fn by_name(flat: &Flat) -> BTreeMap<String, Vec<f64>> {
+    flat.named().map(|(place, values)| (place.name.clone(), wide(values))).collect()
 }
 
 fn wide(values: &[f32]) -> Vec<f64> {

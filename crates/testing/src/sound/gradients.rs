@@ -23,8 +23,8 @@ pub(crate) fn agree_with_differences(
     }
     let text = |error: Error| error.to_string();
     let prompts = prompts.slice(0..2);
-    let var = |name: &str| Var::from_tensor(&store.get(name).unwrap().to_dtype(DType::F64).unwrap()).unwrap();
-    let vars: Vec<Var> = model.graph().params().iter().map(|info| var(&info.name)).collect();
+    let var = |leaf: &Tensor| Var::from_tensor(&leaf.to_dtype(DType::F64).unwrap().detach()).unwrap();
+    let vars: Vec<Var> = model.leaves(store).map_err(text)?.iter().map(var).collect();
     let values = || vars.iter().map(|var| var.as_tensor().clone()).collect::<Vec<Tensor>>();
     let loss = |values: Vec<Tensor>| model.loss(values, &prompts, STEP).map_err(text);
     let gradients = loss(values())?.backward().map_err(|error| error.to_string())?;

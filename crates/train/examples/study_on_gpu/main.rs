@@ -176,12 +176,13 @@ fn parameters(step: &Step, arena: &Arena) -> Result<BTreeMap<String, Tensor>> {
 /// The experiment's parameters at step 0, in the order of the device's buffers.
 fn initial(trainer: &Trainer, shape: Shape) -> Result<Vec<Vec<f32>>> {
     let store = trainer.model().parameters();
+    let values = store.values();
     let found = shape.parameters().into_iter().map(|(name, sides)| {
-        let var = store.get(name).ok_or(format!("the model has no {name}"))?;
-        if var.elem_count() != sides.iter().product::<usize>() {
-            return Err(format!("{name} is {:?}, not {sides:?}", var.dims()).into());
+        let own = values.get(name).ok_or(format!("the model has no {name}"))?;
+        if own.len() != sides.iter().product::<usize>() {
+            return Err(format!("{name} has {} numbers, and isn't {sides:?}", own.len()).into());
         }
-        Ok(var.flatten_all()?.to_vec1::<f32>()?)
+        Ok(own.to_vec())
     });
     let found = found.collect::<Result<Vec<_>>>()?;
     let known: usize = shape.parameters().iter().map(|(_, sides)| sides.iter().product::<usize>()).sum();

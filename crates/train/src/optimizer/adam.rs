@@ -1,11 +1,8 @@
 //! Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1).
 
-use candle_core::{Tensor, Var};
-use looped_core::{Kept, Optimizer, Parameter, Problems, Update};
+use looped_core::{Error, Kept, Optimizer, Parameter, Problems, Update};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::in_place::{Descent, average, on_cpu};
 
 /// Adam; `training.weight_decay` times a parameter joins its gradient (L2).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,34 +47,45 @@ impl Adam {
         ["first", "second"].map(|name| Kept { name, dims: parameter.dims.to_vec() }).into()
     }
 
-    /// One update, after which the parameter is `1 - shrink` times what it was, less the step.
-    ///
-    /// # Errors
-    /// If a tensor operation fails.
+    /// One update, after which the parameter is `1 - shrink` times what it was, less the step: in one pass over its numbers, their gradients and
+    /// both moments.
     pub(super) fn descend(
         &self,
         update: Update,
         shrink: f64,
-        [parameter, first, second]: [&Var; 3],
-        gradient: &Tensor,
-    ) -> candle_core::Result<()> {
-        let ([beta_1, beta_2], t) = (self.betas, update.number as f64);
-        let descent = Descent {
-            step_size: update.learning_rate / (1.0 - libm::pow(beta_1, t)),
-            second_scale: 1.0 / (1.0 - libm::pow(beta_2, t)).sqrt(),
-            eps: self.eps,
-            shrink,
+        value: &mut [f32],
+        kept: &mut [&mut [f32]],
+        gradient: &[f32],
+    ) -> looped_core::Result<()> {
+        let [first, second] = kept else {
+            return Err(Error::Parameters(format!("Adam keeps 2 moments, and there are {}", kept.len())));
         };
-        average(first, gradient, beta_1)?;
-        if on_cpu(parameter) {
-            second.inplace_op2(
-                &gradient.contiguous()?,
-                &super::in_place::Average { keep: beta_2, squared: true },
-            )?;
-            return parameter.inplace_op3(first, second, &descent);
+        let ([beta_1, beta_2], t) = (self.betas, update.number as f64);
+        let [(keep_1, share_1), (keep_2, share_2)] = [beta_1, beta_2].map(shares);
+        let step_size = (update.learning_rate / (1.0 - libm::pow(beta_1, t))) as f32;
+        let scale = (1.0 / (1.0 - libm::pow(beta_2, t)).sqrt()) as f32;
+        let (eps, shrink) = (self.eps as f32, shrink as f32);
+        let moments = first.iter_mut().zip(&mut **second);
+        for ((p, (m, v)), g) in value.iter_mut().zip(moments).zip(gradient) {
+            *m = keep_1 * *m + share_1 * g;
+            *v = keep_2 * *v + share_2 * (g * g);
+            // A factor `1 - shrink` would lose the last bits of `shrink` at every step, always to the same side.
+            *p -= shrink * *p + *m / (v.sqrt() * scale + eps) * step_size;
         }
-        second.set(&((second.as_tensor() * beta_2)? + (gradient.sqr()? * (1.0 - beta_2))?)?)?;
-        descent.composed(parameter, first, second)
+        Ok(())
+    }
+}
+
+/// What stays of a running mean, and what joins it.
+fn shares(keep: f64) -> (f32, f32) {
+    (keep as f32, (1.0 - keep) as f32)
+}
+
+/// `mean = keep * mean + (1 - keep) * value`.
+pub(crate) fn average(mean: &mut [f32], value: &[f32], keep: f64) {
+    let (keep, share) = shares(keep);
+    for (mean, value) in mean.iter_mut().zip(value) {
+        *mean = keep * *mean + share * value;
     }
 }
 
@@ -103,11 +111,11 @@ impl Optimizer for Adam {
         &self,
         _: Parameter<'_>,
         update: Update,
-        value: &Var,
-        kept: &[Var],
-        gradient: &Tensor,
+        value: &mut [f32],
+        kept: &mut [&mut [f32]],
+        gradient: &[f32],
     ) -> looped_core::Result<()> {
-        Ok(self.descend(update, 0.0, [value, &kept[0], &kept[1]], gradient)?)
+        self.descend(update, 0.0, value, kept, gradient)
     }
 }
 

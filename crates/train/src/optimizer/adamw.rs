@@ -1,6 +1,5 @@
 //! Adam with decoupled decay (Loshchilov and Hutter, arXiv 1711.05101, algorithm 2).
 
-use candle_core::{Tensor, Var};
 use looped_core::{Kept, Optimizer, Parameter, Problems, Role, Update};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +34,12 @@ impl Default for AdamW {
     }
 }
 
+impl AdamW {
+    const fn adam(&self) -> Adam {
+        Adam { betas: self.betas, eps: self.eps }
+    }
+}
+
 /// The part of a parameter that one update takes away.
 pub(super) fn shrink(role: Role, weight_decay: f64, update: Update) -> f64 {
     if role == Role::Other { 0.0 } else { update.learning_rate * weight_decay }
@@ -43,7 +48,7 @@ pub(super) fn shrink(role: Role, weight_decay: f64, update: Update) -> f64 {
 #[typetag::serde(name = "adamw")]
 impl Optimizer for AdamW {
     fn validate(&self, problems: &mut Problems) {
-        Adam { betas: self.betas, eps: self.eps }.check(problems);
+        self.adam().check(problems);
         problems.require_in(self.weight_decay, 0.0..=1000.0, "weight_decay");
     }
 
@@ -55,13 +60,12 @@ impl Optimizer for AdamW {
         &self,
         parameter: Parameter<'_>,
         update: Update,
-        value: &Var,
-        kept: &[Var],
-        gradient: &Tensor,
+        value: &mut [f32],
+        kept: &mut [&mut [f32]],
+        gradient: &[f32],
     ) -> looped_core::Result<()> {
         let shrink = shrink(parameter.role, self.weight_decay, update);
-        let adam = Adam { betas: self.betas, eps: self.eps };
-        Ok(adam.descend(update, shrink, [value, &kept[0], &kept[1]], gradient)?)
+        self.adam().descend(update, shrink, value, kept, gradient)
     }
 }
 

@@ -1,13 +1,12 @@
 //! Muon (Jordan et al., 2024, <https://kellerjordan.github.io/posts/muon>): steps of matrices, made orthogonal.
 
-use candle_core::{Tensor, Var};
-use looped_core::{Kept, Optimizer, Parameter, Problems, Role, Update};
+use candle_core::{Device, Tensor};
+use looped_core::{Error, Kept, Optimizer, Parameter, Problems, Role, Update};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::adam::{betas, eps};
+use super::adam::{average, betas, eps};
 use super::adamw::{shrink, weight_decay};
-use super::in_place::average;
 use super::{Adam, AdamW};
 
 /// The quintic iteration whose slope at 0 is steepest: singular values come to lie around 1, between 0.7 and 1.2.
@@ -134,21 +133,28 @@ impl Optimizer for Muon {
         &self,
         parameter: Parameter<'_>,
         update: Update,
-        value: &Var,
-        kept: &[Var],
-        gradient: &Tensor,
+        value: &mut [f32],
+        kept: &mut [&mut [f32]],
+        gradient: &[f32],
     ) -> looped_core::Result<()> {
         if parameter.role != Role::Matrix {
             return self.rest().update(parameter, update, value, kept, gradient);
         }
-        let mean = &kept[0];
-        average(mean, gradient, self.momentum)?;
+        let ([mean], &[rows, columns]) = (kept, parameter.dims) else {
+            return Err(Error::Parameters(format!("{} is no matrix with one mean", parameter.name)));
+        };
+        average(mean, gradient, self.momentum);
         // Nesterov: the mean as it would be if the same gradient came once more.
-        let ahead = ((mean.as_tensor() * self.momentum)? + (gradient * (1.0 - self.momentum))?)?;
-        let (rows, columns) = ahead.dims2()?;
-        let step = (orthogonal(&ahead, self.steps)? * (update.learning_rate * self.scale.of(rows, columns)))?;
-        let decay = (value.as_tensor() * shrink(parameter.role, self.weight_decay, update))?;
-        Ok(value.set(&(value.as_tensor() - (decay + step)?)?)?)
+        let mut ahead = mean.to_vec();
+        average(&mut ahead, gradient, self.momentum);
+        let ahead = Tensor::from_vec(ahead, (rows, columns), &Device::Cpu)?;
+        let step = orthogonal(&ahead, self.steps)?.flatten_all()?.to_vec1::<f32>()?;
+        let size = (update.learning_rate * self.scale.of(rows, columns)) as f32;
+        let shrink = shrink(parameter.role, self.weight_decay, update) as f32;
+        for (value, step) in value.iter_mut().zip(step) {
+            *value -= shrink * *value + size * step;
+        }
+        Ok(())
     }
 }
 

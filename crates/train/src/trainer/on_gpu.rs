@@ -26,8 +26,8 @@ impl Trainer {
             _ => self.prompts(stage)?,
         };
         if !self.model.is_held() {
-            let (moments, updates) = self.updater.state()?;
-            self.model.hold(&moments, updates)?;
+            let Some(moments) = self.updater.moments() else { return Ok(None) };
+            self.model.hold(moments, self.updater.updates())?;
         }
         let plan = StepPlan { loops, loss_loops, objective: self.experiment.task.objective() };
         let learning_rate = self.learning_rate();
@@ -64,7 +64,7 @@ impl Trainer {
     /// Takes parameters and moments back from the GPU, if they are held there.
     pub(super) fn leave_gpu(&mut self) -> Result<()> {
         if let Some((moments, updates)) = self.model.held_moments()? {
-            self.updater = self.updater.restored(&moments, updates)?;
+            self.updater.set_moments(moments, updates);
             self.model.release()?;
         }
         Ok(())
