@@ -15,6 +15,7 @@ fn draw(init: Init, count: usize, rng: &mut Rng) -> Vec<f32> {
     match init {
         Init::Zeros => vec![0.0; count],
         Init::Ones => vec![1.0; count],
+        Init::Constant { value } => vec![value; count],
         Init::Normal { std } => (0..count).map(|_| (std * rng.normal()) as f32).collect(),
         Init::Uniform { bound } => (0..count).map(|_| (bound * (2.0 * rng.uniform() - 1.0)) as f32).collect(),
     }

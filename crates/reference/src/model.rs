@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 use looped_core::{
-    Error, LoopPlan, Objective, ParamStore, Predictions, Predictor, Prompts, Result, TokenLayout,
+    Error, LoopPlan, Objective, ParamStore, Policy, Predictions, Predictor, Prompts, Result, TokenLayout,
 };
 use looped_graph::{Graph, Rows, Source, TraceError, Wire};
 
+use crate::body::{Found, TensorBody};
 use crate::looping::{Looping, Schedule};
 
 /// A gradient for each parameter, by name.
@@ -77,6 +78,26 @@ impl ReferenceModel {
             gradients.insert(name.to_owned(), gradient);
         }
         Ok((loss.to_dtype(DType::F64)?.to_scalar()?, gradients))
+    }
+
+    /// The loss of a training step on `prompts`, whose way through the loops is the policy's, its gradient with respect to every parameter of
+    /// `store`, and what the policy noted.
+    ///
+    /// # Errors
+    /// If the graph carries more than one value, and as [`ReferenceModel::step`].
+    pub fn run(
+        &self,
+        store: &ParamStore,
+        prompts: &Prompts,
+        objective: Objective,
+        policy: &dyn Policy,
+    ) -> Result<Found> {
+        let carried = self.graph.carried().len();
+        if carried != 1 {
+            return Err(Error::Data(format!("the loop carries {carried} values, and this unroll takes one")));
+        }
+        let looping = self.start(self.values(store, false)?, prompts, policy.loops(), false)?;
+        TensorBody::new(looping, (store, prompts), objective, (&self.graph, self.read)).run(policy)
     }
 
     /// The predictions of the window's loops, as tensors that candle differentiates with respect to the parameters of `store`: for a loss of
