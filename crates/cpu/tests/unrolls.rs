@@ -97,13 +97,13 @@ impl Both {
                 let moved = |by: f32| {
                     let mut values = values.clone();
                     values[at] += by;
-                    set(&var, values);
+                    set(var, values);
                     self.cpu(policy).loss
                 };
                 let h = 4e-3;
                 all.push(((*name).to_owned(), at, (moved(h) - moved(-h)) / f64::from(2.0 * h)));
             }
-            set(&var, values);
+            set(var, values);
         }
         all
     }
