@@ -88,9 +88,23 @@ impl Observer for Progress {
         values.extend(validation.map(|loss| ("validation/loss_last_stage", loss as f32)));
         values.extend(record.validation_loss_ema.map(|loss| ("validation/loss_ema", loss as f32)));
         values.extend((record.skipped > 0).then_some(("train/skipped", record.skipped as f32)));
+        let notes: Vec<(String, f32)> = record
+            .notes
+            .iter()
+            .filter_map(|(what, value)| Some((format!("notes/{what}"), (*value)? as f32)))
+            .collect();
+        values.extend(notes.iter().map(|(what, value)| (what.as_str(), *value)));
         let written =
             self.events.scalars(now(), record.step as u64, &values).and_then(|()| self.events.flush());
         written.map_err(events_failed)
+    }
+
+    fn doubted(&mut self, step: usize, what: &str) {
+        let text = format!("step {}: {what}", step + 1);
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => eprintln!("{text}"),
+        }
     }
 
     fn wants_stop(&self) -> bool {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use looped_core::{Baseline, Depth, ModelConfig, Optimizer, Rng, Schedule, Task};
+use looped_core::{
+    Baseline, Depth, LoopLoss, ModelConfig, Optimizer, Regularizer, Rng, Schedule, Task, Unroll,
+};
 use looped_curriculum::{Curriculum, Stage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::{LoopLoss, Unroll};
 
 /// An experiment: every key has its value.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -31,15 +31,30 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// What a step, counted from 0, is made at: the curriculum's stage, with the loops that the depth draws for it.
+    /// What a step, counted from 0, is made at: the curriculum's stage, with the loops that the depth draws for it; where it draws for each prompt,
+    /// the most of them.
     ///
     /// It depends on the seed and the step alone.
     #[must_use]
     pub fn stage(&self, step: usize) -> Stage {
         let stage = self.training.curriculum.at(step);
         let Some(depth) = &self.training.depth else { return stage };
-        let mut rng = Rng::stream(self.seed, "training depth", step as u64);
-        Stage { loops: depth.draw(stage.loops, &mut rng), ..stage }
+        let rng = || Rng::stream(self.seed, "training depth", step as u64);
+        let loops = match self.depths(step) {
+            Some(depths) => depths.into_iter().max().unwrap_or(1),
+            None => depth.draw(stage.loops, &mut rng()),
+        };
+        Stage { loops, ..stage }
+    }
+
+    /// How often each of a step's prompts loops, where that is drawn for each.
+    #[must_use]
+    pub fn depths(&self, step: usize) -> Option<Vec<usize>> {
+        let depth = self.training.depth.as_ref().filter(|_| self.training.depth_per_prompt)?;
+        let ramp = self.training.curriculum.at(step).loops;
+        let rng = Rng::stream(self.seed, "training depth", step as u64);
+        let of = |prompt: usize| depth.draw(ramp, &mut rng.fork(prompt as u64));
+        Some((0..self.training.batch_size).map(of).collect())
     }
 }
 
@@ -118,12 +133,21 @@ pub struct Training {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "looped_core::parts::depth_schema")]
     pub depth: Option<Arc<dyn Depth>>,
-    /// Which of a step's loops carry gradient.
-    #[serde(default, skip_serializing_if = "Unroll::is_default")]
-    pub unroll: Unroll,
-    /// Which loops' predictions enter the loss.
-    #[serde(default, skip_serializing_if = "LoopLoss::is_default")]
-    pub loss: LoopLoss,
+    /// Whether the depth is drawn for each prompt of a step by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub depth_per_prompt: bool,
+    /// Which of a step's loops carry gradient, and how; not given: `last`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "looped_core::parts::unroll_schema")]
+    pub unroll: Option<Arc<dyn Unroll>>,
+    /// Which loops' predictions enter the loss; not given: `uniform`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "looped_core::parts::loss_schema")]
+    pub loss: Option<Arc<dyn LoopLoss>>,
+    /// What is added to the loss.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "looped_core::parts::regularizers_schema")]
+    pub regularizers: Vec<Arc<dyn Regularizer>>,
     /// Coordinates, points and loops over the steps.
     pub curriculum: Curriculum,
 }

@@ -49,4 +49,3 @@ pub use experiment::{Engine, EvaluationConfig, Experiment, Precision, Training};
 pub use load::{Loaded, load, load_run};
 pub use place::Place;
 pub use schema::json_schema;
-pub use unroll::{LoopLoss, Pass, Unroll};

@@ -3,7 +3,7 @@
 use looped_core::FirstState;
 use looped_curriculum::Ramp;
 
-use crate::{Experiment, LoopLoss, Training, Unroll};
+use crate::Experiment;
 
 impl Experiment {
     /// A line for each setting that does nothing, or less than it says.
@@ -54,8 +54,10 @@ impl Experiment {
 
     /// A first state that is learnt, and that no gradient reaches.
     fn unlearnt_state(&self, loops: Ramp) -> Option<String> {
-        let Training { n_loop_window: window, unroll, loss, .. } = self.training;
-        let from_the_first = matches!(loss, LoopLoss::Progressive { .. }) || unroll != Unroll::Last;
+        let (window, way) = (self.training.n_loop_window, self.training.unroll());
+        // Of the others not all steps have loops before the window.
+        let windowed = ["last", "phantom", "implicit"].contains(&way.typetag_name());
+        let from_the_first = self.training.loss().has_own_way() || !windowed;
         let learnt = self.model.first_state == FirstState::Learned && !from_the_first;
         (learnt && loops.start > window).then(|| {
             let fewest = loops.start;

@@ -4,7 +4,7 @@ use looped_core::{Alphabet, BlockConfig, Embed, Head, MOST_LOOPS, Problems, Requ
 use looped_curriculum::{Curriculum, Ramp, Stage};
 
 use crate::wording::quoted;
-use crate::{Engine, Experiment, LoopLoss, Precision, Training, Unroll};
+use crate::{Engine, Experiment, Precision, Training};
 
 impl Experiment {
     /// Reports settings that don't fit each other, and those that the task, the model's parts or a baseline refuse.
@@ -93,6 +93,10 @@ impl Experiment {
         if let Some(depth) = &self.training.depth {
             problems.within("depth", |problems| depth.validate(problems));
         }
+        let per_prompt = self.training.depth_per_prompt;
+        problems.require(!per_prompt || !self.training.follows_curriculum(), "depth_per_prompt", || {
+            "is true, and every prompt of a step loops as the curriculum says; allowed: false, or a training.depth that draws".to_owned()
+        });
         let loops = self.training.most_loops();
         problems.require(*n_loop_window <= loops, "n_loop_window", || {
             let most = if self.training.follows_curriculum() {
@@ -102,7 +106,7 @@ impl Experiment {
             };
             format!("is {n_loop_window}; allowed: 1 to {most}, {loops}")
         });
-        self.validate_loss(problems);
+        self.validate_loops(problems);
         if let Some(counted) = n_loss_loops {
             problems.require(counted <= n_loop_window, "n_loss_loops", || {
                 format!("is {counted}; allowed: 1 to n_loop_window, {n_loop_window}")
@@ -135,22 +139,37 @@ impl Experiment {
         }
     }
 
-    /// Loss and unroll draw from the same loops.
-    fn validate_loss(&self, problems: &mut Problems) {
-        let Training { loss, unroll, n_loss_loops, .. } = self.training;
-        if let (Some(counted), true) = (n_loss_loops, loss != LoopLoss::Uniform) {
-            let message = format!(
-                "is {counted}, and training.loss counts one loop alone; leave it out, or take training.loss.type = \"uniform\""
+    /// Unroll, loss and regularisers go over the same loops.
+    fn validate_loops(&self, problems: &mut Problems) {
+        let Training { n_loop_window, n_loss_loops, regularizers, .. } = &self.training;
+        let (unroll, loss) = (self.training.unroll(), self.training.loss());
+        unroll.validate(self.training.most_loops(), *n_loop_window, problems);
+        problems.within("loss", |problems| loss.validate(problems));
+        for (i, regularizer) in regularizers.iter().enumerate() {
+            problems.within(format!("regularizers.{i}"), |problems| regularizer.validate(problems));
+        }
+        if let (Some(counted), false) = (n_loss_loops, loss.takes_count()) {
+            let name = loss.typetag_name();
+            problems.report(
+                "n_loss_loops",
+                format!("is {counted}, and the loss `{name}` says itself which loops count; leave it out, or take training.loss.type = \"uniform\""),
             );
-            problems.report("n_loss_loops", message);
         }
-        if let LoopLoss::Progressive { alpha } = loss {
-            problems.within("loss", |problems| problems.require_in(alpha, 0.0..=1.0, "alpha"));
-            problems.require(unroll == Unroll::Last, "unroll", || {
-                "is \"random_prefix\", which the loss `progressive` has beside all loops; allowed: last"
-                    .to_owned()
-            });
-        }
+        let (way, name) = (unroll.typetag_name(), loss.typetag_name());
+        let gate = self.model.exit_gate.is_some();
+        problems.require(gate || !loss.needs_gate(), "loss", || {
+            format!(
+                "is {name:?}, and the model has no exit gate; needed: model.exit_gate = {{ bias = -3.0 }}"
+            )
+        });
+        problems.require(!gate || loss.needs_gate(), "loss", || {
+            format!("is {name:?}, which doesn't train model.exit_gate; allowed beside it: exit_weighted")
+        });
+        problems.require(!loss.has_own_way() || way == "last", "unroll", || {
+            format!(
+                "is {way:?}, and the loss `{name}` goes through the loops in a way of its own; allowed: last"
+            )
+        });
     }
 
     /// Tokens and answers are what the model's ends are made for.

@@ -40,6 +40,9 @@ pub struct ModelConfig {
     /// What is predicted of a row of the state.
     #[serde(default, skip_serializing_if = "is_default")]
     pub head: Head,
+    /// A gate that says after each loop, for each prediction, how likely it is the last; the loss `exit_weighted` trains it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_gate: Option<ExitGate>,
     /// Blocks that the embedded prompt passes once, before the loops.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::parts::blocks_schema")]
@@ -91,6 +94,20 @@ pub enum Head {
         #[schemars(range(min = 2, max = 65536))]
         count: usize,
     },
+}
+
+/// How an exit gate begins.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExitGate {
+    /// The logit of stopping, before anything is learnt: with -3 one loop in 21 is the last.
+    #[serde(default = "deep_start")]
+    #[schemars(range(min = -100, max = 100))]
+    pub bias: f32,
+}
+
+const fn deep_start() -> f32 {
+    -3.0
 }
 
 /// Where learned positions are added.
@@ -176,6 +193,7 @@ impl ModelConfig {
             injector,
             embed: Embed::default(),
             head: Head::default(),
+            exit_gate: None,
             prelude: Vec::new(),
             coda: Vec::new(),
             positions: Positions::default(),
@@ -231,6 +249,9 @@ impl ModelConfig {
             ("head", "count", if let Head::Classes { count } = self.head { count } else { 2 }),
         ] {
             problems.within(key, |p| p.require_in(number, 2..=65536, part));
+        }
+        if let Some(ExitGate { bias }) = self.exit_gate {
+            problems.within("exit_gate", |p| p.require_in(f64::from(bias), -100.0..=100.0, "bias"));
         }
         for (key, block) in self.blocks() {
             problems.within(key, |p| block.validate(&dims, p));

@@ -17,6 +17,7 @@ mod dims;
 mod error;
 mod flat;
 mod injector;
+mod loop_loss;
 mod model;
 mod noise;
 mod objective;
@@ -25,21 +26,27 @@ mod params;
 pub mod parts;
 mod predictor;
 mod problems;
+mod regularizer;
 mod rng;
 mod schedule;
 mod task;
+mod unroll;
 mod watch;
 
 pub use baseline::{Baseline, Prompt};
 pub use block::BlockConfig;
 pub use candle_core::{Device, Tensor, Var};
-pub use config::{Embed, FirstState, Head, LoopNorm, ModelConfig, Positions};
+pub use config::{Embed, ExitGate, FirstState, Head, LoopNorm, ModelConfig, Positions};
 pub use depth::{Depth, MOST_LOOPS, PoissonLognormal, RampDepth, SetDepth, UniformDepth};
 pub use device::cuda_device;
 pub use dims::ModelDims;
 pub use error::{Error, Result};
 pub use flat::{Flat, Layout, Place};
 pub use injector::{Concat, FirstN, Full, Injector, LastN, LearnedGate, NoInjection, Operation};
+pub use loop_loss::{
+    Counting, ExitWeighted, Joint, LastLoss, LoopLoss, Prior, Progressive, Share, UniformLoss,
+    exit_probabilities,
+};
 pub use looped_graph::{self as graph, Block, Init, Inject, Params};
 pub use noise::Noise;
 pub use objective::Objective;
@@ -48,9 +55,13 @@ pub use params::ParamStore;
 pub use parts::{Kind, Part};
 pub use predictor::{LoopPlan, Looping, Loops, Predictions, Predictor, Stateful};
 pub use problems::{Problem, Problems, Subject, nearest};
+pub use regularizer::{FixedPoint, Jacobian, Regularizer};
 pub use rng::Rng;
 pub use schedule::{Constant, Cosine, Linear as LinearSchedule, Schedule, Wsd};
 pub use task::{Alphabet, Prompts, Request, Split, Task, TokenLayout, score_scale};
+pub use unroll::{
+    Body, Implicit, LastLoops, Pass, Phantom, Policy, RandomPrefix, Solver, StepLoops, StepWork, Unroll,
+};
 pub use watch::{Stretch, Watch};
 
 // What `register!` and the traits' derives need of other crates, so that a plugin has one version of each.

@@ -34,6 +34,7 @@ struct Parts<'m> {
     config: &'m ModelConfig,
     read_in: Linear,
     read_out: Linear,
+    exit_gate: Option<Linear>,
     injector: Box<dyn Inject>,
     /// The first state, where it is learnt.
     first: Option<Param>,
@@ -65,6 +66,7 @@ impl<'m> Parts<'m> {
             config,
             read_in: config.read_in(&mut params.scope("_read_in")),
             read_out: Linear::uniform(width, config.outputs(), &mut params.scope("_read_out")).exact(),
+            exit_gate: config.gate(&mut params.scope("_exit_gate")),
             injector: config.injector.build(&dims, &mut params.scope("_injector")),
             first: config.learned_state(&mut trace.params()),
             positions: config.table(&mut backbone.scope("wpe")),
@@ -81,7 +83,12 @@ impl<'m> Parts<'m> {
         let next = self.relax(state.value(), self.loop_once(trace, state.value(), at), at);
         trace.next(state, next);
         let seen = self.coda.through(trace, next, at);
-        trace.read(trace.scope("read_out", || seen.linear(&self.read_out)));
+        let read = trace.scope("read_out", || seen.linear(&self.read_out));
+        trace.read(match &self.exit_gate {
+            // Its number stands after those of the prediction.
+            Some(gate) => trace.scope("exit_gate", || Value::concat(&[read, seen.linear(gate)])),
+            None => read,
+        });
     }
 
     /// The embedded prompt, and beside it a row of noise for each token, where the first state is made of it.
@@ -172,6 +179,11 @@ impl ModelConfig {
             Head::Scalar => 1,
             Head::Classes { count } => count,
         }
+    }
+
+    fn gate(&self, params: &mut Params<'_>) -> Option<Linear> {
+        let bias = self.exit_gate.map(|gate| Init::Constant { value: gate.bias });
+        bias.map(|bias| Linear::new(self.n_embd, 1, Init::Zeros, bias, params).exact())
     }
 
     fn learned_state(&self, params: &mut Params<'_>) -> Option<Param> {

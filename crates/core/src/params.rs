@@ -16,6 +16,7 @@ fn draw(init: Init, values: &mut [f32], rng: &mut Rng) {
     values.fill_with(|| match init {
         Init::Zeros => 0.0,
         Init::Ones => 1.0,
+        Init::Constant { value } => value,
         Init::Normal { std } => (std * rng.normal()) as f32,
         Init::Uniform { bound } => (bound * (2.0 * rng.uniform() - 1.0)) as f32,
     });

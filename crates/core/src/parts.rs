@@ -1,4 +1,5 @@
-//! The register of parts: every block, injector, task, baseline, optimiser, schedule and depth linked into the program, with its keys and help.
+//! The register of parts: every block, injector, task, baseline, optimiser, schedule, depth, unroll, loss and
+//! regulariser linked into the program, with its keys and help.
 //!
 //! typetag turns a `type = "..."` table into an object; this register holds what typetag doesn't: the JSON Schema that
 //! validation, `looped list` and editors read. [`register!`](crate::register) adds a part to it.
@@ -23,11 +24,17 @@ pub enum Kind {
     Schedule,
     /// A [`Depth`](crate::Depth).
     Depth,
+    /// An [`Unroll`](crate::Unroll).
+    Unroll,
+    /// A [`LoopLoss`](crate::LoopLoss).
+    LoopLoss,
+    /// A [`Regularizer`](crate::Regularizer).
+    Regularizer,
 }
 
 impl Kind {
     /// All kinds, in the order of `looped list`.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Block,
         Self::Injector,
         Self::Task,
@@ -35,9 +42,12 @@ impl Kind {
         Self::Optimizer,
         Self::Schedule,
         Self::Depth,
+        Self::Unroll,
+        Self::LoopLoss,
+        Self::Regularizer,
     ];
 
-    /// `block`, `injector`, `task`, `baseline`, `optimizer`, `schedule` or `depth`.
+    /// `block`, `injector`, `task`, `baseline`, `optimizer`, `schedule`, `depth`, `unroll`, `loss` or `regularizer`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,6 +58,18 @@ impl Kind {
             Self::Optimizer => "optimizer",
             Self::Schedule => "schedule",
             Self::Depth => "depth",
+            Self::Unroll => "unroll",
+            Self::LoopLoss => "loss",
+            Self::Regularizer => "regularizer",
+        }
+    }
+
+    /// The name of several, as `looped list` takes it.
+    #[must_use]
+    pub fn plural(self) -> String {
+        match self {
+            Self::LoopLoss => "losses".to_owned(),
+            _ => format!("{}s", self.name()),
         }
     }
 
@@ -229,4 +251,22 @@ pub fn schedule_schema(_: &mut SchemaGenerator) -> Schema {
 #[must_use]
 pub fn depth_schema(_: &mut SchemaGenerator) -> Schema {
     placeholder(Kind::Depth)
+}
+
+/// Where a schema has an unroll.
+#[must_use]
+pub fn unroll_schema(_: &mut SchemaGenerator) -> Schema {
+    placeholder(Kind::Unroll)
+}
+
+/// Where a schema has a loss over the loops.
+#[must_use]
+pub fn loss_schema(_: &mut SchemaGenerator) -> Schema {
+    placeholder(Kind::LoopLoss)
+}
+
+/// Where a schema has a list of regularisers.
+#[must_use]
+pub fn regularizers_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": placeholder(Kind::Regularizer) })
 }

@@ -35,6 +35,16 @@ impl Predictions {
         let size = self.prompts * self.points * self.width;
         &self.values[index * size..(index + 1) * size]
     }
+
+    /// The predictions without their last numbers, and those.
+    #[must_use]
+    pub fn without_last(self) -> (Self, Vec<f32>) {
+        let width = self.width - 1;
+        let each = self.values.chunks_exact(self.width);
+        let last = each.clone().map(|numbers| numbers[width]).collect();
+        let values = each.flat_map(|numbers| &numbers[..width]).copied().collect();
+        (Self { values, width, ..self }, last)
+    }
 }
 
 /// A model that can be scored, whichever engine runs it.
@@ -44,6 +54,15 @@ pub trait Predictor {
     /// # Errors
     /// If the prompts don't fit the model.
     fn predict(&self, prompts: &Prompts, loops: usize) -> Result<Predictions>;
+
+    /// The logit of stopping there that the model's exit gate gives each prediction: (loops, prompts, points). `None` if the model has no gate.
+    ///
+    /// # Errors
+    /// If the prompts don't fit the model.
+    fn gates(&self, prompts: &Prompts, loops: usize) -> Result<Option<Vec<f32>>> {
+        let _ = (prompts, loops);
+        Ok(None)
+    }
 }
 
 /// A model whose state can be looked at after each loop, whichever engine runs it.

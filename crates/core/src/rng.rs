@@ -38,6 +38,21 @@ impl Rng {
         Self { source, spare: None }
     }
 
+    /// A generator of its own for a part of what this one is for; it depends on how this one is named, not on what was drawn.
+    #[must_use]
+    pub fn fork(&self, index: u64) -> Self {
+        let mut key = self.source.get_seed();
+        let name: String = key
+            .iter()
+            .chain(&self.source.get_stream().to_le_bytes())
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        key[16..24].copy_from_slice(&fnv1a(&name).to_le_bytes());
+        let mut source = ChaCha8Rng::from_seed(key);
+        source.set_stream(index);
+        Self { source, spare: None }
+    }
+
     /// 64 uniform bits.
     pub fn bits(&mut self) -> u64 {
         self.source.next_u64()

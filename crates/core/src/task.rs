@@ -138,6 +138,19 @@ impl Prompts {
         }
     }
 
+    /// Some of the prompts, copied, in this order. Their noise is that of as many prompts from the first on.
+    ///
+    /// # Panics
+    /// If there is no such prompt.
+    #[must_use]
+    pub fn select(&self, which: &[usize]) -> Self {
+        let (xs, ys) = (self.points * self.n_dims, self.points);
+        let own = |values: &[f32], each: usize| -> Vec<f32> {
+            which.iter().flat_map(|prompt| &values[prompt * each..(prompt + 1) * each]).copied().collect()
+        };
+        Self { xs: own(&self.xs, xs), ys: own(&self.ys, ys), prompts: which.len(), ..*self }
+    }
+
     /// How many values there are to be predicted.
     #[must_use]
     pub fn targets(&self) -> usize {

@@ -2,25 +2,40 @@
 
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use looped_core::{Error, Flat, ModelDims, ParamStore, Predictions, Predictor, Prompts, Result, TokenLayout};
+use looped_core::{
+    Error, Flat, ModelDims, Objective, ParamStore, Policy, Predictions, Predictor, Prompts, Result,
+    TokenLayout,
+};
 use looped_graph::lower::{Program, Shapes};
 use looped_graph::{Form, Graph, Linear, Op, Source, TraceError};
 use looped_ops::{AlignedBuffer, Kernels, Precision};
 use rayon::prelude::*;
 
+use crate::body::Notes;
 use crate::chunks::chunks;
 use crate::hunt::Hunt;
 use crate::layout::Layout;
 use crate::once;
-use crate::plan::{Loops, Step, check};
+use crate::plan::{LossOf, Step, check};
 use crate::plans::Plans;
 use crate::point::Compiled;
 use crate::weights::{Weights, layers};
 use crate::worker::{Job, Worker};
+
+/// What a training step found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The mean loss.
+    pub loss: f64,
+    /// Its gradient.
+    pub gradients: Flat,
+    /// What the policy noted, the mean over the prompts.
+    pub notes: BTreeMap<&'static str, f64>,
+}
 
 /// A recorded model on the CPU; its parameters stay in a [`ParamStore`].
 ///
@@ -127,22 +142,45 @@ impl CpuModel {
     /// If the parameters or the prompts don't fit the model, no loop enters the loss, or an operation fails; the message then names the
     /// operation, the part it belongs to and the place in its author's code.
     pub fn step(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<(f64, Flat)> {
+        let Found { loss, gradients, .. } =
+            self.run(store, prompts, (step.objective, step.precision), &step.policy()?)?;
+        Ok((loss, gradients))
+    }
+
+    /// The loss of a training step on `prompts`, whose way through the loops is the policy's, and its gradient for every parameter of `store`.
+    ///
+    /// # Errors
+    /// As [`CpuModel::step`].
+    pub fn run(
+        &self,
+        store: &ParamStore,
+        prompts: &Prompts,
+        (objective, precision): (Objective, Precision),
+        policy: &dyn Policy,
+    ) -> Result<Found> {
         self.check(prompts)?;
-        let loops = Loops::new(step, prompts)?;
+        let of = LossOf::new(objective, prompts)?;
         let (values, mut memory) = (store.values(), self.memory());
         let Memory { flat, workers, programs } = &mut *memory;
-        let weights = self.weights(&values, flat, step.precision, true, step.plan.loops)?;
+        let loops = policy.loops();
+        let weights = self.weights(&values, flat, precision, true, loops)?;
         let chunks = self.share(prompts);
         let programs = self.programs(programs, prompts, &chunks)?;
         let job = Job { weights: &weights, plans: &self.plans, prompts };
         let workers = &mut workers[..chunks.len().min(self.threads.current_num_threads())];
+        let slots = policy.slots();
         self.spread(workers, &chunks, |worker, own| {
-            worker.start(self.layout.len_for(step.plan.loops), self.hunt);
-            own.for_each(|range| worker.train(job, &programs[&range.len()], range, loops));
+            worker.start(self.layout.len_for(loops), self.hunt);
+            own.for_each(|range| worker.train(job, &programs[&range.len()], range, (policy, of), slots));
         });
         stopped(workers)?;
         let loss = workers.iter().map(|worker| worker.loss).sum();
-        Ok((loss, self.threads.install(|| self.sum(workers, &weights, step.plan.loops))?))
+        let mut notes = Notes::new();
+        for (what, sum) in workers.iter().flat_map(|worker| &worker.notes) {
+            *notes.entry(what).or_default() += sum / prompts.prompts as f64;
+        }
+        let gradients = self.threads.install(|| self.sum(workers, &weights, loops))?;
+        Ok(Found { loss, gradients, notes })
     }
 
     /// Does `work` on this engine's threads: what it shares out by rayon stays on them.

@@ -17,6 +17,7 @@
 //!   `LOOPED_ARENA=nan` also fills memory with NaN before a list of steps runs, so that whatever is read and was never written shows.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod body;
 mod chunks;
 mod code;
 mod engine;
@@ -45,7 +46,7 @@ pub mod engines {
     pub use crate::plan::{Loops, check};
 }
 
-pub use engine::{CpuModel, CpuPredictor};
+pub use engine::{CpuModel, CpuPredictor, Found};
 pub use explain::{Explanation, explain, without_kernel};
 pub use footprint::{Footprint, Work, footprint};
 pub use looped_graph::lower::Explained;

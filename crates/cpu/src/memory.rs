@@ -19,12 +19,13 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Makes room for a program with so many slots. A slot has `slot` floats: less than the program's where nothing is kept.
-    pub(crate) fn fit(&mut self, sizes: Sizes, slots: usize, slot: usize) {
+    /// Makes room for a program with so many slots, and the head of one more. A slot has `slot` floats: less than the program's where nothing
+    /// is kept.
+    pub(crate) fn fit(&mut self, sizes: Sizes, (slots, slot, head): (usize, usize, usize)) {
         self.chunk = sizes.early;
         self.slots = self.chunk + sizes.chunk;
         self.slot = slot;
-        self.scratch = self.slots + slots * slot;
+        self.scratch = self.slots + slots * slot + head;
         self.buffer.resize(self.scratch + sizes.scratch);
     }
 
@@ -51,6 +52,12 @@ impl Memory {
         };
         let start = base + place.start as usize;
         start..start + place.len as usize
+    }
+
+    /// All of a slot.
+    pub(crate) fn slot(&mut self, slot: usize) -> &mut [f32] {
+        let start = self.slots + slot * self.slot;
+        &mut self.buffer[start..start + self.slot]
     }
 
     /// Several places at once.

@@ -1,6 +1,6 @@
 //! What a step asks for, checked.
 
-use looped_core::{Error, LoopPlan, ModelDims, Objective, Prompts, Result};
+use looped_core::{Error, Joint, LoopPlan, ModelDims, Objective, Prompts, Result, Share, StepLoops};
 use looped_graph::lower::Chunk;
 use looped_ops::Precision;
 
@@ -42,7 +42,102 @@ pub fn check(prompts: &Prompts, dims: ModelDims) -> Result<()> {
     Ok(())
 }
 
-/// The loops of a training step.
+/// What a prediction counts in a training step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LossOf {
+    /// What is minimised.
+    pub(crate) objective: Objective,
+    /// How many predictions have a target.
+    pub(crate) targets: usize,
+}
+
+impl LossOf {
+    /// Of a step on some prompts.
+    ///
+    /// # Errors
+    /// If nothing is to be predicted in them.
+    pub(crate) fn new(objective: Objective, prompts: &Prompts) -> Result<Self> {
+        let targets = prompts.targets();
+        if targets == 0 {
+            return Err(Error::Data(
+                "nothing is to be predicted in these prompts: every y is NaN".to_owned(),
+            ));
+        }
+        Ok(Self { objective, targets })
+    }
+
+    /// What each prediction's loss counts after a loop with this share.
+    pub(crate) fn weight(self, share: Share) -> f64 {
+        share.of / (share.among * self.targets) as f64
+    }
+
+    /// What the predictions at a chunk's read rows add to the loss, each counting `weight`; `slopes` gets the gradient with respect to each.
+    ///
+    /// # Shapes
+    /// `predictions` and `slopes` (prompts of the chunk, reads, numbers), for the prompts from `first` on.
+    pub(crate) fn loss(
+        self,
+        prompts: &Prompts,
+        first: usize,
+        chunk: &Chunk,
+        weight: f64,
+        predictions: &[f32],
+        slopes: &mut [f32],
+    ) -> f64 {
+        let mut loss = 0.0;
+        let width = width(predictions, chunk);
+        let pairs = predictions.chunks_exact(width).zip(slopes.chunks_exact_mut(width));
+        for (i, (prediction, slopes)) in pairs.enumerate() {
+            let y = target(prompts, first, chunk, i);
+            loss += f64::from(self.objective.value_and_slopes(prediction, y, slopes));
+            slopes.iter_mut().for_each(|slope| *slope = (f64::from(*slope) * weight) as f32);
+        }
+        loss * weight
+    }
+
+    /// The same of predictions after several loops together: the loss, and the slopes of each loop's.
+    pub(crate) fn joint_loss(
+        self,
+        prompts: &Prompts,
+        first: usize,
+        chunk: &Chunk,
+        joint: &dyn Joint,
+        weight: f64,
+        predictions: &[Vec<f32>],
+    ) -> (f64, Vec<Vec<f32>>) {
+        let len = predictions.first().map_or(0, Vec::len);
+        let width = predictions.first().map_or(1, |predictions| width(predictions, chunk));
+        let mut all = vec![vec![0.0; len]; predictions.len()];
+        let mut loss = 0.0;
+        for i in 0..len / width {
+            let own = i * width..(i + 1) * width;
+            let seen: Vec<f32> = predictions.iter().flat_map(|of| of[own.clone()].iter().copied()).collect();
+            let mut slopes = vec![0.0; seen.len()];
+            let y = target(prompts, first, chunk, i);
+            loss += joint.value_and_slopes(self.objective, &seen, width, y, &mut slopes);
+            for (all, slopes) in all.iter_mut().zip(slopes.chunks_exact(width)) {
+                let scaled = slopes.iter().map(|slope| (f64::from(*slope) * weight) as f32);
+                all[own.clone()].iter_mut().zip(scaled).for_each(|(all, own)| *all = own);
+            }
+        }
+        (loss * weight, all)
+    }
+}
+
+/// Numbers of a prediction.
+fn width(predictions: &[f32], chunk: &Chunk) -> usize {
+    let rows = (chunk.sequences * chunk.reads.len()).max(1);
+    (predictions.len() / rows).max(1)
+}
+
+/// What is to be predicted at a chunk's read row, if its prompts are those from `first` on.
+fn target(prompts: &Prompts, first: usize, chunk: &Chunk, row: usize) -> f32 {
+    let (sequence, read) = (row / chunk.reads.len(), chunk.reads[row % chunk.reads.len()]);
+    let (_, ys) = prompts.get(first + sequence);
+    ys[prompts.layout.point(chunk.first + read)]
+}
+
+/// The loops of a training step that is loops without gradient, then a window with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Loops {
     /// Loops without gradient.
@@ -63,51 +158,34 @@ impl Loops {
     /// # Errors
     /// If no loop enters the loss.
     pub fn new(step: Step, prompts: &Prompts) -> Result<Self> {
-        let window = step.plan.window.min(step.plan.loops);
-        let counted = step.loss_loops.min(window);
-        if counted == 0 {
-            let LoopPlan { loops, window } = step.plan;
-            return Err(Error::Data(format!(
-                "of {loops} loops, {window} carry gradient and {} enter the loss: there is no loss",
-                step.loss_loops
-            )));
-        }
-        let targets = prompts.targets();
-        if targets == 0 {
-            return Err(Error::Data(
-                "nothing is to be predicted in these prompts: every y is NaN".to_owned(),
-            ));
-        }
-        let weight = 1.0 / (counted * targets) as f64;
+        let [window, counted] = step.counted()?;
+        let of = LossOf::new(step.objective, prompts)?;
+        let weight = of.weight(Share { of: 1.0, among: counted });
         Ok(Self { free: step.plan.loops - window, window, counted, objective: step.objective, weight })
     }
+}
 
-    /// What the predictions at a chunk's read rows add to the loss, if they stand for `times` loops; `slopes` gets the gradient with respect
-    /// to each.
-    ///
-    /// # Shapes
-    /// `predictions` and `slopes` (prompts of the chunk, reads, numbers), for the prompts from `first` on.
-    pub(crate) fn loss(
-        self,
-        prompts: &Prompts,
-        first: usize,
-        chunk: &Chunk,
-        times: usize,
-        predictions: &[f32],
-        slopes: &mut [f32],
-    ) -> f64 {
-        let weight = self.weight * times as f64;
-        let mut loss = 0.0;
-        let rows = (chunk.sequences * chunk.reads.len()).max(1);
-        let width = (predictions.len() / rows).max(1);
-        let pairs = predictions.chunks_exact(width).zip(slopes.chunks_exact_mut(width));
-        for (i, (prediction, slopes)) in pairs.enumerate() {
-            let (sequence, read) = (i / chunk.reads.len(), chunk.reads[i % chunk.reads.len()]);
-            let (_, ys) = prompts.get(first + sequence);
-            let y = ys[prompts.layout.point(chunk.first + read)];
-            loss += f64::from(self.objective.value_and_slopes(prediction, y, slopes));
-            slopes.iter_mut().for_each(|slope| *slope = (f64::from(*slope) * weight) as f32);
+impl Step {
+    /// How many loops carry gradient, and how many enter the loss.
+    fn counted(self) -> Result<[usize; 2]> {
+        let window = self.plan.window.min(self.plan.loops);
+        let counted = self.loss_loops.min(window);
+        if counted == 0 {
+            let LoopPlan { loops, window } = self.plan;
+            return Err(Error::Data(format!(
+                "of {loops} loops, {window} carry gradient and {} enter the loss: there is no loss",
+                self.loss_loops
+            )));
         }
-        loss * weight
+        Ok([window, counted])
+    }
+
+    /// The same as a policy.
+    ///
+    /// # Errors
+    /// If no loop enters the loss.
+    pub(crate) fn policy(self) -> Result<StepLoops> {
+        let [window, counted] = self.counted()?;
+        Ok(StepLoops::last(LoopPlan { loops: self.plan.loops, window }, counted))
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Run<'a> {
     pub(crate) index: usize,
     /// Whether it goes back.
     pub(crate) backward: bool,
+    /// Whether the gradient with respect to the state alone is wanted: that of weights isn't computed.
+    pub(crate) state_alone: bool,
     pub(crate) hunt: Hunt,
     /// What keeps it from going on.
     pub(crate) fault: Option<TraceError>,
@@ -122,6 +124,7 @@ impl<'a> Run<'a> {
                 let [dy, pre, out] = self.memory.at([places[0], places[1], places[2]], slot);
                 k.matmul_gelu_backward(dy, matrix, pre, out, self.scratch);
             }
+            Kernel::WeightGradient { .. } if self.state_alone => {}
             Kernel::WeightGradient { weight, out, bias, exact } => {
                 let k = self.products(exact);
                 let [dy, x] = self.memory.at([places[0], places[1]], slot);

@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
-use looped_core::Prompts;
+use looped_core::{Policy, Prompts};
 use looped_graph::TraceError;
-use looped_graph::lower::{Chunk, Early, Looped, Place};
+use looped_graph::lower::{Chunk, Place};
 use looped_ops::{AlignedBuffer, Scratch};
 
+use crate::body::{ChunkBody, Notes};
 use crate::hunt::Hunt;
 use crate::memory::Memory;
-use crate::plan::Loops;
+use crate::plan::LossOf;
 use crate::plans::Plans;
 use crate::point::Compiled;
 use crate::run::Run;
@@ -21,6 +22,10 @@ pub(crate) struct Worker {
     /// The loss of this step's chunks so far, and its gradients.
     pub(crate) loss: f64,
     pub(crate) grads: AlignedBuffer,
+    /// What this step's chunks noted.
+    pub(crate) notes: Notes,
+    /// Where gradients go that aren't wanted; empty until there are any.
+    waste: AlignedBuffer,
     bench: Bench,
     predictions: Vec<f32>,
     /// What kept it from ending its work.
@@ -36,23 +41,37 @@ struct Bench {
 }
 
 impl Bench {
-    /// Begins the work on a chunk, with room for so many slots of `slot` floats.
+    /// Begins the work on a chunk, with room for so many slots of `slot` floats, and a head of one more.
     fn run<'a>(
         &'a mut self,
         job: &Job<'a>,
         compiled: &'a Compiled,
-        (slots, slot): (usize, usize),
+        room: (usize, usize, usize),
         grads: &'a mut [f32],
     ) -> Run<'a> {
         let Self { memory, scratch, hunt } = self;
         let Compiled { program, codes, turns } = compiled;
-        memory.fit(program.sizes, slots, slot);
+        memory.fit(program.sizes, room);
         if hunt.dead_is_nan {
             memory.spoil();
         }
         let Job { weights, plans, .. } = *job;
         let (hunt, fault) = (*hunt, None);
-        Run { weights, plans, memory, grads, scratch, codes, turns, index: 0, backward: false, hunt, fault }
+        let (backward, state_alone) = (false, false);
+        Run {
+            weights,
+            plans,
+            memory,
+            grads,
+            scratch,
+            codes,
+            turns,
+            index: 0,
+            backward,
+            state_alone,
+            hunt,
+            fault,
+        }
     }
 }
 
@@ -75,6 +94,7 @@ impl Worker {
     pub(crate) fn start(&mut self, len: usize, hunt: Hunt) {
         self.begin(hunt);
         self.loss = 0.0;
+        self.notes.clear();
         if self.grads.len() == len {
             self.grads.fill(0.0);
         } else {
@@ -82,25 +102,35 @@ impl Worker {
         }
     }
 
-    /// Adds the loss and gradients of the prompts `range`.
-    pub(crate) fn train(&mut self, job: Job<'_>, compiled: &Compiled, range: Range<usize>, loops: Loops) {
-        let Self { loss, grads, bench, fault, .. } = self;
+    /// Adds the loss and gradients of the prompts `range`; the policy's slots are given.
+    pub(crate) fn train(
+        &mut self,
+        job: Job<'_>,
+        compiled: &Compiled,
+        range: Range<usize>,
+        (policy, of): (&dyn Policy, LossOf),
+        (slots, whole): (usize, bool),
+    ) {
+        let Self { loss, grads, bench, fault, notes, waste, .. } = self;
         if fault.is_some() {
             return;
         }
-        let (program, prompts) = (&compiled.program, job.prompts);
-        let mut run = bench.run(&job, compiled, (loops.window, program.sizes.slot), grads);
-        let first = range.start;
+        let program = &compiled.program;
+        if whole {
+            waste.resize(grads.len());
+        }
+        let head = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize);
+        let head = if whole { head.next_multiple_of(16) } else { 0 };
+        let mut run = bench.run(&job, compiled, (slots, program.sizes.slot, head), grads);
+        let mut body = ChunkBody::new(&mut run, program, (job.prompts, range), of, notes, waste);
         if let Some(early) = &program.early {
-            *loss += run.early(early, prompts, first, loops);
+            body.begin_early(early);
         }
-        if let Some(looped) = &program.looped {
-            *loss += run.looped(looped, prompts, first, loops);
-        }
+        let of_loops = policy.run(&mut body);
         if let Some(early) = &program.early {
-            run.backward = true;
-            run.list(&early.steps.backward, &early.chunk, 0);
+            *loss += body.end_early(early);
         }
+        *loss += of_loops;
         *fault = run.fault;
     }
 
@@ -117,7 +147,7 @@ impl Worker {
         let (program, prompts) = (&compiled.program, job.prompts);
         // Nothing is kept of a loop but the state.
         let slot = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize).next_multiple_of(16);
-        let mut run = bench.run(&job, compiled, (1, slot), &mut []);
+        let mut run = bench.run(&job, compiled, (1, slot, 0), &mut []);
         let after = range.len() * prompts.points * width;
         predictions.clear();
         predictions.resize(loops * after, 0.0);
@@ -157,7 +187,7 @@ impl Worker {
         let Self { bench, fault, .. } = self;
         let Some(watched) = &compiled.program.watched else { return };
         let chunk = &watched.chunk;
-        let mut run = bench.run(&job, compiled, (0, 0), &mut []);
+        let mut run = bench.run(&job, compiled, (0, 0, 0), &mut []);
         run.write_tokens(job.prompts, range.start, chunk, watched.input);
         run.list(&watched.prelude, chunk, 0);
         for index in 0..loops {
@@ -182,64 +212,13 @@ fn spread(prompts: &Prompts, chunk: &Chunk, width: usize, from: &[f32], to: &mut
     }
 }
 
-impl<'a> Run<'a> {
+impl Run<'_> {
     /// Writes the rows of the chunk's tokens, of the prompts from `first` on, to where the graph's input belongs.
-    fn write_tokens(&mut self, prompts: &Prompts, first: usize, chunk: &Chunk, input: Place) {
+    pub(crate) fn write_tokens(&mut self, prompts: &Prompts, first: usize, chunk: &Chunk, input: Place) {
         // Nothing is read of a prompt whose graph has no input.
         let (width, noise) = (self.weights.graph.input_width().max(1), self.weights.graph.noise_width());
         for (i, row) in self.memory.one(input, 0).chunks_exact_mut(width).enumerate() {
             prompts.write_row(first + i / chunk.tokens, chunk.first + i % chunk.tokens, noise, row);
         }
-    }
-
-    /// Runs the early tokens, whose predictions count once for every loop that enters the loss.
-    fn early(&mut self, early: &'a Early, prompts: &Prompts, first: usize, loops: Loops) -> f64 {
-        let chunk = &early.chunk;
-        self.write_tokens(prompts, first, chunk, early.input);
-        self.list(&early.steps.forward, chunk, 0);
-        for place in &early.left {
-            self.memory.one(*place, 0).fill(0.0);
-        }
-        let [predictions, slopes] = self.memory.at([early.predictions, early.slopes], 0);
-        loops.loss(prompts, first, chunk, loops.counted, predictions, slopes)
-    }
-
-    /// Runs the loops forward and those of the window backward.
-    fn looped(&mut self, looped: &'a Looped, prompts: &Prompts, first: usize, loops: Loops) -> f64 {
-        let chunk = &looped.chunk;
-        self.write_tokens(prompts, first, chunk, looped.input);
-        // The state that enters a window after loops without gradient is a constant.
-        let prelude = if loops.free == 0 { &looped.prelude_from_state } else { &looped.prelude };
-        self.list(&prelude.forward, chunk, 0);
-        for index in 0..loops.free {
-            self.index = index;
-            self.list(&looped.free, chunk, 0);
-        }
-        let (last, uncounted) = (loops.window - 1, loops.window - loops.counted);
-        let mut loss = 0.0;
-        for slot in 0..loops.window {
-            self.index = loops.free + slot;
-            self.list(if slot == last { &looped.last.forward } else { &looped.body.forward }, chunk, slot);
-            if slot >= uncounted {
-                if slot < last {
-                    self.list(&looped.read.forward, chunk, slot);
-                }
-                let [predictions, slopes] = self.memory.at([looped.predictions, looped.slopes], slot);
-                loss += loops.loss(prompts, first, chunk, 1, predictions, slopes);
-            }
-        }
-        self.backward = true;
-        for place in &looped.shared {
-            self.memory.one(*place, 0).fill(0.0);
-        }
-        for slot in (0..loops.window).rev() {
-            self.index = loops.free + slot;
-            if slot >= uncounted && slot < last {
-                self.list(&looped.read.backward, chunk, slot);
-            }
-            self.list(if slot == last { &looped.last.backward } else { &looped.body.backward }, chunk, slot);
-        }
-        self.list(&prelude.backward, chunk, 0);
-        loss
     }
 }

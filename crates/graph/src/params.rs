@@ -9,6 +9,11 @@ pub enum Init {
     Zeros,
     /// All 1.
     Ones,
+    /// All one number.
+    Constant {
+        /// The number.
+        value: f32,
+    },
     /// Normal with mean 0.
     Normal {
         /// Standard deviation.

@@ -8,8 +8,10 @@
 //! What doesn't depend on the loop is computed once, before the first loop ([`Rate`](looped_graph::Rate)).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod body;
 mod looping;
 mod model;
 
+pub use body::Found;
 pub use looping::Looping;
 pub use model::{ReferenceModel, ReferencePredictor, Step};

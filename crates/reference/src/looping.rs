@@ -1,6 +1,6 @@
 //! The loops over one batch, node by node.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Tensor, Var};
 use looped_core::{Error, Loops, Result, TokenLayout};
 use looped_graph::{Graph, Meaning, Node, Rate, Rows, Source, TraceError, Wire, rates};
 
@@ -44,6 +44,20 @@ pub struct Looping<'a> {
     loops: usize,
     /// Whether a number that isn't finite is an error.
     strict: bool,
+    /// Whether what is read after a loop sees a copy of the state that has no history.
+    apart: bool,
+    /// The state after the last loop and that copy, if so.
+    cut: Option<(Tensor, Var)>,
+}
+
+/// A loop as tensors that can be differentiated apart: the loop, and what is read after it.
+pub(crate) struct Recorded {
+    /// The state before the loop.
+    pub(crate) before: Var,
+    /// The state after it, as the loop makes it of `before`.
+    pub(crate) after: Tensor,
+    /// The same numbers, as what is read sees them.
+    pub(crate) seen: Var,
 }
 
 impl<'a> Looping<'a> {
@@ -57,8 +71,9 @@ impl<'a> Looping<'a> {
         strict: bool,
     ) -> Result<Self> {
         let values = vec![Vec::new(); graph.nodes().len()];
+        let (states, index, apart, cut) = (Vec::new(), 0, false, None);
         let mut looping =
-            Self { graph, schedule, params, input, values, states: Vec::new(), index: 0, loops, strict };
+            Self { graph, schedule, params, input, values, states, index, loops, strict, apart, cut };
         looping.compute(|rate| rate < Rate::Loop)?;
         looping.states = graph.carried().iter().map(|carried| looping.value(carried.first).clone()).collect();
         Ok(looping)
@@ -73,6 +88,39 @@ impl<'a> Looping<'a> {
         self.states = self.graph.carried().iter().map(|carried| self.value(carried.next).clone()).collect();
         self.index += 1;
         Ok(())
+    }
+
+    /// Runs one loop of a graph that carries one value, so that it can be differentiated apart from all others.
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance).
+    pub(crate) fn record(&mut self) -> Result<Recorded> {
+        let before = Var::from_tensor(&self.states[0].detach())?;
+        self.states[0] = before.as_tensor().clone();
+        self.apart = true;
+        let done = self.advance();
+        self.apart = false;
+        done?;
+        let missing = || Error::Data("the graph's state isn't computed in the loop".to_owned());
+        let (after, seen) = self.cut.take().ok_or_else(missing)?;
+        self.states[0] = seen.as_detached_tensor();
+        Ok(Recorded { before, after, seen })
+    }
+
+    /// The first state.
+    pub(crate) fn first_state(&self) -> &Tensor {
+        self.value(self.graph.carried()[0].first)
+    }
+
+    /// Loops done.
+    pub(crate) const fn loops_done(&self) -> usize {
+        self.index
+    }
+
+    /// Puts another state in the present one's place, after so many loops.
+    pub(crate) fn put(&mut self, state: Tensor, done: usize) {
+        self.states[0] = state;
+        self.index = done;
     }
 
     /// The state after the loops so far: (prompts, tokens, width).
@@ -113,6 +161,15 @@ impl<'a> Looping<'a> {
                 continue;
             }
             self.values[i] = self.results(node)?;
+            let next = self.graph.carried().first().map(|carried| carried.next);
+            if let (true, Some(Wire { node, output })) = (self.apart, next)
+                && node.index() == i
+            {
+                let after = self.values[i][output].clone();
+                let seen = Var::from_tensor(&after.detach())?;
+                self.values[i][output] = seen.as_tensor().clone();
+                self.cut = Some((after, seen));
+            }
             for wire in &node.inputs {
                 let input = wire.node.index();
                 if self.schedule.last_reader[input] == i {

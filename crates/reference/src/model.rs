@@ -5,11 +5,12 @@ use std::sync::Arc;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor, Var};
 use looped_core::{
-    Error, Flat, Layout, LoopPlan, Objective, ParamStore, Predictions, Predictor, Prompts, Result,
+    Error, Flat, Layout, LoopPlan, Objective, ParamStore, Policy, Predictions, Predictor, Prompts, Result,
     TokenLayout,
 };
 use looped_graph::{Graph, Rows, Source, TraceError, Wire};
 
+use crate::body::{Found, TensorBody};
 use crate::looping::{Looping, Schedule};
 
 /// What a training step needs to know besides its prompts.
@@ -69,6 +70,27 @@ impl ReferenceModel {
         let loss = self.loss(self.widened(&leaves)?, prompts, step)?;
         let gradients = self.gradients(&leaves, &loss.backward()?)?;
         Ok((loss.to_dtype(DType::F64)?.to_scalar()?, gradients))
+    }
+
+    /// The loss of a training step on `prompts`, whose way through the loops is the policy's, its gradient with respect to every parameter of
+    /// `store`, and what the policy noted.
+    ///
+    /// # Errors
+    /// If the graph carries more than one value, and as [`ReferenceModel::step`].
+    pub fn run(
+        &self,
+        store: &ParamStore,
+        prompts: &Prompts,
+        objective: Objective,
+        policy: &dyn Policy,
+    ) -> Result<Found> {
+        let carried = self.graph.carried().len();
+        if carried != 1 {
+            return Err(Error::Data(format!("the loop carries {carried} values, and this unroll takes one")));
+        }
+        let leaves = self.leaves(store)?;
+        let looping = self.start(self.widened(&leaves)?, prompts, policy.loops(), false)?;
+        TensorBody::new(looping, (leaves, prompts), objective, (&self.graph, self.read)).run(policy)
     }
 
     /// The parameters' values as candle differentiates with respect to them, in the graph's order: variables, copies of what `store` holds.

@@ -1,6 +1,7 @@
 //! What an experiment costs, before it's run: parameters, floating-point operations, memory.
 
 use looped_config::Experiment;
+use looped_core::StepWork;
 use looped_curriculum::Stage;
 use looped_graph::{Flops, Graph};
 
@@ -54,9 +55,9 @@ fn step_flops(experiment: &Experiment, graph: &Graph, stage: Stage) -> f64 {
     let Flops { once, each_loop } = looped_graph::flops(graph, layout.tokens(points), &layout.reads(points));
     let training = &experiment.training;
     let of = |loops| {
-        let [passes, loops, with_gradient] = training.expected(loops);
+        let StepWork { passes, loops, backward } = training.work(loops);
         // A backward pass has two products for each one forward.
-        3.0 * passes * once as f64 + (loops + 2.0 * with_gradient) * each_loop as f64
+        3.0 * passes * once as f64 + (loops + 2.0 * backward) * each_loop as f64
     };
     let each = training.depth.as_ref().map_or_else(|| of(stage.loops), |depth| depth.mean(stage.loops, &of));
     training.batch_size as f64 * each

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use looped_config::{Engine, Experiment, Precision};
+use looped_core::Rng;
 use looped_cuda::CudaModel;
 
+use crate::model::not_passes;
 use crate::{Result, Target, TrainError};
 
 /// The engine that computes a model.
@@ -75,6 +77,11 @@ fn not_on_cuda(experiment: &Experiment) -> Option<String> {
         Ok(graph) => CudaModel::refusals(&graph),
         Err(error) => vec![error.to_string()],
     };
+    let training = &experiment.training;
+    let loops = training.step_loops(training.most_loops(), Rng::stream(0, "loops", 0));
+    if loops.passes().is_none() {
+        return Some(format!("it can't {}", not_passes(&loops)));
+    }
     (!refusals.is_empty()).then(|| refusals.join("; "))
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn of_run(experiment: &Experiment, graph: &Graph) -> f64 {
     let parameters = bytes_of_parameters(graph);
     let prompts_at_once = |prompts| values(experiment, Asked { prompts, points, loops });
     let trained = Asked { prompts: training.batch_size, points, loops };
-    let step = engine(experiment, graph, trained, training.n_loop_window);
+    let step = engine(experiment, graph, trained, training.slots());
     let scored = Asked {
         prompts: evaluation.prompts,
         points,

@@ -1,5 +1,6 @@
 //! `metrics.jsonl`: a line for each logged step, without a gap or a double line across resumes.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,9 @@ pub struct Record {
     /// by anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_loss: Option<f64>,
+    /// What the unroll and the regularisers tell of the step, by name: the mean over its prompts; nothing where that isn't finite.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub notes: BTreeMap<String, Option<f64>>,
 }
 
 const fn is_zero(count: &usize) -> bool {
@@ -147,6 +151,7 @@ mod tests {
             validation_loss_last_stage: (step == 2).then_some(0.5),
             validation_loss_ema: (step == 3).then_some(0.25),
             validation_loss: (step == 1).then_some(4.0),
+            notes: [("jacobian".to_owned(), (step != 2).then_some(0.5))].into(),
         }
     }
 

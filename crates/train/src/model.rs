@@ -9,13 +9,14 @@ use candle_core::{Device, Tensor};
 use looped_config::{Experiment, Precision};
 use looped_core::graph::Rows;
 use looped_core::{
-    Flat, LoopPlan, Looping, ModelConfig, Objective, ParamStore, Predictions, Predictor, Prompts, Stateful,
-    cuda_device,
+    Flat, LoopPlan, Looping, ModelConfig, Objective, ParamStore, Pass, Predictions, Predictor, Prompts,
+    Stateful, StepLoops, cuda_device,
 };
 use looped_cpu::CpuModel;
 use looped_cuda::{Adam, CudaModel, Math, Updated};
 use looped_reference::ReferenceModel;
 
+use crate::gradients::{add, scale};
 use crate::{EngineChoice, Gradients, Result, Target, TrainError};
 
 /// A looped model, ready to be trained or asked.
@@ -46,6 +47,29 @@ pub struct StepPlan {
     pub loss_loops: usize,
     /// What is minimised.
     pub objective: Objective,
+}
+
+/// What a training step found.
+pub(crate) struct StepFound {
+    pub(crate) loss: f64,
+    pub(crate) gradients: Gradients,
+    /// What the way through the loops noted, the mean over the prompts.
+    pub(crate) notes: BTreeMap<&'static str, f64>,
+}
+
+impl StepFound {
+    pub(crate) fn scale(&mut self, share: f64) {
+        self.loss *= share;
+        self.notes.values_mut().for_each(|note| *note *= share);
+        scale(&mut self.gradients, share);
+    }
+
+    pub(crate) fn with(mut self, other: &Self) -> Self {
+        self.loss += other.loss;
+        add(&mut self.gradients, &other.gradients);
+        other.notes.iter().for_each(|(what, value)| *self.notes.entry(what).or_default() += value);
+        self
+    }
 }
 
 impl Model {
@@ -223,6 +247,54 @@ impl Model {
         Ok(self.candle.step(&self.store, prompts, step)?)
     }
 
+    /// What a training step on `prompts` finds, whose way through the loops is said by the experiment.
+    ///
+    /// # Errors
+    /// If the engine can't go that way, the prompts don't fit the model, or memory runs out.
+    pub(crate) fn step(
+        &self,
+        prompts: &Prompts,
+        objective: Objective,
+        loops: &StepLoops,
+    ) -> Result<StepFound> {
+        if let (None, Some(fused)) = (&self.cuda, &self.fused) {
+            let looped_cpu::Found { loss, gradients, notes } =
+                fused.run(&self.store, prompts, (objective, self.fused_precision()), loops)?;
+            return Ok(StepFound { loss, gradients, notes });
+        }
+        // What is stretched over all loops is so over the step's, whatever a pass draws of them.
+        let whole = |passes: &Vec<Pass>| passes.iter().all(|pass| pass.plan.loops == loops.loops);
+        if let Some(passes) = loops.passes().filter(|passes| self.cuda.is_some() || whole(passes)) {
+            return self.passes(prompts, objective, passes);
+        }
+        if self.cuda.is_some() {
+            // `EngineChoice::of` has refused it already, unless the loops are the caller's own.
+            return Err(TrainError::Refused(format!("the cuda engine can't {}", not_passes(loops))));
+        }
+        self.set_products();
+        let looped_reference::Found { loss, gradients, notes } =
+            self.candle.run(&self.store, prompts, objective, loops)?;
+        Ok(StepFound { loss, gradients, notes })
+    }
+
+    /// The losses of plain passes, added up by their shares.
+    fn passes(&self, prompts: &Prompts, objective: Objective, passes: Vec<Pass>) -> Result<StepFound> {
+        let mut sum: Option<StepFound> = None;
+        for Pass { share, plan: loops, counted: loss_loops } in passes {
+            let plan = StepPlan { loops, loss_loops, objective };
+            let (loss, gradients) = self.loss_and_gradients(prompts, plan)?;
+            let mut found = StepFound { loss, gradients, notes: BTreeMap::new() };
+            if share != 1.0 {
+                found.scale(share);
+            }
+            sum = Some(match sum {
+                None => found,
+                Some(before) => before.with(&found),
+            });
+        }
+        sum.ok_or_else(|| TrainError::Refused("training.loss: counts no loop".to_owned()))
+    }
+
     /// What a part gave a name to, by [`Value::probe`](looped_core::graph::Value::probe), after each loop over `prompts`.
     ///
     /// # Shapes
@@ -358,6 +430,19 @@ impl Model {
 
 impl Predictor for Model {
     fn predict(&self, prompts: &Prompts, loops: usize) -> looped_core::Result<Predictions> {
+        let all = self.read(prompts, loops)?;
+        Ok(if self.config.exit_gate.is_some() { all.without_last().0 } else { all })
+    }
+
+    fn gates(&self, prompts: &Prompts, loops: usize) -> looped_core::Result<Option<Vec<f32>>> {
+        let gated = self.config.exit_gate.is_some();
+        Ok(if gated { Some(self.read(prompts, loops)?.without_last().1) } else { None })
+    }
+}
+
+impl Model {
+    /// All that is read after each loop: predictions, and the gate's numbers where there is one.
+    fn read(&self, prompts: &Prompts, loops: usize) -> looped_core::Result<Predictions> {
         if let Some(cuda) = &self.cuda {
             return cuda.predictor(&self.store, self.math()).predict(prompts, loops);
         }
@@ -378,6 +463,13 @@ impl Stateful for Model {
     fn looping(&self, prompts: &Prompts, loops: usize) -> looped_core::Result<Looping<'_>> {
         Ok(self.candle.looping(self.parameters(), prompts, loops)?.into())
     }
+}
+
+/// What an engine of plain passes would have to do for these loops.
+pub(crate) fn not_passes(loops: &StepLoops) -> String {
+    let (way, loss) = (loops.unroll.typetag_name(), loops.loss.typetag_name());
+    let more = if loops.regularizers.is_empty() { "" } else { " with regularisers" };
+    format!("go through the loops by the unroll `{way}` and the loss `{loss}`{more}")
 }
 
 /// One thread a core.

@@ -21,6 +21,11 @@ pub trait Observer {
         Ok(())
     }
 
+    /// Called once in a training, at the first logged step whose notes say something against its gradient: what.
+    fn doubted(&mut self, step: usize, what: &str) {
+        let _ = (step, what);
+    }
+
     /// Asked between steps: `true` saves and ends the training.
     fn wants_stop(&self) -> bool {
         false
@@ -53,6 +58,7 @@ pub fn train(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -
     let mut metrics = Metrics::open(&run.metrics(), trainer.steps_done())?;
     let checkpoints = run.checkpoints();
     let (mut since, mut since_step) = (Clock::start(), trainer.steps_done());
+    let mut doubted = false;
     let save = |trainer: &Trainer, metrics: &Metrics| {
         let training = &trainer.experiment().training;
         let done = trainer.steps_done();
@@ -90,9 +96,19 @@ pub fn train(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -
                 validation_loss_last_stage: if validate { Some(trainer.validation_loss()?) } else { None },
                 validation_loss_ema: if validate { trainer.averaged_validation_loss()? } else { None },
                 validation_loss: None,
+                notes: report
+                    .notes
+                    .iter()
+                    .map(|(what, value)| ((*what).to_owned(), finite(*value)))
+                    .collect(),
             };
             metrics.append(&record)?;
             observer.recorded(&record)?;
+            let doubt = if doubted { None } else { training.unroll().doubt(&report.notes) };
+            if let Some(what) = doubt {
+                observer.doubted(report.step, &what);
+                doubted = true;
+            }
             (since, since_step) = (Clock::start(), done);
         }
         if done.is_multiple_of(training.save_every_steps) && !trainer.is_done() {
@@ -101,4 +117,9 @@ pub fn train(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -
     }
     save(trainer, &metrics)?;
     Ok(Outcome::Finished)
+}
+
+/// A number that JSON has.
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
 }

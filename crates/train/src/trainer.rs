@@ -1,19 +1,22 @@
 //! One training step, from prompts to updated parameters.
 
+mod by_depth;
 mod on_gpu;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use looped_config::{Experiment, Pass};
+use looped_config::Experiment;
 use looped_core::{Noise, Prompts, Request, Rng, Split};
 use looped_curriculum::Stage;
 
 use crate::averaged::Averaged;
 use crate::checkpoint::{Checkpoint, Skipped, State};
-use crate::gradients::{Gradients, add, clip, global_norm, scale};
+use crate::gradients::{Gradients, clip, global_norm};
+use crate::model::StepFound;
 use crate::optimizer::named;
-use crate::{Model, Result, StepPlan, Target, TrainError, Updater, Validation, default_optimizer};
+use crate::{Model, Result, Target, TrainError, Updater, Validation, default_optimizer};
 
 /// An experiment in training: the model, its optimiser, and how far they are.
 ///
@@ -42,7 +45,7 @@ enum Data {
 }
 
 /// What a step did.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StepReport {
     /// The step, from 0.
     pub step: usize,
@@ -56,6 +59,8 @@ pub struct StepReport {
     pub learning_rate: f64,
     /// Whether it changed nothing, because its loss or gradient isn't finite.
     pub skipped: bool,
+    /// What the unroll and the regularisers tell of it, by name: the mean over its prompts.
+    pub notes: BTreeMap<&'static str, f64>,
 }
 
 /// What the first half of a step found.
@@ -67,6 +72,8 @@ pub struct StepGradients {
     pub loss: f64,
     /// Its gradient with respect to each parameter.
     pub gradients: Gradients,
+    /// What the unroll and the regularisers tell of it, by name: the mean over its prompts.
+    pub notes: BTreeMap<&'static str, f64>,
 }
 
 impl Trainer {
@@ -215,27 +222,21 @@ impl Trainer {
         self.refuse_unless_it_fits(stage)?;
         self.refuse_exchanged_data()?;
         let prompts = self.prompts(stage)?;
-        let mut rng = Rng::stream(self.experiment.seed, "training unroll", self.step as u64);
-        let mut found: Option<(f64, Gradients)> = None;
-        for pass in self.experiment.training.passes(stage.loops, &mut rng) {
-            let Pass { weight, plan: loops, loss_loops } = pass;
-            let plan = StepPlan { loops, loss_loops, objective: self.experiment.task.objective() };
-            let (loss, mut gradients) = self.model.loss_and_gradients(&prompts, plan)?;
-            if weight != 1.0 {
-                scale(&mut gradients, weight);
+        let objective = self.experiment.task.objective();
+        let mut sum: Option<StepFound> = None;
+        for (loops, prompts, share) in self.by_depth(stage, prompts) {
+            let mut found = self.model.step(&prompts, objective, &loops)?;
+            if share != 1.0 {
+                found.scale(share);
             }
-            match &mut found {
-                None => found = Some((weight * loss, gradients)),
-                Some((sum, before)) => {
-                    *sum += weight * loss;
-                    add(before, &gradients);
-                }
-            }
+            sum = Some(match sum {
+                None => found,
+                Some(before) => before.with(&found),
+            });
         }
-        // A step has a pass: the weights of several add up to 1.
-        let (loss, gradients) =
-            found.ok_or_else(|| TrainError::Refused("training.loss: counts no loop".to_owned()))?;
-        Ok(StepGradients { stage, loss, gradients })
+        let nothing = || TrainError::Refused("there are no prompts".to_owned());
+        let StepFound { loss, gradients, notes } = sum.ok_or_else(nothing)?;
+        Ok(StepGradients { stage, loss, gradients, notes })
     }
 
     /// The second half of a step: clips the gradient as the experiment says, and updates the parameters by it.
@@ -246,10 +247,11 @@ impl Trainer {
     /// If the loss or the gradient isn't finite once too often, or a parameter's gradient is missing; then no parameter has changed.
     pub fn apply(&mut self, found: StepGradients) -> Result<StepReport> {
         self.leave_gpu()?;
-        let StepGradients { stage, loss, mut gradients } = found;
+        let StepGradients { stage, loss, mut gradients, notes } = found;
         let (grad_norm, learning_rate) = (global_norm(&gradients), self.learning_rate());
-        let report = StepReport { step: self.step, stage, loss, grad_norm, learning_rate, skipped: false };
-        if let Some(skipped) = self.skip_unless_finite(report)? {
+        let step = self.step;
+        let report = StepReport { step, stage, loss, grad_norm, learning_rate, skipped: false, notes };
+        if let Some(skipped) = self.skip_unless_finite(&report)? {
             return Ok(skipped);
         }
         if let Some(largest) = self.experiment.training.gradient_clip {
@@ -269,7 +271,7 @@ impl Trainer {
     ///
     /// # Errors
     /// If it is one too many in a row.
-    fn skip_unless_finite(&mut self, report: StepReport) -> Result<Option<StepReport>> {
+    fn skip_unless_finite(&mut self, report: &StepReport) -> Result<Option<StepReport>> {
         let numbers = [("the loss", report.loss), ("the gradient's norm", report.grad_norm)];
         let Some((what, value)) = numbers.into_iter().find(|(_, value)| !value.is_finite()) else {
             return Ok(None);
@@ -281,7 +283,7 @@ impl Trainer {
         }
         self.skipped = Skipped { all: self.skipped.all + 1, in_a_row: before + 1 };
         self.step += 1;
-        Ok(Some(StepReport { skipped: true, ..report }))
+        Ok(Some(StepReport { skipped: true, ..report.clone() }))
     }
 
     /// The loss on the [`Validation`] prompts, which draws from a stream of its own: it changes no later step.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use candle_core::Device;
 use common::{experiment, tiny, trainer};
-use looped_core::{LoopPlan, Request, Rng, Split};
+use looped_core::{LoopPlan, Request, Rng, Split, StepWork};
 use looped_train::{Cost, Gradients, StepPlan, Trainer, encode, resolve};
 use serde_json::{Value, json};
 
@@ -41,8 +41,18 @@ fn the_loops_of_a_step_depend_on_seed_and_step_alone_and_a_resume_is_exact() {
             (json!({ "type": "last" }), json!({ "type": "uniform" })),
             (json!({ "type": "random_prefix" }), json!({ "type": "last" })),
             (json!({ "type": "last" }), json!({ "type": "progressive", "alpha": 0.5 })),
+            (json!({ "type": "phantom", "loops": 2, "damping": 0.5 }), json!({ "type": "last" })),
         ] {
-            let table = with(&[("depth", part(depth)), ("unroll", unroll), ("loss", loss)]);
+            let regularizers =
+                json!([{ "type": "jacobian", "weight": 0.1 }, { "type": "fixed_point", "weight": 0.1 }]);
+            let each = json!(depth.contains("uniform") && loss["type"] == "last");
+            let table = with(&[
+                ("depth", part(depth)),
+                ("unroll", unroll),
+                ("loss", loss),
+                ("regularizers", regularizers),
+                ("depth_per_prompt", each),
+            ]);
             let mut whole = trainer(table.clone());
             let loops: Vec<usize> = (0..12).map(|_| whole.step().unwrap().stage.loops).collect();
             assert!(loops.iter().collect::<BTreeSet<_>>().len() > 1, "{depth}: {loops:?}");
@@ -133,7 +143,8 @@ fn a_random_prefix_has_no_gradient_and_the_progressive_loss_is_its_two_terms() {
         {
             for ((found, whole), part) in found.iter().zip(whole).zip(part) {
                 let expected = 0.75 * whole + 0.25 * part;
-                assert!((found - expected).abs() <= 1e-6 * (whole.abs() + part.abs()), "{}", place.name);
+                let size = whole.abs() + part.abs();
+                assert!((found - expected).abs() <= 1e-5 * size + 1e-8, "{}: {found} {expected}", place.name);
             }
         }
         progressive.step().unwrap();
@@ -148,7 +159,8 @@ fn the_expected_passes_are_the_mean_over_all_draws() {
         for loops in 1..=7 {
             let of = |keys: &[(&str, Value)]| {
                 let keys = [keys, &[("n_loop_window", window.into())]].concat();
-                experiment(with(&keys)).training.expected(loops)
+                let StepWork { passes, loops, backward } = experiment(with(&keys)).training.work(loops);
+                [passes, loops, backward]
             };
             let (mut all, mut with_gradient) = (0.0, 0.0);
             for without in 0..loops {
@@ -201,5 +213,45 @@ fn a_model_of_drawn_depths_is_evaluated_at_the_most_of_them_or_at_their_mean() {
         let mut experiment: looped_config::Experiment = serde_json::from_value(table).unwrap();
         resolve(&mut experiment, &Device::Cpu).unwrap();
         assert_eq!(experiment.evaluation.loops, Some(loops), "{depth}");
+    }
+}
+
+/// Each prompt's gradient is that of its own depth.
+#[test]
+fn a_depth_of_each_prompt_is_the_mean_over_the_prompts_of_their_own() {
+    let depth = json!({ "type": "uniform", "from": 2, "to": 5 });
+    let table =
+        with(&[("depth", depth), ("depth_per_prompt", true.into()), ("loss", json!({ "type": "last" }))]);
+    let mut trainer = trainer(table);
+    let experiment = experiment(serde_json::to_value(trainer.experiment()).unwrap());
+    let depths = experiment.depths(0).unwrap();
+    assert!(depths.iter().collect::<BTreeSet<_>>().len() > 1, "{depths:?}");
+    let stage = trainer.stage();
+    assert_eq!(stage.loops, *depths.iter().max().unwrap());
+    let (step, count) = (0, experiment.training.batch_size);
+    let request = Request {
+        prompts: count,
+        points: stage.points,
+        dims: stage.dims,
+        n_dims: experiment.model.n_dims,
+        first: 0,
+        split: Split::Train,
+    };
+    let mut rng = Rng::stream(experiment.seed, "training prompts", step);
+    let prompts = experiment.task.sample(request, &mut rng).unwrap();
+    let objective = experiment.task.objective();
+    let (mut loss, mut sums) = (0.0, None::<Gradients>);
+    for (i, loops) in depths.iter().enumerate() {
+        let plan = StepPlan { loops: LoopPlan { loops: *loops, window: 2 }, loss_loops: 1, objective };
+        let (own, gradients) = trainer.model().loss_and_gradients(&prompts.slice(i..i + 1), plan).unwrap();
+        loss += own / count as f64;
+        let mut sum = sums.take().unwrap_or_else(|| Gradients::zeros(gradients.layout().clone()));
+        sum.iter_mut().zip(gradients.iter()).for_each(|(sum, own)| *sum += own / count as f32);
+        sums = Some(sum);
+    }
+    let found = trainer.gradients(stage).unwrap();
+    assert!((found.loss - loss).abs() < 1e-6 * loss, "{} {loss}", found.loss);
+    for (found, expected) in found.gradients.iter().zip(sums.unwrap().iter()) {
+        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
     }
 }

@@ -100,20 +100,66 @@ fn bad_values_are_told_with_what_is_allowed() {
             &["training.depth={type=\"uniform\", from=1, to=4}", "training.n_loop_window=5"],
             "training.n_loop_window: is 5; allowed: 1 to the most loops of training.depth, 4",
         ),
-        (&["training.unroll.type=first"], "training.unroll.type: is \"first\"; allowed: last, random_prefix"),
+        (
+            &["training.unroll.type=first"],
+            "training.unroll.type: is \"first\", no known unroll; allowed: implicit, last, phantom, random_prefix",
+        ),
         (
             &["training.unroll.type=phantom"],
-            "training.unroll.type: is \"phantom\"; allowed: last, random_prefix",
+            "training.unroll.loops: is missing; expected an integer, 1 to 1000000",
         ),
-        (&["training.loss.type=progresive"], "did you mean progressive? Allowed: uniform, last, progressive"),
+        (
+            &["training.unroll={type=\"phantom\", loops=9, damping=0.5}"],
+            "training.unroll.loops: is 9; allowed: 1 to the loops of the deepest step, 4",
+        ),
+        (
+            &["training.unroll={type=\"phantom\", loops=2, damping=0.0}"],
+            "training.unroll.damping: is 0; allowed: above 0, at most 1",
+        ),
+        (
+            &["training.unroll={type=\"phantom\", loops=3, damping=0.5}"],
+            "training.n_loop_window: is 2, and the unroll `phantom` keeps 3; allowed: 3",
+        ),
+        (
+            &["training.unroll.type=implicit"],
+            "training.n_loop_window: is 2, and the unroll `implicit` keeps one loop; allowed: 1",
+        ),
+        (
+            &[
+                "training.unroll={type=\"implicit\", solver={type=\"anderson\", memory=1}}",
+                "training.n_loop_window=1",
+            ],
+            "training.unroll.solver.memory: is 1; allowed: 2 to 20",
+        ),
+        (
+            &["training.unroll={type=\"implicit\", tolerance=1.0}", "training.n_loop_window=1"],
+            "training.unroll.tolerance: is 1; allowed: above 0, below 1",
+        ),
+        (
+            &["training.loss.type=exit_weighted"],
+            "training.loss: is \"exit_weighted\", and the model has no exit gate; needed: model.exit_gate = { bias = -3.0 }",
+        ),
+        (
+            &["model.exit_gate={}"],
+            "training.loss: is \"uniform\", which doesn't train model.exit_gate; allowed beside it: exit_weighted",
+        ),
+        (
+            &["training.regularizers=[{type=\"jacobian\", weight=-1.0}]"],
+            "training.regularizers.0.weight: is -1; allowed: 0 to 1000",
+        ),
+        (
+            &["training.depth_per_prompt=true"],
+            "training.depth_per_prompt: is true, and every prompt of a step loops as the curriculum says",
+        ),
+        (&["training.loss.type=progresive"], "did you mean progressive?"),
         (&["training.loss.type=progressive"], "training.loss.alpha: is missing; expected a number, 0 to 1"),
         (
             &["training.loss={type=\"progressive\", alpha=0.5}", "training.unroll.type=random_prefix"],
-            "training.unroll: is \"random_prefix\", which the loss `progressive` has beside all loops; allowed: last",
+            "training.unroll: is \"random_prefix\", and the loss `progressive` goes through the loops in a way of its own; allowed: last",
         ),
         (
             &["training.loss.type=last", "training.n_loss_loops=2"],
-            "training.n_loss_loops: is 2, and training.loss counts one loop alone; leave it out",
+            "training.n_loss_loops: is 2, and the loss `last` says itself which loops count; leave it out",
         ),
         (&["training.skip_non_finite=-1"], "training.skip_non_finite: is -1; allowed: 0 to 1000000"),
     ] {
@@ -131,7 +177,9 @@ fn each_form_is_read_and_written_again() {
         "training.ema=0.999",
         "training.depth={type=\"set\", loops=[4, 6]}",
         "training.unroll.type=random_prefix",
+        "training.unroll={type=\"phantom\", loops=2, damping=0.5}",
         "training.loss={type=\"progressive\", alpha=0.5}",
+        "training.regularizers=[{type=\"fixed_point\", weight=0.5}]",
         "training.skip_non_finite=3",
     ] {
         let folder = tempfile::tempdir().unwrap();

@@ -35,6 +35,12 @@ pub(crate) enum PartKinds {
     Schedules,
     #[value(alias = "depth")]
     Depths,
+    #[value(alias = "unroll")]
+    Unrolls,
+    #[value(alias = "loss")]
+    Losses,
+    #[value(alias = "regularizer")]
+    Regularizers,
 }
 
 impl From<PartKinds> for Kind {
@@ -47,6 +53,9 @@ impl From<PartKinds> for Kind {
             PartKinds::Optimizers => Self::Optimizer,
             PartKinds::Schedules => Self::Schedule,
             PartKinds::Depths => Self::Depth,
+            PartKinds::Unrolls => Self::Unroll,
+            PartKinds::Losses => Self::LoopLoss,
+            PartKinds::Regularizers => Self::Regularizer,
         }
     }
 }

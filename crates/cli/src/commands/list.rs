@@ -48,7 +48,7 @@ fn unknown(kind: Option<Kind>, name: &str, among: &[&Part]) -> Failure {
 }
 
 fn kinds() -> String {
-    Kind::ALL.map(|kind| format!("{}s", kind.name())).join(", ")
+    Kind::ALL.map(Kind::plural).join(", ")
 }
 
 fn described(part: &Part) -> serde_json::Value {
@@ -67,7 +67,7 @@ fn line_each(parts: &[&Part]) -> String {
     for kind in Kind::ALL {
         let mut of_kind = parts.iter().filter(|part| part.kind == kind).peekable();
         if of_kind.peek().is_some() {
-            text += &format!("{}s\n", kind.name());
+            text += &format!("{}\n", kind.plural());
         }
         for part in of_kind {
             text += &entry(&format!("  {:width$}  ", part.tag), &part.help());

@@ -14,7 +14,7 @@ fn keys() {
     assert_eq!(
         error_of(&["model.n_emb=3"]),
         "command line: model.n_emb: is unknown; did you mean n_embd? \
-         Allowed: n_dims, n_positions, n_embd, n_layer, pretrained_path, block, injector, embed, head, prelude, coda, positions, loop_norm, first_state, relaxation"
+         Allowed: n_dims, n_positions, n_embd, n_layer, pretrained_path, block, injector, embed, head, exit_gate, prelude, coda, positions, loop_norm, first_state, relaxation"
     );
     assert_eq!(
         error_of(&["banana=3"]),

@@ -50,6 +50,8 @@ pub struct Looped {
     pub slopes: Place,
     /// The state, in each loop.
     pub state: Place,
+    /// The gradient with respect to it.
+    pub dstate: Place,
     /// Gradients with respect to values that all loops read: to be 0 before the first loop is run backward.
     pub shared: Vec<Place>,
     /// What is the same for all loops, and the first state.
@@ -274,6 +276,7 @@ impl Part<'_> {
             predictions,
             slopes,
             state,
+            dstate,
             shared,
             prelude,
             prelude_from_state,

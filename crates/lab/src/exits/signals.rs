@@ -97,15 +97,33 @@ impl<M: Stateful + Predictor> Measuring<'_, M> {
         };
         let (state, acceleration) = self.states(prompts, watch)?;
         let signal = |name: &str, in_a_row, values| Signal { name: name.to_owned(), in_a_row, values };
-        Ok(Seen {
-            errors,
-            signals: vec![
-                signal("prediction", 1, answers.iter().map(change).collect()),
-                signal("state", 1, state),
-                signal("acceleration", 2, acceleration),
-                signal("context", 1, self.left_out(prompts, size, watch)?),
-            ],
-        })
+        let mut signals = vec![
+            signal("prediction", 1, answers.iter().map(change).collect()),
+            signal("state", 1, state),
+            signal("acceleration", 2, acceleration),
+            signal("context", 1, self.left_out(prompts, size, watch)?),
+        ];
+        signals.extend(self.gate(prompts)?.map(|values| signal("gate", 1, values)));
+        Ok(Seen { errors, signals })
+    }
+
+    /// The probability that the model's own gate goes on after each loop, at the last query.
+    fn gate(&self, prompts: &Prompts) -> Result<Option<Vec<Vec<f64>>>> {
+        let mut all = Vec::with_capacity(prompts.prompts);
+        for first in (0..prompts.prompts).step_by(AT_ONCE) {
+            let some = prompts.slice(first..prompts.prompts.min(first + AT_ONCE));
+            let Some(logits) = self.model.gates(&some, self.loops)? else { return Ok(None) };
+            let (count, points) = (some.prompts, some.points);
+            for prompt in 0..count {
+                let after = |index: usize| f64::from(logits[(index * count + prompt + 1) * points - 1]);
+                let goes_on = (0..self.loops).scan(1.0, |left, index| {
+                    *left /= 1.0 + after(index).exp();
+                    Some(*left)
+                });
+                all.push(goes_on.collect());
+            }
+        }
+        Ok(Some(all))
     }
 
     /// The prediction at the last query: `[prompt][loop]`.

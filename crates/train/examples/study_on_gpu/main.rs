@@ -36,7 +36,7 @@ use std::time::Instant;
 
 use candle_core::{Device as HostDevice, Tensor};
 use looped_blocks as _;
-use looped_config::{Experiment, LoopLoss, Unroll};
+use looped_config::Experiment;
 use looped_core::{LoopNorm, Objective, Positions, Request, Rng, Split};
 use looped_curriculum::Stage;
 use looped_gpu::{Arena, Device, Options as ProgramOptions, Program};
@@ -110,7 +110,9 @@ fn shape_of(experiment: &Experiment, stage: Stage) -> Result<Shape> {
         && training.ema.is_none()
         && training.depth.is_none()
         && training.skip_non_finite == 0
-        && (training.unroll, training.loss) == (Unroll::Last, LoopLoss::Uniform);
+        && training.unroll.is_none()
+        && training.loss.is_none()
+        && training.regularizers.is_empty();
     let heads = heads.filter(|_| injects && squared && whole && plain && usual).ok_or(
         "one transformer block, full or last_n, squared error over the whole window, training as it is by default: no more is here",
     )?;

@@ -1,7 +1,8 @@
 //! Steps that a GPU makes whole: the update too.
 
-use looped_config::Pass;
-use looped_core::Rng;
+use std::collections::BTreeMap;
+
+use looped_core::{Pass, Rng};
 use looped_cuda::Adam;
 use looped_curriculum::Stage;
 
@@ -10,15 +11,16 @@ use crate::{Result, StepPlan};
 
 impl Trainer {
     /// A step whose update is made on the GPU as well, where parameters and moments stay; nothing where that can't be: without the CUDA
-    /// engine, with another optimiser than Adam, with averaged weights, or with a step of several passes.
+    /// engine, with another optimiser than Adam, with averaged weights, with depths of each prompt, or with another way through the loops than a window.
     pub(super) fn step_on_gpu(&mut self, stage: Stage) -> Result<Option<StepReport>> {
         let Some((betas, eps)) = self.updater.as_adam() else { return Ok(None) };
-        if self.averaged.is_some() || !self.model.can_be_held() {
+        if self.averaged.is_some() || !self.model.can_be_held() || self.experiment.training.depth_per_prompt {
             return Ok(None);
         }
-        let mut rng = Rng::stream(self.experiment.seed, "training unroll", self.step as u64);
-        let passes = self.experiment.training.passes(stage.loops, &mut rng);
-        let [Pass { weight: 1.0, plan: loops, loss_loops }] = passes[..] else { return Ok(None) };
+        let rng = Rng::stream(self.experiment.seed, "training unroll", self.step as u64);
+        let loops = self.experiment.training.step_loops(stage.loops, rng);
+        let passes = loops.passes().unwrap_or_default();
+        let [Pass { share: 1.0, plan: loops, counted: loss_loops }] = passes[..] else { return Ok(None) };
         self.refuse_unless_it_fits(stage)?;
         self.refuse_exchanged_data()?;
         let prompts = match self.drawn.take() {
@@ -42,8 +44,9 @@ impl Trainer {
         let found = self.model.update_on_gpu(&prompts, plan, adam, || drawn = self.drawn_early())?;
         self.drawn = drawn;
         let (loss, grad_norm) = (found.loss, found.norm);
-        let report = StepReport { step: self.step, stage, loss, grad_norm, learning_rate, skipped: false };
-        if let Some(skipped) = self.skip_unless_finite(report)? {
+        let (step, notes) = (self.step, BTreeMap::new());
+        let report = StepReport { step, stage, loss, grad_norm, learning_rate, skipped: false, notes };
+        if let Some(skipped) = self.skip_unless_finite(&report)? {
             return Ok(Some(skipped));
         }
         self.skipped.in_a_row = 0;

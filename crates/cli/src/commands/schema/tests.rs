@@ -7,10 +7,22 @@ use std::path::{Path, PathBuf};
 
 use jsonschema::{Validator, validator_for};
 use looped_config::sweep::Sweep;
+use looped_core::Kind;
 use looped_study::sweep::Plan;
 use serde_json::{Value, json};
 
-const KINDS: [&str; 7] = ["block", "injector", "task", "baseline", "optimizer", "schedule", "depth"];
+const KINDS: [&str; 10] = [
+    "block",
+    "injector",
+    "task",
+    "baseline",
+    "optimizer",
+    "schedule",
+    "depth",
+    "unroll",
+    "loss",
+    "regularizer",
+];
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -145,7 +157,9 @@ fn keys_of_the_page() -> BTreeSet<String> {
     let mut kind = String::new();
     for line in page.lines() {
         if let Some(title) = line.strip_prefix("## ") {
-            kind = title.split(' ').next().unwrap().trim_end_matches('s').to_lowercase();
+            let first = title.split(' ').next().unwrap().to_lowercase();
+            kind =
+                Kind::ALL.into_iter().find(|kind| kind.plural() == first).map_or("", Kind::name).to_owned();
         }
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let Some(name) = cells.get(1).and_then(|cell| cell.strip_prefix('`')?.strip_suffix('`')) else {
