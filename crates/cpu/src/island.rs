@@ -72,7 +72,7 @@ impl<'a> Run<'a> {
         let (mut inputs, mut of_inputs) = (Vec::new(), Vec::new());
         for (i, (wire, shared)) in node.inputs.iter().zip(&of.inputs).enumerate() {
             let values = match (shared, graph.shape(*wire).rows) {
-                (Some(shared), _) => weights.flat[weights.layout.shared(*shared, self.index)].to_vec(),
+                (Some(shared), _) => weights.flat[weights.row(*shared, self.index)].to_vec(),
                 (None, _) => {
                     let place = places.next().copied().unwrap_or(Place::NONE);
                     self.memory.one(place, slot).to_vec()
@@ -161,7 +161,7 @@ impl<'a> Run<'a> {
             let Some(variable) = variable else { continue };
             let gradient = values(variable)?;
             let (to, add) = match shared {
-                Some(shared) => (&mut self.grads[self.weights.layout.shared(*shared, self.index)], true),
+                Some(shared) => (&mut self.grads[self.weights.row(*shared, self.index)], true),
                 None => {
                     let place = rest.next().copied().unwrap_or(Place::NONE);
                     (self.memory.one(place, slot), adds.next().copied().unwrap_or(false))
@@ -238,7 +238,7 @@ impl<'a> Run<'a> {
         kernel.backward(&inputs, &dresults, &mut dinputs);
         for ((beside, shared), wanted) in beside.iter().zip(&of.inputs).zip(&of.wanted) {
             if let (Some(shared), true) = (shared, wanted) {
-                weights.exact.add(beside, &mut self.grads[weights.layout.shared(*shared, self.index)]);
+                weights.exact.add(beside, &mut self.grads[weights.row(*shared, self.index)]);
             }
         }
     }
@@ -266,7 +266,7 @@ fn inputs<'s>(
     mut rows: impl Iterator<Item = &'s [f32]>,
 ) -> Vec<&'s [f32]> {
     let one = |shared: &Option<Shared>| match shared {
-        Some(shared) => &weights.flat[weights.layout.shared(*shared, index)],
+        Some(shared) => &weights.flat[weights.row(*shared, index)],
         None => rows.next().unwrap_or(&[]),
     };
     of.inputs.iter().map(one).collect()

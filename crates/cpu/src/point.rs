@@ -62,7 +62,7 @@ const MOST: usize = 16;
 
 impl Run<'_> {
     pub(crate) fn point(&mut self, of: &PointOf, places: &[Place], slot: usize) {
-        let (layout, flat, index) = (self.weights.layout, self.weights.flat, self.index);
+        let (weights, flat, index) = (self.weights, self.weights.flat, self.index);
         let written = |place: usize| of.results.iter().any(|(strided, _)| strided.at == At::Place(place));
         let rows =
             of.inputs.iter().chain(of.results.iter().map(|(strided, _)| strided)).find_map(|strided| {
@@ -84,9 +84,9 @@ impl Run<'_> {
         for strided in of.inputs.iter().chain(of.results.iter().map(|(strided, _)| strided)) {
             match strided.at {
                 At::Place(_) => {}
-                At::Shared(shared) => operands.push(Operand::Read(&flat[layout.shared(shared, index)])),
+                At::Shared(shared) => operands.push(Operand::Read(&flat[weights.row(shared, index)])),
                 At::Gradient(shared) => {
-                    gradients[count] = layout.shared(shared, index);
+                    gradients[count] = weights.row(shared, index);
                     count += 1;
                 }
             }

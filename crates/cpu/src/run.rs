@@ -106,7 +106,7 @@ impl<'a> Run<'a> {
             }
             Kernel::RowGradient(RowMatrix { row, out, .. }) => {
                 let [dy, x] = self.memory.at([places[0], places[1]], slot);
-                let dmatrix = &mut self.grads[weights.layout.shared(row, self.index)];
+                let dmatrix = &mut self.grads[weights.row(row, self.index)];
                 weights.kernels.add_weight_gradient(dy, x, dy.len() / out, dmatrix, self.scratch);
             }
             Kernel::ProductGelu { weight, bias, exact } => {

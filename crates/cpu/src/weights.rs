@@ -1,8 +1,9 @@
 //! A step's weights: packed once, read by all threads.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
-use looped_graph::lower::{Program, RowMatrix};
+use looped_graph::lower::{Program, RowMatrix, Shared};
 use looped_graph::ops::Product;
 use looped_graph::{Form, Graph, Linear, Node, Op, Param, Source};
 use looped_ops::{Kernels, PackedMatrix, Precision};
@@ -20,6 +21,8 @@ pub(crate) struct Weights<'a> {
     pub(crate) layout: &'a Layout,
     /// Parameters, and what was computed of them.
     pub(crate) flat: &'a [f32],
+    /// Loops that rows were computed for.
+    loops: usize,
     packed: Vec<Packed>,
     /// Matrices that are rows, by where they lie.
     rows: HashMap<usize, Packed>,
@@ -82,7 +85,8 @@ impl<'a> Weights<'a> {
         }
         let mut rows = HashMap::new();
         for RowMatrix { row, out, inputs } in row_matrices(graph) {
-            for index in 0..loops {
+            let many = if let Shared::Loop { rows, .. } = row { rows } else { loops };
+            for index in 0..many {
                 let range = layout.shared(row, index);
                 rows.entry(range.start).or_insert_with(|| {
                     let matrix = &flat[range];
@@ -92,11 +96,19 @@ impl<'a> Weights<'a> {
                 });
             }
         }
-        Self { graph, kernels, exact, layout, flat, packed, rows }
+        Self { graph, kernels, exact, layout, flat, loops, packed, rows }
     }
 
     pub(crate) fn param(&self, param: Param) -> &[f32] {
         &self.flat[self.layout.param(param)]
+    }
+
+    /// Where a row lies that is the same for all prompts, in a loop; a loop after those that rows were computed for has the last one's.
+    pub(crate) fn row(&self, row: Shared, index: usize) -> Range<usize> {
+        match row {
+            Shared::EachLoop(_) => self.layout.shared(row, index.min(self.loops.saturating_sub(1))),
+            _ => self.layout.shared(row, index),
+        }
     }
 
     /// The packed weight of a layer.
@@ -106,7 +118,7 @@ impl<'a> Weights<'a> {
 
     /// The packed matrix that is a row, in a loop.
     pub(crate) fn row_matrix(&self, matrix: RowMatrix, index: usize, transposed: bool) -> &PackedMatrix {
-        self.rows[&self.layout.shared(matrix.row, index).start].of(transposed)
+        self.rows[&self.row(matrix.row, index).start].of(transposed)
     }
 }
 
