@@ -62,6 +62,9 @@ fn one_dependency_links_the_built_in_parts() {
         (Kind::Optimizer, "muon"),
         (Kind::Schedule, "wsd"),
         (Kind::Depth, "poisson_lognormal"),
+        (Kind::Unroll, "implicit"),
+        (Kind::LoopLoss, "exit_weighted"),
+        (Kind::Regularizer, "jacobian"),
     ] {
         assert!(Part::find(kind, tag).is_some(), "{tag}");
     }
