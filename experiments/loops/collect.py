@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Prints as JSON what experiments/loops/results keeps of each run: its errors, its cost and what the laboratory found.
+
+    experiments/loops/collect.py runs/loops_depth/runs/* > experiments/loops/results/depth/runs.json
+
+The runs' variants are the keys of the first level, their seeds of the second. Of a run:
+
+    error       squared error / d with the most examples after the last loop
+    per_loop    the same after each loop
+    cpu_seconds of the training
+    validation  [step, loss] for each validation
+    stability   from `looped stability RUN --save`, if it was run
+    match       from `looped match RUN --save`, if it was run: for each solver and loop the best step by SimW and by SimE
+"""
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+
+def rounded(value):
+    """To six digits, which is more than any interval here leaves certain."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    if isinstance(value, dict):
+        return {key: rounded(each) for key, each in value.items()}
+    return value
+
+
+def stability(found):
+    jacobian, thinking = found["jacobian"], found["overthinking"]
+    return {
+        "loops": found["loops"],
+        "prompts": found["prompts"],
+        "verdict": found["verdict"]["verdict"],
+        "shares": found["verdict"]["shares"],
+        "last_step": found["relative_step"]["median"][-1],
+        "spectral_radius": jacobian["spectral_radius"]["mean"],
+        "lyapunov": jacobian["exponents"][0]["mean"],
+        "alignment": found["alignment"]["from_another"]["mean"][0],
+        "alignment_of_others": found["alignment"]["of_others"]["mean"][0],
+        "last_against_best": thinking["ratio"],
+    }
+
+
+def match(found):
+    kinds = {each["measure"]: each for each in found["agreements"]}
+    solvers = found["solvers"]
+
+    def of(kind, what):
+        return {name: [loop[i][what] for loop in kinds[kind]["best"]] for i, name in enumerate(solvers)}
+
+    return {
+        "prompts": found["prompts"],
+        "condition": found["condition"],
+        "steps": found["steps"],
+        "error": found["error"]["mean"],
+        "linear": found["linear"]["mean"],
+        "closest": [solvers[each["solver"]] for each in kinds["weights"]["closest"]],
+        "simw_step": of("weights", "step"),
+        "simw": of("weights", "value"),
+        "sime_step": of("errors", "step"),
+        "sime": of("errors", "value"),
+    }
+
+
+def of_run(run):
+    scored = json.loads((run / "eval.json").read_text())
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    kept = {
+        "error": scored["curves"]["model"]["mean"][-1],
+        "per_loop": scored["per_loop"]["mean"],
+        "cpu_seconds": sum(line["cpu_seconds"] for line in lines),
+        "validation": [
+            [line["step"], line["validation_loss_last_stage"]] for line in lines if "validation_loss_last_stage" in line
+        ],
+    }
+    for name, summary in {"stability": stability, "match": match}.items():
+        place = run / "lab" / f"{name}.json"
+        if place.exists():
+            kept[name] = summary(json.loads(place.read_text()))
+    return kept
+
+
+def main():
+    variants = {}
+    for run in map(Path, sys.argv[1:]):
+        config = tomllib.loads((run / "config.toml").read_text())
+        variants.setdefault(config["name"], {})[str(config["seed"])] = rounded(of_run(run))
+    # A line a run, so that a change to one is a change of one line.
+    blocks = []
+    for variant, seeds in variants.items():
+        runs = ",\n".join(f"  {json.dumps(seed)}: {json.dumps(kept)}" for seed, kept in sorted(seeds.items(), key=lambda item: int(item[0])))
+        blocks.append(f"{json.dumps(variant)}: {{\n{runs}\n }}")
+    print("{\n " + ",\n ".join(blocks) + "\n}")
+
+
+if __name__ == "__main__":
+    main()
