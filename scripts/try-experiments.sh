@@ -23,6 +23,8 @@ for file in $(git ls-files 'experiments/*.toml'); do
   fi
   # A token has no dimensions.
   if grep -q vocabulary "$file"; then own=(); else own=("$dims"); fi
+  # Nor is there time for a long warm-up.
+  if grep -q 'warmup = ' "$out/config.toml"; then own+=(training.schedule.warmup=1); fi
   "$looped" run "$file" "${cut[@]}" "${own[@]}" --out "$out/run" > "$out/table.txt" 2> "$out/log.txt" || { cat "$out/log.txt"; exit 1; }
   printf '%-44s %s\n' "$file" "$(grep '^# parameters' "$out/config.toml")"
   rm -rf "$out/run"

@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 """Prints as JSON what experiments/loops/results keeps of each run: its errors, its cost and what the laboratory found.
 
-    experiments/loops/collect.py runs/loops_depth/runs/* > experiments/loops/results/depth/runs.json
+    experiments/loops/collect.py runs/loops_time/runs/* > experiments/loops/results/runs.json
 
 The runs' variants are the keys of the first level, their seeds of the second. Of a run:
 
-    error       squared error / d with the most examples after the last loop
-    per_loop    the same after each loop
+    per_loop    squared error / d with the most examples after each loop, as far as the evaluation at its end went
     cpu_seconds of the training
     validation  [step, loss] for each validation
     stability   from `looped stability RUN --save`, if it was run
@@ -71,7 +70,6 @@ def of_run(run):
     scored = json.loads((run / "eval.json").read_text())
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     kept = {
-        "error": scored["curves"]["model"]["mean"][-1],
         "per_loop": scored["per_loop"]["mean"],
         "cpu_seconds": sum(line["cpu_seconds"] for line in lines),
         "validation": [
@@ -93,7 +91,8 @@ def main():
     # A line a run, so that a change to one is a change of one line.
     blocks = []
     for variant, seeds in variants.items():
-        runs = ",\n".join(f"  {json.dumps(seed)}: {json.dumps(kept)}" for seed, kept in sorted(seeds.items(), key=lambda item: int(item[0])))
+        in_order = sorted(seeds.items(), key=lambda item: int(item[0]))
+        runs = ",\n".join(f"  {json.dumps(seed)}: {json.dumps(kept)}" for seed, kept in in_order)
         blocks.append(f"{json.dumps(variant)}: {{\n{runs}\n }}")
     print("{\n " + ",\n ".join(blocks) + "\n}")
 
