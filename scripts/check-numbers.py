@@ -183,26 +183,28 @@ def slope(steps):
 
 
 def solvers(page):
-    runs = [run["match"] for run in learnt(load("runs.json")["fast"]).values()]
-    for name in ("gd", "heavy_ball", "chebyshev", "cg", "newton_schulz"):
-        of_loops = [[run["simw_step"][name][loop] for run in runs] for loop in range(2, 8)]
-        medians = " | ".join(f"{statistics.median(steps):.0f} ({min(steps)} to {max(steps)})" for steps in of_loops)
-        slopes = [slope(run["simw_step"][name][2:8]) for run in runs]
-        doublings = [slope([math.log2(step) for step in run["simw_step"][name][2:8]]) for run in runs]
-        if name == "gd":
-            page.says(f"grows by {interval(*over_seeds(doublings))} doublings a loop")
-            steps_after = {loop: statistics.median(run["simw_step"][name][loop - 1] for run in runs) for loop in (3, 7)}
-            page.says(f"{steps_after[3]} after loop 3, {steps_after[7]} after loop 7")
-        if name == "newton_schulz":
-            page.says(f"Of Newton's iteration a loop makes {interval(*over_seeds(slopes))} steps")
-        if name == "cg":
-            page.says(f"of conjugate gradients {interval(*over_seeds(slopes))}")
-        page.says(f"| `{name}` | {medians} |")
-        page.says(f"| `{name}` | {interval(*over_seeds(slopes))} | {interval(*over_seeds(doublings))} |")
-    values = [max(run["simw"][name][7] for name in run["simw"]) for run in runs]
-    page.says(f"SimW of the closest solver to loop 8 is {min(values):.3f} to {max(values):.3f}")
-    gaps = [max(values) - min(values) for values in ([of[7] for of in run["simw"].values()] for run in runs)]
-    page.says(f"the farthest is at most {max(gaps):.4f} behind")
+    every = load("runs.json")
+    for recipe in ("fast", DRAWN):
+        runs = [run["match"] for run in learnt(every[recipe]).values()]
+        for name in ("gd", "heavy_ball", "chebyshev", "cg", "newton_schulz"):
+            of_loops = [[run["simw_step"][name][loop] for run in runs] for loop in range(2, 8)]
+            medians = " | ".join(f"{statistics.median(steps):g} ({min(steps)} to {max(steps)})" for steps in of_loops)
+            page.says(f"| {recipe} | `{name}` | {medians} |")
+            slopes = [slope(run["simw_step"][name][2:8]) for run in runs]
+            doublings = [slope([math.log2(step) for step in run["simw_step"][name][2:8]]) for run in runs]
+            page.says(f"| {recipe} | `{name}` | {interval(*over_seeds(slopes))} | {interval(*over_seeds(doublings))} |")
+            if (recipe, name) == ("fast", "gd"):
+                page.says(f"{recipe}: {interval(*over_seeds(doublings))} doublings a loop")
+            if (recipe, name) == ("fast", "newton_schulz"):
+                page.says(f"{recipe}: {interval(*over_seeds(slopes))} steps of Newton's iteration a loop")
+            if (recipe, name) == ("fast", "cg"):
+                page.says(f"{recipe}: {interval(*over_seeds(slopes))} steps of conjugate gradients a loop")
+        values = [max(of[7] for of in run["simw"].values()) for run in runs]
+        gaps = [max(values) - min(values) for values in ([of[7] for of in run["simw"].values()] for run in runs)]
+        page.says(
+            f"of {recipe} the closest solver to loop 8 has a SimW of {min(values):.3f} to {max(values):.3f}, "
+            f"and the farthest is at most {max(gaps):.4f} behind"
+        )
 
 
 def main():
