@@ -23,7 +23,7 @@ use crate::once;
 use crate::plan::{LossOf, Step, check};
 use crate::plans::Plans;
 use crate::point::Compiled;
-use crate::weights::{Weights, layers};
+use crate::weights::{Packed, Weights, layers};
 use crate::worker::{Job, Worker};
 
 /// What a training step found.
@@ -56,6 +56,7 @@ pub struct CpuModel {
 #[derive(Default)]
 struct Memory {
     flat: AlignedBuffer,
+    packed: Packed,
     workers: Vec<Worker>,
     programs: HashMap<Shapes, Arc<Compiled>>,
 }
@@ -161,9 +162,9 @@ impl CpuModel {
         self.check(prompts)?;
         let of = LossOf::new(objective, prompts)?;
         let (values, mut memory) = (store.values(), self.memory());
-        let Memory { flat, workers, programs } = &mut *memory;
+        let Memory { flat, packed, workers, programs } = &mut *memory;
         let loops = policy.loops();
-        let weights = self.weights(&values, flat, precision, true, loops)?;
+        let weights = self.weights(&values, (flat, packed), precision, true, loops)?;
         let chunks = self.share(prompts);
         let programs = self.programs(programs, prompts, &chunks)?;
         let job = Job { weights: &weights, plans: &self.plans, prompts };
@@ -223,7 +224,7 @@ impl CpuModel {
     fn weights<'a>(
         &'a self,
         values: &'a Flat,
-        flat: &'a mut AlignedBuffer,
+        (flat, packed): (&'a mut AlignedBuffer, &'a mut Packed),
         precision: Precision,
         training: bool,
         loops: usize,
@@ -238,8 +239,10 @@ impl CpuModel {
             &**values
         };
         let kernels = self.kernels.with_precision(precision);
-        let new = || Weights::new(&self.graph, &self.layers, &self.layout, flat, kernels, training, loops);
-        Ok(self.threads.install(new))
+        Ok(self.threads.install(move || {
+            let how = (kernels, training);
+            Weights::new(&self.graph, &self.layers, &self.layout, flat, how, loops, packed)
+        }))
     }
 
     fn share(&self, prompts: &Prompts) -> Vec<Range<usize>> {
@@ -331,8 +334,8 @@ impl Predictor for CpuPredictor<'_> {
         let model = self.model;
         model.check(prompts)?;
         let (parameters, mut memory) = (self.store.values(), model.memory());
-        let Memory { flat, workers, programs } = &mut *memory;
-        let weights = model.weights(&parameters, flat, self.precision, false, loops)?;
+        let Memory { flat, packed, workers, programs } = &mut *memory;
+        let weights = model.weights(&parameters, (flat, packed), self.precision, false, loops)?;
         let chunks = model.share(prompts);
         let programs = model.programs(programs, prompts, &chunks)?;
         let job = Job { weights: &weights, plans: &model.plans, prompts };

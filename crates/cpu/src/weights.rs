@@ -1,6 +1,6 @@
 //! A step's weights: packed once, read by all threads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use looped_graph::lower::{Program, RowMatrix, Shared};
@@ -23,14 +23,22 @@ pub(crate) struct Weights<'a> {
     pub(crate) flat: &'a [f32],
     /// Loops that rows were computed for.
     loops: usize,
-    packed: Vec<Packed>,
+    packed: &'a Packed,
+}
+
+/// Packed weights. Their memory is kept from call to call: given back and asked for again each time, it comes to lie elsewhere, and the
+/// process grows.
+#[derive(Default)]
+pub(crate) struct Packed {
+    /// Of parameters, in the graph's order.
+    params: Vec<Both>,
     /// Matrices that are rows, by where they lie.
-    rows: HashMap<usize, Packed>,
+    rows: HashMap<usize, Both>,
 }
 
 /// A weight for x W^T and for dy W.
 #[derive(Default)]
-struct Packed {
+struct Both {
     forward: Option<PackedMatrix>,
     transposed: Option<PackedMatrix>,
 }
@@ -55,48 +63,41 @@ pub(crate) fn layers(graph: &Graph) -> Vec<Linear> {
 }
 
 impl<'a> Weights<'a> {
-    /// Packs the weights of `layers`, for the way back too if `training`.
+    /// Packs the weights of `layers` in `packed`, for the way back too if `training`.
     pub(crate) fn new(
         graph: &'a Graph,
         layers: &[Linear],
         layout: &'a Layout,
         flat: &'a [f32],
-        kernels: Kernels,
-        training: bool,
+        (kernels, training): (Kernels, bool),
         loops: usize,
+        packed: &'a mut Packed,
     ) -> Self {
         let exact = kernels.with_precision(Precision::F32);
-        let pack = |layer: &Linear| {
-            let kernels = if layer.exact { exact } else { kernels };
-            let weight = &flat[layout.param(layer.weight)];
-            // A product with one column is a dot product of the weight as it is.
-            if layer.out == 1 {
-                return (layer.weight, Packed::default());
-            }
-            let (out, inputs) = (layer.out, layer.inputs);
-            let forward = Some(PackedMatrix::linear_forward(kernels, weight, out, inputs));
-            let back = || PackedMatrix::linear_backward(kernels, weight, out, inputs);
-            (layer.weight, Packed { forward, transposed: training.then(back) })
-        };
-        let mut packed: Vec<Packed> =
-            std::iter::repeat_with(Packed::default).take(graph.params().len()).collect();
-        for (param, of) in layers.par_iter().map(pack).collect::<Vec<_>>() {
-            packed[param.index()] = of;
+        let mut of: Vec<Option<&Linear>> = vec![None; graph.params().len()];
+        // A product with one column is a dot product of the weight as it is.
+        for layer in layers.iter().filter(|layer| layer.out > 1) {
+            of[layer.weight.index()] = Some(layer);
         }
-        let mut rows = HashMap::new();
+        packed.params.resize_with(of.len(), Both::default);
+        packed.params.par_iter_mut().zip(of).for_each(|(both, layer)| {
+            if let Some(layer) = layer {
+                let kernels = if layer.exact { exact } else { kernels };
+                both.pack(&flat[layout.param(layer.weight)], [layer.out, layer.inputs], kernels, training);
+            }
+        });
+        let mut seen = HashSet::new();
         for RowMatrix { row, out, inputs } in row_matrices(graph) {
             let many = if let Shared::Loop { rows, .. } = row { rows } else { loops };
             for index in 0..many {
                 let range = layout.shared(row, index);
-                rows.entry(range.start).or_insert_with(|| {
-                    let matrix = &flat[range];
-                    let back = || PackedMatrix::linear_backward(kernels, matrix, out, inputs);
-                    let forward = Some(PackedMatrix::linear_forward(kernels, matrix, out, inputs));
-                    Packed { forward, transposed: training.then(back) }
-                });
+                if seen.insert(range.start) {
+                    let both = packed.rows.entry(range.start).or_default();
+                    both.pack(&flat[range], [out, inputs], kernels, training);
+                }
             }
         }
-        Self { graph, kernels, exact, layout, flat, loops, packed, rows }
+        Self { graph, kernels, exact, layout, flat, loops, packed }
     }
 
     pub(crate) fn param(&self, param: Param) -> &[f32] {
@@ -113,16 +114,28 @@ impl<'a> Weights<'a> {
 
     /// The packed weight of a layer.
     pub(crate) fn matrix(&self, param: Param, transposed: bool) -> &PackedMatrix {
-        self.packed[param.index()].of(transposed)
+        self.packed.params[param.index()].of(transposed)
     }
 
     /// The packed matrix that is a row, in a loop.
     pub(crate) fn row_matrix(&self, matrix: RowMatrix, index: usize, transposed: bool) -> &PackedMatrix {
-        self.rows[&self.row(matrix.row, index).start].of(transposed)
+        self.packed.rows[&self.row(matrix.row, index).start].of(transposed)
     }
 }
 
-impl Packed {
+impl Both {
+    /// Packs a weight (out, inputs).
+    fn pack(&mut self, weight: &[f32], [out, inputs]: [usize; 2], kernels: Kernels, training: bool) {
+        let forward = self.forward.get_or_insert_default();
+        forward.resize(kernels, inputs, out);
+        forward.pack_transposed(weight);
+        if training {
+            let transposed = self.transposed.get_or_insert_default();
+            transposed.resize(kernels, out, inputs);
+            transposed.pack(weight);
+        }
+    }
+
     fn of(&self, transposed: bool) -> &PackedMatrix {
         let matrix = if transposed { &self.transposed } else { &self.forward };
         matrix

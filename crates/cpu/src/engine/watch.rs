@@ -31,8 +31,8 @@ impl CpuModel {
     ) -> Result<Vec<Vec<f32>>> {
         self.check(prompts)?;
         let (parameters, mut memory) = (store.values(), self.memory());
-        let Memory { flat, workers, .. } = &mut *memory;
-        let weights = self.weights(&parameters, flat, Precision::F32, false, loops)?;
+        let Memory { flat, packed, workers, .. } = &mut *memory;
+        let weights = self.weights(&parameters, (flat, packed), Precision::F32, false, loops)?;
         let (tokens, reads) = tokens_of(prompts.layout, prompts.points);
         let threads = self.threads.current_num_threads();
         let chunks = chunks(prompts.prompts, [0, tokens], least_sequences(&self.graph), threads);

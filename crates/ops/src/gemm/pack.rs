@@ -8,7 +8,7 @@ use crate::simd::{Kernel, Simd};
 ///
 /// Columns are cut into panels as wide as a register tile, and each panel is stored row after row, padded with zeros to
 /// whole vectors. In bf16 an element of a panel holds two, of neighbouring rows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PackedMatrix {
     pub(super) kernels: Kernels,
     pub(super) inner: usize,
@@ -20,12 +20,20 @@ impl PackedMatrix {
     /// Room for an `(inner, columns)` matrix, all zero.
     #[must_use]
     pub fn zeros(kernels: Kernels, inner: usize, columns: usize) -> Self {
+        let mut packed = Self::default();
+        packed.resize(kernels, inner, columns);
+        packed
+    }
+
+    /// Makes room for an `(inner, columns)` matrix, in the memory that is there where it is enough. What it holds means nothing until one is
+    /// packed.
+    pub fn resize(&mut self, kernels: Kernels, inner: usize, columns: usize) {
         let units = match kernels.precision() {
             Precision::F32 => inner,
             Precision::Bf16 => inner.div_ceil(2),
         };
-        let len = units * kernels.run(PaddedColumns { columns });
-        Self { kernels, inner, columns, data: AlignedBuffer::zeros(len) }
+        (self.kernels, self.inner, self.columns) = (kernels, inner, columns);
+        self.data.resize(units * kernels.run(PaddedColumns { columns }));
     }
 
     /// Packs an `(out, in)` weight for `y = x W^T`: the matrix `(in, out)`.
