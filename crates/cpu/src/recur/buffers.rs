@@ -245,12 +245,15 @@ pub(super) fn to_batch_major(of: Extent, add: bool, from: &[f32], to: &mut [f32]
     });
 }
 
-/// Each row's place in a prompt's and in a token's order.
+/// Each row's place in a prompt's and in a token's order. Without a division: rows are short, and there are many.
 fn for_rows(of: Extent, len: usize, mut act: impl FnMut(Range<usize>, Range<usize>)) {
-    let rows = of.sequences * of.tokens;
-    let width = len / rows.max(1);
-    for batch in 0..rows {
-        let time = batch % of.tokens * of.sequences + batch / of.tokens;
-        act(batch * width..(batch + 1) * width, time * width..(time + 1) * width);
+    let width = len / (of.sequences * of.tokens).max(1);
+    let mut batch = 0;
+    for sequence in 0..of.sequences {
+        let mut time = sequence * width;
+        for _ in 0..of.tokens {
+            act(batch..batch + width, time..time + width);
+            (batch, time) = (batch + width, time + of.sequences * width);
+        }
     }
 }

@@ -6,7 +6,7 @@ use looped_ops::{AlignedBuffer, Kernels, Scratch};
 
 use super::{Backward, CellPlan, Extent, Forward};
 use crate::layout::Layout;
-use crate::weights::{Weights, layers};
+use crate::weights::{Packed, Weights, layers};
 
 /// Numbers between -1 and 1.
 fn values(seed: u64, len: usize) -> Vec<f32> {
@@ -185,7 +185,9 @@ fn check(graph: &Graph, sequences: usize, count: usize, prefix: usize, read: &[u
     for (values, looped_core::Place { range, .. }) in params.iter().zip(layout.params().places()) {
         flat[range.clone()].copy_from_slice(values);
     }
-    let weights = Weights::new(graph, &layers(graph), &layout, &flat, Kernels::best(), true, 1);
+    let mut packed = Packed::default();
+    let how = (Kernels::best(), true);
+    let weights = Weights::new(graph, &layers(graph), &layout, &flat, how, 1, &mut packed);
     let plan = CellPlan::new(cell, width).unwrap();
 
     // The prefix, and what comes after it.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::arena::{Buf, place};
+use super::arena::{Buf, NOTHING, place};
 use super::emit::{Emit, Known, Memory};
 use super::units::{Unit, form};
 use super::{Chunk, Kernel, Place, Sizes, Space, Step};
@@ -231,13 +231,11 @@ impl Part<'_> {
             emit.give(carried.state, buf, Demand::All);
             emit
         };
-        let leave = |emit: &mut Emit<'_>| {
-            let to = emit.home(dstate);
-            match emit.grads.get(&carried.state).copied() {
-                // The state went on unchanged, and its gradient goes back so.
-                Some(from) if emit.buffers[from.0].home == Some(dstate) => {}
-                Some(from) => emit.step(Kernel::Copy, &[from, to]),
-                None => emit.step(Kernel::Fill(0.0), &[to]),
+        let leave = |emit: &mut Emit<'_>| match emit.grads.get(&carried.state).copied() {
+            Some(from) => emit.replace(from, dstate),
+            None => {
+                let to = emit.home(dstate);
+                emit.step(Kernel::Fill(0.0), &[to]);
             }
         };
 
@@ -264,8 +262,8 @@ impl Part<'_> {
             let nodes = closure(&emit, &[carried.next], &given);
             // The next state takes the present one's place, if nothing reads that one any more.
             forward(&mut emit, &nodes, &[]);
-            let (result, present) = (emit.value(carried.next), emit.value(carried.state));
-            emit.replace(result, present, state);
+            let result = emit.value(carried.next);
+            emit.replace(result, state);
             placed(emit, Space::Slot, sizes, self.apart).forward
         };
         let ask = self.read(&exports, state, dstate, predictions, None, sizes).forward;
@@ -445,16 +443,20 @@ impl Emit<'_> {
         }
     }
 
-    /// Lets a list end with `result` at `place`, where `present` lies, which nothing needs after it.
-    pub(super) fn replace(&mut self, result: Buf, present: Buf, place: Place) {
-        let list = &self.lists[0];
+    /// Lets the present list end with `result` at `place`; what lay there before isn't needed after the list.
+    pub(super) fn replace(&mut self, result: Buf, place: Place) {
+        if self.buffers[result.0].home == Some(place) {
+            return;
+        }
+        let list = &self.lists[usize::from(self.backward)];
+        let there = |buf: &Buf| *buf != NOTHING && self.buffers[buf.0].home == Some(place);
         let written = list.iter().position(|draft| draft.bufs.contains(&result));
-        let read = list.iter().rposition(|draft| draft.bufs.contains(&present));
-        let free = self.buffers[result.0].home.is_none() && written > read;
-        if free {
+        let read = list.iter().rposition(|draft| draft.bufs.iter().any(there));
+        if self.buffers[result.0].home.is_none() && written > read {
             self.buffers[result.0].home = Some(place);
-        } else if result != present {
-            self.step(Kernel::Copy, &[result, present]);
+        } else {
+            let to = self.home(place);
+            self.step(Kernel::Copy, &[result, to]);
         }
     }
 }

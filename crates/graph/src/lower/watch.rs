@@ -70,8 +70,8 @@ pub(super) fn watched(
             exports.iter().map(|(wire, ..)| *wire).chain([carried.state]).chain(inputs(known)).collect();
         let nodes = closure(&emit, &roots, &given);
         forward(&mut emit, &nodes, &changing);
-        let (result, present) = (emit.value(carried.next), emit.value(carried.state));
-        emit.replace(result, present, state);
+        let result = emit.value(carried.next);
+        emit.replace(result, state);
         placed(emit, Space::Chunk, sizes, apart).forward
     };
     Watched { chunk, input, seen, prelude, each }

@@ -48,7 +48,11 @@ impl Kernel for Run<'_, '_> {
         let joined = code.places.iter().all(|place| place.stride == code.width);
         let (rows, width) = if joined { (1, rows * code.width) } else { (rows, code.width) };
 
-        let strip = (MEMORY / code.registers.max(1)).min(STRIP) / MOST_LANES * MOST_LANES;
+        let strip = match &code.lines[..] {
+            // Nothing is left for a later instruction.
+            [_] if code.registers == 0 => rows * width,
+            _ => (MEMORY / code.registers.max(1)).min(STRIP) / MOST_LANES * MOST_LANES,
+        };
         let mut memory = Registers([const { MaybeUninit::uninit() }; MEMORY]);
         let mut overflow = Vec::new();
         let (registers, strip): (&mut [MaybeUninit<f32>], usize) = if strip > 0 {
