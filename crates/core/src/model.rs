@@ -32,7 +32,7 @@ impl ModelConfig {
 /// The parts of a model, with their parameters.
 struct Parts<'m> {
     config: &'m ModelConfig,
-    read_in: Linear,
+    read_in: ReadIn,
     read_out: Linear,
     exit_gate: Option<Linear>,
     injector: Box<dyn Inject>,
@@ -93,7 +93,7 @@ impl<'m> Parts<'m> {
 
     /// The embedded prompt, and beside it a row of noise for each token, where the first state is made of it.
     fn embed<'t>(&self, trace: &'t Trace) -> (At<'t>, Option<Value<'t>>) {
-        let width = self.read_in.inputs;
+        let width = self.config.n_dims;
         let (tokens, noise) = trace.scope("read_in", || match self.config.first_state {
             FirstState::Noise { .. } => {
                 let [tokens, noise] = trace.input_beside_noise(width, self.config.n_embd);
@@ -101,7 +101,10 @@ impl<'m> Parts<'m> {
             }
             _ => (trace.input(width), None),
         });
-        let embedded = trace.scope("read_in", || tokens.linear(&self.read_in));
+        let embedded = trace.scope("read_in", || match self.read_in {
+            ReadIn::Linear(layer) => tokens.linear(&layer),
+            ReadIn::Table(table) => tokens.lookup(table),
+        });
         let placed = match self.positions {
             Some(table) if self.config.positions == Positions::Once => embedded.positions(table),
             _ => embedded,
@@ -142,6 +145,14 @@ impl<'m> Parts<'m> {
     }
 }
 
+/// How tokens become rows.
+#[derive(Clone, Copy)]
+enum ReadIn {
+    Linear(Linear),
+    /// (width, entries)
+    Table(Param),
+}
+
 /// Blocks, one after another, with their names in tables and messages.
 struct Blocks(Vec<(String, Box<dyn Block>)>);
 
@@ -166,11 +177,12 @@ impl Blocks {
 
 /// The parameters of the model's own parts.
 impl ModelConfig {
-    fn read_in(&self, params: &mut Params<'_>) -> Linear {
+    fn read_in(&self, params: &mut Params<'_>) -> ReadIn {
         match self.embed {
-            Embed::Linear => Linear::uniform(self.n_dims, self.n_embd, params).exact(),
-            // A token is 1 at its number, so that the layer gives a column of its weight.
-            Embed::Vocabulary { size } => Linear::without_bias(size, self.n_embd, 1.0, params).exact(),
+            Embed::Linear => ReadIn::Linear(Linear::uniform(self.n_dims, self.n_embd, params).exact()),
+            Embed::Vocabulary { size } => {
+                ReadIn::Table(params.get("weight", [self.n_embd, size], Init::Normal { std: 1.0 }))
+            }
         }
     }
 

@@ -4,7 +4,9 @@ use std::fmt::Debug;
 
 use candle_core::{Device, Tensor};
 
-use crate::{ModelDims, Noise, Objective, Problems, Result, Rng};
+use looped_graph::Graph;
+
+use crate::{Error, ModelDims, Noise, Objective, Problems, Result, Rng};
 
 /// Which prompts are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,25 +159,39 @@ impl Prompts {
         self.ys.iter().filter(|y| !y.is_nan()).count()
     }
 
-    /// Writes the row of a prompt's token: of [`TokenLayout::Pairs`] x, or y followed by zeros; of [`TokenLayout::Ids`] 1 at the token's number, and 0
-    /// elsewhere.
+    /// Writes the row of a prompt's token: of [`TokenLayout::Pairs`] x, or y followed by zeros; of [`TokenLayout::Ids`] the token's number.
     ///
     /// # Panics
-    /// If there is no such prompt or token, or a pair's row isn't as wide as x.
+    /// If there is no such prompt or token, or the row isn't as wide as x.
     pub fn write_token(&self, prompt: usize, token: usize, row: &mut [f32]) {
-        let point = self.layout.point(token);
-        let at = prompt * self.points + point;
-        let x = &self.xs[at * self.n_dims..(at + 1) * self.n_dims];
-        if self.layout == TokenLayout::Pairs && token.is_multiple_of(2) {
-            row.copy_from_slice(x);
-            return;
+        let at = prompt * self.points + self.layout.point(token);
+        if self.layout == TokenLayout::Pairs && !token.is_multiple_of(2) {
+            row.fill(0.0);
+            row[0] = self.ys[at];
+        } else {
+            row.copy_from_slice(&self.xs[at * self.n_dims..(at + 1) * self.n_dims]);
         }
-        row.fill(0.0);
-        match self.layout {
-            TokenLayout::Pairs => row[0] = self.ys[at],
-            // What is no entry of the vocabulary has an empty row.
-            TokenLayout::Ids => row.iter_mut().skip(x[0] as usize).take(1).for_each(|entry| *entry = 1.0),
+    }
+
+    /// Whether every token is the number of an entry of the tables that a graph looks them up in.
+    ///
+    /// # Errors
+    /// If the graph has such tables, and prompts aren't tokens, or there is one that isn't: which, and how many entries there are.
+    pub fn fit_vocabularies(&self, graph: &Graph) -> Result<()> {
+        let Some(entries) = graph.vocabularies().min() else { return Ok(()) };
+        if self.layout != TokenLayout::Ids {
+            return Err(Error::Data(
+                "the model takes tokens of a vocabulary, and prompts are points".to_owned(),
+            ));
         }
+        let is_entry = |x: &f32| x.fract() == 0.0 && (0.0..entries as f32).contains(x);
+        let Some(wrong) = self.xs.iter().position(|x| !is_entry(x)) else { return Ok(()) };
+        let (prompt, token) = (wrong / self.points, wrong % self.points);
+        Err(Error::Data(format!(
+            "token {token} of prompt {prompt} is {}, and the vocabulary has the entries 0 to {}",
+            self.xs[wrong],
+            entries - 1
+        )))
     }
 
     /// Writes the row of a prompt's token as a graph takes it: that of [`Prompts::write_token`], and then `noise` numbers from N(0, 1).

@@ -198,9 +198,10 @@ impl CpuModel {
     fn check(&self, prompts: &Prompts) -> Result<()> {
         check(prompts, self.dims)?;
         let (given, width) = (prompts.n_dims, self.graph.input_width() - self.graph.noise_width());
-        if prompts.layout == TokenLayout::Pairs && width != 0 && width != given {
+        if width != 0 && width != given {
             return Err(Error::Data(format!("x has {given} coordinates, and the graph's input {width}")));
         }
+        prompts.fit_vocabularies(&self.graph)?;
         for node in self.graph.nodes() {
             let Some(Form::Positions(table)) = node.op().map(Op::form) else { continue };
             let (tokens, room) =

@@ -71,8 +71,5 @@ pub fn footprint(graph: &Graph, work: Work) -> Result<Footprint> {
     // The gradients, which take a worker's buffer with them, or the predictions laid side by side.
     let given = if training { layout.len_for(loops) as f64 } else { 0.0 };
     let results = if training { given } else { loops as f64 * (prompts * points * width) as f64 };
-    Ok(Footprint {
-        kept: 4.0 * (workers * (own + kernels) + copy + packed - given),
-        passing: 4.0 * results,
-    })
+    Ok(Footprint { kept: 4.0 * (workers * (own + kernels) + copy + packed - given), passing: 4.0 * results })
 }

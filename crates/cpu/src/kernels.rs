@@ -35,6 +35,30 @@ pub(crate) fn each<const N: usize>(i: usize, count: usize, all: [&mut [f32]; N])
     })
 }
 
+/// The columns of a table, (width, entries), at the tokens' numbers: out is (tokens, width).
+///
+/// All tokens pass over a row of the table before the next: it is near then, and a large vocabulary's rows are pages apart.
+pub(crate) fn lookup(table: &[f32], numbers: &[f32], out: &mut [f32]) {
+    let width = out.len() / numbers.len().max(1);
+    let entries = table.len() / width.max(1);
+    for (column, row) in table.chunks_exact(entries.max(1)).enumerate() {
+        for (number, out) in numbers.iter().zip(out[column..].iter_mut().step_by(width)) {
+            *out = row[*number as usize];
+        }
+    }
+}
+
+/// Adds the rows of d, (tokens, width), to the table's columns at the tokens' numbers.
+pub(crate) fn lookup_back(dtable: &mut [f32], numbers: &[f32], d: &[f32]) {
+    let width = d.len() / numbers.len().max(1);
+    let entries = dtable.len() / width.max(1);
+    for (column, drow) in dtable.chunks_exact_mut(entries.max(1)).enumerate() {
+        for (number, d) in numbers.iter().zip(d[column..].iter().step_by(width)) {
+            drow[*number as usize] += d;
+        }
+    }
+}
+
 pub(crate) fn gather(chunk: &Chunk, x: &[f32], out: &mut [f32]) {
     let width = x.len() / chunk.rows().max(1);
     for (row, out) in rows(chunk, true).zip(out.chunks_exact_mut(width.max(1))) {

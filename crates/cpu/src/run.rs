@@ -234,6 +234,14 @@ impl<'a> Run<'a> {
                 let all = self.memory.at([places[0], places[1], places[2], places[3]], slot);
                 kernels::shift_back(exact_kernels, chunk, by, add, all);
             }
+            Kernel::Lookup(table) => {
+                let [numbers, out] = self.memory.at([places[0], places[1]], slot);
+                kernels::lookup(weights.param(table), numbers, out);
+            }
+            Kernel::LookupBack(table) => {
+                let [numbers, d] = self.memory.at([places[0], places[1]], slot);
+                kernels::lookup_back(&mut self.grads[weights.layout.param(table)], numbers, d);
+            }
             Kernel::Positions(table) => {
                 let [x, out] = self.memory.at([places[0], places[1]], slot);
                 out.copy_from_slice(x);

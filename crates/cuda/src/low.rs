@@ -175,6 +175,7 @@ pub(crate) fn written(step: &Step) -> impl Iterator<Item = Place> + '_ {
         | Kernel::Scatter { .. }
         | Kernel::TakeColumns { .. }
         | Kernel::PutColumns { .. }
+        | Kernel::Lookup(_)
         | Kernel::Positions(_)
         | Kernel::Rotary { .. }
         | Kernel::Add
@@ -182,7 +183,7 @@ pub(crate) fn written(step: &Step) -> impl Iterator<Item = Place> + '_ {
         | Kernel::Keep { .. } => 1,
         Kernel::Attention { .. } => 2,
         Kernel::NormBack { .. } | Kernel::AttentionBack { .. } => 4,
-        Kernel::WeightGradient { .. } | Kernel::PositionsBack(_) => usize::MAX,
+        Kernel::WeightGradient { .. } | Kernel::LookupBack(_) | Kernel::PositionsBack(_) => usize::MAX,
         _ => 0,
     };
     // Attention's result, which comes last, is only read.

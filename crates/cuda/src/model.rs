@@ -175,6 +175,7 @@ impl CudaModel {
         updates: bool,
     ) -> Result<Arena> {
         check(prompts, self.dims)?;
+        prompts.fit_vocabularies(&self.graph)?;
         let (Step { plan, objective, math, .. }, loops) = (step, loops(step, prompts)?);
         let training = Some(([loops.free, loops.window, loops.counted], objective));
         let key = Key { shapes: shapes(prompts), math, training, updates, loops: plan.loops };
@@ -389,6 +390,7 @@ impl Predictor for CudaPredictor<'_> {
     fn predict(&self, prompts: &Prompts, loops: usize) -> Result<Predictions> {
         let model = self.model;
         check(prompts, model.dims)?;
+        prompts.fit_vocabularies(&model.graph)?;
         let values = model.values(self.store)?;
         let width = model.graph.read().map_or(0, |read| model.graph.shape(read).width);
         let each = prompts.points * width;

@@ -77,6 +77,7 @@ fn touches(step: &Step) -> Touches {
         Kernel::Copy
         | Kernel::Gather
         | Kernel::Scatter { add: false }
+        | Kernel::Lookup(_)
         | Kernel::Positions(_)
         | Kernel::Rotary { .. }
         | Kernel::Keep { .. }

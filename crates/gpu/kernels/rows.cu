@@ -107,6 +107,28 @@ DEVICE void shift_before_backward_all(const float* dout, float* dbefore, int tok
   if (0 <= token && token < tokens && token < by) dbefore[i] += dout[(sequence * tokens + token) * width + i % width];
 }
 
+// Each row of out is the column of a table (width, entries) at one of the numbers.
+DEVICE void lookup_rows_all(const float* numbers, const float* table, float* out, int width, int entries, int count) {
+  int i = own_number();
+  if (i < count) out[i] = table[i % width * entries + (int)numbers[i / width]];
+}
+
+// The columns of dtable += the rows of d, each at its number. The first row with a number adds up all that have it, in their
+// order, so that the sum is the same each time.
+DEVICE void lookup_rows_backward_all(const float* numbers, const float* d, float* dtable, int width, int entries, int count) {
+  int i = own_number();
+  if (i >= count) return;
+  int row = i / width, column = i % width, rows = count / width;
+  float number = numbers[row], sum = 0;
+  for (int earlier = 0; earlier < row; earlier++) {
+    if (numbers[earlier] == number) return;
+  }
+  for (int later = row; later < rows; later++) {
+    if (numbers[later] == number) sum += d[later * width + column];
+  }
+  dtable[column * entries + (int)number] += sum;
+}
+
 // out = x + the rows of a table (tokens, width), in every sequence.
 DEVICE void add_positions_all(const float* x, const float* table, float* out, int per_sequence, int count) {
   int i = own_number();
@@ -173,6 +195,13 @@ shift_rows_backward(const float* dout, const float* dlast, float* dx, int tokens
 KERNEL(256)
 shift_before_backward(const float* dout, float* dbefore, int tokens, int width, int by, int earlier, int count) {
   shift_before_backward_all(dout, dbefore, tokens, width, by, earlier, count);
+}
+KERNEL(256) lookup_rows(const float* numbers, const float* table, float* out, int width, int entries, int count) {
+  lookup_rows_all(numbers, table, out, width, entries, count);
+}
+KERNEL(256)
+lookup_rows_backward(const float* numbers, const float* d, float* dtable, int width, int entries, int count) {
+  lookup_rows_backward_all(numbers, d, dtable, width, entries, count);
 }
 KERNEL(256) add_positions(const float* x, const float* table, float* out, int per_sequence, int count) {
   add_positions_all(x, table, out, per_sequence, count);

@@ -28,6 +28,13 @@ pub enum Form<'a> {
     Fill(f32),
     /// The rows of some tokens.
     Keep(Keep),
+    /// The columns of a table, (width, entries), by the tokens' numbers.
+    Lookup {
+        /// The table.
+        table: Param,
+        /// How many entries it has.
+        entries: usize,
+    },
     /// The rows of a table, by position, added.
     Positions(Param),
     /// A row of a table, by the loop's number.

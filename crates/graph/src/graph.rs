@@ -167,6 +167,14 @@ impl Graph {
         self.noise
     }
 
+    /// How many entries each table has that the prompt's tokens are looked up in: a token's number is below all of them.
+    pub fn vocabularies(&self) -> impl Iterator<Item = usize> + '_ {
+        self.nodes.iter().filter_map(|node| match node.op().map(Op::form) {
+            Some(Form::Lookup { entries, .. }) => Some(entries),
+            _ => None,
+        })
+    }
+
     /// For each parameter, whether it is the weight of a product: of a [`Linear`](crate::Linear) layer, also one within a recurrence.
     #[must_use]
     pub fn weights(&self) -> Vec<bool> {

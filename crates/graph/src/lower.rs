@@ -326,6 +326,10 @@ pub enum Kernel {
         /// Whether out is added to.
         add: bool,
     },
+    /// Each row of out is the column of a table, (width, entries), at the token's number: numbers, out(w).
+    Lookup(Param),
+    /// The table's columns += d's rows, each at its token's number: numbers, d.
+    LookupBack(Param),
     /// out = x + the rows of a table from the chunk's first token on: x, out(w).
     Positions(Param),
     /// out = x turned by the tokens' positions, or turned back: x, out(w).

@@ -25,7 +25,7 @@ pub use custom::{Candle, CpuKernel, Custom, CustomOp};
 pub use fill::Fill;
 pub use keep::Keep;
 pub use linear::LinearOp;
-pub use lookup::{Between, Beyond, ByLoop, Positions};
+pub use lookup::{Between, Beyond, ByLoop, Lookup, Positions};
 pub use norm::NormOp;
 pub use parameter::Parameter;
 pub use point::{Func, Point};

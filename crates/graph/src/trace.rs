@@ -239,6 +239,16 @@ impl Trace {
         }
     }
 
+    /// Whether a value is the prompt's tokens as they are given, or columns of them.
+    pub(crate) fn is_input(&self, wire: Wire) -> bool {
+        let nodes = &self.inner.borrow().nodes;
+        let mut node = nodes.get(wire.node.index());
+        while let Some(Form::Columns(_)) = node.and_then(|node| node.op().map(Op::form)) {
+            node = node.map(|node| &nodes[node.inputs[0].node.index()]);
+        }
+        node.is_some_and(|node| matches!(node.source, Source::Input))
+    }
+
     pub(crate) fn param_info(&self, param: Param) -> ParamInfo {
         self.inner.borrow().params[param.index()].clone()
     }

@@ -115,6 +115,17 @@ impl<'t> Value<'t> {
         self.trace.op(ops::Scan, &[self, decay, gain, read, skip])
     }
 
+    /// The entry of `table`, (width, entries), that each token is the number of: the input as it is given, of prompts that are
+    /// tokens. It is a linear layer of a row that is 1 at the token's number and 0 elsewhere, and the table is that layer's weight.
+    #[must_use]
+    #[track_caller]
+    pub fn lookup(self, table: Param) -> Self {
+        if !self.trace.is_input(self.wire) && self.width() > 0 {
+            self.trace.fail("lookup takes the input as it is given".to_owned(), Location::caller());
+        }
+        self.by(ops::Lookup::new(self.trace, table))
+    }
+
     /// Adds to each token its position's row of `table`, (positions, width).
     #[must_use]
     #[track_caller]

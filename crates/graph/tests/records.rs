@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use looped_graph::{
-    Demand, Graph, Heads, Init, Linear, Norm, Rate, Trace, Value, demand, invariant_rows, rates,
+    Demand, Graph, Heads, Init, Linear, Norm, Rate, Shape, Trace, Value, demand, invariant_rows, rates,
     sees_later_rows,
 };
 
@@ -73,6 +73,21 @@ fn a_mistake_is_told_with_part_operation_shapes_and_place() {
     let (what, place) = message.split_once('\n').unwrap();
     assert_eq!(what, "h.0: linear `attn.c_proj` of (tokens, 24): it takes rows of 32");
     assert!(place.trim_start().starts_with("at crates/graph/tests/records.rs:"), "{place}");
+}
+
+#[test]
+fn a_lookup_takes_the_tokens_as_they_are_given() {
+    let looked_up = |of: fn(Value<'_>) -> Value<'_>| {
+        let trace = Trace::new();
+        let table = trace.params().get("table", [4, 10], Init::Zeros);
+        let _ = of(trace.input(1)).lookup(table);
+        trace.finish()
+    };
+    let graph = looked_up(|tokens| tokens).unwrap();
+    assert_eq!(graph.nodes()[1].shapes, [Shape::tokens(4)]);
+    assert_eq!(graph.vocabularies().collect::<Vec<_>>(), [10]);
+    let message = looked_up(|tokens| tokens * 2.0).unwrap_err().to_string();
+    assert!(message.starts_with("lookup takes the input as it is given"), "{message}");
 }
 
 #[test]

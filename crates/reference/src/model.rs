@@ -6,7 +6,6 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor, Var};
 use looped_core::{
     Error, Flat, Layout, LoopPlan, Objective, ParamStore, Policy, Predictions, Predictor, Prompts, Result,
-    TokenLayout,
 };
 use looped_graph::{Graph, Rows, Source, TraceError, Wire};
 
@@ -238,8 +237,7 @@ impl ReferenceModel {
         }
         let inputs = self.graph.nodes().iter().filter(|node| matches!(node.source, Source::Input));
         let noise = self.graph.noise_width();
-        let widths = inputs.map(|node| node.shapes[0].width - noise);
-        for width in widths.filter(|_| prompts.layout == TokenLayout::Pairs) {
+        for width in inputs.map(|node| node.shapes[0].width - noise) {
             if width != n_dims {
                 return refuse(format!("x has {n_dims} coordinates, the model takes {width}"));
             }
@@ -250,7 +248,7 @@ impl ReferenceModel {
                 "{xs} values of x and {ys} of y aren't {count} prompts of {points} points"
             ));
         }
-        Ok(())
+        prompts.fit_vocabularies(&self.graph)
     }
 
     /// The parameters' values in the graph's order, copied to where candle computes.

@@ -7,6 +7,7 @@
 //! cargo run -p looped-train --example step -- --last-n 20 --precision bf16
 //! cargo run -p looped-train --example step -- --layers 12 --loops 1 --injector none
 //! cargo run -p looped-train --example step -- --eval --loops 50
+//! cargo run -p looped-train --example step -- --vocabulary 1000
 //! ```
 //!
 //! With `--serve` a step is run for each line of standard input and answered with a line that holds its seconds, so that
@@ -18,7 +19,10 @@ use std::time::Instant;
 
 use candle_core::Device;
 use looped_blocks as _;
-use looped_core::{LoopPlan, ModelConfig, ModelDims, Objective, ParamStore, Predictor, Prompts, Rng};
+use looped_core::{
+    Embed, LoopPlan, ModelConfig, ModelDims, Noise, Objective, ParamStore, Predictor, Prompts, Rng,
+    TokenLayout,
+};
 use looped_cpu::{CpuModel, Precision, Step};
 use looped_graph::{Flops, Graph};
 use looped_ops::{AlignedBuffer, Kernels, PackedMatrix, Scratch, Start};
@@ -49,7 +53,7 @@ impl Options {
             "" => format!(r#"{{"type":"{}"}}"#, self.text("--injector", "full")),
             n => format!(r#"{{"type":"last_n","n":{n}}}"#),
         };
-        ModelConfig::new(
+        let config = ModelConfig::new(
             ModelDims {
                 n_dims: self.number("--dims", 20),
                 n_positions: self.number("--positions", 101),
@@ -58,7 +62,25 @@ impl Options {
             },
             serde_json::from_str(&block).unwrap(),
             serde_json::from_str(&injector).unwrap(),
-        )
+        );
+        match self.number("--vocabulary", 0) {
+            0 => config,
+            size => ModelConfig { n_dims: 1, embed: Embed::Vocabulary { size }, ..config },
+        }
+    }
+
+    /// Points, or tokens of the vocabulary.
+    fn prompts(&self, n_dims: usize) -> Prompts {
+        let (prompts, points) = (self.number("--batch", 64), self.number("--points", 41));
+        let mut rng = Rng::stream(0, "bench", 0);
+        let size = self.number("--vocabulary", 0);
+        if size == 0 {
+            let (xs, ys) = (rng.normals(prompts * points * n_dims), rng.normals(prompts * points));
+            return Prompts::pairs(xs, ys, [prompts, points, n_dims]);
+        }
+        let xs = (0..prompts * points).map(|_| (rng.uniform() * size as f64).floor() as f32).collect();
+        let ys = rng.normals(prompts * points);
+        Prompts { xs, ys, prompts, points, n_dims, layout: TokenLayout::Ids, noise: Noise::default() }
     }
 }
 
@@ -80,8 +102,8 @@ fn peak_megabytes() -> Option<f64> {
 /// Floating-point operations of products and attention; a backward pass has two products for each forward one.
 /// What a last loop leaves out for its y tokens counts too.
 fn flops(graph: &Graph, prompts: &Prompts, forward: usize, backward: usize) -> f64 {
-    let reads: Vec<usize> = (0..prompts.points).map(|point| 2 * point).collect();
-    let Flops { once, each_loop } = looped_graph::flops(graph, 2 * prompts.points, &reads);
+    let (tokens, reads) = (prompts.layout.tokens(prompts.points), prompts.layout.reads(prompts.points));
+    let Flops { once, each_loop } = looped_graph::flops(graph, tokens, &reads);
     let (loops, early) = (forward + 2 * backward, if backward == 0 { 1 } else { 3 });
     prompts.prompts as f64 * (loops as f64 * each_loop as f64 + f64::from(early) * once as f64)
 }
@@ -118,10 +140,7 @@ fn main() {
         "bf16" => Precision::Bf16,
         _ => Precision::F32,
     };
-    let (prompts, points) = (options.number("--batch", 64), options.number("--points", 41));
-    let mut rng = Rng::stream(0, "bench", 0);
-    let (xs, ys) = (rng.normals(prompts * points * model.n_dims), rng.normals(prompts * points));
-    let prompts = Prompts::pairs(xs, ys, [prompts, points, model.n_dims]);
+    let prompts = options.prompts(model.n_dims);
     let loops = options.number("--loops", 30);
     let window = options.number("--window", 20).min(loops);
     let step = Step {

@@ -127,6 +127,14 @@ impl Emit<'_> {
                 self.operations.extend(all);
                 return Ok(());
             }
+            Kernel::Lookup(table) => {
+                let (numbers, out) = (at(self, 0), at(self, 1));
+                calls.lookup_rows(numbers, self.param(*table), out)?
+            }
+            Kernel::LookupBack(table) => {
+                let (numbers, d) = (at(self, 0), at(self, 1));
+                calls.lookup_rows_backward(numbers, d, self.grad(*table))?
+            }
             Kernel::Positions(table) => {
                 let (x, out) = (at(self, 0), at(self, 1));
                 calls.add_positions(x, positions(self.param(*table), chunk, out), out)?

@@ -196,6 +196,26 @@ impl Calls {
         Ok(all)
     }
 
+    /// Each row of out is the column of a table (width, entries) at one of the numbers.
+    ///
+    /// # Errors
+    /// If a place doesn't fit.
+    pub fn lookup_rows(&self, numbers: Span, table: Span, out: Span) -> Result<Operation> {
+        let width = out.len() / numbers.len().max(1);
+        let call = self.call("lookup_rows").reads(numbers).reads(table).writes(out);
+        call.int(width).int(table.len() / width.max(1)).each(out)
+    }
+
+    /// The columns of `dtable` += the rows of d, each at its number.
+    ///
+    /// # Errors
+    /// If a place doesn't fit.
+    pub fn lookup_rows_backward(&self, numbers: Span, d: Span, dtable: Span) -> Result<Operation> {
+        let width = d.len() / numbers.len().max(1);
+        let call = self.call("lookup_rows_backward").reads(numbers).reads(d).writes(dtable);
+        call.int(width).int(dtable.len() / width.max(1)).each(d)
+    }
+
     /// `out = x` and the rows of a table (tokens, width), in every sequence.
     ///
     /// # Errors

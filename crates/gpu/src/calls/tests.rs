@@ -87,6 +87,8 @@ fn every_call() -> Vec<Operation> {
         floats.keep_rows(a, b, [tokens, width], [1, 3], 0.5),
         floats.move_columns(whole(a), whole(b), rows, width, false),
         floats.shift_rows(shifted, a, before, b, last),
+        floats.lookup_rows(dots, line, layout.floats(6 * width)),
+        floats.lookup_rows_backward(dots, short, line),
         floats.add_positions(a, positions, b),
         floats.add_positions_backward(a, positions),
         floats.rotate_rows(a, turns, b, [tokens, width], [16, width], 0, false),

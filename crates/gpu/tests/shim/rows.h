@@ -61,6 +61,25 @@ inline void check_plain_rows() {
   compare("add positions backward", dtable, want, 1e-6);
 }
 
+// A number may come several times, or not at all.
+inline void check_looked_up_rows(int entries, int width, const std::vector<int>& listed) {
+  int rows = listed.size(), count = rows * width;
+  Buffer<float> numbers(rows), out(count), dtable(width * entries);
+  std::copy(listed.begin(), listed.end(), numbers.at);
+  auto table = Buffer<float>::random(width * entries), start = Buffer<float>::random(width * entries);
+  auto d = Buffer<float>::random(count);
+  auto at = [&](int i) { return i % width * entries + listed[i / width]; };
+  in_all_orders("lookup rows", over(count),
+                [&] { lookup_rows_all(numbers.at, table.at, out.at, width, entries, count); }, {}, out);
+  compare("lookup rows", out, each(count, [&](int i) { return table[at(i)]; }), 0);
+  in_all_orders("lookup rows backward", over(count),
+                [&] { lookup_rows_backward_all(numbers.at, d.at, dtable.at, width, entries, count); },
+                starting(dtable, start), dtable);
+  Doubles want = numbers_of(start);
+  for (int i = 0; i < count; i++) want[at(i)] += d[i];
+  compare("lookup rows backward", dtable, want, 2e-7);
+}
+
 // `reads` rises; rows that aren't read are NaN where they may not be looked at.
 inline void check_picked_rows(int sequences, int tokens, int width, const std::vector<int>& listed) {
   int picks = listed.size(), count = sequences * picks * width, all = sequences * tokens * width;
@@ -302,6 +321,8 @@ inline void check_loss_total(int count) {
 
 inline void check_rows_dots_and_losses() {
   check_plain_rows();
+  check_looked_up_rows(5, 11, {3, 0, 3, 4, 3, 0, 1});
+  check_looked_up_rows(1, 3, {0, 0, 0});
   check_picked_rows(3, 7, 11, {0, 2, 3, 6});
   check_picked_rows(2, 5, 3, {4});
   check_kept_rows(3, 7, 11, 2, 5);

@@ -86,7 +86,11 @@ fn kept(steps: &[Step]) -> Vec<(NodeId, usize)> {
 /// The nodes whose values are computed again in a backward list.
 fn again(steps: &[Step]) -> HashSet<NodeId> {
     let forward = |step: &&Step| match &step.kernel {
-        Kernel::Norm(_) | Kernel::Positions(_) | Kernel::Keep { .. } | Kernel::Shift { .. } => true,
+        Kernel::Norm(_)
+        | Kernel::Lookup(_)
+        | Kernel::Positions(_)
+        | Kernel::Keep { .. }
+        | Kernel::Shift { .. } => true,
         Kernel::Point(of) => !of.is_gradient,
         _ => false,
     };

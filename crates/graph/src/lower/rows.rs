@@ -1,4 +1,4 @@
-//! Rows that are kept, lost, filled, or found by their position.
+//! Rows that are kept, lost, filled, or found by their token or its position.
 
 use super::Kernel;
 use super::arena::Buf;
@@ -76,6 +76,19 @@ impl Emit<'_> {
                 self.hand_over(d, Demand::All, x);
             }
         }
+    }
+
+    pub(super) fn lookup(&mut self, node: NodeId, table: Param) {
+        let (out, numbers) = (Wire { node, output: 0 }, self.graph().node(node).inputs[0]);
+        let numbers = self.value_at(numbers, self.rows_of(out));
+        let y = self.define(out);
+        self.step(Kernel::Lookup(table), &[numbers, y]);
+    }
+
+    pub(super) fn lookup_back(&mut self, node: NodeId, table: Param, d: Buf) {
+        let (out, numbers) = (Wire { node, output: 0 }, self.graph().node(node).inputs[0]);
+        let numbers = self.value_at(numbers, self.rows_of(out));
+        self.step(Kernel::LookupBack(table), &[numbers, d]);
     }
 
     pub(super) fn positions(&mut self, node: NodeId, table: Param) {

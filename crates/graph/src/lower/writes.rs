@@ -19,7 +19,7 @@ impl Kernel {
             Self::Attention { .. } | Self::Scan(_) | Self::Shift { .. } | Self::ShiftBack { .. } => 2..4,
             Self::AttentionBack { .. } => 4..6,
             Self::ScanBack(_) => 3..5,
-            Self::Positions(_) | Self::Rotary { .. } | Self::TakeColumns { .. } => 1..2,
+            Self::Lookup(_) | Self::Positions(_) | Self::Rotary { .. } | Self::TakeColumns { .. } => 1..2,
             Self::Add | Self::Copy | Self::Keep { .. } | Self::Gather | Self::Scatter { .. } => 1..2,
             Self::Lose { .. } => 0..1,
             // Backward, these add to the gradients with respect to inputs, which come last.
@@ -29,7 +29,10 @@ impl Kernel {
             Self::RecurBack(_) => 0..0,
             // Other columns of the same rows may not be there yet.
             Self::PutColumns { .. } | Self::Fill(_) => 0..0,
-            Self::WeightGradient { .. } | Self::RowGradient(_) | Self::PositionsBack(_) => 0..0,
+            Self::WeightGradient { .. }
+            | Self::RowGradient(_)
+            | Self::LookupBack(_)
+            | Self::PositionsBack(_) => 0..0,
             Self::Point(of) => {
                 let place = |at: At| if let At::Place(place) = at { Some(place) } else { None };
                 return of.results.iter().filter_map(|(strided, _)| place(strided.at)).collect();

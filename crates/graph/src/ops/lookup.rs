@@ -1,9 +1,64 @@
-//! Rows of a table: by the token's position, or by the loop's number.
+//! Rows of a table: by the token itself, by its position, or by the loop's number.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::{takes, takes_tokens};
 use crate::{Form, Meaning, Op, Param, Reach, Shape, Trace};
+
+/// [`Value::lookup`](crate::Value::lookup).
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    /// (width, entries)
+    pub table: Param,
+    name: String,
+    width: usize,
+    entries: usize,
+}
+
+impl Lookup {
+    pub(crate) fn new(trace: &Trace, table: Param) -> Self {
+        let info = trace.param_info(table);
+        let (width, entries) = table_of(&info.dims);
+        Self { table, name: info.name, width, entries }
+    }
+}
+
+impl Op for Lookup {
+    fn name(&self) -> String {
+        format!("lookup `{}`", self.name)
+    }
+
+    fn shapes(&self, inputs: &[Shape]) -> std::result::Result<Vec<Shape>, String> {
+        takes_tokens(inputs[0])?;
+        takes(1, inputs[0])?;
+        if self.entries == 0 {
+            return Err(format!("`{}` isn't a table of at least one entry", self.name));
+        }
+        Ok(vec![Shape::tokens(self.width)])
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Own
+    }
+
+    fn params(&self) -> Vec<Param> {
+        vec![self.table]
+    }
+
+    fn light(&self) -> bool {
+        true
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Lookup { table: self.table, entries: self.entries }
+    }
+
+    fn meaning(&self, inputs: &[Tensor], of: Meaning<'_>) -> Result<Vec<Tensor>> {
+        let numbers = inputs[0].flatten_all()?.to_dtype(DType::U32)?;
+        let rows = of.param(self.table).index_select(&numbers, 1)?.t()?;
+        Ok(vec![rows.reshape((of.sequences, of.tokens, self.width))?])
+    }
+}
 
 /// [`Value::positions`](crate::Value::positions).
 #[derive(Clone, Debug)]
