@@ -182,29 +182,89 @@ def slope(steps):
     return sum((i - middle) * (step - mean) for i, step in enumerate(steps)) / sum((i - middle) ** 2 for i in range(len(steps)))
 
 
+def grown(run, name):
+    """The slope of a solver's best step over the loops 3 to 8: in steps a loop, and in doublings a loop."""
+    steps = run["simw_step"][name][2:8]
+    return slope(steps), slope([math.log2(step) for step in steps])
+
+
+def best_steps(page, recipe, runs, names):
+    """The rows of both tables, for each solver; returns its two intervals, as they stand there."""
+    found = {}
+    for name in names:
+        of_loops = [[run["simw_step"][name][loop] for run in runs] for loop in range(2, 8)]
+        medians = " | ".join(f"{statistics.median(steps):g} ({min(steps)} to {max(steps)})" for steps in of_loops)
+        page.says(f"| {recipe} | `{name}` | {medians} |")
+        found[name] = [interval(*over_seeds(list(slopes))) for slopes in zip(*(grown(run, name) for run in runs), strict=True)]
+        page.says(f"| {recipe} | `{name}` | {' | '.join(found[name])} |")
+    return found
+
+
 def solvers(page):
     every = load("runs.json")
     for recipe in ("fast", DRAWN):
         runs = [run["match"] for run in learnt(every[recipe]).values()]
-        for name in ("gd", "heavy_ball", "chebyshev", "cg", "newton_schulz"):
-            of_loops = [[run["simw_step"][name][loop] for run in runs] for loop in range(2, 8)]
-            medians = " | ".join(f"{statistics.median(steps):g} ({min(steps)} to {max(steps)})" for steps in of_loops)
-            page.says(f"| {recipe} | `{name}` | {medians} |")
-            slopes = [slope(run["simw_step"][name][2:8]) for run in runs]
-            doublings = [slope([math.log2(step) for step in run["simw_step"][name][2:8]]) for run in runs]
-            page.says(f"| {recipe} | `{name}` | {interval(*over_seeds(slopes))} | {interval(*over_seeds(doublings))} |")
-            if (recipe, name) == ("fast", "gd"):
-                page.says(f"{recipe}: {interval(*over_seeds(doublings))} doublings a loop")
-            if (recipe, name) == ("fast", "newton_schulz"):
-                page.says(f"{recipe}: {interval(*over_seeds(slopes))} steps of Newton's iteration a loop")
-            if (recipe, name) == ("fast", "cg"):
-                page.says(f"{recipe}: {interval(*over_seeds(slopes))} steps of conjugate gradients a loop")
+        found = best_steps(page, recipe, runs, ("gd", "heavy_ball", "chebyshev", "cg", "newton_schulz"))
+        if recipe == "fast":
+            page.says(f"{recipe}: {found['gd'][1]} doublings a loop")
+            page.says(f"{recipe}: {found['newton_schulz'][0]} steps of Newton's iteration a loop")
+            page.says(f"{recipe}: {found['cg'][0]} steps of conjugate gradients a loop")
         values = [max(of[7] for of in run["simw"].values()) for run in runs]
         gaps = [max(values) - min(values) for values in ([of[7] for of in run["simw"].values()] for run in runs)]
         page.says(
             f"of {recipe} the closest solver to loop 8 has a SimW of {min(values):.3f} to {max(values):.3f}, "
             f"and the farthest is at most {max(gaps):.4f} behind"
         )
+
+
+def ill_conditioned(page):
+    every, behind, said = load("runs.json"), {}, {}
+    for recipe in ("skewed", "shipped"):
+        seeds = learnt(every[recipe])
+        runs = [run["match"] for run in seeds.values()]
+        found = best_steps(page, recipe, runs, ("gd", "gd_single", "heavy_ball", "chebyshev", "cg", "newton_schulz"))
+        best = [[max(of[loop] for of in run["simw"].values()) for run in runs] for loop in range(8)]
+        errors, linear = [after(run, 8) for run in seeds.values()], [run["linear"][2] for run in runs]
+        last = max(step for run in runs for steps in run["simw_step"].values() for step in steps[2:8])
+        said[recipe] = {
+            "learnt": f"{len(seeds)} of {len(every[recipe])} seeds",
+            "last": f"{last}",
+            "doublings": found["gd"][1],
+            "newton": found["newton_schulz"][0],
+            "cg": found["cg"][0],
+            "condition": short(runs[0]["condition"]),
+            "error": f"{short(min(errors))} to {short(max(errors))}",
+            "simw_3": f"{min(best[2]):.2f} to {max(best[2]):.2f}",
+            "simw_8": f"{min(best[7]):.3f} to {max(best[7]):.3f}",
+            "linear": f"{min(linear):.2f} to {max(linear):.2f}",
+        }
+        closest = max(runs[0]["simw"], key=lambda name, runs=runs: statistics.mean(run["simw"][name][7] for run in runs))
+        behind[recipe] = {}
+        for name in runs[0]["simw"]:
+            mean, low, high = over_seeds([run["simw"][closest][7] - run["simw"][name][7] for run in runs])
+            behind[recipe][name] = "closest" if name == closest else f"{mean:.5f} [{low:.5f}, {high:.5f}]"
+    for name in behind["skewed"]:
+        page.says(f"| `{name}` | {behind['skewed'][name]} | {behind['shipped'][name]} |")
+    for sentence in (
+        "The best step of `gd` grows by {skewed[doublings]} doublings a loop on skewed, and by {shipped[doublings]} on shipped",
+        "{skewed[newton]} steps of Newton's iteration a loop on skewed, and {shipped[newton]} on shipped",
+        "{skewed[cg]} steps of conjugate gradients a loop on skewed, and {shipped[cg]} on shipped",
+        "The median condition number of XᵀX is {skewed[condition]} on skewed, and {shipped[condition]} on shipped",
+        "The closest solver to loop 8 has a SimW of {skewed[simw_8]} on skewed, and of {shipped[simw_8]} on shipped",
+        "The error after 8 loops is {skewed[error]} on skewed, and {shipped[error]} on shipped",
+        "the closest solver to loop 3 has a SimW of only {skewed[simw_3]} on skewed, and of {shipped[simw_3]} on shipped",
+        "a linear function explains {skewed[linear]} of its predictions on skewed, and {shipped[linear]} on shipped",
+        "{skewed[learnt]} of skewed learnt, and {shipped[learnt]} of shipped",
+        "The latest best step is {skewed[last]} on skewed and {shipped[last]} on shipped",
+    ):
+        page.says(sentence.format(**said))
+    skewed = every["skewed"]
+    closest = [run["match"]["closest"][7] for run in learnt(skewed).values()]
+    page.says(f"`gd_single` in {closest.count('gd_single')} of {len(closest)} seeds and `gd_safe` in {closest.count('gd_safe')}")
+    page.says(f"no further than step {max(run['match']['simw_step']['cg'][7] for run in learnt(skewed).values())}")
+    gaps = [grown(run["match"], "gd")[1] - grown(every["shipped"][seed]["match"], "gd")[1] for seed, run in skewed.items()]
+    page.says(f"skewed less shipped: {interval(*over_seeds(gaps))} doublings a loop")
+    page.says(f"in proportion to the loop would be {short(slope([math.log2(loop) for loop in range(3, 9)]))} doublings a loop")
 
 
 def main():
@@ -222,7 +282,7 @@ def main():
     return 1 if wrong else 0
 
 
-CHECKS = [time_to_quality, beyond_the_loops, solvers]
+CHECKS = [time_to_quality, beyond_the_loops, solvers, ill_conditioned]
 
 if __name__ == "__main__":
     sys.exit(main())
