@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // As it is now: two checkouts that share a target folder share the built script.
+    let crate_folder = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let root = Path::new(&crate_folder).join("../..");
     let commit = std::env::var("LOOPED_COMMIT").ok().or_else(|| commit(&root)).unwrap_or_default();
     let dirty = match git(&root, &["status", "--porcelain", "--untracked-files=no"]) {
         Some(changes) if !commit.is_empty() => (!changes.is_empty()).to_string(),

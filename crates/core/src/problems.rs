@@ -134,11 +134,15 @@ impl fmt::Display for Problems {
 pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let known: Vec<&str> = known.into_iter().collect();
     let unknown = unknown.to_lowercase().replace(['-', ' '], "_");
+    let letters = |name: &str| name.replace('_', "");
     let slips = known.iter().filter_map(|&name| {
-        let distance = strsim::damerau_levenshtein(&unknown, &name.to_lowercase());
-        (distance <= 1.max(name.len().min(unknown.len()) / 3)).then_some((distance, name))
+        let own = name.to_lowercase();
+        let distance = strsim::damerau_levenshtein(&unknown, &own);
+        // Of two as near, the one that differs in an underscore: `lastn` is `last_n`, not `last`.
+        let in_letters = strsim::damerau_levenshtein(&letters(&unknown), &letters(&own));
+        (distance <= 1.max(name.len().min(unknown.len()) / 3)).then_some((distance, in_letters, name))
     });
-    slips.min().map(|(_, name)| name).or_else(|| {
+    slips.min().map(|(.., name)| name).or_else(|| {
         let meant = |name: &&&str| is_short_for(&unknown, &name.to_lowercase());
         known.iter().filter(meant).min_by_key(|name| name.len()).copied()
     })
@@ -183,6 +187,7 @@ mod tests {
     fn the_nearest_name_is_close_or_none() {
         assert_eq!(nearest("n_emb", ["n_layer", "n_embd"]), Some("n_embd"));
         assert_eq!(nearest("Transfomer", ["lstm", "transformer"]), Some("transformer"));
+        assert_eq!(nearest("lastn", ["last", "last_n"]), Some("last_n"));
         assert_eq!(nearest("banana", ["lstm", "transformer"]), None);
         assert_eq!(nearest("base", ["name", "seed", "task"]), None);
     }

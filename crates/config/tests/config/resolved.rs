@@ -92,7 +92,9 @@ fn the_repositorys_experiments_read_back() {
     toml_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments"), &mut files);
     assert!(files.len() > 10);
     for file in files {
-        if !Sweep::is_at(&file) {
+        // Optimisers are parts of a crate that depends on this one; the program's own tests read these files.
+        let names_optimizer = std::fs::read_to_string(&file).unwrap().contains("[training.optimizer]");
+        if !Sweep::is_at(&file) && !names_optimizer {
             reads_back(&load(&file, &[]).unwrap_or_else(|error| panic!("{error}")).experiment);
         }
     }
