@@ -32,7 +32,7 @@ error: bad.toml:11:10: model.n_embd: is "wide", expected an integer, 1 to 100000
    |
 11 | n_embd = "wide"
    |          ^^^^^^
-error: bad.toml:12:1: model.n_heads: is unknown; did you mean model.block.n_head? Allowed: n_dims, n_positions, n_embd, n_layer, pretrained_path, block, injector, embed, head, prelude, coda, positions, loop_norm, first_state, relaxation
+error: bad.toml:12:1: model.n_heads: is unknown; did you mean model.block.n_head? Allowed: n_dims, n_positions, n_embd, n_layer, pretrained_path, block, injector, embed, head, exit_gate, prelude, coda, positions, loop_norm, first_state, relaxation
    |
 12 | n_heads = 2
    | ^^^^^^^
@@ -60,7 +60,7 @@ fn a_mistake_in_an_argument_shows_the_argument() {
     shows(
         told.stderr,
         str![[r#"
-error: command line: model.n_emb: is unknown; did you mean n_embd? Allowed: n_dims, n_positions, n_embd, n_layer, pretrained_path, block, injector, embed, head, prelude, coda, positions, loop_norm, first_state, relaxation
+error: command line: model.n_emb: is unknown; did you mean n_embd? Allowed: n_dims, n_positions, n_embd, n_layer, pretrained_path, block, injector, embed, head, exit_gate, prelude, coda, positions, loop_norm, first_state, relaxation
  |
  | model.n_emb=8
  | ^^^^^^^^^^^
