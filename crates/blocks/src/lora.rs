@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Beyond;
 
 /// In loop l each of a block's weights W is W + B_l A_l: A_l gives `rank` numbers of a row, and B_l makes of them what is added (Bae et al.,
-/// arXiv 2410.20672, section 2; LoRA: Hu et al., arXiv 2106.09685).
+/// arXiv 2410.20672; LoRA: Hu et al., arXiv 2106.09685).
 ///
 /// Of a weight (out, in), the parameters are `lora_a` (`loops`, `rank` times in), uniform in +-1/sqrt(in) at first, and `lora_b` (`loops`,
 /// out times `rank`), 0 at first, beside `weight`. A row of each is a matrix, row-major.

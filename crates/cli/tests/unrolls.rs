@@ -69,7 +69,8 @@ fn a_gate_learns_and_is_a_rule_among_the_others() {
     let rules: Vec<&str> =
         found["rules"].as_array().unwrap().iter().map(|rule| rule["name"].as_str().unwrap()).collect();
     assert_eq!(rules, ["prediction", "state", "acceleration", "context", "gate"]);
-    // It began at one in 21 a loop and has hardly moved, so it goes on with more than a half for all four.
+    // At first a loop is the last with probability 1/21. Twelve steps hardly change that, so after four loops it still goes on more likely than
+    // not.
     assert_eq!(found["rules"][4]["at_threshold"]["mean_loops"], 4.0);
     place.looped(&["resume", "run", "training.train_steps=16"]).ok();
 }

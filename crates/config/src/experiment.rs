@@ -39,10 +39,9 @@ impl Experiment {
     pub fn stage(&self, step: usize) -> Stage {
         let stage = self.training.curriculum.at(step);
         let Some(depth) = &self.training.depth else { return stage };
-        let rng = || Rng::stream(self.seed, "training depth", step as u64);
         let loops = match self.depths(step) {
             Some(depths) => depths.into_iter().max().unwrap_or(1),
-            None => depth.draw(stage.loops, &mut rng()),
+            None => depth.draw(stage.loops, &mut Rng::stream(self.seed, "training depth", step as u64)),
         };
         Stage { loops, ..stage }
     }

@@ -54,13 +54,10 @@ impl Experiment {
 
     /// A first state that is learnt, and that no gradient reaches.
     fn unlearnt_state(&self, loops: Ramp) -> Option<String> {
-        let (window, way) = (self.training.n_loop_window, self.training.unroll());
-        // Of the others not all steps have loops before the window.
-        let windowed = ["last", "phantom", "implicit"].contains(&way.typetag_name());
-        let from_the_first = self.training.loss().has_own_way() || !windowed;
-        let learnt = self.model.first_state == FirstState::Learned && !from_the_first;
-        (learnt && loops.start > window).then(|| {
-            let fewest = loops.start;
+        let (window, fewest) = (self.training.n_loop_window, loops.start);
+        let reached =
+            self.training.loss().has_own_way() || self.training.unroll().reaches_first_state(fewest, window);
+        (self.model.first_state == FirstState::Learned && !reached).then(|| {
             format!(
                 "model.first_state: is learned, and no gradient reaches it: every step has {fewest} loops or more, and training.n_loop_window is {window}"
             )

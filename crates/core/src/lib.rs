@@ -44,8 +44,7 @@ pub use error::{Error, Result};
 pub use flat::{Flat, Layout, Place};
 pub use injector::{Concat, FirstN, Full, Injector, LastN, LearnedGate, NoInjection, Operation};
 pub use loop_loss::{
-    Counting, ExitWeighted, Joint, LastLoss, LoopLoss, Prior, Progressive, Share, UniformLoss,
-    exit_probabilities,
+    Counting, ExitWeighted, Joint, LastLoss, LoopLoss, Prior, Progressive, Share, UniformLoss, sum_of_joint,
 };
 pub use looped_graph::{self as graph, Block, Init, Inject, Params};
 pub use noise::Noise;
@@ -60,7 +59,8 @@ pub use rng::Rng;
 pub use schedule::{Constant, Cosine, Linear as LinearSchedule, Schedule, Wsd};
 pub use task::{Alphabet, Prompts, Request, Split, Task, TokenLayout, score_scale};
 pub use unroll::{
-    Body, Implicit, LastLoops, Pass, Phantom, Policy, RandomPrefix, Solver, StepLoops, StepWork, Unroll,
+    Body, Found, Implicit, LastLoops, Pass, Phantom, Policy, RandomPrefix, Solver, StepLoops, StepWork,
+    Unroll,
 };
 pub use watch::{Stretch, Watch};
 

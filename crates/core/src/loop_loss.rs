@@ -7,7 +7,7 @@ mod uniform;
 
 use std::fmt::Debug;
 
-pub use exit_weighted::{ExitWeighted, Prior, exit_probabilities};
+pub use exit_weighted::{ExitWeighted, Prior};
 pub use last::LastLoss;
 pub use progressive::Progressive;
 pub use uniform::UniformLoss;
@@ -41,6 +41,34 @@ pub trait Joint: Sync {
     ) -> f64;
 }
 
+/// The sum of a joint loss over targets, for an engine.
+///
+/// # Shapes
+/// `predictions` (loops) of (targets, numbers); `ys` the targets, in their order. The slopes that come back have the shape of the predictions,
+/// and are those of `weight` times the loss.
+pub fn sum_of_joint(
+    joint: &dyn Joint,
+    objective: Objective,
+    predictions: &[Vec<f32>],
+    ys: impl ExactSizeIterator<Item = f32>,
+    weight: f64,
+) -> (f64, Vec<Vec<f32>>) {
+    let len = predictions.first().map_or(0, Vec::len);
+    let numbers = (len / ys.len().max(1)).max(1);
+    let mut slopes = vec![Vec::with_capacity(len); predictions.len()];
+    let mut sum = 0.0;
+    for (i, y) in ys.enumerate() {
+        let own = i * numbers..(i + 1) * numbers;
+        let seen: Vec<f32> = predictions.iter().flat_map(|of| of[own.clone()].iter().copied()).collect();
+        let mut of_target = vec![0.0; seen.len()];
+        sum += joint.value_and_slopes(objective, &seen, numbers, y, &mut of_target);
+        for (slopes, of_loop) in slopes.iter_mut().zip(of_target.chunks_exact(numbers)) {
+            slopes.extend(of_loop.iter().map(|slope| (f64::from(*slope) * weight) as f32));
+        }
+    }
+    (sum * weight, slopes)
+}
+
 /// What is to be read on the way through a step's loops.
 pub struct Counting<'a> {
     /// How much the loss after the loop `index` of a window counts; `None` if it isn't read.
@@ -58,7 +86,7 @@ impl Counting<'_> {
     /// Reads the predictions after all loops of a window together, in slots from 0 on, if the loss is of that kind.
     pub fn read_joint(&self, window: usize, body: &mut dyn Body) -> f64 {
         let slots = Vec::from_iter(0..window);
-        self.joint.map_or(0.0, |joint| body.read_together(&slots, joint, Share::WHOLE))
+        self.joint.map_or(0.0, |joint| body.read_together(&slots, joint))
     }
 }
 

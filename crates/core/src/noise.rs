@@ -37,7 +37,8 @@ impl Noise {
 
     /// Fills a row with numbers from N(0, 1): those of a token of the prompt that is `prompt` after the first.
     pub fn fill(self, prompt: usize, token: usize, row: &mut [f32]) {
-        let mut rng = Rng::part(self.seed, self.purpose, self.first + prompt as u64, token as u64);
+        let of_prompt = Rng::stream(self.seed, self.purpose, self.first + prompt as u64);
+        let mut rng = of_prompt.fork(token as u64);
         row.iter_mut().for_each(|number| *number = rng.normal() as f32);
     }
 }

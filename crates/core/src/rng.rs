@@ -19,38 +19,26 @@ impl Rng {
     /// The generator of `purpose` under `seed`; `index` tells apart its repetitions (steps, say).
     #[must_use]
     pub fn stream(seed: u64, purpose: &str, index: u64) -> Self {
-        Self::of_key(seed, purpose, 0, index)
-    }
-
-    /// The generator of one of a repetition's parts: of a prompt's token, say. No part is the stream of the repetition.
-    #[must_use]
-    pub fn part(seed: u64, purpose: &str, index: u64, part: u64) -> Self {
-        Self::of_key(seed, purpose, part + 1, index)
-    }
-
-    fn of_key(seed: u64, purpose: &str, part: u64, index: u64) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
-        key[8..16].copy_from_slice(&fnv1a(purpose).to_le_bytes());
-        key[16..24].copy_from_slice(&part.to_le_bytes());
+        key[8..16].copy_from_slice(&fnv1a(purpose.as_bytes()).to_le_bytes());
+        Self::of_key(key, index)
+    }
+
+    fn of_key(key: [u8; 32], index: u64) -> Self {
         let mut source = ChaCha8Rng::from_seed(key);
         source.set_stream(index);
         Self { source, spare: None }
     }
 
-    /// A generator of its own for a part of what this one is for; it depends on how this one is named, not on what was drawn.
+    /// A generator of its own for a part of what this one is for, as for a prompt of a step. It depends on how this one is named, and not on what was
+    /// drawn from it.
     #[must_use]
     pub fn fork(&self, index: u64) -> Self {
         let mut key = self.source.get_seed();
-        let name: String = key
-            .iter()
-            .chain(&self.source.get_stream().to_le_bytes())
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let name = [&key[..], &self.source.get_stream().to_le_bytes()].concat();
         key[16..24].copy_from_slice(&fnv1a(&name).to_le_bytes());
-        let mut source = ChaCha8Rng::from_seed(key);
-        source.set_stream(index);
-        Self { source, spare: None }
+        Self::of_key(key, index)
     }
 
     /// 64 uniform bits.
@@ -100,9 +88,9 @@ impl Rng {
 }
 
 /// The 64-bit FNV-1a hash: stable, unlike the standard library's.
-fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
 
@@ -127,8 +115,10 @@ mod tests {
         assert_ne!(Rng::stream(42, "prompts", 7).bits(), Rng::stream(42, "prompts", 8).bits());
         assert_ne!(Rng::stream(42, "prompts", 7).bits(), Rng::stream(42, "weights", 7).bits());
         assert_ne!(Rng::stream(42, "prompts", 7).bits(), Rng::stream(43, "prompts", 7).bits());
-        assert_ne!(Rng::stream(42, "prompts", 7).bits(), Rng::part(42, "prompts", 7, 0).bits());
-        assert_ne!(Rng::part(42, "prompts", 7, 1).bits(), Rng::part(42, "prompts", 7, 0).bits());
+        let fork = |step, part| Rng::stream(42, "prompts", step).fork(part).bits();
+        assert_ne!(Rng::stream(42, "prompts", 7).bits(), fork(7, 7));
+        assert_ne!(fork(7, 1), fork(7, 0));
+        assert_ne!(fork(7, 0), fork(8, 0));
     }
 
     #[test]

@@ -38,7 +38,6 @@ pub(crate) struct ChunkBody<'r, 'a> {
 }
 
 /// A loop that was kept.
-#[derive(Clone)]
 struct Kept {
     index: usize,
     last: bool,
@@ -97,6 +96,11 @@ impl<'r, 'a> ChunkBody<'r, 'a> {
         self.run.backward = true;
         self.run.list(&early.steps.backward, chunk, 0);
         loss
+    }
+
+    /// The loss of predictions after several loops, (prompts, reads, numbers) of each, and their slopes.
+    fn together(&self, predictions: &[Vec<f32>], chunk: &Chunk, joint: &dyn Joint) -> (f64, Vec<Vec<f32>>) {
+        self.of.joint_loss(self.prompts, self.range.start, chunk, joint, predictions)
     }
 
     fn looped(&self) -> Option<&'a Looped> {
@@ -220,12 +224,11 @@ impl Body for ChunkBody<'_, '_> {
         self.of.loss(self.prompts, self.range.start, &looped.chunk, factor, predictions, slopes)
     }
 
-    fn read_together(&mut self, slots: &[usize], joint: &dyn Joint, share: Share) -> f64 {
-        let factor = self.of.weight(share);
+    fn read_together(&mut self, slots: &[usize], joint: &dyn Joint) -> f64 {
         if let Some(early) = &self.program.early {
             // The same after each loop, so the slopes of all add up.
             let all = vec![self.run.memory.one(early.predictions, 0).to_vec(); slots.len()];
-            let (loss, slopes) = self.together(&all, &early.chunk, joint, factor);
+            let (loss, slopes) = self.together(&all, &early.chunk, joint);
             let sum = self.run.memory.one(early.slopes, 0);
             sum.fill(0.0);
             slopes.iter().for_each(|own| sum.iter_mut().zip(own).for_each(|(sum, own)| *sum += own));
@@ -237,7 +240,7 @@ impl Body for ChunkBody<'_, '_> {
             self.predict(looped, *slot);
             all.push(self.run.memory.one(looped.predictions, *slot).to_vec());
         }
-        let (loss, slopes) = self.together(&all, &looped.chunk, joint, factor);
+        let (loss, slopes) = self.together(&all, &looped.chunk, joint);
         for (slot, slopes) in slots.iter().zip(slopes) {
             self.run.memory.one(looped.slopes, *slot).copy_from_slice(&slopes);
         }
@@ -305,18 +308,5 @@ impl Body for ChunkBody<'_, '_> {
 
     fn note(&mut self, what: &'static str, of_prompts: &[f64]) {
         *self.notes.entry(what).or_default() += of_prompts.iter().sum::<f64>();
-    }
-}
-
-impl ChunkBody<'_, '_> {
-    /// The loss of predictions after several loops, (prompts, reads, numbers) of each, and their slopes.
-    fn together(
-        &self,
-        predictions: &[Vec<f32>],
-        chunk: &Chunk,
-        joint: &dyn Joint,
-        factor: f64,
-    ) -> (f64, Vec<Vec<f32>>) {
-        self.of.joint_loss(self.prompts, self.range.start, chunk, joint, factor, predictions)
     }
 }

@@ -2,12 +2,12 @@
 
 mod watch;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use looped_core::{
-    Error, Flat, ModelDims, Objective, ParamStore, Policy, Predictions, Predictor, Prompts, Result,
+    Error, Flat, Found, ModelDims, Objective, ParamStore, Policy, Predictions, Predictor, Prompts, Result,
     TokenLayout,
 };
 use looped_graph::lower::{Program, Shapes};
@@ -25,17 +25,6 @@ use crate::plans::Plans;
 use crate::point::Compiled;
 use crate::weights::{Packed, Weights, layers};
 use crate::worker::{Job, Worker};
-
-/// What a training step found.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// The mean loss.
-    pub loss: f64,
-    /// Its gradient.
-    pub gradients: Flat,
-    /// What the policy noted, the mean over the prompts.
-    pub notes: BTreeMap<&'static str, f64>,
-}
 
 /// A recorded model on the CPU; its parameters stay in a [`ParamStore`].
 ///

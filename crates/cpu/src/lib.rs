@@ -46,7 +46,7 @@ pub mod engines {
     pub use crate::plan::{Loops, check};
 }
 
-pub use engine::{CpuModel, CpuPredictor, Found};
+pub use engine::{CpuModel, CpuPredictor};
 pub use explain::{Explanation, explain, without_kernel};
 pub use footprint::{Footprint, Work, footprint};
 pub use looped_graph::lower::Explained;

@@ -1,6 +1,8 @@
 //! What a step asks for, checked.
 
-use looped_core::{Error, Joint, LoopPlan, ModelDims, Objective, Prompts, Result, Share, StepLoops};
+use looped_core::{
+    Error, Joint, LoopPlan, ModelDims, Objective, Prompts, Result, Share, StepLoops, sum_of_joint,
+};
 use looped_graph::lower::Chunk;
 use looped_ops::Precision;
 
@@ -102,25 +104,10 @@ impl LossOf {
         first: usize,
         chunk: &Chunk,
         joint: &dyn Joint,
-        weight: f64,
         predictions: &[Vec<f32>],
     ) -> (f64, Vec<Vec<f32>>) {
-        let len = predictions.first().map_or(0, Vec::len);
-        let width = predictions.first().map_or(1, |predictions| width(predictions, chunk));
-        let mut all = vec![vec![0.0; len]; predictions.len()];
-        let mut loss = 0.0;
-        for i in 0..len / width {
-            let own = i * width..(i + 1) * width;
-            let seen: Vec<f32> = predictions.iter().flat_map(|of| of[own.clone()].iter().copied()).collect();
-            let mut slopes = vec![0.0; seen.len()];
-            let y = target(prompts, first, chunk, i);
-            loss += joint.value_and_slopes(self.objective, &seen, width, y, &mut slopes);
-            for (all, slopes) in all.iter_mut().zip(slopes.chunks_exact(width)) {
-                let scaled = slopes.iter().map(|slope| (f64::from(*slope) * weight) as f32);
-                all[own.clone()].iter_mut().zip(scaled).for_each(|(all, own)| *all = own);
-            }
-        }
-        (loss * weight, all)
+        let ys = (0..chunk.read_rows()).map(|row| target(prompts, first, chunk, row));
+        sum_of_joint(joint, self.objective, predictions, ys, self.weight(Share::WHOLE))
     }
 }
 

@@ -55,13 +55,13 @@ impl Both {
 
     fn cpu(&self, policy: &dyn Policy) -> Found {
         let asked = (Objective::SquaredError, Precision::F32);
-        let looped_cpu::Found { loss, gradients, notes } =
+        let looped_core::Found { loss, gradients, notes } =
             self.cpu.run(&self.store, &self.prompts, asked, policy).unwrap();
         Found { loss, gradients: by_name(&gradients), notes }
     }
 
     fn reference(&self, policy: &dyn Policy) -> Found {
-        let looped_reference::Found { loss, gradients, notes } =
+        let looped_core::Found { loss, gradients, notes } =
             self.reference.run(&self.store, &self.prompts, Objective::SquaredError, policy).unwrap();
         Found { loss, gradients: by_name(&gradients), notes }
     }

@@ -6,22 +6,13 @@ use std::sync::Arc;
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor};
-use looped_core::{Body, Error, Flat, Joint, Layout, Objective, Policy, Prompts, Result, Share};
+use looped_core::{
+    Body, Error, Flat, Found, Joint, Layout, Objective, Policy, Prompts, Result, Share, sum_of_joint,
+};
 use looped_graph::lower::Program;
 use looped_graph::{Graph, Wire, unchanging_tokens};
 
 use crate::looping::{Looping, Recorded};
-
-/// What a training step found.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// The mean loss.
-    pub loss: f64,
-    /// Its gradient.
-    pub gradients: Flat,
-    /// What the policy noted, the mean over the prompts.
-    pub notes: BTreeMap<&'static str, f64>,
-}
 
 /// The loops over all of a step's prompts.
 pub(crate) struct TensorBody<'a> {
@@ -135,25 +126,13 @@ impl<'a> TensorBody<'a> {
     }
 
     /// The losses of several slots' predictions of each target, together.
-    fn together(&mut self, slots: &[usize], joint: &dyn Joint, share: Share) -> Result<f64> {
-        let rows = self.prompts.ys.len();
+    fn together(&mut self, slots: &[usize], joint: &dyn Joint) -> Result<f64> {
         let flat = |slot: &usize| -> Result<Vec<f32>> {
             Ok(self.slots[*slot].predictions.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
         };
         let all = slots.iter().map(flat).collect::<Result<Vec<_>>>()?;
-        let numbers = all.first().map_or(0, Vec::len) / rows;
-        let weight = share.of / (share.among * self.prompts.targets()) as f64;
-        let mut sum = 0.0;
-        let mut slopes = vec![Vec::with_capacity(rows * numbers); slots.len()];
-        for (row, y) in self.prompts.ys.iter().enumerate() {
-            let own = row * numbers..(row + 1) * numbers;
-            let seen: Vec<f32> = all.iter().flat_map(|of| of[own.clone()].iter().copied()).collect();
-            let mut of_row = vec![0.0; seen.len()];
-            sum += joint.value_and_slopes(self.objective, &seen, numbers, *y, &mut of_row);
-            for (slopes, of_loop) in slopes.iter_mut().zip(of_row.chunks_exact(numbers)) {
-                slopes.extend(of_loop.iter().map(|slope| (f64::from(*slope) * weight) as f32));
-            }
-        }
+        let (ys, weight) = (self.prompts.ys.iter().copied(), 1.0 / self.prompts.targets() as f64);
+        let (loss, slopes) = sum_of_joint(joint, self.objective, &all, ys, weight);
         for (slot, slopes) in slots.iter().zip(slopes) {
             let predictions = &self.slots[*slot].predictions;
             let slopes = Tensor::from_vec(slopes, predictions.shape(), predictions.device())?;
@@ -161,7 +140,7 @@ impl<'a> TensorBody<'a> {
             let loss = (predictions * slopes.to_dtype(predictions.dtype())?)?.sum_all()?;
             self.slots[*slot].loss = Some(loss);
         }
-        Ok(sum * weight)
+        Ok(loss)
     }
 
     /// Changes the numbers of the tokens that are looped over.
@@ -246,8 +225,8 @@ impl Body for TensorBody<'_> {
         })
     }
 
-    fn read_together(&mut self, slots: &[usize], joint: &dyn Joint, share: Share) -> f64 {
-        self.attempt(0.0, |body| body.together(slots, joint, share))
+    fn read_together(&mut self, slots: &[usize], joint: &dyn Joint) -> f64 {
+        self.attempt(0.0, |body| body.together(slots, joint))
     }
 
     fn backward(&mut self, slot: usize) {

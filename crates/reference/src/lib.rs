@@ -12,6 +12,5 @@ mod body;
 mod looping;
 mod model;
 
-pub use body::Found;
 pub use looping::Looping;
 pub use model::{ReferenceModel, ReferencePredictor, Step};

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor, Var};
 use looped_core::{
-    Error, Flat, Layout, LoopPlan, Objective, ParamStore, Policy, Predictions, Predictor, Prompts, Result,
+    Error, Flat, Found, Layout, LoopPlan, Objective, ParamStore, Policy, Predictions, Predictor, Prompts,
+    Result,
 };
 use looped_graph::{Graph, Rows, Source, TraceError, Wire};
 
-use crate::body::{Found, TensorBody};
+use crate::body::TensorBody;
 use crate::looping::{Looping, Schedule};
 
 /// What a training step needs to know besides its prompts.

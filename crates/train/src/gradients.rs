@@ -45,14 +45,9 @@ pub fn clip(gradients: &mut Gradients, norm: f64, largest: f64) {
 }
 
 /// Multiplies all gradients by a factor.
-pub(crate) fn scale(gradients: &mut Gradients, factor: f64) {
+fn scale(gradients: &mut Gradients, factor: f64) {
     let factor = factor as f32;
     gradients.iter_mut().for_each(|gradient| *gradient *= factor);
-}
-
-/// Adds gradients of the same parameters.
-pub(crate) fn add(to: &mut Gradients, of: &Gradients) {
-    to.iter_mut().zip(of.iter()).for_each(|(to, of)| *to += of);
 }
 
 #[cfg(test)]

@@ -9,14 +9,13 @@ use candle_core::{Device, Tensor};
 use looped_config::{Experiment, Precision};
 use looped_core::graph::Rows;
 use looped_core::{
-    Flat, LoopPlan, Looping, ModelConfig, Objective, ParamStore, Pass, Predictions, Predictor, Prompts,
-    Stateful, StepLoops, cuda_device,
+    Flat, Found, LoopPlan, Looping, ModelConfig, Objective, ParamStore, Pass, Predictions, Predictor,
+    Prompts, Stateful, StepLoops, cuda_device,
 };
 use looped_cpu::CpuModel;
 use looped_cuda::{Adam, CudaModel, Math, Updated};
 use looped_reference::ReferenceModel;
 
-use crate::gradients::{add, scale};
 use crate::{EngineChoice, Gradients, Result, Target, TrainError};
 
 /// A looped model, ready to be trained or asked.
@@ -47,29 +46,6 @@ pub struct StepPlan {
     pub loss_loops: usize,
     /// What is minimised.
     pub objective: Objective,
-}
-
-/// What a training step found.
-pub(crate) struct StepFound {
-    pub(crate) loss: f64,
-    pub(crate) gradients: Gradients,
-    /// What the way through the loops noted, the mean over the prompts.
-    pub(crate) notes: BTreeMap<&'static str, f64>,
-}
-
-impl StepFound {
-    pub(crate) fn scale(&mut self, share: f64) {
-        self.loss *= share;
-        self.notes.values_mut().for_each(|note| *note *= share);
-        scale(&mut self.gradients, share);
-    }
-
-    pub(crate) fn with(mut self, other: &Self) -> Self {
-        self.loss += other.loss;
-        add(&mut self.gradients, &other.gradients);
-        other.notes.iter().for_each(|(what, value)| *self.notes.entry(what).or_default() += value);
-        self
-    }
 }
 
 impl Model {
@@ -251,16 +227,9 @@ impl Model {
     ///
     /// # Errors
     /// If the engine can't go that way, the prompts don't fit the model, or memory runs out.
-    pub(crate) fn step(
-        &self,
-        prompts: &Prompts,
-        objective: Objective,
-        loops: &StepLoops,
-    ) -> Result<StepFound> {
+    pub(crate) fn step(&self, prompts: &Prompts, objective: Objective, loops: &StepLoops) -> Result<Found> {
         if let (None, Some(fused)) = (&self.cuda, &self.fused) {
-            let looped_cpu::Found { loss, gradients, notes } =
-                fused.run(&self.store, prompts, (objective, self.fused_precision()), loops)?;
-            return Ok(StepFound { loss, gradients, notes });
+            return Ok(fused.run(&self.store, prompts, (objective, self.fused_precision()), loops)?);
         }
         // What is stretched over all loops is so over the step's, whatever a pass draws of them.
         let whole = |passes: &Vec<Pass>| passes.iter().all(|pass| pass.plan.loops == loops.loops);
@@ -272,18 +241,16 @@ impl Model {
             return Err(TrainError::Refused(format!("the cuda engine can't {}", not_passes(loops))));
         }
         self.set_products();
-        let looped_reference::Found { loss, gradients, notes } =
-            self.candle.run(&self.store, prompts, objective, loops)?;
-        Ok(StepFound { loss, gradients, notes })
+        Ok(self.candle.run(&self.store, prompts, objective, loops)?)
     }
 
     /// The losses of plain passes, added up by their shares.
-    fn passes(&self, prompts: &Prompts, objective: Objective, passes: Vec<Pass>) -> Result<StepFound> {
-        let mut sum: Option<StepFound> = None;
+    fn passes(&self, prompts: &Prompts, objective: Objective, passes: Vec<Pass>) -> Result<Found> {
+        let mut sum: Option<Found> = None;
         for Pass { share, plan: loops, counted: loss_loops } in passes {
             let plan = StepPlan { loops, loss_loops, objective };
             let (loss, gradients) = self.loss_and_gradients(prompts, plan)?;
-            let mut found = StepFound { loss, gradients, notes: BTreeMap::new() };
+            let mut found = Found { loss, gradients, notes: BTreeMap::new() };
             if share != 1.0 {
                 found.scale(share);
             }

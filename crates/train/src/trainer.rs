@@ -8,13 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use looped_config::Experiment;
-use looped_core::{Noise, Prompts, Request, Rng, Split};
+use looped_core::{Found, Noise, Prompts, Request, Rng, Split};
 use looped_curriculum::Stage;
 
 use crate::averaged::Averaged;
 use crate::checkpoint::{Checkpoint, Skipped, State};
 use crate::gradients::{Gradients, clip, global_norm};
-use crate::model::StepFound;
 use crate::optimizer::named;
 use crate::{Model, Result, Target, TrainError, Updater, Validation, default_optimizer};
 
@@ -223,7 +222,7 @@ impl Trainer {
         self.refuse_exchanged_data()?;
         let prompts = self.prompts(stage)?;
         let objective = self.experiment.task.objective();
-        let mut sum: Option<StepFound> = None;
+        let mut sum: Option<Found> = None;
         for (loops, prompts, share) in self.by_depth(stage, prompts) {
             let mut found = self.model.step(&prompts, objective, &loops)?;
             if share != 1.0 {
@@ -235,7 +234,7 @@ impl Trainer {
             });
         }
         let nothing = || TrainError::Refused("there are no prompts".to_owned());
-        let StepFound { loss, gradients, notes } = sum.ok_or_else(nothing)?;
+        let Found { loss, gradients, notes } = sum.ok_or_else(nothing)?;
         Ok(StepGradients { stage, loss, gradients, notes })
     }
 

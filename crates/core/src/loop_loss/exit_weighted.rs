@@ -10,7 +10,7 @@ use crate::{Objective, Problems};
 ///
 /// With the gate's logit g_t after loop t, s_t = sigmoid(g_t) and T loops with gradient, p_t = s_t (1 - s_1) ... (1 - s_(t-1)), and p_T is what is
 /// left. The loss is the sum of p_t L_t, plus `beta` times KL(p || prior). With a uniform prior that is Ouro's entropy term but for a constant (Zhu et
-/// al., arXiv 2510.25741, section 3.3), with a geometric one PonderNet's (Banino et al., arXiv 2107.05407, section 2.2). It needs
+/// al., arXiv 2510.25741), with a geometric one PonderNet's (Banino et al., arXiv 2107.05407). It needs
 /// `model.exit_gate`. Every prediction has a gate of its own.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -68,8 +68,7 @@ impl LoopLoss for ExitWeighted {
 }
 
 /// The probabilities of stopping after each loop, from the gate's logits; the last loop's logit has no effect.
-#[must_use]
-pub fn exit_probabilities(logits: &[f64]) -> Vec<f64> {
+fn exit_probabilities(logits: &[f64]) -> Vec<f64> {
     let mut left = 0.0;
     let mut logs = Vec::with_capacity(logits.len());
     for (t, logit) in logits.iter().enumerate() {

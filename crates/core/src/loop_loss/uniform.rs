@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LoopLoss, Share};
 
-/// The last `n_loss_loops` of those with gradient, each as much (Yang et al., arXiv 2311.12424, equation 4).
+/// The last `n_loss_loops` of those with gradient, each as much (Yang et al., arXiv 2311.12424).
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UniformLoss {}

@@ -8,7 +8,7 @@ use crate::unroll::squares;
 use crate::{Body, Problems, Rng, StepWork};
 
 /// `weight` times ||J||_F^2 / n at the state after the last loop, J being one loop's derivative with respect to a prompt's n state numbers: the
-/// mean over prompts (Bai et al., arXiv 2106.14342, section 4).
+/// mean over prompts (Bai et al., arXiv 2106.14342).
 ///
 /// ||J||_F^2 is estimated by ||J^T v||^2 with one normal v for each prompt and step. The state is taken as it is: no gradient goes through it
 /// to earlier loops. Each logged step has the mean as `jacobian`.

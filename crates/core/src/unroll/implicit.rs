@@ -9,7 +9,7 @@ use super::solver::residuals;
 use super::{Body, Solver, StepLoops, StepWork, Unroll};
 use crate::{Counting, Problems};
 
-/// The state after all loops is taken for a fixed point z = f(z), and gets that point's gradient (Bai et al., arXiv 1909.01377, section 3).
+/// The state after all loops is taken for a fixed point z = f(z), and gets that point's gradient (Bai et al., arXiv 1909.01377).
 ///
 /// Forward, all loops but the last only look for the point. Backward, u = g + J^T u is solved for u, g being the loss's gradient with respect
 /// to z and J the loop's derivative at it, by vector-Jacobian products; the parameters' gradient is then that of the one last loop under u.
@@ -66,6 +66,10 @@ impl Unroll for Implicit {
 
     fn work(&self, loops: usize, _: usize) -> StepWork {
         StepWork::pass(loops as f64, 1.0 + self.products as f64)
+    }
+
+    fn reaches_first_state(&self, _: usize, _: usize) -> bool {
+        false
     }
 
     fn doubt(&self, notes: &BTreeMap<&'static str, f64>) -> Option<String> {

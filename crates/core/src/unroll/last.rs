@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Body, StepLoops, StepWork, Unroll};
 use crate::{Counting, LoopPlan};
 
-/// The last `n_loop_window` loops carry gradient, those before them none (Yang et al., arXiv 2311.12424, section 4).
+/// The last `n_loop_window` loops carry gradient, those before them none (Yang et al., arXiv 2311.12424).
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LastLoops {}
@@ -19,6 +19,10 @@ impl Unroll for LastLoops {
 
     fn work(&self, loops: usize, window: usize) -> StepWork {
         StepWork::pass(loops as f64, window.min(loops) as f64)
+    }
+
+    fn reaches_first_state(&self, loops: usize, window: usize) -> bool {
+        loops <= window
     }
 
     fn plan(&self, step: &StepLoops) -> Option<LoopPlan> {

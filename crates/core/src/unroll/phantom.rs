@@ -9,7 +9,7 @@ use crate::{Counting, Problems};
 /// Loops without gradient, then `loops` damped ones with it: z <- (1 - damping) z + damping f(z).
 ///
 /// From a fixed point, the gradient is a sum of the first terms of that of the fixed point itself, each weighted down by the damping (Geng
-/// et al., arXiv 2111.05177, section 3). Predictions are read of f(z), so the last loop counts whole. `n_loop_window` is the number of damped
+/// et al., arXiv 2111.05177). Predictions are read of f(z), so the last loop counts whole. `n_loop_window` is the number of damped
 /// loops.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +45,10 @@ impl Unroll for Phantom {
 
     fn work(&self, loops: usize, _: usize) -> StepWork {
         StepWork::pass(loops as f64, self.loops.min(loops) as f64)
+    }
+
+    fn reaches_first_state(&self, loops: usize, _: usize) -> bool {
+        loops <= self.loops
     }
 
     fn run(&self, step: &StepLoops, counting: &Counting<'_>, body: &mut dyn Body) -> f64 {
