@@ -1,7 +1,7 @@
 //! The loops over one batch, node by node.
 
 use candle_core::{DType, Tensor, Var};
-use looped_core::{Error, Loops, Result, TokenLayout};
+use looped_core::{Error, Loops, Result, Rng, TokenLayout};
 use looped_graph::{Graph, Meaning, Node, Rate, Rows, Source, TraceError, Wire, rates};
 
 /// When each node of a graph is computed, and how long its results are needed.
@@ -44,6 +44,8 @@ pub struct Looping<'a> {
     loops: usize,
     /// Whether a number that isn't finite is an error.
     strict: bool,
+    /// The source of roundings, where they are drawn.
+    roundings: Option<Rng>,
     /// Whether what is read after a loop sees a copy of the state that has no history.
     apart: bool,
     /// The state after the last loop and that copy, if so.
@@ -68,12 +70,25 @@ impl<'a> Looping<'a> {
         params: Vec<Tensor>,
         input: Tensor,
         loops: usize,
-        strict: bool,
+        (strict, roundings): (bool, Option<u64>),
     ) -> Result<Self> {
         let values = vec![Vec::new(); graph.nodes().len()];
         let (states, index, apart, cut) = (Vec::new(), 0, false, None);
-        let mut looping =
-            Self { graph, schedule, params, input, values, states, index, loops, strict, apart, cut };
+        let roundings = roundings.map(|seed| Rng::stream(seed, "roundings", 0));
+        let mut looping = Self {
+            graph,
+            schedule,
+            params,
+            input,
+            values,
+            states,
+            index,
+            loops,
+            strict,
+            roundings,
+            apart,
+            cut,
+        };
         looping.compute(|rate| rate < Rate::Loop)?;
         looping.states = graph.carried().iter().map(|carried| looping.value(carried.first).clone()).collect();
         Ok(looping)
@@ -160,7 +175,11 @@ impl<'a> Looping<'a> {
             if !wanted(self.schedule.rates[i]) {
                 continue;
             }
-            self.values[i] = self.results(node)?;
+            let results = self.results(node)?;
+            self.values[i] = match &mut self.roundings {
+                Some(rng) => results.iter().map(|exact| rounded(exact, rng)).collect::<Result<_>>()?,
+                None => results,
+            };
             let next = self.graph.carried().first().map(|carried| carried.next);
             if let (true, Some(Wire { node, output })) = (self.apart, next)
                 && node.index() == i
@@ -224,6 +243,14 @@ impl<'a> Looping<'a> {
         }
         Ok(results)
     }
+}
+
+/// Each number off by up to half of the last place of an f32.
+fn rounded(exact: &Tensor, rng: &mut Rng) -> Result<Tensor> {
+    let half = f64::from(f32::EPSILON) / 2.0;
+    let off = (0..exact.elem_count()).map(|_| 1.0 + half * (2.0 * rng.uniform() - 1.0)).collect();
+    let off = Tensor::from_vec(off, exact.shape(), exact.device())?.to_dtype(exact.dtype())?;
+    Ok((exact * off)?)
 }
 
 fn is_finite(tensor: &Tensor) -> Result<bool> {

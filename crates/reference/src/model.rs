@@ -30,6 +30,8 @@ pub struct ReferenceModel {
     schedule: Schedule,
     read: Wire,
     dtype: DType,
+    /// The seed of roundings that are drawn, if they are.
+    roundings: Option<u64>,
 }
 
 impl ReferenceModel {
@@ -45,13 +47,20 @@ impl ReferenceModel {
         if graph.carried().is_empty() {
             return Err(Error::Data("the graph carries no state from loop to loop".to_owned()));
         }
-        Ok(Self { schedule: Schedule::new(&graph), graph, read, dtype: DType::F32 })
+        Ok(Self { schedule: Schedule::new(&graph), graph, read, dtype: DType::F32, roundings: None })
     }
 
     /// The same model, computing in 64 bits; its parameters stay in 32.
     #[must_use]
     pub fn in_f64(self) -> Self {
         Self { dtype: DType::F64, ..self }
+    }
+
+    /// The same model, in which every number that an operation gives is off by up to a rounding of an f32, drawn from `seed`. How far that
+    /// moves what is computed in 64 bits, rounding may move it in 32, whichever engine rounds.
+    #[must_use]
+    pub fn with_roundings(self, seed: u64) -> Self {
+        Self { roundings: Some(seed), ..self }
     }
 
     /// What is computed.
@@ -227,7 +236,7 @@ impl ReferenceModel {
         let device = params.first().map_or(&candle_core::Device::Cpu, Tensor::device);
         let (width, noise) = (self.graph.input_width(), self.graph.noise_width());
         let input = prompts.tokens(width, noise, device)?.to_dtype(self.dtype)?;
-        Looping::start(&self.graph, &self.schedule, params, input, loops, strict)
+        Looping::start(&self.graph, &self.schedule, params, input, loops, (strict, self.roundings))
     }
 
     fn refuse_unless_it_fits(&self, prompts: &Prompts) -> Result<()> {

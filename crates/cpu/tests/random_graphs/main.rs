@@ -47,6 +47,32 @@ proptest! {
     }
 }
 
+/// A norm of ten equal numbers is 0 but for the rounding of their mean, times 316: the engines may differ by that.
+#[test]
+fn a_norm_of_a_constant_row_is_held_to_what_rounding_moves() {
+    let line = |kind, a, b, n| recipe::Line { kind, a, b, n };
+    let plan = looped_core::LoopPlan { loops: 2, window: 1 };
+    let lines = vec![line(31, 31, 0, 20), line(14, 26, 44, 0), line(0, 0, 0, 0), line(3, 46, 0, 0)];
+    let model = Recipe {
+        n_dims: 1,
+        width: 10,
+        first: 1,
+        inject: 2,
+        keep: 0,
+        lines,
+        next: 3,
+        read: 0,
+        prompts: 1,
+        points: 1,
+        plan,
+        loss_loops: 1,
+        objective: looped_core::Objective::SquaredError,
+        threads: 1,
+        seed: 5_028_380_354_956_406,
+    };
+    agree(&model).unwrap();
+}
+
 /// 300 graphs, or as many as `PROPTEST_CASES` says.
 fn cases() -> ProptestConfig {
     let default = ProptestConfig::default();
