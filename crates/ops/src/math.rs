@@ -28,10 +28,12 @@ pub(crate) fn bounded_exp2<S: Simd>(s: S, x: S::F) -> S::F {
 
 #[inline(always)]
 pub(crate) fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
-    // Beyond 10 the result is 1 to the last bit.
-    let x = s.min(s.splat(10.0), s.max(s.splat(-10.0), x));
+    // Beyond e^(2x) = 2^26 the nearest number to the result is 1. It is 1 exactly, since a power of 2 and its reciprocal are: the slope 1 - tanh^2
+    // of a number that is off by its last bit would be 1.2e-7, which may meet a large factor.
+    let power_of_2 = s.mul(x, s.splat(2.0 * std::f32::consts::LOG2_E));
+    let power_of_2 = s.min(s.splat(26.0), s.max(s.splat(-26.0), power_of_2));
     // t = e^(2x) - 1, accurate near 0 too.
-    let (n, r, q) = reduce(s, s.mul(x, s.splat(2.0 * std::f32::consts::LOG2_E)));
+    let (n, r, q) = reduce(s, power_of_2);
     let power = s.scale(s.splat(1.0), n);
     let t = s.mul_add(s.mul(q, r), power, s.sub(power, s.splat(1.0)));
     s.mul(t, s.reciprocal(s.add(t, s.splat(2.0))))

@@ -246,6 +246,20 @@ fn the_ends_of_the_range_are_as_in_rust() {
     }
 }
 
+/// The slope of tanh is 1 - y^2, so the least bit that a result lacks is a gradient that shouldn't be, and it may meet a large factor.
+#[test]
+fn tanh_is_1_where_1_is_the_nearest_number() {
+    let x: Vec<f32> = (0..4000).map(|i| 9.02 + 0.005 * i as f32).chain([1e3, f32::MAX]).collect();
+    let minus: Vec<f32> = x.iter().map(|x| -x).collect();
+    for kernels in all_kernels() {
+        for (x, want) in [(&x, 1.0), (&minus, -1.0)] {
+            for (got, x) in of(kernels, PointFunc::Tanh, x).into_iter().zip(x) {
+                assert!(got == want, "tanh {x} lacks {:e} on {:?}", want - got, kernels.isa());
+            }
+        }
+    }
+}
+
 /// The program that an author's LSTM becomes, against its formulas in 64 bits.
 #[test]
 fn an_lstm_cell_computes_its_formulas() {

@@ -22,7 +22,7 @@ pub struct Asked {
 }
 
 /// What an engine computes: the loss, every gradient, and the predictions after every loop.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Results {
     /// The loss.
     pub loss: f64,
@@ -34,6 +34,12 @@ pub struct Results {
 
 /// How far results may be apart: the loss and predictions beside their own size, gradients beside the largest of all.
 const TOLERANCE: f64 = 1e-4;
+/// How many times drawn roundings are looked at where a result is further off.
+const DRAWS: u64 = 8;
+/// How much further an engine may be off than those roundings: it rounds within an operation too.
+const SHARE: f64 = 4.0;
+/// What is further off is a fault, whatever rounding does.
+const MOST: f64 = 0.02;
 
 /// The CPU engine computes a graph's loss, every gradient and the predictions after every loop as the reference engine does in 64 bits, and it
 /// computes the same bits again: with buffers apart, in memory full of NaN, and after other calls.
@@ -73,6 +79,9 @@ pub fn engines_agree(
 
 /// What an engine has computed of a graph is what the reference engine computes in 64 bits.
 ///
+/// In few graphs rounding alone moves a result further than it should be off: there the engine may be off by [`SHARE`] times that, but never by
+/// [`MOST`].
+///
 /// # Errors
 /// What differs, and by how much.
 pub fn agrees_with_reference(
@@ -85,18 +94,23 @@ pub fn agrees_with_reference(
 ) -> Result<(), String> {
     let exact = by_reference(graph, store, prompts, asked, In::F64)?;
     let far = distances(&exact, found)?;
-    if far.values().any(|distance| *distance > TOLERANCE) {
-        // Where rounding alone moves as much, it isn't the engine. One engine's own roundings may cancel by luck, as in the mean of a row of equal
-        // numbers, which a norm then multiplies by 316; drawn ones don't.
-        let mut rounding: f64 = 0.0;
-        for how in [In::F32, In::Roundings(1), In::Roundings(2), In::Roundings(3)] {
-            let moved = distances(&exact, &by_reference(graph, store, prompts, asked, how)?)?;
-            rounding = moved.values().copied().fold(rounding, f64::max);
+    if far.values().all(|distance| *distance <= TOLERANCE) {
+        return Ok(());
+    }
+    // One engine's own roundings may cancel by luck, as in the mean of a row of equal numbers, which a norm then multiplies by 316; drawn ones
+    // don't.
+    let mut rounding: BTreeMap<String, f64> = BTreeMap::new();
+    for how in std::iter::once(In::F32).chain((0..DRAWS).map(In::Roundings)) {
+        for (what, moved) in distances(&exact, &by_reference(graph, store, prompts, asked, how)?)? {
+            let most = rounding.entry(what).or_default();
+            *most = most.max(moved);
         }
-        let bound = TOLERANCE.max(20.0 * rounding);
-        if let Some((what, distance)) = far.iter().find(|(_, distance)| **distance > bound) {
+    }
+    for (what, distance) in far {
+        let allowed = (SHARE * rounding[&what]).clamp(TOLERANCE, MOST);
+        if distance > allowed {
             return Err(format!(
-                "{what} of the {engine} engine is {distance:.1e} away from that of the reference engine; allowed: {bound:.1e}"
+                "{what} of the {engine} engine is {distance:.1e} away from that of the reference engine; allowed: {allowed:.1e}"
             ));
         }
     }
