@@ -143,6 +143,20 @@ operation: How the state and the prompt meet. ("add" or "multiply"; "add" if not
 
 "#]],
     );
+    shows(
+        place.looped(&["list", "engines"]).ok().stdout,
+        str![[r#"
+engines
+  candle  candle's operations one by one, on any device that this build of it has.
+  cuda    Kernels on an NVIDIA GPU, [..]
+[..]
+  fused   Hand-written kernels on the CPU, [..]
+          [..]
+
+"#]],
+    );
+    let fused = place.looped(&["list", "engine", "fused"]).ok().stdout;
+    assert!(fused.contains("training.engine = \"fused\"\n"), "{fused}");
     place.looped(&["list", "injectors", "lastn"]).fails(2, &["no injector", "did you mean last_n?"]);
     place.looped(&["list", "lastn"]).fails(2, &["no component", "blocks, injectors", "did you mean last_n?"]);
     place.looped(&["list", "injecter", "last_n"]).fails(2, &["\"injecter\" is no kind; allowed: blocks, "]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use looped_core::{
-    Baseline, Depth, LoopLoss, ModelConfig, Optimizer, Regularizer, Rng, Schedule, Task, Unroll,
+    Baseline, Depth, LoopLoss, ModelConfig, Optimizer, Precision, Regularizer, Rng, Schedule, Task, Unroll,
 };
 use looped_curriculum::{Curriculum, Stage};
 use schemars::JsonSchema;
@@ -95,7 +95,8 @@ pub struct Training {
     pub ema: Option<f64>,
     /// What computes a step.
     #[serde(default)]
-    pub engine: Engine,
+    #[schemars(schema_with = "looped_core::engine_schema")]
+    pub engine: EngineName,
     /// Precision of the blocks' matrix products, in training and prediction; parameters stay f32.
     #[serde(default)]
     pub precision: Precision,
@@ -205,30 +206,37 @@ const fn validate_every_steps() -> usize {
     500
 }
 
-/// What computes a training step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Engine {
-    /// `fused` on the CPU; `candle` on other devices, and for what `fused` can't take.
+/// What `training.engine` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum EngineName {
+    /// `auto`: `fused` where it runs and can take the model, else `candle`.
     #[default]
     Auto,
-    /// candle's operations one by one, on any device.
-    Candle,
-    /// Hand-written kernels on the CPU, whose order, gradient and memory are derived from the model.
-    Fused,
+    /// An [`Engine`](looped_core::Engine) that is registered by this name, or one that stands for it.
+    Named(String),
 }
 
-/// The numbers that matrix products work on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32 bits.
-    #[default]
-    F32,
-    /// 16 bits with f32's range, summed in f32; the fused engine only.
-    Bf16,
-    /// 19 bits with f32's range, as a GPU's tensor cores take f32, summed in f32; candle on a CUDA device only.
-    Tf32,
+impl EngineName {
+    /// The engine of hand-written kernels: the CPU's, or the one that stands for it on another device.
+    pub const FUSED: &str = "fused";
+    /// candle's operations, which run every model.
+    pub const CANDLE: &str = "candle";
+}
+
+impl From<String> for EngineName {
+    fn from(name: String) -> Self {
+        if name == "auto" { Self::Auto } else { Self::Named(name) }
+    }
+}
+
+impl From<EngineName> for String {
+    fn from(name: EngineName) -> Self {
+        match name {
+            EngineName::Auto => "auto".to_owned(),
+            EngineName::Named(name) => name,
+        }
+    }
 }
 
 /// How a trained model is judged: error per number of in-context examples, beside baselines.

@@ -20,6 +20,7 @@
 mod check;
 mod describe;
 mod difference;
+mod engine;
 mod error;
 mod experiment;
 mod layers;
@@ -45,7 +46,8 @@ mod yaml;
 pub use describe::{KeyHelp, part_keys};
 pub use difference::{Difference, differences};
 pub use error::{ConfigError, Finding};
-pub use experiment::{Engine, EvaluationConfig, Experiment, Precision, Training};
+pub use experiment::{EngineName, EvaluationConfig, Experiment, Training};
 pub use load::{Loaded, load, load_run};
+pub use looped_core::Precision;
 pub use place::Place;
 pub use schema::json_schema;

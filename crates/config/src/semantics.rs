@@ -4,7 +4,7 @@ use looped_core::{Alphabet, BlockConfig, Embed, Head, MOST_LOOPS, Problems, Requ
 use looped_curriculum::{Curriculum, Ramp, Stage};
 
 use crate::wording::quoted;
-use crate::{Engine, Experiment, Precision, Training};
+use crate::{Experiment, Training};
 
 impl Experiment {
     /// Reports settings that don't fit each other, and those that the task, the model's parts or a baseline refuse.
@@ -196,35 +196,6 @@ impl Experiment {
         });
         problems.require(model.n_dims == 1, "model.n_dims", || {
             format!("is {}; a token of `{task}` is one number; allowed: 1", model.n_dims)
-        });
-    }
-
-    fn validate_engine(&self, problems: &mut Problems) {
-        let Training { engine, precision, .. } = self.training;
-        let not_fused = || self.model.not_fused();
-        problems.within("training", |problems| match (engine, precision) {
-            (Engine::Fused, Precision::Tf32) => problems.report(
-                "precision",
-                "is \"tf32\", which only candle on a CUDA device has; with engine = \"fused\" allowed: f32, bf16",
-            ),
-            (Engine::Candle, Precision::Bf16) => problems.report(
-                "precision",
-                "is \"bf16\", which only the fused engine has; with engine = \"candle\" allowed: f32, and tf32 on a CUDA device",
-            ),
-            (Engine::Fused, _) => {
-                if let Some(why) = not_fused() {
-                    problems.report("engine", format!("is \"fused\", which can't take this model: {why}; allowed: auto, candle"));
-                }
-            }
-            (Engine::Auto, Precision::Bf16) => {
-                if let Some(why) = not_fused() {
-                    let message = format!(
-                        "is \"bf16\", which only the fused engine has, and it can't take this model: {why}; allowed: f32, and tf32 on a CUDA device"
-                    );
-                    problems.report("precision", message);
-                }
-            }
-            _ => {}
         });
     }
 }

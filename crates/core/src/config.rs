@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use looped_graph::lower::Program;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -229,15 +228,6 @@ impl ModelConfig {
             n_positions: self.n_positions,
             n_embd: self.n_embd,
             n_layer: self.n_layer,
-        }
-    }
-
-    /// What keeps the model from the fused engine, with the operation and its place in the code; `None` if it can run there.
-    #[must_use]
-    pub fn not_fused(&self) -> Option<String> {
-        match self.graph() {
-            Ok(graph) => Program::refusals(&graph).into_iter().next(),
-            Err(error) => Some(error.to_string()),
         }
     }
 

@@ -14,6 +14,7 @@ mod config;
 mod depth;
 mod device;
 mod dims;
+mod engine;
 mod error;
 mod flat;
 mod injector;
@@ -29,6 +30,7 @@ mod problems;
 mod regularizer;
 mod rng;
 mod schedule;
+mod target;
 mod task;
 mod unroll;
 mod watch;
@@ -40,6 +42,10 @@ pub use config::{Embed, ExitGate, FirstState, Head, LoopNorm, ModelConfig, Posit
 pub use depth::{Depth, MOST_LOOPS, PoissonLognormal, RampDepth, SetDepth, UniformDepth};
 pub use device::cuda_device;
 pub use dims::ModelDims;
+pub use engine::{
+    AdamUpdate, Engine, Footprint, Holder, NamedEngine, Precision, Runner, Setting, Updated, Work,
+    engine_schema, sum_of_passes,
+};
 pub use error::{Error, Result};
 pub use flat::{Flat, Layout, Place};
 pub use injector::{Concat, FirstN, Full, Injector, LastN, LearnedGate, NoInjection, Operation};
@@ -57,6 +63,7 @@ pub use problems::{Problem, Problems, Subject, nearest};
 pub use regularizer::{FixedPoint, Jacobian, Regularizer};
 pub use rng::Rng;
 pub use schedule::{Constant, Cosine, Linear as LinearSchedule, Schedule, Wsd};
+pub use target::Target;
 pub use task::{Alphabet, Prompts, Request, Split, Task, TokenLayout, score_scale};
 pub use unroll::{
     Body, Found, Implicit, LastLoops, Pass, Phantom, Policy, RandomPrefix, Solver, StepLoops, StepWork,

@@ -1,5 +1,5 @@
-//! The register of parts: every block, injector, task, baseline, optimiser, schedule, depth, unroll, loss and
-//! regulariser linked into the program, with its keys and help.
+//! The register of parts: every block, injector, task, baseline, optimiser, schedule, depth, unroll, loss,
+//! regulariser and engine linked into the program, with its keys and help.
 //!
 //! typetag turns a `type = "..."` table into an object; this register holds what typetag doesn't: the JSON Schema that
 //! validation, `looped list` and editors read. [`register!`](crate::register) adds a part to it.
@@ -30,11 +30,13 @@ pub enum Kind {
     LoopLoss,
     /// A [`Regularizer`](crate::Regularizer).
     Regularizer,
+    /// An [`Engine`](crate::Engine).
+    Engine,
 }
 
 impl Kind {
     /// All kinds, in the order of `looped list`.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Block,
         Self::Injector,
         Self::Task,
@@ -45,9 +47,10 @@ impl Kind {
         Self::Unroll,
         Self::LoopLoss,
         Self::Regularizer,
+        Self::Engine,
     ];
 
-    /// `block`, `injector`, `task`, `baseline`, `optimizer`, `schedule`, `depth`, `unroll`, `loss` or `regularizer`.
+    /// `block`, `injector`, `task`, `baseline`, `optimizer`, `schedule`, `depth`, `unroll`, `loss`, `regularizer` or `engine`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -61,6 +64,7 @@ impl Kind {
             Self::Unroll => "unroll",
             Self::LoopLoss => "loss",
             Self::Regularizer => "regularizer",
+            Self::Engine => "engine",
         }
     }
 
@@ -71,6 +75,12 @@ impl Kind {
             Self::LoopLoss => "losses".to_owned(),
             _ => format!("{}s", self.name()),
         }
+    }
+
+    /// Whether a config has a table for a part of this kind. An engine has its name alone.
+    #[must_use]
+    pub const fn is_table(self) -> bool {
+        !matches!(self, Self::Engine)
     }
 
     /// The kind called `name`.
@@ -145,7 +155,8 @@ impl Part {
     }
 }
 
-/// Adds a part to the register: its kind, its tag (the one given to typetag) and its config type.
+/// Adds a part to the register: its kind, its tag (the one given to typetag) and its config type. An [`Engine`](crate::Engine) is a struct
+/// without fields, and its tag is its name.
 ///
 /// ```
 /// use looped_core::graph::{At, Inject, Params, Value};
@@ -180,7 +191,11 @@ impl Part {
 /// ```
 #[macro_export]
 macro_rules! register {
-    ($kind:ident, $tag:literal, $config:ty) => {
+    (Engine, $name:literal, $engine:ident) => {
+        $crate::inventory::submit! { $crate::NamedEngine { name: $name, engine: &$engine } }
+        $crate::register!(@ Engine, $name, $engine);
+    };
+    (@ $kind:ident, $tag:literal, $config:ty) => {
         $crate::inventory::submit! {
             $crate::Part {
                 kind: $crate::Kind::$kind,
@@ -189,6 +204,9 @@ macro_rules! register {
                 schema: || $crate::schemars::schema_for!($config),
             }
         }
+    };
+    ($kind:ident, $tag:literal, $config:ty) => {
+        $crate::register!(@ $kind, $tag, $config);
     };
 }
 

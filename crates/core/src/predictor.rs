@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::{Prompts, Result};
+use crate::{Error, Prompts, Result};
 
 /// How often to loop, and how many of the last loops carry the gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,24 @@ pub struct LoopPlan {
     pub loops: usize,
     /// The last loops, that carry gradient and give predictions; more than `loops` means all.
     pub window: usize,
+}
+
+impl LoopPlan {
+    /// How many loops carry gradient, and how many of those enter the loss if that is the mean of the last `loss_loops`.
+    ///
+    /// # Errors
+    /// If no loop does.
+    pub fn counted(self, loss_loops: usize) -> Result<[usize; 2]> {
+        let Self { loops, window } = self;
+        let window = window.min(loops);
+        let counted = loss_loops.min(window);
+        if counted == 0 {
+            return Err(Error::Data(format!(
+                "of {loops} loops, {window} carry gradient and {loss_loops} enter the loss: there is no loss"
+            )));
+        }
+        Ok([window, counted])
+    }
 }
 
 /// Predictions of every y after each loop: (loops, prompts, points, width), row-major.

@@ -1,6 +1,6 @@
 //! How much memory the engine takes: its own buffers' lengths, added up before any of them is there.
 
-use looped_core::{Error, Result, TokenLayout};
+use looped_core::{Error, Footprint, Result, Work};
 use looped_graph::Graph;
 use looped_graph::lower::{Program, Shapes};
 
@@ -13,32 +13,6 @@ use crate::weights::layers;
 /// Scratch space of the kernels, about: a weight gradient's packed inputs, so many floats for each of as many rows at most.
 const KERNEL_ROWS: usize = 336;
 const KERNEL_WIDTH: usize = 304;
-
-/// The largest work that an engine will be given.
-#[derive(Clone, Copy, Debug)]
-pub struct Work {
-    /// Prompts at a time.
-    pub prompts: usize,
-    /// How points become tokens.
-    pub layout: TokenLayout,
-    /// Points in each.
-    pub points: usize,
-    /// Loops of the model.
-    pub loops: usize,
-    /// How many of the last loops carry gradient and enter the loss; 0 where nothing is trained.
-    pub window: usize,
-    /// Threads of the engine.
-    pub threads: usize,
-}
-
-/// Bytes that an engine takes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Footprint {
-    /// What it keeps from call to call.
-    pub kept: f64,
-    /// What it gives back at the end of each call, results included.
-    pub passing: f64,
-}
 
 /// What the engine takes at most for this work, besides the parameters and prompts that it is given. Nothing of that size is allocated.
 ///

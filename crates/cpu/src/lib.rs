@@ -23,6 +23,7 @@ mod code;
 mod engine;
 mod explain;
 mod footprint;
+mod fused;
 mod hunt;
 mod island;
 mod kernels;
@@ -48,7 +49,9 @@ pub mod engines {
 
 pub use engine::{CpuModel, CpuPredictor};
 pub use explain::{Explanation, explain, without_kernel};
-pub use footprint::{Footprint, Work, footprint};
+pub use footprint::footprint;
+pub use fused::Fused;
+pub use looped_core::{Footprint, Work};
 pub use looped_graph::lower::Explained;
 pub use looped_ops::Precision;
 pub use plan::Step;

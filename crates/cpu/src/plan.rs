@@ -145,7 +145,7 @@ impl Loops {
     /// # Errors
     /// If no loop enters the loss.
     pub fn new(step: Step, prompts: &Prompts) -> Result<Self> {
-        let [window, counted] = step.counted()?;
+        let [window, counted] = step.plan.counted(step.loss_loops)?;
         let of = LossOf::new(step.objective, prompts)?;
         let weight = of.weight(Share { of: 1.0, among: counted });
         Ok(Self { free: step.plan.loops - window, window, counted, objective: step.objective, weight })
@@ -153,26 +153,12 @@ impl Loops {
 }
 
 impl Step {
-    /// How many loops carry gradient, and how many enter the loss.
-    fn counted(self) -> Result<[usize; 2]> {
-        let window = self.plan.window.min(self.plan.loops);
-        let counted = self.loss_loops.min(window);
-        if counted == 0 {
-            let LoopPlan { loops, window } = self.plan;
-            return Err(Error::Data(format!(
-                "of {loops} loops, {window} carry gradient and {} enter the loss: there is no loss",
-                self.loss_loops
-            )));
-        }
-        Ok([window, counted])
-    }
-
     /// The same as a policy.
     ///
     /// # Errors
     /// If no loop enters the loss.
     pub(crate) fn policy(self) -> Result<StepLoops> {
-        let [window, counted] = self.counted()?;
+        let [window, counted] = self.plan.counted(self.loss_loops)?;
         Ok(StepLoops::last(LoopPlan { loops: self.plan.loops, window }, counted))
     }
 }

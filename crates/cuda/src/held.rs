@@ -1,34 +1,10 @@
 //! Parameters that stay on the GPU from step to step, with Adam's update there.
 
-use looped_core::{Error, Flat, ParamStore, Prompts, Result};
+use looped_core::{AdamUpdate, Error, Flat, ParamStore, Prompts, Result, Updated};
 use looped_gpu::Arena;
 use looped_gpu::calls::DECISION;
 
 use crate::model::{CudaModel, Memory, Step, told};
-
-/// Adam's settings for one update (Kingma and Ba, arXiv 1412.6980, algorithm 1).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Adam {
-    /// The learning rate.
-    pub learning_rate: f64,
-    /// How much of the means of the gradient and of its square stays at an update.
-    pub betas: [f64; 2],
-    /// Added to the root that is divided by.
-    pub eps: f64,
-    /// This times a parameter joins its gradient.
-    pub weight_decay: f64,
-    /// The largest norm of all gradients together; larger ones are scaled to it. 0: none is.
-    pub largest_norm: f64,
-}
-
-/// What an update on the GPU did.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Updated {
-    /// The loss on the prompts, before the update.
-    pub loss: f64,
-    /// The norm of all gradients together, before clipping.
-    pub norm: f64,
-}
 
 /// Parameters and Adam's state.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +49,7 @@ impl CudaModel {
         &self,
         prompts: &Prompts,
         step: Step,
-        adam: Adam,
+        adam: AdamUpdate,
         meanwhile: impl FnOnce(),
     ) -> Result<Updated> {
         let mut memory = self.memory();
@@ -81,7 +57,7 @@ impl CudaModel {
             return Err(Error::Device("no parameters are held on the GPU".to_owned()));
         }
         let arena = self.prepare_step(&mut memory, prompts, step, true)?;
-        let Adam { learning_rate, betas: [beta_1, beta_2], eps, weight_decay, largest_norm } = adam;
+        let AdamUpdate { learning_rate, betas: [beta_1, beta_2], eps, weight_decay, largest_norm } = adam;
         let settings = [learning_rate, largest_norm, beta_1, beta_2, eps, weight_decay];
         arena.write_doubles(self.front.settings, &settings).map_err(told)?;
         self.run(&mut memory)?;

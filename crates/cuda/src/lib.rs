@@ -10,6 +10,7 @@
 
 mod batch;
 mod emit;
+mod engine;
 mod held;
 mod low;
 mod model;
@@ -20,7 +21,8 @@ mod stage;
 mod stored;
 mod sums;
 
-pub use held::{Adam, Held, Updated};
+pub use engine::Cuda;
+pub use held::Held;
 pub use looped_gpu::Math;
 pub use model::{CudaModel, CudaPredictor, Step, plan};
 pub use profile::Profile;

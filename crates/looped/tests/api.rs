@@ -65,6 +65,9 @@ fn one_dependency_links_the_built_in_parts() {
         (Kind::Unroll, "implicit"),
         (Kind::LoopLoss, "exit_weighted"),
         (Kind::Regularizer, "jacobian"),
+        (Kind::Engine, "fused"),
+        (Kind::Engine, "cuda"),
+        (Kind::Engine, "candle"),
     ] {
         assert!(Part::find(kind, tag).is_some(), "{tag}");
     }

@@ -9,8 +9,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod body;
+mod engine;
 mod looping;
 mod model;
 
+pub use engine::{Candle, footprint, passing_through};
 pub use looping::Looping;
 pub use model::{ReferenceModel, ReferencePredictor, Step};

@@ -174,18 +174,11 @@ impl ReferenceModel {
     /// # Errors
     /// As [`ReferenceModel::step`].
     pub fn loss(&self, params: Vec<Tensor>, prompts: &Prompts, step: Step) -> Result<Tensor> {
-        let Step { plan: LoopPlan { loops, window }, loss_loops, objective } = step;
-        let window = window.min(loops);
-        let counted = loss_loops.min(window);
-        if counted == 0 {
-            return Err(Error::Data(format!(
-                "of {loops} loops, {window} carry gradient and {loss_loops} enter the loss: there is no loss"
-            )));
-        }
+        let [window, counted] = step.plan.counted(step.loss_loops)?;
         let predictions = self.predictions(params, prompts, step.plan)?;
         let predictions = predictions.narrow(0, window - counted, counted)?;
         let ys = Tensor::from_slice(&prompts.ys, (prompts.prompts, prompts.points), predictions.device())?;
-        objective.loss(&predictions, &ys.to_dtype(self.dtype)?)
+        step.objective.loss(&predictions, &ys.to_dtype(self.dtype)?)
     }
 
     /// So many loops over `prompts` with the parameters of `store`, without gradient, to be run one at a time. The number counts for parts that are

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use looped_config::{Difference, Engine, Experiment};
+use looped_config::{Difference, EngineName, Experiment};
 use looped_core::Problems;
 use looped_eval::Evaluation;
 use looped_train::{
-    At as _, Build, EngineChoice, Metrics, Provenance, RunDir, Session, Target, TrainError, Trainer,
+    At as _, Build, Metrics, Provenance, RunDir, Session, Target, TrainError, Trainer, gives_way,
     write_atomically,
 };
 
@@ -83,12 +83,12 @@ pub fn moved_data(folder: &Path, experiment: &Experiment) -> Option<String> {
 
 /// A run of an engine for the CPU alone that is resumed on a GPU takes another engine from there on.
 fn fit(experiment: &mut Experiment, device: &Target) -> Option<Difference> {
-    if experiment.training.engine != Engine::Fused || EngineChoice::of(experiment, device).is_ok() {
+    if !gives_way(experiment, device) {
         return None;
     }
-    experiment.training.engine = Engine::Auto;
-    let value = |text: &str| Some(text.into());
-    Some(Difference { key: "training.engine".to_owned(), from: value("fused"), to: value("auto") })
+    let before = std::mem::take(&mut experiment.training.engine);
+    let value = |name: EngineName| Some(String::from(name).into());
+    Some(Difference { key: "training.engine".to_owned(), from: value(before), to: value(EngineName::Auto) })
 }
 
 /// The trainer of a run at its newest good checkpoint, or at step 0 if it was stopped before its first.

@@ -27,9 +27,11 @@ mod resolve;
 mod run_dir;
 mod session;
 mod shell;
-mod target;
 mod trainer;
 mod validation;
+
+// Engines that are there wherever a model is trained: they register themselves.
+use {looped_cpu as _, looped_cuda as _, looped_reference as _};
 
 pub use checkpoint::{Checkpoint, Checkpoints, Generator, State, decode, encode};
 pub use cost::Cost;
@@ -39,16 +41,16 @@ pub use error::{At, FileError, Result, TrainError};
 pub use files::{replace_file, write_atomically};
 pub use gradients::{Gradients, clip, global_norm};
 pub use in_f64::InF64;
+pub use looped_core::Target;
 pub use memory::{Asked, available_memory, memory_of_predicting, memory_of_scoring, opened_and_predicting};
 pub use metrics::{Metrics, Record};
 pub use model::{Model, StepPlan};
-pub use opened::Opened;
+pub use opened::{Opened, gives_way};
 pub use optimizer::{Adam, AdamW, Muon, Scale, Updater, default_optimizer};
 pub use provenance::{Build, End, How, Provenance, Session};
 pub use resolve::resolve;
 pub use run_dir::RunDir;
 pub use session::{Observer, Outcome, train};
 pub use shell::{command_line, resume_by};
-pub use target::Target;
 pub use trainer::{StepGradients, StepReport, Trainer};
 pub use validation::Validation;

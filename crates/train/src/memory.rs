@@ -2,8 +2,9 @@
 
 use candle_core::Device;
 use looped_config::Experiment;
-use looped_cpu::{Footprint, Work, footprint};
-use looped_graph::{Graph, ParamInfo, kept_by_candle};
+use looped_core::{Footprint, Work};
+use looped_graph::{Graph, ParamInfo};
+use looped_reference::{footprint, passing_through};
 
 use crate::model::all_threads;
 use crate::optimizer::{default_optimizer, numbers_kept};
@@ -121,34 +122,13 @@ fn bytes_of_parameters(graph: &Graph) -> f64 {
     4.0 * graph.params().iter().map(ParamInfo::len).sum::<usize>() as f64
 }
 
-/// What the engine of an experiment takes on the CPU.
+/// What the engine of an experiment takes on the CPU; candle's, where it doesn't tell or doesn't run there.
 fn engine(experiment: &Experiment, graph: &Graph, asked: Asked, window: usize) -> Footprint {
     let Asked { prompts, points, loops } = asked;
     let threads = experiment.training.threads.unwrap_or_else(all_threads);
     let work = Work { prompts, layout: experiment.model.layout(), points, loops, window, threads };
-    let is_fused =
-        EngineChoice::of(experiment, Device::Cpu).is_ok_and(|choice| choice == EngineChoice::FUSED);
-    let own = if is_fused { footprint(graph, work).ok() } else { None };
-    own.unwrap_or_else(|| candle_footprint(graph, work))
-}
-
-/// Bytes that one prompt's way through one loop takes on candle while nothing is kept.
-fn passing_through(graph: &Graph, tokens: usize) -> f64 {
-    // At any time about a third of a loop's results are still needed.
-    4.0 * kept_by_candle(graph, tokens).1 as f64 / 3.0
-}
-
-/// What candle's operations take: they keep every result of the window's loops, and give all back.
-fn candle_footprint(graph: &Graph, work: Work) -> Footprint {
-    let Work { prompts, layout, points, loops, window, .. } = work;
-    let tokens = layout.tokens(points);
-    let (once, each_loop) = kept_by_candle(graph, tokens);
-    let window = window.min(loops);
-    let kept = if window > 0 { 4.0 * (once as f64 + each_loop as f64 * window as f64) } else { 0.0 };
-    // A copy of the parameters; of the window, its gradients, and those in one buffer.
-    let copies = if window > 0 { 3.0 } else { 1.0 } * bytes_of_parameters(graph);
-    let passing = prompts as f64 * (kept + passing_through(graph, tokens)) + copies;
-    Footprint { kept: 0.0, passing }
+    let own = EngineChoice::of(experiment, Device::Cpu).ok();
+    own.and_then(|choice| choice.engine.footprint(graph, work)).unwrap_or_else(|| footprint(graph, work))
 }
 
 /// Memory that this process could still get, in bytes: what the machine has free, a container allows and `ulimit -v` leaves;

@@ -6,35 +6,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{Device, Tensor};
-use looped_config::{Experiment, Precision};
+use looped_config::{EngineName, Experiment, Precision};
 use looped_core::graph::Rows;
 use looped_core::{
-    Flat, Found, LoopPlan, Looping, ModelConfig, Objective, ParamStore, Pass, Predictions, Predictor,
-    Prompts, Stateful, StepLoops, cuda_device,
+    AdamUpdate, Flat, Found, Holder, LoopPlan, Looping, ModelConfig, Objective, ParamStore, Pass,
+    Predictions, Predictor, Prompts, Runner, Setting, Stateful, StepLoops, Target, Updated,
 };
-use looped_cpu::CpuModel;
-use looped_cuda::{Adam, CudaModel, Math, Updated};
 use looped_reference::ReferenceModel;
 
-use crate::{EngineChoice, Gradients, Result, Target, TrainError};
+use crate::{EngineChoice, Gradients, Result, TrainError};
 
 /// A looped model, ready to be trained or asked.
 ///
-/// Three engines run it: candle's operations on any device, the fused one on the CPU, and the CUDA one on a GPU. They share parameters and
-/// agree within rounding.
+/// An [`Engine`](looped_core::Engine) runs it. All engines share the parameters, and agree within rounding.
 pub struct Model {
     config: Arc<ModelConfig>,
     store: ParamStore,
+    /// States come from candle, whose loops can be run one at a time.
     candle: ReferenceModel,
-    /// Where it is there, it computes steps and predictions; states come from the other.
-    fused: Option<CpuModel>,
-    /// The same of a GPU.
-    cuda: Option<CudaModel>,
-    /// Whether the GPU holds newer parameters than `store`.
+    runner: Box<dyn Runner>,
+    /// Whether the engine's device holds newer parameters than `store`.
     stale: AtomicBool,
     target: Target,
     choice: EngineChoice,
-    precision: Precision,
 }
 
 /// What a training step needs to know besides its prompts.
@@ -57,69 +51,59 @@ impl Model {
         let target = device.into();
         let choice = EngineChoice::of(experiment, &target)?;
         let training = &experiment.training;
-        let tensors = match target {
-            Target::Cuda(index) if choice.engine == "candle" => cuda_device(index)?,
-            _ => target.tensors(),
-        };
-        let model = Self::new(Arc::clone(&experiment.model), experiment.seed, &tensors)?;
-        let model = Self { precision: training.precision, ..model };
-        match target {
-            Target::Cuda(index) if choice == EngineChoice::CUDA => model.cuda(index),
-            _ if choice == EngineChoice::FUSED => model.fused(training.threads.unwrap_or_else(all_threads)),
-            _ => Ok(Self { choice, ..model }),
-        }
-    }
-
-    /// A model on the candle engine, its parameters drawn from `seed`.
-    ///
-    /// # Errors
-    /// If a part records something that can't be, or the device has no room for the parameters.
-    pub fn new(config: Arc<ModelConfig>, seed: u64, device: &Device) -> Result<Self> {
-        let candle = ReferenceModel::new(config.graph()?)?;
-        let store = ParamStore::new(candle.graph(), seed, device)?;
-        let choice = EngineChoice::candle("it was asked for");
-        let (target, precision) = (device.into(), Precision::F32);
-        Ok(Self {
-            config,
-            store,
-            candle,
-            fused: None,
-            cuda: None,
-            stale: AtomicBool::new(false),
+        let threads = training.threads.unwrap_or_else(all_threads);
+        Self::built(
+            Arc::clone(&experiment.model),
+            experiment.seed,
             target,
             choice,
-            precision,
-        })
+            (threads, training.precision),
+        )
     }
 
-    /// The same model on the CUDA engine, on the GPU `cuda:index`. Its parameters are on the CPU.
+    /// A model on the engine called so, or on one that stands for it there, in f32 on so many threads; its parameters are drawn from `seed`.
     ///
     /// # Errors
-    /// If the engine can't take the model, or there is no such GPU: what is missing is said.
-    pub fn cuda(self, index: usize) -> Result<Self> {
-        let refused = |error| match error {
+    /// If there is no such engine on the device, or it can't take the model: what is missing is said.
+    pub fn new(
+        config: Arc<ModelConfig>,
+        seed: u64,
+        engine: &str,
+        device: impl Into<Target>,
+        threads: usize,
+    ) -> Result<Self> {
+        let target = device.into();
+        let engine = EngineChoice::called(engine, &target)?;
+        let asked = || "it was asked for".to_owned();
+        let choice = EngineChoice { engine, why: (engine.key() != EngineName::FUSED).then(asked) };
+        Self::built(config, seed, target, choice, (threads, Precision::F32))
+    }
+
+    fn built(
+        config: Arc<ModelConfig>,
+        seed: u64,
+        target: Target,
+        choice: EngineChoice,
+        (threads, precision): (usize, Precision),
+    ) -> Result<Self> {
+        let candle = ReferenceModel::new(config.graph()?)?;
+        let store = ParamStore::new(candle.graph(), seed, &choice.engine.parameters_on(&target)?)?;
+        let setting = Setting { dims: config.dims(), target: &target, threads, precision };
+        let runner = choice.engine.build(candle.graph(), setting).map_err(|error| match error {
             // What the machine lacks, in a line.
-            looped_core::Error::Device(why) => TrainError::Refused(format!("--device cuda:{index}: {why}")),
+            looped_core::Error::Device(why) => {
+                TrainError::Refused(format!("--device {}: {why}", target.name()))
+            }
             error => error.into(),
-        };
-        let cuda =
-            CudaModel::new(Arc::clone(self.candle.graph()), self.config.dims(), index).map_err(refused)?;
-        Ok(Self { cuda: Some(cuda), target: Target::Cuda(index), choice: EngineChoice::CUDA, ..self })
+        })?;
+        let stale = AtomicBool::new(false);
+        Ok(Self { config, store, candle, runner, stale, target, choice })
     }
 
-    /// The same model on the fused engine, with so many threads.
-    ///
-    /// # Errors
-    /// If the engine can't take the model, or the system refuses the threads.
-    pub fn fused(self, threads: usize) -> Result<Self> {
-        let fused = CpuModel::new(Arc::clone(self.candle.graph()), self.config.dims(), threads)?;
-        Ok(Self { fused: Some(fused), choice: EngineChoice::FUSED, ..self })
-    }
-
-    /// `fused`, `cuda` or `candle`.
+    /// The engine's name: `fused`, `cuda`, `candle`, or another that is registered.
     #[must_use]
     pub fn engine(&self) -> &'static str {
-        self.choice.engine
+        self.choice.engine.name
     }
 
     /// Where it is computed.
@@ -128,10 +112,10 @@ impl Model {
         &self.target
     }
 
-    /// The GPU, and the versions of its driver and libraries, where the CUDA engine computes; else nothing.
+    /// The device, and the versions of its driver and libraries, where results may depend on them; else nothing.
     #[must_use]
-    pub fn gpu(&self) -> String {
-        self.cuda.as_ref().map_or_else(String::new, CudaModel::versions)
+    pub fn versions(&self) -> String {
+        self.runner.versions()
     }
 
     /// The engine, and why it isn't the fast one.
@@ -147,15 +131,15 @@ impl Model {
         &self.candle
     }
 
-    /// The operations that run by candle's within the fused engine, which has kernels for the rest, in words.
+    /// The operations that run by candle's within an engine that has kernels for the rest, in words.
     #[must_use]
     pub fn without_kernel(&self) -> Vec<String> {
-        if self.fused.is_some() { looped_cpu::without_kernel(self.candle.graph()) } else { Vec::new() }
+        self.choice.engine.without_kernel(self.candle.graph())
     }
 
     /// The parameters.
     ///
-    /// Where a GPU holds newer ones, they are copied first; if that fails, the next use of the GPU says so.
+    /// Where the engine's device holds newer ones, they are copied first; if that fails, its next use says so.
     #[must_use]
     pub fn parameters(&self) -> &ParamStore {
         self.fresh().unwrap_or(&self.store)
@@ -168,8 +152,8 @@ impl Model {
     pub fn load(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
         self.store.load(values)?;
         self.stale.store(false, Ordering::Relaxed);
-        if let Some(cuda) = &self.cuda {
-            cuda.replace(&self.store)?;
+        if let Some(holder) = self.runner.holder() {
+            holder.replace(&self.store)?;
         }
         Ok(())
     }
@@ -199,7 +183,7 @@ impl Model {
     /// A copy of the parameters' values, by name: later updates don't change it.
     ///
     /// # Errors
-    /// If there is no room for it, or a GPU that holds newer ones fails.
+    /// If there is no room for it, or a device that holds newer ones fails.
     pub fn values(&self) -> Result<BTreeMap<String, Tensor>> {
         Ok(self.fresh()?.values().tensors(&Device::Cpu)?)
     }
@@ -209,18 +193,11 @@ impl Model {
     /// # Errors
     /// If the prompts don't fit the model, or memory runs out.
     pub fn loss_and_gradients(&self, prompts: &Prompts, plan: StepPlan) -> Result<(f64, Gradients)> {
-        let StepPlan { loops: plan, loss_loops, objective } = plan;
-        if let Some(cuda) = &self.cuda {
-            let step = looped_cuda::Step { plan, loss_loops, objective, math: self.math() };
-            return Ok(cuda.step(self.fresh()?, prompts, step)?);
-        }
-        if let Some(fused) = &self.fused {
-            let step = looped_cpu::Step { plan, loss_loops, objective, precision: self.fused_precision() };
-            return Ok(fused.step(&self.store, prompts, step)?);
-        }
-        self.set_products();
-        let step = looped_reference::Step { plan, loss_loops, objective };
-        Ok(self.candle.step(&self.store, prompts, step)?)
+        let StepPlan { loops, loss_loops, objective } = plan;
+        let [window, counted] = loops.counted(loss_loops)?;
+        let loops = StepLoops::last(LoopPlan { window, ..loops }, counted);
+        let Found { loss, gradients, .. } = self.step(prompts, objective, &loops)?;
+        Ok((loss, gradients))
     }
 
     /// What a training step on `prompts` finds, whose way through the loops is said by the experiment.
@@ -228,38 +205,7 @@ impl Model {
     /// # Errors
     /// If the engine can't go that way, the prompts don't fit the model, or memory runs out.
     pub(crate) fn step(&self, prompts: &Prompts, objective: Objective, loops: &StepLoops) -> Result<Found> {
-        if let (None, Some(fused)) = (&self.cuda, &self.fused) {
-            return Ok(fused.run(&self.store, prompts, (objective, self.fused_precision()), loops)?);
-        }
-        // What is stretched over all loops is so over the step's, whatever a pass draws of them.
-        let whole = |passes: &Vec<Pass>| passes.iter().all(|pass| pass.plan.loops == loops.loops);
-        if let Some(passes) = loops.passes().filter(|passes| self.cuda.is_some() || whole(passes)) {
-            return self.passes(prompts, objective, passes);
-        }
-        if self.cuda.is_some() {
-            // `EngineChoice::of` has refused it already, unless the loops are the caller's own.
-            return Err(TrainError::Refused(format!("the cuda engine can't {}", not_passes(loops))));
-        }
-        self.set_products();
-        Ok(self.candle.run(&self.store, prompts, objective, loops)?)
-    }
-
-    /// The losses of plain passes, added up by their shares.
-    fn passes(&self, prompts: &Prompts, objective: Objective, passes: Vec<Pass>) -> Result<Found> {
-        let mut sum: Option<Found> = None;
-        for Pass { share, plan: loops, counted: loss_loops } in passes {
-            let plan = StepPlan { loops, loss_loops, objective };
-            let (loss, gradients) = self.loss_and_gradients(prompts, plan)?;
-            let mut found = Found { loss, gradients, notes: BTreeMap::new() };
-            if share != 1.0 {
-                found.scale(share);
-            }
-            sum = Some(match sum {
-                None => found,
-                Some(before) => before.with(&found),
-            });
-        }
-        sum.ok_or_else(|| TrainError::Refused("training.loss: counts no loop".to_owned()))
+        Ok(self.runner.step(self.fresh()?, prompts, objective, loops)?)
     }
 
     /// What a part gave a name to, by [`Value::probe`](looped_core::graph::Value::probe), after each loop over `prompts`.
@@ -280,8 +226,7 @@ impl Model {
             return Err(TrainError::Refused(format!("{name:?} is {shape}, and not a row for each token")));
         }
         let (count, tokens) = (prompts.prompts, 2 * prompts.points);
-        if let Some(fused) = &self.fused {
-            let values = fused.watch(&self.store, prompts, loops, &[wire])?.swap_remove(0);
+        if let Some(values) = self.runner.watch(self.fresh()?, prompts, loops, wire)? {
             return Ok(Tensor::from_vec(values, (loops, count, tokens, shape.width), &Device::Cpu)?);
         }
         let mut looping = self.candle.looping(self.fresh()?, prompts, loops)?;
@@ -308,8 +253,8 @@ impl Model {
 
     /// The parameters, as they are now.
     fn fresh(&self) -> Result<&ParamStore> {
-        if let Some(cuda) = self.cuda.as_ref().filter(|_| self.stale.load(Ordering::Relaxed))
-            && let Some(held) = cuda.held_values()?
+        if let Some(holder) = self.runner.holder().filter(|_| self.stale.load(Ordering::Relaxed))
+            && let Some(held) = holder.values()?
         {
             *self.store.values_mut() = held;
             self.stale.store(false, Ordering::Relaxed);
@@ -317,81 +262,56 @@ impl Model {
         Ok(&self.store)
     }
 
-    /// Whether a GPU can hold the parameters from step to step.
-    pub(crate) fn can_be_held(&self) -> bool {
-        self.cuda.as_ref().is_some_and(CudaModel::can_be_held)
+    /// The engine as one that can keep the parameters on its device from step to step, if it can.
+    pub(crate) fn holder(&self) -> Option<&dyn Holder> {
+        self.runner.holder()
     }
 
-    /// Whether it does.
-    pub(crate) fn is_held(&self) -> bool {
-        self.cuda.as_ref().is_some_and(CudaModel::is_held)
-    }
-
-    /// Lets the GPU hold the parameters, and Adam's moments after so many updates.
+    /// Lets the device keep the parameters, and Adam's moments after so many updates.
     pub(crate) fn hold(&self, moments: [&Flat; 2], updates: usize) -> Result<()> {
-        let Some(cuda) = &self.cuda else { return Ok(()) };
-        Ok(cuda.hold(self.fresh()?, moments, updates)?)
+        let Some(holder) = self.holder() else { return Ok(()) };
+        Ok(holder.hold(self.fresh()?, moments, updates)?)
     }
 
-    /// One training step on what the GPU holds; `meanwhile` is called while it works.
-    pub(crate) fn update_on_gpu(
+    /// One training step on what the device keeps; `meanwhile` is called while it works.
+    pub(crate) fn update_on_device(
         &self,
         prompts: &Prompts,
-        plan: StepPlan,
-        adam: Adam,
-        meanwhile: impl FnOnce(),
+        objective: Objective,
+        pass: Pass,
+        adam: AdamUpdate,
+        meanwhile: &mut dyn FnMut(),
     ) -> Result<Updated> {
-        let StepPlan { loops: plan, loss_loops, objective } = plan;
-        let step = looped_cuda::Step { plan, loss_loops, objective, math: self.math() };
-        let cuda = self.cuda.as_ref().ok_or_else(|| TrainError::Refused("there is no GPU".to_owned()))?;
-        let updated = cuda.update(prompts, step, adam, meanwhile)?;
+        let none = || TrainError::Refused("nothing is held on a device".to_owned());
+        let holder = self.holder().ok_or_else(none)?;
+        let updated = holder.update(prompts, objective, pass, adam, meanwhile)?;
         self.stale.store(true, Ordering::Relaxed);
         Ok(updated)
     }
 
-    /// Adam's moments that the GPU holds, and the updates made; nothing if it holds none.
+    /// Adam's moments that the device keeps, and the updates made; nothing if it keeps none.
     pub(crate) fn held_moments(&self) -> Result<Option<([Flat; 2], usize)>> {
-        let held = self.cuda.as_ref().map(CudaModel::held).transpose()?.flatten();
-        Ok(held.map(|held| (held.moments, held.updates)))
+        Ok(self.holder().map(Holder::moments).transpose()?.flatten())
     }
 
-    /// Does `work` on the threads of the engine, if it has its own.
-    pub(crate) fn on_threads<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        match &self.fused {
-            Some(fused) => fused.on_threads(work),
-            None => work(),
-        }
-    }
-
-    /// Takes the parameters back from the GPU.
+    /// Takes the parameters back from the device.
     pub(crate) fn release(&self) -> Result<()> {
         self.fresh()?;
-        if let Some(cuda) = &self.cuda {
-            cuda.release();
+        if let Some(holder) = self.holder() {
+            holder.release();
         }
         Ok(())
     }
 
-    fn fused_precision(&self) -> looped_cpu::Precision {
-        match self.precision {
-            // `Model::of` has refused tf32 where this engine runs.
-            Precision::F32 | Precision::Tf32 => looped_cpu::Precision::F32,
-            Precision::Bf16 => looped_cpu::Precision::Bf16,
-        }
-    }
-
-    fn math(&self) -> Math {
-        match self.precision {
-            Precision::F32 => Math::F32,
-            Precision::Tf32 => Math::Tf32,
-            Precision::Bf16 => Math::Bf16,
-        }
-    }
-
-    /// Tells candle which products to take on a CUDA device. That is one setting for the whole process, so it's made
-    /// before each step.
-    fn set_products(&self) {
-        candle_core::cuda::set_gemm_reduced_precision_f32(self.precision == Precision::Tf32);
+    /// Does `work` on the threads of the engine, if it has its own.
+    pub(crate) fn on_threads(&self, work: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+        let (mut work, mut done) = (Some(work), Ok(()));
+        self.runner.on_threads(&mut || {
+            if let Some(work) = work.take() {
+                done = work();
+            }
+        });
+        done
     }
 }
 
@@ -410,14 +330,7 @@ impl Predictor for Model {
 impl Model {
     /// All that is read after each loop: predictions, and the gate's numbers where there is one.
     fn read(&self, prompts: &Prompts, loops: usize) -> looped_core::Result<Predictions> {
-        if let Some(cuda) = &self.cuda {
-            return cuda.predictor(&self.store, self.math()).predict(prompts, loops);
-        }
-        if let Some(fused) = &self.fused {
-            return fused.predictor(&self.store, self.fused_precision()).predict(prompts, loops);
-        }
-        self.set_products();
-        self.candle.predictor(&self.store).predict(prompts, loops)
+        self.runner.predict(&self.store, prompts, loops)
     }
 }
 
@@ -430,13 +343,6 @@ impl Stateful for Model {
     fn looping(&self, prompts: &Prompts, loops: usize) -> looped_core::Result<Looping<'_>> {
         Ok(self.candle.looping(self.parameters(), prompts, loops)?.into())
     }
-}
-
-/// What an engine of plain passes would have to do for these loops.
-pub(crate) fn not_passes(loops: &StepLoops) -> String {
-    let (way, loss) = (loops.unroll.typetag_name(), loops.loss.typetag_name());
-    let more = if loops.regularizers.is_empty() { "" } else { " with regularisers" };
-    format!("go through the loops by the unroll `{way}` and the loss `{loss}`{more}")
 }
 
 /// One thread a core.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use looped_config::{Engine, Experiment};
+use looped_config::{EngineName, Experiment};
 
 use crate::changes::refuse_edited;
 use crate::run_dir::CONFIG;
@@ -61,10 +61,17 @@ impl Opened {
 
 /// The experiment with an engine that runs on `device`: a model trained by the CPU's engine can be looked at on a GPU.
 fn fitting(mut experiment: Experiment, device: &Target) -> Experiment {
-    if experiment.training.engine == Engine::Fused && EngineChoice::of(&experiment, device).is_err() {
-        experiment.training.engine = Engine::Auto;
+    if gives_way(&experiment, device) {
+        experiment.training.engine = EngineName::Auto;
     }
     experiment
+}
+
+/// Whether the engine of an experiment can't compute it on a device, where another may: one of kernels that lacks one there.
+#[must_use]
+pub fn gives_way(experiment: &Experiment, device: &Target) -> bool {
+    let EngineName::Named(name) = &experiment.training.engine else { return false };
+    name != EngineName::CANDLE && EngineChoice::of(experiment, device).is_err()
 }
 
 fn newest_good(checkpoints: &Checkpoints) -> Result<(Checkpoint, PathBuf, Vec<TrainError>)> {

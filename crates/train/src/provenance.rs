@@ -133,7 +133,7 @@ impl Session {
             why_not_fused,
             without_kernel: trainer.model().without_kernel(),
             device: trainer.model().target().name(),
-            gpu: trainer.model().gpu(),
+            gpu: trainer.model().versions(),
             changed: Vec::new(),
             end: None,
         }

@@ -178,6 +178,6 @@ fn a_run_says_which_engine_computes_it_and_what_keeps_it_from_the_fast_one() {
     for setting in ["/training/engine fused", "/training/precision bf16"] {
         let (pointer, value) = setting.split_once(' ').unwrap();
         let message = told(&[forget, (pointer, &format!("{value:?}"))]);
-        assert!(message.ends_with(&format!("can't take this model: {why}")), "{message}");
+        assert!(message.contains(&format!("can't take this model: {why}")), "{message}");
     }
 }

@@ -58,8 +58,8 @@ impl Fixture {
     /// The model on each engine, the fused one only on the CPU; every fixture's parts have a fused form.
     fn models(&self) -> Vec<Model> {
         let device = looped_testing::device();
-        let new = || Model::new(Arc::clone(&self.case.model), 0, &device).unwrap();
-        let models = if device.is_cpu() { vec![new(), new().fused(2).unwrap()] } else { vec![new()] };
+        let new = |engine| Model::new(Arc::clone(&self.case.model), 0, engine, &device, 2).unwrap();
+        let models = if device.is_cpu() { vec![new("candle"), new("fused")] } else { vec![new("candle")] };
         let engines: Vec<_> = models.iter().map(Model::engine).collect();
         assert!(engines == ["candle", "fused"] || (engines == ["candle"] && !device.is_cpu()));
         models.iter().for_each(|model| model.load(&self.group("param.")).unwrap());

@@ -41,6 +41,8 @@ pub(crate) enum PartKinds {
     Losses,
     #[value(alias = "regularizer")]
     Regularizers,
+    #[value(alias = "engine")]
+    Engines,
 }
 
 impl From<PartKinds> for Kind {
@@ -56,6 +58,7 @@ impl From<PartKinds> for Kind {
             PartKinds::Unrolls => Self::Unroll,
             PartKinds::Losses => Self::LoopLoss,
             PartKinds::Regularizers => Self::Regularizer,
+            PartKinds::Engines => Self::Engine,
         }
     }
 }

@@ -62,7 +62,8 @@ fn check_experiment(at: &ExperimentArgs, device_name: &str, args: &CheckArgs) ->
     let text = experiment.to_toml().map_err(Failure::failed)?;
     // The printed config stays as open as the file is: another machine would choose otherwise.
     let EngineChoice { engine, why: why_not_fused } = resolve(&mut experiment, &device(device_name)?)?;
-    let without_kernel = explain::without_kernel(&experiment, engine)?;
+    let without_kernel = engine.without_kernel(&experiment.model.graph()?);
+    let engine = engine.name;
     if args.output.json {
         return print_json(&json!({
             "experiment": experiment,

@@ -19,12 +19,6 @@ pub(crate) fn print(experiment: &Experiment) -> Outcome {
     Ok(())
 }
 
-/// The operations for which an engine of that name has no kernels, though it has for the rest, in words.
-pub(crate) fn without_kernel(experiment: &Experiment, engine: &str) -> Outcome<Vec<String>> {
-    let fused = engine == "fused";
-    Ok(if fused { looped_cpu::without_kernel(&experiment.model.graph()?) } else { Vec::new() })
-}
-
 fn table(explanation: &Explanation) -> Table {
     let mut table = Table::new([
         Column::left("part"),

@@ -79,7 +79,8 @@ fn line_each(parts: &[&Part]) -> String {
 /// A part with each of its keys.
 fn in_full(part: &Part) -> String {
     let mut text = entry("", &part.help());
-    text += &format!("\ntype = {:?}\n", part.tag);
+    let key = if part.kind.is_table() { "type" } else { "training.engine" };
+    text += &format!("\n{key} = {:?}\n", part.tag);
     for KeyHelp { key, expected, default, required, help } in part_keys(part) {
         let default = match default {
             Some(value) => format!("; {value} if not given"),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use looped_config::EngineName;
 use looped_probe::memory_of_probing;
 use looped_study::{plan_of, run_report::probe_table};
 use looped_train::{Model, RunDir, opened_and_predicting};
@@ -32,7 +33,8 @@ pub(crate) fn probe(args: &ProbeArgs) -> Outcome {
         "--prompts",
     )?;
     // Drawn afresh, even where the run began with published weights.
-    let untrained = Model::new(Arc::clone(&experiment.model), experiment.seed, device)?;
+    let untrained =
+        Model::new(Arc::clone(&experiment.model), experiment.seed, EngineName::CANDLE, device, 1)?;
     let (task, watch) = (experiment.task.as_ref(), Meter::new("probing", "loops")?);
     let found =
         looped_probe::probe(model, &untrained, device, task, &plan, &watch).map_err(|error| match error {

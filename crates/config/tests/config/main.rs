@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use looped_blocks as _;
+use looped_cpu as _;
 use looped_eval as _;
+use looped_reference as _;
 use looped_tasks as _;
 
 mod layering;

@@ -228,7 +228,7 @@ fn keys_of_a_plugin() {
         error_of(&[&forgetful[..], &["training.precision=bf16"]].concat()),
         format!(
             "command line: training.precision: is \"bf16\", which only the fused engine has, and it can't take this model: {why}; \
-             allowed: f32, and tf32 on a CUDA device"
+             allowed: f32, tf32 on a CUDA device"
         )
     );
 }
@@ -281,11 +281,11 @@ fn what_keys_mean_together() {
         ),
         (
             &["training.engine=candle", "training.precision=bf16"],
-            "training.precision: is \"bf16\", which only the fused engine has; with engine = \"candle\" allowed: f32, and tf32 on a CUDA device",
+            "training.precision: is \"bf16\", which only the fused engine has; with engine = \"candle\" allowed: f32, tf32 on a CUDA device",
         ),
         (
             &["training.engine=fused", "training.precision=tf32"],
-            "training.precision: is \"tf32\", which only candle on a CUDA device has; with engine = \"fused\" allowed: f32, bf16",
+            "training.precision: is \"tf32\", which only the candle engine has; with engine = \"fused\" allowed: f32, bf16",
         ),
         (
             &["task={type=\"sparse_linear_regression\",sparsity=9}"],

@@ -8,7 +8,7 @@ use serde_json::Value;
 fn every_part_and_every_key_is_in_it() {
     let schema = json_schema();
     let definitions = &schema["$defs"];
-    for part in Part::all() {
+    for part in Part::all().into_iter().filter(|part| part.kind.is_table()) {
         let forms = definitions[part.kind.name()]["oneOf"].as_array().unwrap();
         let form = forms.iter().find(|form| form["properties"]["type"]["const"] == part.tag).unwrap();
         assert_eq!(form["additionalProperties"], false, "{}", part.tag);

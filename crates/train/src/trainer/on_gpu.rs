@@ -1,39 +1,39 @@
-//! Steps that a GPU makes whole: the update too.
+//! Steps that an engine's device makes whole: the update too.
 
 use std::collections::BTreeMap;
 
-use looped_core::{Pass, Rng};
-use looped_cuda::Adam;
+use looped_core::{AdamUpdate, Holder, Pass, Rng};
 use looped_curriculum::Stage;
 
 use super::{StepReport, Trainer};
-use crate::{Result, StepPlan};
+use crate::Result;
 
 impl Trainer {
     /// A step whose update is made on the GPU as well, where parameters and moments stay; nothing where that can't be: without the CUDA
     /// engine, with another optimiser than Adam, with averaged weights, with depths of each prompt, or with another way through the loops than a window.
     pub(super) fn step_on_gpu(&mut self, stage: Stage) -> Result<Option<StepReport>> {
         let Some((betas, eps)) = self.updater.as_adam() else { return Ok(None) };
-        if self.averaged.is_some() || !self.model.can_be_held() || self.experiment.training.depth_per_prompt {
+        let held = self.model.holder().map(Holder::is_held);
+        if self.averaged.is_some() || held.is_none() || self.experiment.training.depth_per_prompt {
             return Ok(None);
         }
         let rng = Rng::stream(self.experiment.seed, "training unroll", self.step as u64);
         let loops = self.experiment.training.step_loops(stage.loops, rng);
         let passes = loops.passes().unwrap_or_default();
-        let [Pass { share: 1.0, plan: loops, counted: loss_loops }] = passes[..] else { return Ok(None) };
+        let [pass @ Pass { share: 1.0, .. }] = passes[..] else { return Ok(None) };
         self.refuse_unless_it_fits(stage)?;
         self.refuse_exchanged_data()?;
         let prompts = match self.drawn.take() {
             Some((step, at, prompts)) if (step, at) == (self.step, stage) => prompts,
             _ => self.prompts(stage)?,
         };
-        if !self.model.is_held() {
+        if held == Some(false) {
             let Some(moments) = self.updater.moments() else { return Ok(None) };
             self.model.hold(moments, self.updater.updates())?;
         }
-        let plan = StepPlan { loops, loss_loops, objective: self.experiment.task.objective() };
+        let objective = self.experiment.task.objective();
         let learning_rate = self.learning_rate();
-        let adam = Adam {
+        let adam = AdamUpdate {
             learning_rate,
             betas,
             eps,
@@ -41,7 +41,8 @@ impl Trainer {
             largest_norm: self.experiment.training.gradient_clip.unwrap_or(0.0),
         };
         let mut drawn = None;
-        let found = self.model.update_on_gpu(&prompts, plan, adam, || drawn = self.drawn_early())?;
+        let mut meanwhile = || drawn = self.drawn_early();
+        let found = self.model.update_on_device(&prompts, objective, pass, adam, &mut meanwhile)?;
         self.drawn = drawn;
         let (loss, grad_norm) = (found.loss, found.norm);
         let (step, notes) = (self.step, BTreeMap::new());
