@@ -35,7 +35,7 @@ const NAMES: [(&str, &str); 13] = [
 
 /// Commands that are only named, so that their options can be looked up; one that needs a GPU; and `check --explain`, which
 /// `explain.rs` runs.
-const NAMED: [&str; 19] = [
+const NAMED: [&str; 20] = [
     "looped ARGS",
     "looped check",
     "looped check EXPERIMENT --explain",
@@ -45,6 +45,7 @@ const NAMED: [&str; 19] = [
     "looped help",
     "looped import",
     "looped list",
+    "looped list engines",
     "looped ls",
     "looped match",
     "looped resume",
