@@ -18,7 +18,10 @@ from pathlib import Path
 RESULTS = Path(__file__).resolve().parent.parent / "experiments/loops/results"
 
 # The 95 % quantiles of Student's t, by degrees of freedom.
-T = {5: 2.0150, 6: 1.9432, 7: 1.8946}
+T = {
+    3: 2.3534, 4: 2.1318, 5: 2.0150, 6: 1.9432, 7: 1.8946,
+    15: 1.7531, 16: 1.7459, 17: 1.7396, 18: 1.7341, 19: 1.7291, 20: 1.7247, 21: 1.7207, 22: 1.7171, 23: 1.7139,
+}  # fmt: skip
 
 
 # What is decided, or quoted of the quickstart's own file, not computed here.
@@ -27,6 +30,11 @@ GIVEN = (
     "equal within 1.1",
     "0.038 at its own seed",
     "0.4 of them",
+    "eight seeds of eight had reached 0.038",
+    "each of the 24 seeds is at most 0.038",
+    "at most 0.038 | these have",
+    "no recipe for 0.038 either",
+    "seeds 0 to 15, is above 0.3",
     "below 0.7 of predicting 0",
     "a margin of 1.1",
 )
@@ -93,6 +101,24 @@ def cell(comparison, variant, examples=10):
     return f"{interval(found['ratio'], found['low'], found['high'])} {found['verdict']} (p {p})"
 
 
+def rate(count, of):
+    """The 90 % CI of a rate, exact (Clopper and Pearson): the rates at which as many or more, and as few or fewer, have 5 %."""
+
+    def at_most(k, p):
+        return sum(math.comb(of, i) * p**i * (1 - p) ** (of - i) for i in range(k + 1))
+
+    def solve(tail):
+        low, high = 0.0, 1.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if tail(middle) else (low, middle)
+        return low
+
+    low = 0.0 if count == 0 else solve(lambda p: 1 - at_most(count - 1, p) < 0.05)
+    high = 1.0 if count == of else solve(lambda p: at_most(count, p) > 0.05)
+    return f"{count} of {of}: {100 * low:.1f} to {100 * high:.0f} %"
+
+
 LOOPS = (4, 8, 16, 32, 60)
 
 
@@ -102,6 +128,7 @@ def after(run, loop):
 
 
 DRAWN = "uniform 4 to 16"
+SLOWER = "dims every 300"
 
 
 def learnt(runs):
@@ -143,6 +170,58 @@ def time_to_quality(page):
         page.says(f"| {name} | " + " | ".join(shown) + " |")
 
 
+def confirmed(page):
+    """Fresh seeds of the recipes with drawn depths."""
+    every, comparison = load("runs.json"), load("confirm/comparison.json")
+    flops = {variant["name"]: variant["flops"] for variant in comparison["variants"]}
+    for variant in comparison["variants"]:
+        name = variant["name"]
+        error = interval(*(variant["error"][end][10] for end in ("mean", "low", "high")))
+        of_seeds = ", ".join(short(after(run, 8)) for seed, run in every[name].items() if int(seed) < 16)
+        page.says(f"| {name} | {flops[name] / 1e12:.2f}e12 | {error} | {of_seeds} |")
+    for name, against, file in (
+        ("quickstart_fast", "adam", "fast"),
+        ("quickstart_fast", "adam, drawn", "muon"),
+        ("adam, drawn", "adam", "drawn"),
+        (SLOWER, "adam", "slower"),
+        (SLOWER, "quickstart_fast", "slower_to_fast"),
+    ):
+        page.says(f"{name} to {against}: {cell(load(f'confirm/{file}.json'), name)}")
+    for name in ("quickstart_fast", SLOWER):
+        ends = {seed: after(run, 8) for seed, run in every[name].items()}
+        good = [end for end in ends.values() if end <= 0.038]
+        bad = ", ".join(f"{seed}: {short(end)}" for seed, end in ends.items() if end > 0.038)
+        page.says(f"| {name} | {len(good)} of {len(ends)} | {short(min(good))} to {short(max(good))} | {bad} |")
+        page.says(f"above 0.038 with {name} {rate(len(ends) - len(good), len(ends))}")
+        beyond = [after(run, 60) / after(run, 8) for run in learnt(every[name]).values()]
+        page.says(f"of {name} {interval(*ratio_over_seeds(beyond))} times as large after 60 loops")
+    both = [seed for seed in every["adam"] if seed in learnt(every["adam"]) and seed in learnt(every["quickstart_fast"])]
+    ratios = [after(every["quickstart_fast"][seed], 8) / after(every["adam"][seed], 8) for seed in both]
+    page.says(f"the {len(both)} seeds that learn with both it is {interval(*ratio_over_seeds(ratios))}")
+    shipped = {**every["shipped"], **every["adam"]}
+    page.says(f"of the quickstart's own recipe {rate(len(shipped) - len(learnt(shipped)), len(shipped))}")
+    page.says(f"{sum(after(run, 8) <= 0.038 for run in shipped.values())} of {len(shipped)} runs of that recipe are at most 0.038")
+    page.says(f"for {flops['adam, drawn'] / flops['adam']:.2f} times the FLOPs")
+    page.says(f"Muon in {3200 / 8000:.2f} of the steps")
+    drawn = every["adam, drawn"]
+    page.says(f"{len(learnt(drawn))} of {len(drawn)} seeds of adam, drawn")
+
+
+def stability_row(runs):
+    """Mean and range over the runs of what `looped stability` found."""
+    found = [run["stability"] for run in runs]
+
+    def over(of):
+        values = [of(each) for each in found]
+        return f"{short(statistics.mean(values))} ({short(min(values))} to {short(max(values))})"
+
+    return (
+        " | ".join(over(lambda each, v=verdict: each["shares"][v]) for verdict in ("settles", "drifts", "cycles"))
+        + f" | {over(lambda each: each['spectral_radius'])} | {over(lambda each: each['alignment'])} "
+        + f"| {over(lambda each: each['last_against_best'][0])} |"
+    )
+
+
 def beyond_the_loops(page):
     comparison, runs = load("depth/comparison.json"), load("runs.json")
     for variant, name in zip(comparison["variants"], ("fast", DRAWN), strict=True):
@@ -161,18 +240,49 @@ def beyond_the_loops(page):
     page.says(f"After 60 loops the ratio is {cell(comparison, DRAWN)}")
     page.says(f"after 8 it is {cell(load('depth/after_8.json'), DRAWN)}")
     for name in ("fast", DRAWN):
-        found = [run["stability"] for run in learnt(runs[name]).values()]
+        page.says(f"| {'fixed 8' if name == 'fast' else name} | " + stability_row(learnt(runs[name]).values()))
 
-        def over(of, found=found):
-            values = [of(each) for each in found]
-            return f"{short(statistics.mean(values))} ({short(min(values))} to {short(max(values))})"
 
-        page.says(
-            f"| {'fixed 8' if name == 'fast' else name} | "
-            + " | ".join(over(lambda each, v=verdict: each["shares"][v]) for verdict in ("settles", "drifts", "cycles"))
-            + f" | {over(lambda each: each['spectral_radius'])} | {over(lambda each: each['alignment'])} "
-            + f"| {over(lambda each: each['last_against_best'][0])} |"
-        )
+def other_draws(page):
+    """Other ways of drawing the depth, beside those of beyond_the_loops."""
+    comparison, runs = load("depth/all.json"), load("runs.json")
+    names = {"fixed 8": "fast"}
+    for variant in comparison["variants"]:
+        name = variant["name"]
+        found, of_seeds = variant["per_loop"], runs[names.get(name, name)]
+        cells = [interval(*(found[end][loop - 1] for end in ("mean", "low", "high"))) for loop in LOOPS]
+        if name not in ("fixed 8", DRAWN):
+            page.says(f"| {name} | 8 | " + " | ".join(cells) + " |")
+            if len(learnt(of_seeds)) < len(of_seeds):
+                means = [short(statistics.geometric_mean(after(run, loop) for run in learnt(of_seeds).values())) for loop in LOOPS]
+                page.says(f"| {name} | {len(learnt(of_seeds))} | " + " | ".join(means) + " |")
+            own = [after(run, 60) / after(run, 8) for run in learnt(of_seeds).values()]
+            page.says(f"{name}: {interval(*ratio_over_seeds(own))}, between {min(own):.2f} and {max(own):.2f}")
+            page.says(f"| {name} | " + stability_row(learnt(of_seeds).values()))
+        if name != "fixed 8":
+            page.says(f"{name} to fixed 8: {cell(comparison, name)}")
+
+
+WINDOWS = tuple(f"window {size}" for size in (20, 8, 4, 2, 1))
+
+
+def windows(page):
+    """Which part of up to 20 loops carries gradient."""
+    comparison, runs = load("window/comparison.json"), load("runs.json")
+    flops = {variant["name"]: variant for variant in comparison["variants"]}
+    reference = runs[WINDOWS[0]]
+    for name in WINDOWS:
+        variant, good = flops[name], learnt(runs[name])
+        error = interval(*(variant["error"][end][10] for end in ("mean", "low", "high")))
+        cpu = statistics.mean(run["cpu_seconds"] for run in runs[name].values())
+        ratio = "" if name == WINDOWS[0] else cell(comparison, name)
+        both = [seed for seed in good if seed in learnt(reference)]
+        of_both = "" if name == WINDOWS[0] else interval(*ratio_over_seeds([after(runs[name][s], 20) / after(reference[s], 20) for s in both])) + f" ({len(both)})"
+        page.says(f"| {name} | {variant['flops'] / 1e12:.2f}e12 | {cpu:.0f} | {len(good)} of {len(runs[name])} | {error} | {ratio} | {of_both} |")
+        page.says(f"| {name} | {short(statistics.geometric_mean(after(run, 8) for run in good.values()))} | "
+                  f"{short(statistics.geometric_mean(after(run, 20) for run in good.values()))} | "
+                  f"{short(statistics.geometric_mean(after(run, 60) for run in good.values()))} | " + stability_row(good.values()))
+        page.says(f"{name}: " + ", ".join(short(after(run, 20)) for run in runs[name].values()))
 
 
 def slope(steps):
@@ -282,7 +392,7 @@ def main():
     return 1 if wrong else 0
 
 
-CHECKS = [time_to_quality, beyond_the_loops, solvers, ill_conditioned]
+CHECKS = [time_to_quality, confirmed, beyond_the_loops, solvers, ill_conditioned]
 
 if __name__ == "__main__":
     sys.exit(main())
