@@ -247,6 +247,9 @@ def other_draws(page):
     """Other ways of drawing the depth, beside those of beyond_the_loops."""
     comparison, runs = load("depth/all.json"), load("runs.json")
     names = {"fixed 8": "fast"}
+    flops = {variant["name"]: variant["flops"] for variant in comparison["variants"]}
+    poisson, of_set = (flops[name] / flops[DRAWN] for name in ("poisson, mean 8", "set of 4, 8, 16"))
+    page.says(f"{poisson:.2f} and {of_set:.2f} of the FLOPs of {DRAWN}")
     for variant in comparison["variants"]:
         name = variant["name"]
         found, of_seeds = variant["per_loop"], runs[names.get(name, name)]
@@ -392,7 +395,7 @@ def main():
     return 1 if wrong else 0
 
 
-CHECKS = [time_to_quality, confirmed, beyond_the_loops, solvers, ill_conditioned]
+CHECKS = [time_to_quality, confirmed, beyond_the_loops, other_draws, solvers, ill_conditioned]
 
 if __name__ == "__main__":
     sys.exit(main())
