@@ -26,6 +26,11 @@ pub trait Job {
 
     /// Asks it to save and to end; it may take a while to.
     fn ask_to_stop(&mut self);
+
+    /// Ends it without a save, where that can be done; else asks it to stop.
+    fn end_at_once(&mut self) {
+        self.ask_to_stop();
+    }
 }
 
 /// How a run ended.

@@ -90,6 +90,12 @@ impl Job for Process {
             let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         }
     }
+
+    fn end_at_once(&mut self) {
+        // It can only fail if the run has ended meanwhile.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Whether the last session in a run's directory ended for a loss or gradient that was no number.

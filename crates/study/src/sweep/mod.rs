@@ -20,6 +20,7 @@ mod folder;
 mod local;
 mod plan;
 mod schedule;
+mod shared;
 mod threads;
 
 pub use executor::{Ending, Executor, Job};
@@ -27,4 +28,5 @@ pub use folder::SweepFolder;
 pub use local::LocalProcesses;
 pub use plan::{Plan, PlannedRun, PlannedVariant, RunState};
 pub use schedule::{FailedRun, SweepEvent, SweepObserver, SweepOutcome, carry_out};
+pub use shared::{Ended, Lease, Leased, Shard, SweepRecord, Taking, Terms};
 pub use threads::InThreads;

@@ -211,7 +211,7 @@ impl PlannedRun {
     }
 
     /// The name of its folder.
-    fn stem(&self) -> String {
+    pub(super) fn stem(&self) -> String {
         self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 }
