@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+use looped_study::sweep::Shard;
 
 pub(crate) use kinds::{Listed, PartKind};
 pub(crate) use lab::{ExitsArgs, LabArgs, MatchArgs};
@@ -365,8 +366,9 @@ pub(crate) struct CompareArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SweepArgs {
-    /// The sweep: a file with a base experiment, seeds, and variants or axes; or an experiment, with lists among the settings
-    #[arg(value_hint = ValueHint::FilePath)]
+    /// The sweep: a file with a base experiment, seeds, and variants or axes; an experiment, with lists among the settings; or the folder
+    /// of a sweep that others do runs of
+    #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) sweep: PathBuf,
     /// Settings of every run, as in training.train_steps=2000; of an experiment, lists too, as in 'model.n_layer=[1, 2]':
     /// every combination is a variant
@@ -374,13 +376,15 @@ pub(crate) struct SweepArgs {
     pub(crate) overrides: Vec<String>,
     /// The folder of the sweep: new, or that of a sweep to be resumed
     #[arg(short, long, value_hint = ValueHint::AnyPath)]
-    pub(crate) out: PathBuf,
+    pub(crate) out: Option<PathBuf>,
     /// The seeds where SWEEP is an experiment: 0..9 are the ten from 0 to 9, 0,3,5 these three [default: the experiment's]
     #[arg(long, value_parser = seeds)]
     pub(crate) seeds: Option<Seeds>,
     /// Print the runs and what they will cost, and start none
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) elsewhere: ElsewhereArgs,
     /// Most runs at a time; they share the CPU's threads unless training.threads says how many each takes
     #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "Computation")]
     pub(crate) jobs: u32,
@@ -388,6 +392,69 @@ pub(crate) struct SweepArgs {
     pub(crate) device: DeviceArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// Sweeps whose runs are done by other processes, on machines that share the folder.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "On other machines")]
+pub(crate) struct ElsewhereArgs {
+    /// Who does the runs [default: the sweep file's, else local]
+    #[arg(long)]
+    pub(crate) executor: Option<ExecutorName>,
+    /// Write the folder of the sweep, and start nothing: others do its runs by --shard
+    #[arg(long, conflicts_with_all = ["dry_run", "executor"])]
+    pub(crate) plan: bool,
+    /// Do the runs INDEX, INDEX + COUNT, ... of the sweep in the folder
+    #[arg(long, value_name = "INDEX/COUNT", group = "asked")]
+    pub(crate) shard: Option<Shard>,
+    /// Compare those runs of the folder that are finished
+    #[arg(long, group = "asked")]
+    pub(crate) report: bool,
+    /// Say how far each run is that Slurm does
+    #[arg(long, group = "asked")]
+    pub(crate) status: bool,
+    /// Wait until Slurm has done all runs
+    #[arg(long, group = "asked")]
+    pub(crate) wait: bool,
+    /// Take the runs out of Slurm's queue; those in work save
+    #[arg(long, group = "asked")]
+    pub(crate) cancel: bool,
+    /// Hand the runs to Slurm again that aren't finished
+    #[arg(long, group = "asked")]
+    pub(crate) resubmit: bool,
+}
+
+/// Who does the runs of a sweep.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum ExecutorName {
+    /// Processes on this machine
+    Local,
+    /// A job array of Slurm
+    Slurm,
+}
+
+impl ExecutorName {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Slurm => "slurm",
+        }
+    }
+}
+
+impl ElsewhereArgs {
+    /// What is asked that only the folder of a sweep can be; `--wait` alone may stand beside a file that is handed in.
+    pub(crate) fn asks_of_a_folder(&self) -> Option<&'static str> {
+        let asked = [
+            (self.shard.is_some(), "--shard"),
+            (self.report, "--report"),
+            (self.status, "--status"),
+            (self.cancel, "--cancel"),
+            (self.resubmit, "--resubmit"),
+            (self.wait, "--wait"),
+        ];
+        asked.into_iter().find_map(|(is, name)| is.then_some(name))
+    }
 }
 
 #[derive(Debug, Args)]

@@ -55,6 +55,13 @@ fn stop_with_the_sweep() {
     }
 }
 
+/// Whether it was SIGUSR1 that asked, which Slurm sends before the time of a job is up.
+pub(crate) fn asked_by_slurm() -> bool {
+    /// Its number on Linux, where Slurm runs.
+    const SIGUSR1: i32 = 10;
+    ASKED.load(Ordering::Relaxed) == SIGUSR1
+}
+
 /// The exit code of a program that was stopped.
 pub(crate) fn exit_code() -> u8 {
     let signal = ASKED.load(Ordering::Relaxed);

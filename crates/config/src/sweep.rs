@@ -4,6 +4,7 @@
 //! file at once. What comes of it are [`Variant`]s: each a list of `key=value` settings that go on top of the base.
 
 mod arguments;
+mod executor;
 mod grid;
 mod setting;
 mod variants;
@@ -15,6 +16,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 use toml::Table;
 
+pub use executor::{ExecutorConfig, LocalConfig, SlurmConfig};
 pub use setting::{Setting, overlap};
 pub use variants::Variant;
 
@@ -38,6 +40,8 @@ pub struct Sweep {
     pub seeds: Vec<u64>,
     /// At least one: where the file names none, the base as it is.
     pub variants: Vec<Variant>,
+    /// Where the runs are done, unless the command line says otherwise.
+    pub executor: ExecutorConfig,
 }
 
 /// A sweep file, key by key.
@@ -56,6 +60,9 @@ struct SweepFile {
     /// A list of values for each key of the experiment; every combination of them is a variant.
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     axes: Option<Table>,
+    /// Where the runs are done; not given: on this machine.
+    #[serde(default)]
+    executor: Option<ExecutorConfig>,
 }
 
 /// A `[[variant]]`.
@@ -149,7 +156,8 @@ impl Sweep {
             (None, None) => vec![Variant::base()],
         };
         let base = beside(path, &file.base);
-        Some(Self { path: path.to_owned(), text, base, seeds: file.seeds, variants })
+        let executor = file.executor.unwrap_or_default();
+        Some(Self { path: path.to_owned(), text, base, seeds: file.seeds, variants, executor })
     }
 }
 

@@ -47,7 +47,7 @@ pub use metrics::{Metrics, Record};
 pub use model::{Model, StepPlan};
 pub use opened::{Opened, gives_way};
 pub use optimizer::{Adam, AdamW, Muon, Scale, Updater, default_optimizer};
-pub use provenance::{Build, End, How, Provenance, Session};
+pub use provenance::{Build, End, How, Provenance, Session, host};
 pub use resolve::resolve;
 pub use run_dir::RunDir;
 pub use session::{Observer, Outcome, train};

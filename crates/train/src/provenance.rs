@@ -125,7 +125,7 @@ impl Session {
             steps_done: trainer.steps_done(),
             command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
             build,
-            host: sysinfo::System::host_name().unwrap_or_else(|_| "unknown".to_owned()),
+            host: host(),
             cpu: cpu(),
             instruction_set: format!("{:?}", Kernels::best().isa()).to_lowercase(),
             threads: training.threads.unwrap_or_else(crate::model::all_threads),
@@ -231,6 +231,12 @@ impl Provenance {
 
 fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+/// The name of this machine; `unknown` where the system doesn't tell.
+#[must_use]
+pub fn host() -> String {
+    sysinfo::System::host_name().unwrap_or_else(|_| "unknown".to_owned())
 }
 
 fn cpu() -> String {

@@ -1,17 +1,21 @@
 //! `looped sweep`: every variant with every seed, and their comparison.
 
-use std::path::PathBuf;
+mod shared;
+mod slurm;
+mod watch;
 
-use looped_config::sweep::Sweep;
-use looped_study::comparison::{MissingRun, clock};
+use std::path::{Path, PathBuf};
+
+use looped_config::sweep::{ExecutorConfig, SlurmConfig, Sweep};
+use looped_study::comparison::MissingRun;
 use looped_study::sweep::{
-    Ending, FailedRun, LocalProcesses, Plan, SweepEvent, SweepFolder, SweepObserver, SweepOutcome, carry_out,
+    Executor, FailedRun, Leased, LocalProcesses, Plan, SweepFolder, SweepOutcome, SweepRecord, carry_out,
 };
 use looped_study::{Comparison, ReportContext};
-
 use looped_train::device;
 
-use crate::args::SweepArgs;
+use self::watch::Watch;
+use crate::args::{ExecutorName, SweepArgs};
 use crate::commands::compare::print_comparison;
 use crate::commands::plan::print_plan;
 use crate::failure::{Failure, Outcome};
@@ -20,13 +24,49 @@ use crate::shell::command_line;
 use crate::stop::Stop;
 
 pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
+    if args.sweep.is_dir() {
+        return of_folder(args);
+    }
+    // A sweep that is handed in now can be waited for.
+    if let Some(asked) = args.elsewhere.asks_of_a_folder().filter(|asked| *asked != "--wait") {
+        let file = args.sweep.display();
+        return Err(Failure::usage(format!(
+            "{asked} is asked of the folder of a sweep, and {file} isn't one"
+        )));
+    }
+    let Some(out) = &args.out else {
+        return Err(Failure::usage("--out is needed: the folder of the sweep, new, or of one to be resumed"));
+    };
     let (sweep, settings) = read(args)?;
-    let mut plan = Plan::new(&sweep, &settings, &args.out)?;
-    plan.share_cores(args.jobs as usize)?;
+    let mut plan = Plan::new(&sweep, &settings, out)?;
+    let slurm = slurm_of(args, &sweep);
+    if args.elsewhere.wait && slurm.is_none() {
+        return Err(Failure::usage(
+            "--wait: is for runs that Slurm does (--executor slurm); others are waited for anyway",
+        ));
+    }
+    match &slurm {
+        Some(config) => plan.give_threads(config.cpus.unwrap_or(1) as usize)?,
+        None => plan.share_cores(args.jobs as usize)?,
+    }
     if args.dry_run {
         return print_plan(&plan, args.output.json);
     }
     plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    if args.elsewhere.plan {
+        planned(args, &plan, &sweep)?;
+        let (folder, runs) = (out.display().to_string(), plan.runs.len());
+        eprintln!(
+            "{} planned; do a part of them by `{}`",
+            count(runs, "run"),
+            command_line(&["looped", "sweep", &folder, "--shard", "0/N"])
+        );
+        return Ok(());
+    }
+    if let Some(config) = slurm {
+        planned(args, &plan, &sweep)?;
+        return slurm::submit(out, &config, args);
+    }
     // Each run alone would find enough when it starts.
     refuse_what_does_not_fit(
         &format!("--jobs {}: so many runs at a time need", args.jobs),
@@ -34,10 +74,60 @@ pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
         &device(&args.device.device)?,
         "--jobs, training.batch_size, training.n_loop_window, model.n_embd or evaluation.prompts",
     )?;
+    here(args, &plan, &sweep)
+}
+
+/// What is asked of a folder that a sweep was planned in.
+fn of_folder(args: &SweepArgs) -> Outcome {
+    let folder = &args.sweep;
+    let record = SweepRecord::read(folder)?;
+    if let Some(name) = args.overrides.first() {
+        return Err(Failure::usage(format!("{name}: the runs of a sweep's folder are planned already")));
+    }
+    match (args.elsewhere.shard, args.elsewhere.asks_of_a_folder()) {
+        (Some(shard), _) => shared::do_shard(folder, &record, shard, args),
+        (_, Some("--report")) => shared::report(folder, &record, args.output.json),
+        (_, Some("--status")) => slurm::status(folder, args.output.json),
+        (_, Some("--cancel")) => slurm::cancel(folder),
+        (_, Some("--resubmit")) => slurm::resubmit(folder, args),
+        (_, Some("--wait")) => slurm::wait(folder),
+        _ => Err(Failure::usage(format!(
+            "{} is the folder of a sweep; add --status, --wait, --cancel, --resubmit, --shard INDEX/COUNT or --report, or name the sweep's file",
+            folder.display()
+        ))),
+    }
+}
+
+/// What is asked of Slurm, if that does the runs.
+fn slurm_of(args: &SweepArgs, sweep: &Sweep) -> Option<SlurmConfig> {
+    match (args.elsewhere.executor, &sweep.executor) {
+        (Some(ExecutorName::Slurm) | None, ExecutorConfig::Slurm(config)) => Some(config.clone()),
+        (Some(ExecutorName::Slurm), ExecutorConfig::Local(_)) => Some(SlurmConfig::usual()),
+        _ => None,
+    }
+}
+
+/// Writes the folder of a sweep whose runs are done by others.
+fn planned(args: &SweepArgs, plan: &Plan, sweep: &Sweep) -> Outcome {
+    let folder = SweepFolder::take(plan, sweep)?;
+    SweepRecord::of(plan, title(args), again(args)).write(&plan.out)?;
+    drop(folder);
+    Ok(())
+}
+
+/// Does the runs on this machine.
+fn here(args: &SweepArgs, plan: &Plan, sweep: &Sweep) -> Outcome {
     let mut watch = Watch { stop: Stop::listen()? };
-    let folder = SweepFolder::take(&plan, &sweep)?;
-    let executor = LocalProcesses::of_this_program(args.jobs as usize, &args.device.device);
-    let failed = match carry_out(&plan, &executor, &mut watch) {
+    let folder = SweepFolder::take(plan, sweep)?;
+    let local = LocalProcesses::of_this_program(args.jobs as usize, &args.device.device);
+    // Where others may do runs of it, who does one is settled by leases.
+    let executor: Box<dyn Executor> = if SweepRecord::is_in(&plan.out) {
+        let lease = SweepRecord::read(&plan.out)?.lease;
+        Box::new(Leased::new(local, &plan.out, &shared::host(), lease))
+    } else {
+        Box::new(local)
+    };
+    let failed = match carry_out(plan, &*executor, &mut watch) {
         SweepOutcome::Done(failed) => failed,
         SweepOutcome::Stopped => {
             eprintln!("stopped; resume with `{}`", again(args));
@@ -49,10 +139,12 @@ pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
     if !finished.is_empty() {
         let comparison = Comparison::of(&finished)?.with_missing(missing(&failed));
         let report = folder.report();
-        comparison.publish(&report, &context(args, &plan, &failed))?;
+        let one_by_one = plan.runs.iter().map(|run| run.config.as_path());
+        let context = context(title(args), again(args), one_by_one, &failed);
+        comparison.publish(&report, &context)?;
         print_comparison(&report, &comparison.tables(), args.output.json)?;
     }
-    if failed.is_empty() { Ok(()) } else { Err(failure(args, &failed, plan.runs.len())) }
+    if failed.is_empty() { Ok(()) } else { Err(failure(&again(args), &failed, plan.runs.len())) }
 }
 
 /// The sweep of a file, or of an experiment and the lists among the arguments; and the settings of every run.
@@ -82,55 +174,25 @@ fn missing(failed: &[FailedRun]) -> Vec<MissingRun> {
     failed.iter().map(missing).collect()
 }
 
-/// Tells on stderr what happens, and passes on a wish to stop.
-struct Watch {
-    stop: Stop,
+/// What the report is called.
+fn title(args: &SweepArgs) -> String {
+    format!("Sweep {}", args.sweep.file_stem().unwrap_or_default().to_string_lossy())
 }
 
-impl SweepObserver for Watch {
-    fn happened(&mut self, event: &SweepEvent<'_>) {
-        match event {
-            SweepEvent::FoundFinished { finished, total } => {
-                eprintln!("{finished} of {total} runs are finished already");
-            }
-            SweepEvent::FoundRunning(run) => {
-                eprintln!("{}: is still running (started by an earlier sweep); waiting for it", run.label);
-            }
-            SweepEvent::Starts(run) => eprintln!("{}: starts", run.label),
-            SweepEvent::Resumes(run) => eprintln!("{}: resumes", run.label),
-            SweepEvent::EvaluatesAgain(run) => eprintln!("{}: evaluates again", run.label),
-            SweepEvent::Says(run, words) => eprintln!("{}: {words}", run.label),
-            SweepEvent::Ended { run, ending, seconds, ended, total } => {
-                let how = match ending {
-                    Ending::Finished => "finished",
-                    Ending::Stopped(_) => "stopped",
-                    Ending::Diverged(_) => "DIVERGED",
-                    Ending::Failed(_) => "FAILED",
-                };
-                let time = seconds.map_or_else(String::new, |seconds| format!(" after {}", clock(seconds)));
-                eprintln!("[{ended}/{total}] {}: {how}{time}", run.label);
-            }
-            SweepEvent::Stopping(runs) => eprintln!("stopping: waiting for {} to save", count(*runs, "run")),
-        }
-    }
-
-    fn wants_stop(&self) -> bool {
-        self.stop.asked()
-    }
-}
-
-fn context(args: &SweepArgs, plan: &Plan, failed: &[FailedRun]) -> ReportContext {
-    let title = format!("Sweep {}", args.sweep.file_stem().unwrap_or_default().to_string_lossy());
+fn context<'a>(
+    title: String,
+    all: String,
+    one_by_one: impl Iterator<Item = &'a Path>,
+    failed: &[FailedRun],
+) -> ReportContext {
     let missing: Vec<String> =
         failed.iter().map(|failed| format!("{} ({})", failed.label, failed.why)).collect();
     let mut notes = Vec::new();
     if !missing.is_empty() {
         notes.push(format!("These runs are missing here: {}.", missing.join("; ")));
     }
-    let mut repeat = vec!["# All".to_owned(), again(args), String::new(), "# One by one".to_owned()];
-    for run in &plan.runs {
-        repeat.push(command_line(&["looped", "run", &run.config.display().to_string()]));
-    }
+    let mut repeat = vec!["# All".to_owned(), all, String::new(), "# One by one".to_owned()];
+    repeat.extend(one_by_one.map(|config| command_line(&["looped", "run", &config.display().to_string()])));
     ReportContext { title, notes, repeat }
 }
 
@@ -142,9 +204,14 @@ fn again(args: &SweepArgs) -> String {
         let seeds: Vec<String> = seeds.0.iter().map(u64::to_string).collect();
         words.extend(["--seeds".to_owned(), seeds.join(",")]);
     }
-    words.extend(["--out".to_owned(), args.out.display().to_string()]);
+    if let Some(out) = &args.out {
+        words.extend(["--out".to_owned(), out.display().to_string()]);
+    }
     if args.jobs != 1 {
         words.extend(["--jobs".to_owned(), args.jobs.to_string()]);
+    }
+    if let Some(executor) = args.elsewhere.executor {
+        words.extend(["--executor".to_owned(), executor.name().to_owned()]);
     }
     if args.device.device != "auto" {
         words.extend(["--device".to_owned(), args.device.device.clone()]);
@@ -152,12 +219,12 @@ fn again(args: &SweepArgs) -> String {
     command_line(&words)
 }
 
-fn failure(args: &SweepArgs, failed: &[FailedRun], total: usize) -> Failure {
+fn failure(again: &str, failed: &[FailedRun], total: usize) -> Failure {
     let lines = failed.iter().map(|failed| format!("\n{}: {}", failed.label, failed.reason));
     Failure::failed(format!(
         "{} of {total} runs failed; the others are done. Once fixed, resume with `{}`{}",
         failed.len(),
-        again(args),
+        again,
         lines.collect::<String>()
     ))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use looped_core::Problems;
 use toml::{Table, Value};
 
-use crate::sweep::{Sweep, Variant, grid};
+use crate::sweep::{ExecutorConfig, Sweep, Variant, grid};
 use crate::wording::quoted;
 use crate::{ConfigError, Finding};
 
@@ -55,7 +55,8 @@ impl Sweep {
             return Err(ConfigError::Invalid(findings.collect()));
         }
         let text = file_of(base, &axes, &seeds);
-        let sweep = Self { path: SOURCE.into(), text, base: base.to_owned(), seeds, variants };
+        let executor = ExecutorConfig::default();
+        let sweep = Self { path: SOURCE.into(), text, base: base.to_owned(), seeds, variants, executor };
         Ok((sweep, settings.into_iter().cloned().collect()))
     }
 }

@@ -21,6 +21,7 @@ mod local;
 mod plan;
 mod schedule;
 mod shared;
+pub mod slurm;
 mod threads;
 
 pub use executor::{Ending, Executor, Job};

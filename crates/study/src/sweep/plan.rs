@@ -156,16 +156,21 @@ impl Plan {
     /// If a config can't be written as TOML.
     pub fn share_cores(&mut self, jobs: usize) -> Result<()> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        if jobs < 2 {
-            return Ok(());
-        }
+        if jobs < 2 { Ok(()) } else { self.give_threads((cores / jobs).max(1)) }
+    }
+
+    /// Gives each run so many threads, where the sweep doesn't say how many.
+    ///
+    /// # Errors
+    /// If a config can't be written as TOML.
+    pub fn give_threads(&mut self, threads: usize) -> Result<()> {
         let mut runs = self.runs.iter_mut();
         for PlannedVariant { experiment, seeds } in &mut self.variants {
             let of_variant: Vec<&mut PlannedRun> = runs.by_ref().take(*seeds).collect();
             if experiment.training.threads.is_some() {
                 continue;
             }
-            experiment.training.threads = Some((cores / jobs).max(1));
+            experiment.training.threads = Some(threads);
             for run in of_variant {
                 experiment.seed = run.seed;
                 run.toml = experiment.to_toml()?;

@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""Sweeps on a real Slurm of this machine end as local ones do, whatever happens to their jobs.
+
+    scripts/slurm/check.py --program target/debug/looped
+
+Needs Debian's slurmctld, slurmd, slurm-client and munge, and root. Takes some minutes: Slurm counts time limits in minutes.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from cluster import Cluster, say, until
+
+# What two runs of one experiment have in common to the byte.
+SAME = ["config.toml", "eval.json", "scores.safetensors", "checkpoints/last/model.safetensors"]
+
+SWEEP = """
+base = "{base}"
+seeds = {seeds}
+
+[executor]
+type = "slurm"
+cpus = 1
+{more}
+
+[[variant]]
+name = "all tokens"
+
+[[variant]]
+name = "last 4"
+set = {{ "model.injector" = {{ type = "last_n", n = 4 }} }}
+
+[[variant]]
+name = "none"
+set = {{ "model.injector" = {{ type = "none" }} }}
+"""
+
+
+class Check:
+    def __init__(self, program, folder):
+        self.program, self.folder = program, folder
+        self.base = Path("experiments/quickstart.toml").resolve()
+
+    def looped(self, *words, code=0):
+        done = subprocess.run([self.program, *words], cwd=self.folder, capture_output=True, text=True)
+        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def submit(self, name, steps, seeds, more="", *words, code=0):
+        (self.folder / f"{name}.toml").write_text(SWEEP.format(base=self.base, seeds=seeds, more=more))
+        # The same bits by any machine: one thread, as Slurm gives.
+        self.settings = [f"training.train_steps={steps}", "evaluation.prompts=64", "training.threads=1"]
+        return self.looped("sweep", f"{name}.toml", "--out", name, *self.settings, *words, code=code)
+
+    def states(self, name):
+        return [run["state"] for run in json.loads(self.looped("sweep", name, "--status", "--json"))["runs"]]
+
+    def array(self, name):
+        return json.loads((self.folder / name / "slurm/submission.json").read_text())["array"]
+
+    def wait(self, name, seconds=600):
+        until(f"{name} is done", seconds, lambda: set(self.states(name)) == {"finished"})
+        self.looped("sweep", name, "--wait")
+
+    def same(self, name):
+        """Asserts that a sweep's runs are those of a local one."""
+        local = f"{name}_local"
+        self.looped("sweep", f"{name}.toml", "--out", local, "--executor", "local", "--jobs", "2", *self.settings)
+        runs = sorted(path.name for path in (self.folder / local / "runs").iterdir())
+        for run in runs:
+            for file in SAME:
+                a, b = (self.folder / sweep / "runs" / run / file for sweep in (name, local))
+                assert a.read_bytes() == b.read_bytes(), f"{a} and {b} differ"
+        ratios = [json.loads((self.folder / sweep / "report/comparison.json").read_text())["variants"] for sweep in (name, local)]
+        assert [variant["name"] for variant in ratios[0]] == [variant["name"] for variant in ratios[1]]
+        say(f"{name}: {len(runs)} runs equal byte for byte to a local sweep")
+
+
+def arrays_and_throttle(check, _):
+    most, done = [0], threading.Event()
+
+    def look():
+        while not done.wait(0.3):
+            running = Cluster.ask("squeue", "-h", "-t", "RUNNING", "-o", "%j").split()
+            most[0] = max(most[0], running.count("array"))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    check.submit("array", 300, "[0, 1, 2, 3]", "max_parallel = 2")
+    check.wait("array")
+    done.set()
+    thread.join()
+    assert most[0] == 2, f"{most[0]} tasks ran at a time"
+    logs = list((check.folder / "array/logs").iterdir())
+    assert len(logs) == 12, logs
+    check.same("array")
+
+
+def requeued_drained_and_restarted(check, cluster):
+    check.submit("moved", 4000, "[0]")
+    job = check.array("moved")
+    until("a task runs", 60, lambda: "running" in check.states("moved"))
+    time.sleep(3)
+    Cluster.ask("scontrol", "requeue", f"{job}_0")
+    say("requeued a task by hand")
+    cluster.stop("slurmctld")
+    time.sleep(2)
+    cluster.controller()
+    say("restarted the controller")
+    Cluster.ask("scontrol", "update", "nodename=n1", "state=drain", "reason=test")
+    time.sleep(3)
+    Cluster.ask("scontrol", "update", "nodename=n1", "state=resume")
+    say("drained a node, and took it back")
+    check.wait("moved")
+    check.same("moved")
+
+
+def time_limit(check, _):
+    # Its minute isn't enough: it saves when it is warned, and goes back into the queue.
+    check.submit("short", 12000, "[0]", 'time = "1"\nwarn_seconds = 20')
+    check.wait("short", 1200)
+    starts = [(check.folder / "short/slurm" / f"{i}.out").read_text().count("USR1: stopping") for i in range(3)]
+    assert sum(starts) > 0, f"no run was warned: {starts}"
+    say(f"time limit: warnings that runs took: {starts}")
+    check.same("short")
+
+
+def cancelled(check, _):
+    check.submit("cancelled", 4000, "[0]")
+    until("a task runs", 60, lambda: "running" in check.states("cancelled"))
+    time.sleep(3)
+    check.looped("sweep", "cancelled", "--resubmit", code=2)
+    check.looped("sweep", "cancelled", "--cancel")
+    until("nothing is in the queue", 90, lambda: not Cluster.ask("squeue", "-h", "-o", "%j"))
+    assert "cancelled" in check.states("cancelled"), check.states("cancelled")
+    begun = check.folder / "cancelled/runs"
+    assert any((run / "checkpoints/last").is_dir() for run in begun.iterdir()), "what was in work is saved"
+    check.looped("sweep", "cancelled", "--resubmit")
+    check.wait("cancelled")
+    check.same("cancelled")
+
+
+def refused(check, _):
+    said = check.submit("nowhere", 300, "[0]", 'partition = "nowhere"', code=2)
+    assert "sbatch: " in said and "invalid partition" in said.lower(), said
+    # The node of such a folder doesn't find what it is to do there.
+    check.submit("gone", 300, "[0]")
+    (check.folder / "gone").rename(check.folder / "elsewhere")
+    until("nothing is in the queue", 90, lambda: not Cluster.ask("squeue", "-h", "-o", "%j"))
+    (check.folder / "elsewhere").rename(check.folder / "gone")
+    assert "left no word" in check.looped("sweep", "gone", "--status")
+
+
+def many(check, _):
+    # 270 runs are planned, checked and handed in.
+    begun = time.time()
+    check.submit("many", 300, str(list(range(90))), "", "--plan")
+    seconds = time.time() - begun
+    say(f"270 runs planned and checked in {seconds:.1f} s")
+    assert seconds < 10, seconds
+    begun = time.time()
+    check.looped("sweep", "many.toml", "--out", "many", *check.settings)
+    say(f"and handed in in {time.time() - begun:.1f} s")
+    check.looped("sweep", "many", "--cancel")
+    until("nothing is in the queue", 120, lambda: not Cluster.ask("squeue", "-h", "-o", "%j"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--program", type=Path, required=True)
+    parser.add_argument("--only", help="one check")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="sweeps-"))
+    check, cluster = Check(arguments.program.resolve(), folder), Cluster()
+    checks = [refused, arrays_and_throttle, requeued_drained_and_restarted, cancelled, time_limit, many]
+    try:
+        cluster.start()
+        for one in checks:
+            if arguments.only in (None, one.__name__):
+                say(f"== {one.__name__}")
+                one(check, cluster)
+    except BaseException:
+        for log in sorted((cluster.root / "log").iterdir()):
+            print(f"--- {log}", *log.read_text().splitlines()[-15:], sep="\n")
+        for out in sorted(folder.glob("*/slurm/*.out")):
+            print(f"--- {out}", *out.read_text().splitlines()[-5:], sep="\n")
+        raise
+    finally:
+        cluster.end()
+        shutil.rmtree(folder, ignore_errors=True)
+    say("all is well")
+
+
+if __name__ == "__main__":
+    os.chdir(Path(__file__).resolve().parents[2])
+    main()
