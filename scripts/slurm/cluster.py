@@ -34,7 +34,6 @@ MpiDefault=none
 ReturnToService=2
 JobRequeue=1
 KillWait=30
-RequeueExit=
 NodeName={nodes} NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports} CPUs=2 RealMemory=4000 State=UNKNOWN
 PartitionName=main Nodes={nodes} Default=YES MaxTime=INFINITE State=UP
 """
@@ -80,7 +79,7 @@ class Cluster:
 
     def controller(self):
         self.processes["slurmctld"] = subprocess.Popen(["slurmctld", "-D", "-f", self.config], stderr=subprocess.DEVNULL)
-        until("the controller answers", 60, lambda: subprocess.run(["scontrol", "ping"], stdout=subprocess.DEVNULL).returncode == 0)
+        until("the controller answers", 60, lambda: subprocess.run(["scontrol", "ping"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0)
 
     def node(self, name):
         command = ["slurmd", "-D", "-N", name, "-f", self.config]

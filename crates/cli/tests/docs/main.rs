@@ -33,9 +33,9 @@ const NAMES: [(&str, &str); 13] = [
     ("train_steps=20000", "train_steps=14"),
 ];
 
-/// Commands that are only named, so that their options can be looked up; one that needs a GPU; and `check --explain`, which
-/// `explain.rs` runs.
-const NAMED: [&str; 20] = [
+/// Commands that are only named, so that their options can be looked up; one that needs a GPU; `check --explain`, which
+/// `explain.rs` runs; and those of a cluster, which `shared_sweep.rs` and `scripts/slurm/check.py` run.
+const NAMED: [&str; 29] = [
     "looped ARGS",
     "looped check",
     "looped check EXPERIMENT --explain",
@@ -56,6 +56,15 @@ const NAMED: [&str; 20] = [
     "looped schema sweep",
     "looped stability",
     "looped sweep",
+    "looped sweep /shared/runs/last_n --report",
+    "looped sweep /shared/runs/last_n --shard 0/8",
+    "looped sweep DIR --cancel",
+    "looped sweep DIR --report",
+    "looped sweep DIR --resubmit",
+    "looped sweep DIR --status",
+    "looped sweep DIR --wait",
+    "looped sweep sweep.toml --out /shared/runs/last_n --executor slurm",
+    "looped sweep sweep.toml --out /shared/runs/last_n --plan",
 ];
 
 fn root() -> PathBuf {

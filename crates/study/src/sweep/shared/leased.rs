@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::{Ended, Lease, Taking, Terms};
 use crate::sweep::{Ending, Executor, Job, PlannedRun, RunState};
 
-/// Another executor, for a folder that others work in too: a run waits until its lease can be had, and is ended at once where it is lost.
+/// Another executor, for a folder that others work in too: a run waits until its lease can be had. Where that is lost, the run is ended at once, and
+/// waits again.
 pub struct Leased<E> {
     inner: Arc<E>,
     folder: PathBuf,
@@ -29,16 +30,21 @@ impl<E: Executor + 'static> Executor for Leased<E> {
     }
 
     fn start(&self, run: &PlannedRun) -> io::Result<Box<dyn Job>> {
-        let holder = format!("{} (process {})", self.host, std::process::id());
-        let taking = Taking::new(&self.folder.join("leases"), &run.stem(), &holder, self.terms);
+        let taking = taking(run, &self.folder, &self.host, self.terms);
         Ok(Box::new(LeasedJob {
             inner: Arc::clone(&self.inner),
             run: run.clone(),
             folder: self.folder.clone(),
             host: self.host.clone(),
+            terms: self.terms,
             state: State::Waiting(taking),
         }))
     }
+}
+
+fn taking(run: &PlannedRun, folder: &Path, host: &str, terms: Terms) -> Taking {
+    let holder = format!("{host} (process {})", std::process::id());
+    Taking::new(&folder.join("leases"), &run.stem(), &holder, terms)
 }
 
 struct LeasedJob<E> {
@@ -46,6 +52,7 @@ struct LeasedJob<E> {
     run: PlannedRun,
     folder: PathBuf,
     host: String,
+    terms: Terms,
     state: State,
 }
 
@@ -83,10 +90,11 @@ impl<E: Executor> Job for LeasedJob<E> {
             }
             State::Held(lease, job) => {
                 if !lease.is_held() {
+                    // Another may do it from now on.
                     job.end_at_once();
-                    self.state = State::Over;
-                    let why = "this machine could not renew its lease in time, so another may do it";
-                    return Ok(Some(Ending::Stopped(why.to_owned())));
+                    let again = taking(&self.run, &self.folder, &self.host, self.terms);
+                    self.state = State::Waiting(again);
+                    return Ok(None);
                 }
                 let Some(ending) = job.ended()? else { return Ok(None) };
                 Ok(Some(self.end(ending)))

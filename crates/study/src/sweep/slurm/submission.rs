@@ -113,8 +113,7 @@ impl Submission {
     /// # Errors
     /// If Slurm refuses.
     pub fn cancel(&self) -> Result<()> {
-        // To the script's process, which is ours; else Slurm waits for it, and kills it in the end.
-        output("scancel", &["--signal=TERM", "--batch", &self.array])?;
+        // Runs in work get SIGTERM, and are killed only after the cluster's `KillWait`, 30 seconds where nothing else is said.
         output("scancel", &[&self.array, &self.report]).map(|_| ())
     }
 }
