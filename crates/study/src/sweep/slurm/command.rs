@@ -29,8 +29,35 @@ pub(super) fn output(program: &str, arguments: &[&str]) -> Result<String> {
 /// # Errors
 /// If Slurm refuses.
 pub fn requeue_this_job() -> Result<()> {
-    match std::env::var("SLURM_JOB_ID") {
-        Ok(job) => output("scontrol", &["requeue", &job]).map(|_| ()),
-        Err(_) => Ok(()),
+    match this_job(|name| std::env::var(name).ok()) {
+        Some(job) => output("scontrol", &["requeue", &job]).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+/// The job that a process is, by its environment. The number of an array's last task is also that of the whole array, so tasks are named by
+/// theirs.
+fn this_job(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    match (variable("SLURM_ARRAY_JOB_ID"), variable("SLURM_ARRAY_TASK_ID")) {
+        (Some(array), Some(task)) => Some(format!("{array}_{task}")),
+        _ => variable("SLURM_JOB_ID"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_not_taken_for_its_array() {
+        let of = |all: &[(&str, &str)]| {
+            this_job(|name| {
+                all.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        let last = [("SLURM_JOB_ID", "7"), ("SLURM_ARRAY_JOB_ID", "7"), ("SLURM_ARRAY_TASK_ID", "2")];
+        assert_eq!(of(&last), Some("7_2".to_owned()));
+        assert_eq!(of(&last[..1]), Some("7".to_owned()));
+        assert_eq!(of(&[]), None);
     }
 }
