@@ -137,6 +137,7 @@ def cancelled(check, _):
     until("a task runs", 60, lambda: "running" in check.states("cancelled"))
     time.sleep(3)
     check.looped("sweep", "cancelled", "--resubmit", code=2)
+    assert "still has runs" in check.looped("sweep", "cancelled.toml", "--out", "cancelled", *check.settings, code=2)
     check.looped("sweep", "cancelled", "--cancel")
     until("nothing is in the queue", 90, lambda: not Cluster.ask("squeue", "-h", "-o", "%j"))
     assert "cancelled" in check.states("cancelled"), check.states("cancelled")

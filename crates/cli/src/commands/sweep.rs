@@ -64,6 +64,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
         return Ok(());
     }
     if let Some(config) = slurm {
+        slurm::refuse_while_in_work(out)?;
         planned(args, &plan, &sweep)?;
         return slurm::submit(out, &config, args);
     }

@@ -40,13 +40,19 @@ pub(super) fn submit(folder: &Path, config: &SlurmConfig, args: &SweepArgs) -> O
 /// Hands in again what isn't finished, as it was handed in before.
 pub(super) fn resubmit(folder: &Path, args: &SweepArgs) -> Outcome {
     let submission = Submission::read(folder)?;
-    if submission.is_in_work()? {
+    refuse_while_in_work(folder)?;
+    submit(folder, &submission.config, args)
+}
+
+/// Refuses to hand in a second time what Slurm still has.
+pub(super) fn refuse_while_in_work(folder: &Path) -> Outcome {
+    if Submission::is_in(folder) && Submission::read(folder)?.is_in_work()? {
         let folder = folder.display();
         return Err(Failure::usage(format!(
-            "Slurm still has runs of {folder}; wait for them (--wait), or take them out (--cancel)"
+            "Slurm still has runs of {folder}; wait for them (looped sweep {folder} --wait), or take them out (--cancel)"
         )));
     }
-    submit(folder, &submission.config, args)
+    Ok(())
 }
 
 pub(super) fn cancel(folder: &Path) -> Outcome {

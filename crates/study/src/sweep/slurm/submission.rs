@@ -68,13 +68,19 @@ pub fn submit(folder: &Path, config: &SlurmConfig, device: &str, program: &Path)
 }
 
 impl Submission {
+    /// Whether a sweep's folder was ever handed in.
+    #[must_use]
+    pub fn is_in(folder: &Path) -> bool {
+        place(folder).is_file()
+    }
+
     /// The last one of a sweep's folder.
     ///
     /// # Errors
     /// If there is none.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = place(folder);
-        if !path.is_file() {
+        if !Self::is_in(folder) {
             return Err(StudyError::Refused(format!(
                 "the sweep in {} was never handed to Slurm: `looped sweep SWEEP.toml --out {0} --executor slurm` does",
                 folder.display()
