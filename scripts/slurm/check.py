@@ -10,7 +10,9 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -181,6 +183,8 @@ def main():
     folder = Path(tempfile.mkdtemp(prefix="sweeps-"))
     check, cluster = Check(arguments.program.resolve(), folder), Cluster()
     checks = [refused, arrays_and_throttle, requeued_drained_and_restarted, cancelled, time_limit, many]
+    # The cluster's processes end with this one, however it is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     try:
         cluster.start()
         for one in checks:

@@ -4,6 +4,7 @@ Needs Debian's slurmctld, slurmd, slurm-client and munge, and root.
 """
 
 import os
+import random
 import shutil
 import subprocess
 import tempfile
@@ -17,7 +18,7 @@ SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 CryptoType=crypto/munge
-SlurmctldPort=16817
+SlurmctldPort={port}
 StateSaveLocation={root}/state
 SlurmdSpoolDir={root}/spool/%n
 SlurmctldPidFile={root}/run/slurmctld.pid
@@ -62,7 +63,9 @@ class Cluster:
         for folder in ["state", "spool/n1", "spool/n2", "run", "log"]:
             (self.root / folder).mkdir(parents=True)
         self.config = self.root / "slurm.conf"
-        self.config.write_text(CONFIG.format(root=self.root, nodes="n[1-2]", ports="[16821-16822]"))
+        # Of one cluster's own: another may be there.
+        port = random.randrange(20000, 30000)
+        self.config.write_text(CONFIG.format(root=self.root, nodes="n[1-2]", port=port, ports=f"[{port + 1}-{port + 2}]"))
         os.environ["SLURM_CONF"] = str(self.config)
         self.processes = {}
 
