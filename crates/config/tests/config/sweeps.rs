@@ -64,7 +64,7 @@ fn all_mistakes_are_told_at_once_each_with_its_key() {
          sweep.toml:2:13: seeds.1: is -1; allowed: at least 0\n\
          sweep.toml:4:8: variant.0.name: is 3, expected text\n\
          sweep.toml:5:1: variant.0.sets: is unknown; did you mean set? Allowed: name, set\n\
-         sweep.toml:1:1: bases: is unknown; did you mean base? Allowed: base, seeds, variant, axes"
+         sweep.toml:1:1: bases: is unknown; did you mean base? Allowed: base, seeds, variant, axes, executor"
     );
     assert_eq!(
         error_of(
