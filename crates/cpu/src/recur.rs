@@ -186,6 +186,9 @@ impl CellPlan {
 
         let mut run = Run { plan, weights, of, buffers, kernel_scratch };
         for token in (0..of.tokens).rev() {
+            if token > 0 {
+                run.fetch(&back.ahead, token - 1);
+            }
             for (&state, dout) in read.iter().zip(douts) {
                 run.add_rows(token, dout, back.after[state]);
             }
@@ -315,6 +318,15 @@ impl Run<'_, '_> {
                     k.rms_norm_backward(dout, x, mean, inverse, weight, dx, *add, dweight);
                 }
             }
+        }
+    }
+
+    /// Asks for what the next token's programs will read: the tape is too large for a cache that is near, and the processor doesn't see by itself that it is
+    /// read from its end.
+    fn fetch(&mut self, buffers: &[usize], token: usize) {
+        for &buffer in buffers {
+            let [rows] = self.buffers.at([now(buffer)], Some(token));
+            self.weights.exact.fetch(rows);
         }
     }
 

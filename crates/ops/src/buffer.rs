@@ -2,17 +2,18 @@
 
 use std::ops::{Deref, DerefMut};
 
-/// One cache line, and one AVX-512 register.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([f32; LINE]);
-
+/// Floats of a cache line, and of an AVX-512 register.
 const LINE: usize = 16;
 
 /// A slice of `f32` that starts on a 64-byte boundary, so that full-width loads never straddle two cache lines.
-#[derive(Clone, Default)]
+///
+/// It looks for the boundary itself, in memory that is a little longer. Memory that is asked for at a boundary, glibc doesn't find again after it
+/// was given back: a process that asks for gradients at each step then grows to several times their size.
+#[derive(Default)]
 pub struct AlignedBuffer {
-    lines: Vec<Line>,
+    memory: Vec<f32>,
+    /// Where the boundary is.
+    start: usize,
     len: usize,
 }
 
@@ -20,16 +21,20 @@ impl AlignedBuffer {
     /// `len` zeros.
     #[must_use]
     pub fn zeros(len: usize) -> Self {
-        Self { lines: vec![Line([0.0; LINE]); len.div_ceil(LINE)], len }
+        if len == 0 {
+            return Self::default();
+        }
+        let memory = vec![0.0_f32; len + LINE - 1];
+        let start = memory.as_ptr().align_offset(LINE * size_of::<f32>());
+        Self { memory, start, len }
     }
 
     /// Makes the buffer hold exactly `len` values; what they are means nothing. Memory is kept when it shrinks, and is as
     /// much as the greatest length needs: old memory is given back before new is taken.
     pub fn resize(&mut self, len: usize) {
-        let lines = len.div_ceil(LINE);
-        if lines > self.lines.len() {
-            self.lines = Vec::new();
-            self.lines = vec![Line([0.0; LINE]); lines];
+        if self.start + len > self.memory.len() {
+            *self = Self::default();
+            *self = Self::zeros(len);
         }
         self.len = len;
     }
@@ -43,19 +48,24 @@ impl AlignedBuffer {
     }
 }
 
+impl Clone for AlignedBuffer {
+    fn clone(&self) -> Self {
+        let mut copy = Self::zeros(self.len);
+        copy.copy_from_slice(self);
+        copy
+    }
+}
+
 impl Deref for AlignedBuffer {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
-        // SAFETY: `lines` holds at least `len.div_ceil(16)` initialised lines (every constructor and `resize` see to
-        // it), each is exactly 16 `f32` without padding, and the borrow of `self` covers the result.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+        &self.memory[self.start..self.start + self.len]
     }
 }
 
 impl DerefMut for AlignedBuffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as in `deref`; `&mut self` makes the borrow unique.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+        &mut self.memory[self.start..self.start + self.len]
     }
 }
 
@@ -76,5 +86,26 @@ impl Scratch {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_on_a_cache_line_whatever_becomes_of_it() {
+        let mut buffer = AlignedBuffer::default();
+        assert!(buffer.is_empty());
+        for len in [5, 1, 0, 16, 1000, 40, 100_000] {
+            buffer.resize(len);
+            buffer.fill(len as f32);
+            let copy = buffer.clone();
+            for buffer in [&buffer, &copy, &AlignedBuffer::zeros(len)] {
+                assert_eq!(buffer.len(), len);
+                assert!(len == 0 || buffer.as_ptr().addr().is_multiple_of(64));
+            }
+            assert!(copy[..] == buffer[..]);
+        }
     }
 }

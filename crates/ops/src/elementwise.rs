@@ -3,6 +3,10 @@
 use crate::isa::Kernels;
 use crate::simd::{Kernel, Simd};
 
+/// Of a cache line.
+#[cfg(target_arch = "x86_64")]
+const FLOATS_OF_A_LINE: usize = 16;
+
 impl Kernels {
     /// `out += x`, of equal lengths.
     pub fn add(self, x: &[f32], out: &mut [f32]) {
@@ -22,6 +26,18 @@ impl Kernels {
         let last = (out.len() / width - 1) * step;
         assert!(width <= step && last + width <= x.len(), "add_rows: x is too short");
         self.run(AddRows { x, step, out, width });
+    }
+
+    /// Asks for numbers that will be read soon, so that they lie in a cache by then. It changes nothing.
+    pub fn fetch(self, x: &[f32]) {
+        #[cfg(target_arch = "x86_64")]
+        for line in x.chunks(FLOATS_OF_A_LINE) {
+            use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+            // SAFETY: every x86-64 has the instruction, which reads nothing that a program could see.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = x;
     }
 
     /// `out *= x`, of equal lengths.

@@ -14,7 +14,7 @@ use looped_reference::ReferenceModel;
 
 use crate::model::{Mixer, SEED, model, noisy_parameters, prompts};
 
-pub use engines::{Asked, Results, agrees_with_reference, by_name, engines_agree};
+pub use engines::{Asked, Results, agrees_with_reference, by_name, engines_agree, moved_by_rounding};
 pub use rows::rows_hold;
 
 /// A block of width `n_embd` can be trained and does what it says, under each kind of injector:

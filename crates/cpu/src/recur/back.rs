@@ -1,6 +1,6 @@
 //! The backward pass of a cell: what has a gradient where, and which writer sets it and which add to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::buffers::{Rows, Space, View, When, Window};
@@ -39,6 +39,8 @@ pub(super) struct BackPlan {
     /// Gradients that begin with 0, for all tokens and at each.
     pub(super) clear: Vec<usize>,
     pub(super) clear_each: Vec<usize>,
+    /// What the programs of `scan` read of the tape.
+    pub(super) ahead: Vec<usize>,
 }
 
 /// Where a step writes gradients, in backward order.
@@ -116,7 +118,19 @@ impl BackPlan {
         let of_scan: Vec<Back> = all.by_ref().take(scan.len()).collect();
         let of_hoisted = all.collect();
         (back.scan, back.hoisted) = (of_scan, of_hoisted);
+        back.ahead = back.read_of_tape(plan);
         (back, kept)
+    }
+
+    fn read_of_tape(&self, plan: &Plan) -> Vec<usize> {
+        let codes = self.scan.iter().filter_map(|step| match step {
+            Back::Points(code) => Some(code),
+            _ => None,
+        });
+        let views = codes.flat_map(|code| &code.views).map(|view| view.buffer);
+        let of_tape: BTreeSet<usize> =
+            views.filter(|&buffer| plan.buffers.0[buffer].space == Space::Tape).collect();
+        of_tape.into_iter().collect()
     }
 
     fn give_buffers(&mut self, plan: &mut Plan, private: &[bool]) {
