@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Compiles crates/gpu's kernels by NVRTC, without a GPU or a driver, and checks what the assembler says of each.
 
-    scripts/gpu/check-kernels.py
+    scripts/gpu/check-kernels.py [SOURCE.cu ...]
+
+Without sources: the crate's own, as follows. With some, such as the example cuda_step --text prints: those alone.
 
 NVRTC comes from PyPI into target/nvrtc (110 MB). For each architecture, width, head and storage: every kernel compiles, has
 no stack frame, spills nothing, keeps within its registers, and has tensor core instructions where it is meant to.
@@ -64,8 +66,46 @@ def compile_for(lib, text, architecture, width, head, store, binary=True):
     return status, log.value.decode(), ptx.decode()
 
 
+def told_of(log):
+    return re.findall(r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers", log, re.S)
+
+
+def faults_of(where, told, width):
+    faults = []
+    for name, *numbers in told:
+        stack, stores, loads, registers = map(int, numbers)
+        if stack or stores or loads or registers > OF_SMALL_BLOCKS.get(name, REGISTERS.get(width, 128)):
+            faults.append(f"{where}: {name} has {stack} bytes of stack, spills {stores + loads}, uses {registers} registers")
+    return faults
+
+
+def check_files(lib, files):
+    faults = []
+    for file in files:
+        text = pathlib.Path(file).read_text()
+        kernels = set(re.findall(r"^KERNEL\([^)]*\)\s*(\w+)\(", text, re.M))
+        for architecture in ARCHITECTURES:
+            where = f"{file}, {architecture}"
+            status, log, _ = compile_for(lib, text, architecture, 32, 16, "float")
+            if status != 0:
+                sys.exit(f"{where}: does not compile\n{log}")
+            told = told_of(log)
+            missing = kernels - {name for name, *_ in told}
+            faults += faults_of(where, told, 0) + [f"{where}: told nothing of {name}" for name in sorted(missing)]
+            most = max(told, key=lambda row: int(row[4]))
+            print(f"{where}: {len(told)} kernels, at most {most[4]} registers ({most[0]})")
+    return faults
+
+
+def finish(faults):
+    print("\n".join(faults) or "no stack frames, no spills")
+    sys.exit(1 if faults else 0)
+
+
 def main():
     lib, text, faults = nvrtc(), source(), []
+    if sys.argv[1:]:
+        finish(check_files(lib, sys.argv[1:]))
     kernels = set(re.findall(r"^KERNEL\([^)]*\)\s*(\w+)\(", text, re.M))
     for architecture in ARCHITECTURES:
         for width, head, store in SETTINGS:
@@ -73,15 +113,12 @@ def main():
             status, log, _ = compile_for(lib, text, architecture, width, head, store)
             if status != 0:
                 sys.exit(f"{where}: does not compile\n{log}")
-            told = re.findall(r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers", log, re.S)
+            told = told_of(log)
             # Attention by the tensor cores takes heads in multiples of 16.
             missing = kernels - {name for name, *_ in told} - ({"attention_mma", "attention_mma_backward"} if head % 16 else set())
             if missing:
                 faults.append(f"{where}: told nothing of {', '.join(sorted(missing))}")
-            for name, *numbers in told:
-                stack, stores, loads, registers = map(int, numbers)
-                if stack or stores or loads or registers > OF_SMALL_BLOCKS.get(name, REGISTERS.get(width, 128)):
-                    faults.append(f"{where}: {name} has {stack} bytes of stack, spills {stores + loads}, uses {registers} registers")
+            faults += faults_of(where, told, width)
             if head % 16 == 0:
                 _, _, ptx = compile_for(lib, text, architecture.replace("sm_", "compute_"), width, head, store, binary=False)
                 meant = "m16n8k8.row.col.f32.tf32" if store == "float" else "m16n8k16.row.col.f32.bf16"
@@ -91,8 +128,7 @@ def main():
                         faults.append(f"{where}: {name} doesn't use the tensor cores")
             most = max(told, key=lambda row: int(row[4]))
             print(f"{where}: {len(told)} kernels, at most {most[4]} registers ({most[0]})")
-    print("\n".join(faults) or "no stack frames, no spills")
-    sys.exit(1 if faults else 0)
+    finish(faults)
 
 
 main()

@@ -10,6 +10,9 @@
 #   FAKE_CUDA_VERSION=12080      the driver's version (13000)
 #   FAKE_CUDA_DEVICES=0          the number of GPUs (1)
 #   FAKE_CUDA_MEMORY=BYTES       a GPU's memory
+#   FAKE_CUDA_CAPABILITY=75      a card of compute capability 7.5 (90)
+#   FAKE_CUDA_LOST_AFTER=N       after so many kernels and graphs the card is lost: every call fails
+#   FAKE_CUDA_TELLS=FILE         gets the most bytes of the GPU's memory that were taken at once
 #   FAKE_NVRTC_FAILS=1           nothing compiles
 #   FAKE_NVRTC_CACHE=FOLDER      where compiled kernels are kept
 #   FAKE_NVRTC_LEVEL=0           how g++ optimises kernels (1)

@@ -1,33 +1,29 @@
-//! Recurrences: a recorded cell, run token by token.
-//!
-//! What doesn't see a state is computed for all tokens at once. At a token there is one product for each linear layer of a state and one
-//! elementwise program. Backward the tokens come in reverse; weights get their gradients after them, in one product over all.
-//! Within a pass the rows are kept token by token, so that a token's rows are contiguous.
+//! Recurrences: a recorded cell, run token by token, as [`CellPlan`] lists its steps.
 
-mod back;
 mod buffers;
-mod plan;
-mod points;
+mod code;
 
+pub(crate) use looped_graph::cell::Extent;
+use looped_graph::cell::{Back, BackPlan, Buffers, CellPlan, NormStep, Plan, Space, Term, View, Work};
+use looped_graph::lower::RecurRoom;
 use looped_graph::ops::Cell;
 use looped_ops::{Kernels, Scratch, Start};
 
-use self::back::{Back, BackPlan};
-pub(crate) use self::buffers::Extent;
-use self::buffers::{Buffers, Parts, Space, View, When, to_batch_major, to_time_major};
-use self::plan::{NormStep, Plan, Term, Work};
-use self::points::Code;
+use self::buffers::{Parts, to_batch_major, to_time_major};
+use self::code::Compiled;
 use crate::layout::two;
 use crate::weights::Weights;
 
 /// A cell, ready to run.
 #[derive(Debug)]
-pub(crate) struct CellPlan {
-    plan: Plan,
+pub(crate) struct CellRun {
+    steps: CellPlan,
     /// For each program: what is left for the backward pass, too, and what goes on alone.
-    recorded: Vec<Code>,
-    free: Vec<Code>,
-    back: BackPlan,
+    recorded: Vec<Compiled>,
+    free: Vec<Compiled>,
+    /// Backward at each token, and for all tokens after that.
+    scan: Vec<Back<Compiled>>,
+    hoisted: Vec<Back<Compiled>>,
 }
 
 /// What a forward pass reads and writes.
@@ -67,48 +63,33 @@ pub(crate) struct Backward<'a> {
     pub(crate) add: bool,
 }
 
-impl CellPlan {
+impl CellRun {
     /// # Errors
     /// If there is something in the cell for which there is no kernel.
     pub(crate) fn new(cell: &Cell, input_width: usize) -> Result<Self, String> {
-        let mut plan = Plan::new(cell, input_width)?;
-        let (back, kept) = BackPlan::new(&mut plan);
-        let with = plan.points.iter().zip(&kept);
-        let recorded = with.map(|(points, kept)| points.forward(&plan.buffers, Some(kept))).collect();
-        let free = plan.points.iter().map(|points| points.forward(&plan.buffers, None)).collect();
-        Ok(Self { plan, recorded, free, back })
+        let steps = CellPlan::new(cell, input_width)?;
+        let compiled = |code: &_| Compiled::new(&steps.plan.buffers, code);
+        let all = |codes: &[_]| codes.iter().map(compiled).collect();
+        let back = |list: &[Back<_>]| list.iter().map(|step| step.map(compiled)).collect();
+        let (recorded, free) = (all(&steps.recorded), all(&steps.free));
+        let (scan, hoisted) = (back(&steps.back.scan), back(&steps.back.hoisted));
+        Ok(Self { steps, recorded, free, scan, hoisted })
     }
 
-    /// Floats that the forward pass leaves for the backward one.
-    pub(crate) fn tape_len(&self, of: Extent) -> usize {
-        self.plan.buffers.len(of, &[Space::Tape])
-    }
-
-    /// Floats of scratch space that either pass needs.
-    pub(crate) fn scratch_len(&self, of: Extent) -> usize {
-        let forward = self.plan.buffers.len(of, &[Space::Tape, Space::Forward, Space::Both]);
-        forward.max(self.plan.buffers.len(of, &[Space::Backward, Space::Both]))
+    /// What a pass takes of memory.
+    pub(crate) fn room(&self, of: Extent) -> RecurRoom {
+        self.steps.room(of)
     }
 
     /// Floats of all states after a token.
     #[cfg(test)]
     pub(crate) fn memory_len(&self, sequences: usize) -> usize {
-        let widths = self.plan.states.iter().map(|&state| self.buffers().0[state].width);
-        sequences * widths.sum::<usize>()
+        let of = Extent { sequences, tokens: 0, prefix: false };
+        self.steps.states(of).last().map_or(0, |(_, range)| range.end)
     }
 
     fn buffers(&self) -> &Buffers {
-        &self.plan.buffers
-    }
-
-    /// The states that `before` and `last` hold, one after another.
-    fn states(&self, of: Extent) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> {
-        let mut at = 0;
-        self.plan.states.iter().enumerate().map(move |(i, &buffer)| {
-            let start = at;
-            at += of.sequences * self.buffers().0[buffer].width;
-            (i, start..at)
-        })
+        &self.steps.plan.buffers
     }
 
     pub(crate) fn forward(
@@ -120,11 +101,12 @@ impl CellPlan {
     ) {
         let Forward { x, before, last, tape, scratch, read, outs } = pass;
         let free = tape.is_empty();
-        let (instead, scratch) = scratch.split_at_mut(if free { self.tape_len(of) } else { 0 });
+        let (instead, scratch) = scratch.split_at_mut(if free { self.room(of).tape } else { 0 });
         let tape = if free { instead } else { tape };
-        let mut buffers = self.buffers().cut(of, tape, scratch, Space::Forward);
-        to_time_major(of, x, buffers.whole(self.plan.x));
-        for product in &self.plan.products {
+        let plan = &self.steps.plan;
+        let mut buffers = Parts::cut(self.buffers(), of, tape, scratch, Space::Forward);
+        to_time_major(of, x, buffers.whole(plan.x));
+        for product in &plan.products {
             if let Some(bias) = product.bias {
                 let sum = buffers.whole(bias);
                 sum.fill(0.0);
@@ -133,8 +115,8 @@ impl CellPlan {
                 }
             }
         }
-        for (state, range) in self.states(of) {
-            let first = &mut buffers.whole(self.plan.states[state])[..range.len()];
+        for (state, range) in self.steps.states(of) {
+            let first = &mut buffers.whole(plan.states[state])[..range.len()];
             if of.prefix {
                 first.copy_from_slice(&before[range]);
             } else {
@@ -143,15 +125,15 @@ impl CellPlan {
         }
 
         let codes = if free { &self.free } else { &self.recorded };
-        let mut run = Run { plan: &self.plan, weights, of, buffers, kernel_scratch };
-        run.works(&self.plan.hoisted, codes, None);
+        let mut run = Run { plan, weights, of, buffers, kernel_scratch };
+        run.works(&plan.hoisted, codes, None);
         for token in 0..of.tokens {
-            run.works(&self.plan.scan, codes, Some(token));
+            run.works(&plan.scan, codes, Some(token));
         }
 
         let mut buffers = run.buffers;
-        for (state, range) in self.states(of) {
-            let states = &*buffers.whole(self.plan.states[state]);
+        for (state, range) in self.steps.states(of) {
+            let states = &*buffers.whole(plan.states[state]);
             if let Some(out) = read.iter().position(|&read| read == state) {
                 to_batch_major(of, false, &states[range.len()..], outs[out]);
             }
@@ -171,11 +153,11 @@ impl CellPlan {
         kernel_scratch: &mut Scratch,
     ) {
         let Backward { x, dlast, tape, scratch, read, douts, dbefore, dx, add } = pass;
-        let (plan, back) = (&self.plan, &self.back);
-        let mut buffers = self.buffers().cut(of, tape, scratch, Space::Backward);
+        let (plan, back) = (&self.steps.plan, &self.steps.back);
+        let mut buffers = Parts::cut(self.buffers(), of, tape, scratch, Space::Backward);
         to_time_major(of, x, buffers.whole(plan.x));
         back.clear.iter().for_each(|&buffer| buffers.whole(buffer).fill(0.0));
-        for (state, range) in self.states(of) {
+        for (state, range) in self.steps.states(of) {
             let after = buffers.whole(back.after[state]);
             if dlast.is_empty() {
                 after.fill(0.0);
@@ -193,7 +175,7 @@ impl CellPlan {
                 run.add_rows(token, dout, back.after[state]);
             }
             back.clear_each.iter().for_each(|&buffer| run.buffers.whole(buffer).fill(0.0));
-            for step in &back.scan {
+            for step in &self.scan {
                 run.back(back, step, grads, Some(token));
             }
             if token > 0 {
@@ -204,13 +186,13 @@ impl CellPlan {
             }
         }
         if of.prefix {
-            for (state, range) in self.states(of) {
+            for (state, range) in self.steps.states(of) {
                 if let Some(before) = back.gradients[plan.states[state]] {
                     weights.exact.add(run.buffers.whole(before), &mut dbefore[range]);
                 }
             }
         }
-        for step in &back.hoisted {
+        for step in &self.hoisted {
             run.back(back, step, grads, None);
         }
         run.weight_gradients(back, grads);
@@ -234,7 +216,7 @@ impl Run<'_, '_> {
         if term.layer.exact { self.weights.exact } else { self.weights.kernels }
     }
 
-    fn works(&mut self, works: &[Work], codes: &[Code], token: Option<usize>) {
+    fn works(&mut self, works: &[Work], codes: &[Compiled], token: Option<usize>) {
         for work in works {
             match *work {
                 Work::Product(product, term) => self.product(product, term, token),
@@ -244,7 +226,7 @@ impl Run<'_, '_> {
         }
     }
 
-    fn points(&mut self, code: &Code, token: Option<usize>) {
+    fn points(&mut self, code: &Compiled, token: Option<usize>) {
         let rows = if token.is_some() { self.of.sequences } else { self.of.sequences * self.of.tokens };
         let k = self.weights.exact;
         self.buffers.operands(&code.views, token, |operands| k.point(&code.code, rows, operands));
@@ -257,16 +239,17 @@ impl Run<'_, '_> {
         let single = of.terms.iter().find_map(|term| term.layer.bias);
         match (term, of.bias, single) {
             (0, Some(bias), _) => {
-                let [input, bias, out] = self.buffers.at([one.input, now(bias), now(of.out)], token);
+                let [input, bias, out] =
+                    self.buffers.at([one.input, View::now(bias), View::now(of.out)], token);
                 k.matmul(input, matrix, Start::Bias(bias), out, self.kernel_scratch);
             }
             (0, None, bias) => {
                 let start = bias.map_or(Start::Zero, |bias| Start::Bias(weights.param(bias)));
-                let [input, out] = self.buffers.at([one.input, now(of.out)], token);
+                let [input, out] = self.buffers.at([one.input, View::now(of.out)], token);
                 k.matmul(input, matrix, start, out, self.kernel_scratch);
             }
             _ => {
-                let [input, out] = self.buffers.at([one.input, now(of.out)], token);
+                let [input, out] = self.buffers.at([one.input, View::now(of.out)], token);
                 k.matmul(input, matrix, Start::Output, out, self.kernel_scratch);
             }
         }
@@ -274,7 +257,7 @@ impl Run<'_, '_> {
 
     fn norm(&mut self, step: &NormStep, token: Option<usize>) {
         let weights = self.weights;
-        let views = [step.input, now(step.out), now(step.mean), now(step.inverse)];
+        let views = [step.input, View::now(step.out), View::now(step.mean), View::now(step.inverse)];
         let [x, out, mean, inverse] = self.buffers.at(views, token);
         let weight = weights.param(step.norm.weight);
         match step.norm.bias {
@@ -283,7 +266,7 @@ impl Run<'_, '_> {
         }
     }
 
-    fn back(&mut self, back: &BackPlan, step: &Back, grads: &mut [f32], token: Option<usize>) {
+    fn back(&mut self, back: &BackPlan, step: &Back<Compiled>, grads: &mut [f32], token: Option<usize>) {
         let weights = self.weights;
         match step {
             Back::Points(code) => self.points(code, token),
@@ -297,13 +280,13 @@ impl Run<'_, '_> {
                 let (k, matrix) = (self.products(one), weights.matrix(one.layer.weight, true));
                 let start = if *add { Start::Output } else { Start::Zero };
                 let dout = back.gradients[of.out].unwrap_or(of.out);
-                let [dout, dinput] = self.buffers.at([now(dout), now(*target)], token);
+                let [dout, dinput] = self.buffers.at([View::now(dout), View::now(*target)], token);
                 k.matmul(dout, matrix, start, dinput, self.kernel_scratch);
             }
             Back::Norm { norm, target, add } => {
                 let NormStep { norm, input, out, mean, inverse } = self.plan.norms[*norm];
                 let dout = back.gradients[out].unwrap_or(out);
-                let views = [now(dout), input, now(mean), now(inverse), now(*target)];
+                let views = [View::now(dout), input, View::now(mean), View::now(inverse), View::now(*target)];
                 let [dout, x, mean, inverse, dx] = self.buffers.at(views, token);
                 let (of_weight, of_bias) = (
                     weights.layout.param(norm.weight),
@@ -325,7 +308,7 @@ impl Run<'_, '_> {
     /// read from its end.
     fn fetch(&mut self, buffers: &[usize], token: usize) {
         for &buffer in buffers {
-            let [rows] = self.buffers.at([now(buffer)], Some(token));
+            let [rows] = self.buffers.at([View::now(buffer)], Some(token));
             self.weights.exact.fetch(rows);
         }
     }
@@ -344,27 +327,23 @@ impl Run<'_, '_> {
             let dout = back.gradients[product.out].unwrap_or(product.out);
             for term in &product.terms {
                 let k = self.products(term);
-                let [dout, input] = self.buffers.at([now(dout), term.input], None);
+                let [dout, input] = self.buffers.at([View::now(dout), term.input], None);
                 let dweight = &mut grads[weights.layout.param(term.layer.weight)];
                 k.add_weight_gradient(dout, input, rows, dweight, self.kernel_scratch);
             }
             let k = weights.exact;
             let mut biases = product.terms.iter().filter_map(|term| term.layer.bias);
             if let Some(sum) = product.bias {
-                let [dout, sum] = self.buffers.at([now(dout), now(sum)], None);
+                let [dout, sum] = self.buffers.at([View::now(dout), View::now(sum)], None);
                 sum.fill(0.0);
                 k.add_column_sums(dout, sum);
                 biases.for_each(|bias| k.add(sum, &mut grads[weights.layout.param(bias)]));
             } else if let Some(bias) = biases.next() {
-                let [dout] = self.buffers.at([now(dout)], None);
+                let [dout] = self.buffers.at([View::now(dout)], None);
                 k.add_column_sums(dout, &mut grads[weights.layout.param(bias)]);
             }
         }
     }
-}
-
-const fn now(buffer: usize) -> View {
-    View { buffer, when: When::Now }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! cargo run -p looped-cuda --example cuda_step                      the study's step at D 256: f32, tf32 and bf16
 //! cargo run -p looped-cuda --example cuda_step -- --math bf16 --width 64 --heads 4 --last-n 20 --block ssm
 //! cargo run -p looped-cuda --example cuda_step -- --plan            what would run, without a GPU
+//! cargo run -p looped-cuda --example cuda_step -- --text --math f32 --block lstm      the kernels written for it
 //! ```
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench: what goes wrong stops it")]
 
@@ -12,7 +13,7 @@ use std::time::Instant;
 
 use looped_blocks as _;
 use looped_core::{LoopPlan, ModelConfig, ModelDims, Objective, ParamStore, Prompts, Rng};
-use looped_cuda::{CudaModel, Math, Step, plan};
+use looped_cuda::{CudaModel, Math, Step, plan, text};
 
 struct Options(Vec<String>);
 
@@ -65,6 +66,10 @@ fn main() {
             let (counts, bytes) = plan(&graph, &prompts, step).unwrap();
             println!("{name}: {} operations, {} MB", counts.values().sum::<usize>(), bytes >> 20);
             counts.iter().for_each(|(name, count)| println!("  {count:4} {name}"));
+            continue;
+        }
+        if options.0.iter().any(|word| word == "--text") {
+            print!("{}", text(&graph, &prompts, math).unwrap());
             continue;
         }
         let begun = Instant::now();

@@ -1,6 +1,7 @@
 //! From a lowered program's steps to the GPU's operations.
 
 mod products;
+mod recur;
 mod rows;
 mod step;
 
@@ -13,6 +14,7 @@ use looped_graph::lower::{Chunk, Kernel, Place, Shared, Space, Step};
 use looped_graph::ops::Rotary;
 use looped_graph::{Form, Graph, Op, Param};
 
+use crate::cells::Cells;
 use crate::low::{Low, written};
 use crate::places::Places;
 use crate::stored::{Rule, Spot, Stored};
@@ -60,6 +62,7 @@ pub(crate) struct Emit<'a> {
     pub(crate) operations: Vec<Operation>,
     pub(crate) constants: Vec<Constant>,
     own: Option<Own>,
+    cells: &'a Cells,
     heads: HashMap<usize, usize>,
     picks: Vec<(Chunk, Picks)>,
     turns: HashMap<usize, Span>,
@@ -110,6 +113,7 @@ impl Here<'_> {
 }
 
 impl<'a> Emit<'a> {
+    #[allow(clippy::too_many_arguments, reason = "what a model and its prompts bring")]
     /// `positions`: how many tokens a prompt has at most.
     pub(crate) fn new(
         graph: &'a Graph,
@@ -118,6 +122,7 @@ impl<'a> Emit<'a> {
         layout: Layout,
         places: Places,
         own: Option<Own>,
+        cells: &'a Cells,
         positions: usize,
     ) -> Self {
         Self {
@@ -129,6 +134,7 @@ impl<'a> Emit<'a> {
             operations: Vec::new(),
             constants: Vec::new(),
             own,
+            cells,
             heads: heads(graph),
             picks: Vec::new(),
             turns: HashMap::new(),
@@ -173,6 +179,14 @@ impl<'a> Emit<'a> {
     /// The value of a parameter.
     fn param(&self, param: Param) -> Span {
         part(self.places.front.values, self.flat.param(param))
+    }
+
+    /// The value of a parameter as a product's operand.
+    fn weight(&self, param: Param, element: Element) -> Span {
+        match self.places.low {
+            Some(low) if element == Element::Bf16 => part(low, self.flat.param(param)),
+            _ => self.param(param),
+        }
     }
 
     /// The gradient with respect to a parameter.

@@ -9,8 +9,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod batch;
+mod cells;
 mod emit;
 mod engine;
+mod footprint;
 mod held;
 mod low;
 mod model;
@@ -22,7 +24,8 @@ mod stored;
 mod sums;
 
 pub use engine::Cuda;
+pub use footprint::{ALWAYS, Footprint, Work};
 pub use held::Held;
 pub use looped_gpu::Math;
-pub use model::{CudaModel, CudaPredictor, Step, plan};
+pub use model::{CudaModel, CudaPredictor, Step, plan, text};
 pub use profile::Profile;

@@ -8,10 +8,11 @@ use looped_core::{
 };
 use looped_cpu::engines::{Layout, Loops, check, once_backward, once_forward};
 use looped_gpu::{Arena, Device, Graph as Captured, Math, Options, Program as Ready, Span};
-use looped_graph::lower::{Engine, Program, RecurRoom, Shapes};
-use looped_graph::{Form, Graph, NodeId, Op};
+use looped_graph::lower::{Program, Shapes};
+use looped_graph::{Form, Graph, Op};
 
 use crate::batch;
+use crate::cells::Cells;
 use crate::places::Front;
 use crate::profile::Profile;
 use crate::stage::{Of, Stage};
@@ -35,6 +36,7 @@ pub struct Step {
 pub struct CudaModel {
     dims: ModelDims,
     graph: Arc<Graph>,
+    cells: Cells,
     flat: Layout,
     pub(crate) front: Front,
     device: Device,
@@ -75,24 +77,7 @@ struct Compiled {
 /// Programs that are kept: those of all depths that may be drawn, of validation and of evaluation.
 const KEPT: usize = 64;
 /// Rows of tokens that predictions are made for at a time, about.
-const ROWS: usize = 1 << 16;
-
-/// This engine as steps are written for it.
-struct Cuda;
-
-impl Engine for Cuda {
-    fn recur(&self, _: NodeId, _: usize, _: usize, _: bool) -> Result<RecurRoom, &str> {
-        Err("there is no CUDA kernel for recurrences")
-    }
-
-    fn keeps(&self, form: Form<'_>) -> bool {
-        matches!(form, Form::Norm(_) | Form::Point(_))
-    }
-
-    fn attention_reads_result(&self) -> bool {
-        true
-    }
-}
+pub(crate) const ROWS: usize = 1 << 16;
 
 pub(crate) fn told(error: looped_gpu::Error) -> Error {
     Error::Device(error.to_string())
@@ -103,7 +88,7 @@ impl CudaModel {
     #[must_use]
     pub fn refusals(graph: &Graph) -> Vec<String> {
         let mut refusals = Program::refusals(graph);
-        let each_loop = Program::once_a_loop(graph);
+        let (each_loop, cells) = (Program::once_a_loop(graph), Cells::new(graph));
         for id in graph.ids() {
             let node = graph.node(id);
             let rows = node.shapes.iter().any(|shape| shape.rows != looped_graph::Rows::Once);
@@ -112,7 +97,10 @@ impl CudaModel {
                     "a row by loop that is computed has no CUDA kernel".to_owned()
                 }
                 Some(Form::Product(_)) => "a product with a matrix by loop has no CUDA kernel".to_owned(),
-                Some(Form::Recur(_)) => "there is no CUDA kernel for recurrences".to_owned(),
+                Some(Form::Recur(_)) => match cells.refusal(id) {
+                    Some(why) => why.to_owned(),
+                    None => continue,
+                },
                 Some(Form::Custom(_)) if rows => "an operation of one's own has no CUDA kernel".to_owned(),
                 Some(Form::Norm(norm)) if !norm.has_kernel() => "there is no CUDA kernel for it".to_owned(),
                 _ => continue,
@@ -135,7 +123,8 @@ impl CudaModel {
         let device = Device::open(ordinal).map_err(told)?;
         let flat = Layout::new(&graph);
         let front = Front::new(&mut Default::default(), flat.len);
-        Ok(Self { dims, flat, front, graph, device, memory: Mutex::default() })
+        let cells = Cells::new(&graph);
+        Ok(Self { dims, cells, flat, front, graph, device, memory: Mutex::default() })
     }
 
     /// The card and the libraries that results may depend on.
@@ -266,20 +255,13 @@ impl CudaModel {
             let found = memory.known.remove(found);
             memory.known.push(found);
         } else {
-            let program = Program::new(&self.graph, &key.shapes, &Cuda).map_err(Error::Data)?;
+            let program = Program::new(&self.graph, &key.shapes, &self.cells).map_err(Error::Data)?;
             let tokens = key.shapes.tokens;
-            let of = Of { graph: &self.graph, flat: &self.flat, math: key.math, program: &program, tokens };
+            let (graph, flat, cells) = (&*self.graph, &self.flat, &self.cells);
+            let of = Of { graph, flat, math: key.math, program: &program, cells, tokens };
             let stage = stage(of).map_err(told)?;
             if stage.bytes > memory.bytes {
-                let held = self.kept(memory)?;
-                // Programs know their memory by address: they go with it.
-                *memory = Memory::default();
-                let arena = Arena::new(&self.device, stage.bytes).map_err(told)?;
-                if let Some(held) = held {
-                    self.keep(&arena, &held)?;
-                    memory.held = true;
-                }
-                (memory.arena, memory.bytes) = (Some(arena), stage.bytes);
+                self.grow(memory, stage.bytes)?;
             }
             let Some(arena) = &memory.arena else { return Ok(None) };
             let program = Ready::new(arena, &stage.operations, Options::default()).map_err(told)?;
@@ -293,6 +275,28 @@ impl CudaModel {
         // Others have used the memory meanwhile.
         compiled.stage.prepare(&arena).map_err(told)?;
         Ok(Some((arena, compiled)))
+    }
+
+    /// Takes more memory. What is held goes over to it, and stays where there isn't so much.
+    fn grow(&self, memory: &mut Memory, bytes: usize) -> Result<()> {
+        let (held, before) = (self.kept(memory)?, memory.bytes);
+        // Programs know their memory by address: they go with it.
+        *memory = Memory::default();
+        let mut take = |bytes: usize| -> Result<()> {
+            let arena = Arena::new(&self.device, bytes).map_err(told)?;
+            if let Some(held) = &held {
+                self.keep(&arena, held)?;
+                memory.held = true;
+            }
+            (memory.arena, memory.bytes) = (Some(arena), bytes);
+            Ok(())
+        };
+        take(bytes).or_else(|refused| {
+            if held.is_some() {
+                take(before)?;
+            }
+            Err(refused)
+        })
     }
 
     /// Runs what was put together last.
@@ -350,12 +354,26 @@ impl CudaModel {
 /// If the engine can't take the graph, or no loop enters the loss.
 pub fn plan(graph: &Graph, prompts: &Prompts, step: Step) -> Result<(BTreeMap<String, usize>, usize)> {
     let (flat, shapes) = (Layout::new(graph), shapes(prompts));
-    let program = Program::new(graph, &shapes, &Cuda).map_err(Error::Data)?;
-    let of = Of { graph, flat: &flat, math: step.math, program: &program, tokens: shapes.tokens };
+    let cells = Cells::new(graph);
+    let program = Program::new(graph, &shapes, &cells).map_err(Error::Data)?;
+    let (math, tokens) = (step.math, shapes.tokens);
+    let of = Of { graph, flat: &flat, math, program: &program, cells: &cells, tokens };
     let stage = Stage::training(of, loops(step, prompts)?, false).map_err(told)?;
     let mut counts = BTreeMap::new();
     stage.operations.iter().for_each(|operation| *counts.entry(operation.name()).or_insert(0) += 1);
     Ok((counts, stage.bytes))
+}
+
+/// The source of the kernels that are written for a graph, without a GPU: its elementwise programs and its recurrences' cells. Empty if
+/// there are none.
+///
+/// # Errors
+/// If the engine can't take the graph.
+pub fn text(graph: &Graph, prompts: &Prompts, math: Math) -> Result<String> {
+    let cells = Cells::new(graph);
+    let program = Program::new(graph, &shapes(prompts), &cells).map_err(Error::Data)?;
+    let kernels = crate::point::kernels(&program, &cells, math == Math::Bf16);
+    Ok(kernels.map_or_else(String::new, |own| own.text()))
 }
 
 fn loops(step: Step, prompts: &Prompts) -> Result<Loops> {

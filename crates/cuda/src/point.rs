@@ -5,7 +5,9 @@ use std::fmt::Write;
 use looped_gpu::calls::{Given, Own};
 use looped_graph::lower::{At, Kernel, PointOf, Program, Strided};
 use looped_graph::ops::Func;
-use looped_graph::{Instruction, Reg};
+use looped_graph::{Instruction, PointProgram, Reg};
+
+use crate::cells::Cells;
 
 /// The functions that programs are made of, as `ops` and `point` define them.
 const FUNCTIONS: &str = "
@@ -21,11 +23,13 @@ DEVICE float gelu_slope(float a) {
 const THREADS: usize = 256;
 /// Rows that a thread goes through, about: where sums are made, as many as leave enough blocks to fill a card.
 const ROWS: [usize; 2] = [4, 16];
+/// Numbers that are few enough for a thread each.
+const FEW: usize = 1 << 16;
 /// The most blocks along the rows.
 const MOST: [usize; 2] = [65_535, 264];
 
-/// The kernels of all elementwise programs of a program; `None` if there are none.
-pub(crate) fn kernels(program: &Program) -> Option<Own> {
+/// The kernels of all elementwise programs of a program, and of the cells of its recurrences; `None` if there are none.
+pub(crate) fn kernels(program: &Program, cells: &Cells, rounds: bool) -> Option<Own> {
     let mut all: Vec<&PointOf> = Vec::new();
     for step in program.lists().into_iter().flatten() {
         if let Kernel::Point(of) = &step.kernel
@@ -34,12 +38,9 @@ pub(crate) fn kernels(program: &Program) -> Option<Own> {
             all.push(of);
         }
     }
-    if all.is_empty() {
-        return None;
-    }
-    let mut text = FUNCTIONS.to_owned();
-    all.iter().for_each(|of| kernel(of, &mut text));
-    Some(Own::new(text))
+    let mut text = cells.texts(rounds);
+    all.iter().for_each(|of| Text::of(of).write(&mut text));
+    (!text.is_empty()).then(|| Own::new(format!("{FUNCTIONS}{text}")))
 }
 
 /// The name of a program's kernel.
@@ -48,8 +49,8 @@ pub(crate) fn name(of: &PointOf) -> String {
 }
 
 /// Columns that a block takes.
-fn columns(of: &PointOf) -> usize {
-    of.width.next_power_of_two().min(THREADS)
+fn columns(width: usize) -> usize {
+    width.next_power_of_two().min(THREADS)
 }
 
 /// Whether it makes sums over all rows.
@@ -60,13 +61,13 @@ pub(crate) fn sums(of: &PointOf) -> bool {
 /// The grid for so many rows.
 pub(crate) fn grid(of: &PointOf, rows: usize) -> [usize; 2] {
     let sums = usize::from(sums(of));
-    let lines = rows.div_ceil((THREADS / columns(of)) * ROWS[sums]);
-    [of.width.div_ceil(columns(of)), lines.clamp(1, MOST[sums])]
+    let lines = rows.div_ceil((THREADS / columns(of.width)) * ROWS[sums]);
+    [of.width.div_ceil(columns(of.width)), lines.clamp(1, MOST[sums])]
 }
 
 /// Rows of partial sums that it leaves.
 pub(crate) fn lines(of: &PointOf, rows: usize) -> usize {
-    grid(of, rows)[1] * (THREADS / columns(of))
+    grid(of, rows)[1] * (THREADS / columns(of.width))
 }
 
 /// The rows of a program whose places have so many floats.
@@ -84,58 +85,147 @@ pub(crate) fn arguments(inputs: Vec<Given>, results: Vec<Given>, rows: usize) ->
     inputs.into_iter().chain(results).chain([Given::Int(rows)]).collect()
 }
 
-fn kernel(of: &PointOf, text: &mut String) {
-    // Writing to a string can't fail.
-    let _ = write_kernel(of, text);
+/// The grid of a cell's program. At a token there are few rows: then a thread takes one.
+pub(crate) fn grid_of(width: usize, rows: usize) -> [usize; 2] {
+    let each = if rows * width < FEW { 1 } else { ROWS[0] };
+    let lines = rows.div_ceil(THREADS / columns(width) * each);
+    [width.div_ceil(columns(width)), lines.clamp(1, MOST[0])]
 }
 
-fn write_kernel(of: &PointOf, text: &mut String) -> std::fmt::Result {
-    let inputs = (0..of.inputs.len()).map(|i| format!("const float* in_{i}"));
-    let results = (0..of.results.len()).map(|i| format!("float* out_{i}"));
-    let parameters: Vec<String> = inputs.chain(results).chain(["int rows".to_owned()]).collect();
-    let (wide, columns) = (of.width, columns(of));
-    let lines = THREADS / columns;
-    writeln!(text, "\nKERNEL({THREADS}) {}({}) {{", name(of), parameters.join(", "))?;
-    writeln!(text, "  int column = blockIdx.x * {columns} + threadIdx.x % {columns};")?;
-    writeln!(
-        text,
-        "  int line = blockIdx.y * {lines} + threadIdx.x / {columns}, lines = gridDim.y * {lines};"
-    )?;
-    writeln!(text, "  if (column >= {wide}) return;")?;
-    let at = |strided: &Strided| match strided.stride {
-        0 => format!("[{} + column]", strided.column),
-        stride => format!("[row * {stride} + {} + column]", strided.column),
-    };
-    for (i, (strided, _)) in of.results.iter().enumerate() {
-        if matches!(strided.at, At::Gradient(_)) {
-            writeln!(text, "  float sum_{i} = 0;")?;
+/// Where a program's input lies: columns of rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Read {
+    /// Numbers from a row to the next; 0 if one row stands for all.
+    pub(crate) stride: usize,
+    /// The first column.
+    pub(crate) column: usize,
+    /// Whether rows that lie otherwise are added, if there are any: their place and stride are told at each launch.
+    pub(crate) with_more: bool,
+}
+
+/// Where a result goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Goal {
+    /// To the sum over the rows.
+    Sum,
+    /// To columns of rows.
+    Rows {
+        /// Numbers from a row to the next.
+        stride: usize,
+        /// The first column.
+        column: usize,
+        /// Whether it is added to what is there.
+        add: bool,
+        /// Whether it goes to rows of bf16, too.
+        low: bool,
+    },
+}
+
+/// A kernel that is still to be written down.
+pub(crate) struct Text<'a> {
+    pub(crate) name: String,
+    /// Columns that it computes.
+    pub(crate) width: usize,
+    pub(crate) program: &'a PointProgram,
+    /// Inputs; what isn't read is no argument of the kernel.
+    pub(crate) inputs: Vec<Option<Read>>,
+    pub(crate) results: Vec<(Reg, Goal)>,
+}
+
+impl<'a> Text<'a> {
+    fn of(of: &'a PointOf) -> Self {
+        let read = |strided: &Strided| {
+            Some(Read { stride: strided.stride, column: strided.column, with_more: false })
+        };
+        let goal = |(&reg, (strided, add)): (&Reg, &(Strided, bool))| match strided.at {
+            At::Gradient(_) => (reg, Goal::Sum),
+            _ => {
+                let Strided { stride, column, .. } = *strided;
+                (reg, Goal::Rows { stride, column, add: *add, low: false })
+            }
+        };
+        Self {
+            name: name(of),
+            width: of.width,
+            program: &of.program,
+            inputs: of.inputs.iter().map(read).collect(),
+            results: of.program.results.iter().zip(&of.results).map(goal).collect(),
         }
     }
-    writeln!(text, "  for (int row = line; row < rows; row += lines) {{")?;
-    for (reg, instruction) in of.program.code.iter().enumerate() {
-        let value = match instruction {
-            Instruction::Input(i) => format!("in_{i}{}", at(&of.inputs[*i])),
-            other => expression(other),
-        };
-        writeln!(text, "    float r{reg} = {value};")?;
+
+    /// Appends it to a text.
+    pub(crate) fn write(&self, text: &mut String) {
+        // Writing to a string can't fail.
+        let _ = self.write_to(text);
     }
-    for (i, (strided, add)) in of.results.iter().enumerate() {
-        let reg = of.program.results[i];
-        match strided.at {
-            At::Gradient(_) => writeln!(text, "    sum_{i} += r{reg};")?,
-            _ => {
-                let add = if *add { "+" } else { "" };
-                writeln!(text, "    out_{i}{} {add}= r{reg};", at(strided))?;
+
+    fn parameters(&self) -> String {
+        let mut all = Vec::new();
+        for (i, read) in self.inputs.iter().enumerate() {
+            let Some(read) = read else { continue };
+            all.push(format!("const float* in_{i}"));
+            if read.with_more {
+                all.extend([format!("const float* more_{i}"), format!("int apart_{i}")]);
             }
         }
+        for (i, (_, goal)) in self.results.iter().enumerate() {
+            all.push(format!("float* out_{i}"));
+            if matches!(goal, Goal::Rows { low: true, .. }) {
+                all.push(format!("bf16* low_{i}"));
+            }
+        }
+        all.push("int rows".to_owned());
+        all.join(", ")
     }
-    writeln!(text, "  }}")?;
-    for (i, (strided, _)) in of.results.iter().enumerate() {
-        if matches!(strided.at, At::Gradient(_)) {
+
+    fn write_to(&self, text: &mut String) -> std::fmt::Result {
+        let (wide, columns) = (self.width, columns(self.width));
+        let lines = THREADS / columns;
+        writeln!(text, "\nKERNEL({THREADS}) {}({}) {{", self.name, self.parameters())?;
+        writeln!(text, "  int column = blockIdx.x * {columns} + threadIdx.x % {columns};")?;
+        writeln!(
+            text,
+            "  int line = blockIdx.y * {lines} + threadIdx.x / {columns}, lines = gridDim.y * {lines};"
+        )?;
+        writeln!(text, "  if (column >= {wide}) return;")?;
+        let at = |stride: usize, column: usize| match stride {
+            0 => format!("[{column} + column]"),
+            stride => format!("[row * {stride} + {column} + column]"),
+        };
+        let sums = self.results.iter().enumerate().filter(|(_, (_, goal))| matches!(goal, Goal::Sum));
+        for (i, _) in sums.clone() {
+            writeln!(text, "  float sum_{i} = 0;")?;
+        }
+        writeln!(text, "  for (int row = line; row < rows; row += lines) {{")?;
+        for (reg, instruction) in self.program.code.iter().enumerate() {
+            let value = match instruction {
+                Instruction::Input(i) => self.inputs[*i].map_or_else(String::new, |read| {
+                    let own = format!("in_{i}{}", at(read.stride, read.column));
+                    let more = format!("more_{i}[row * apart_{i} + {} + column]", read.column);
+                    if read.with_more { format!("{own} + (more_{i} ? {more} : 0.0f)") } else { own }
+                }),
+                other => expression(other),
+            };
+            writeln!(text, "    float r{reg} = {value};")?;
+        }
+        for (i, (reg, goal)) in self.results.iter().enumerate() {
+            match *goal {
+                Goal::Sum => writeln!(text, "    sum_{i} += r{reg};")?,
+                Goal::Rows { stride, column, add, low } => {
+                    let (at, add) = (at(stride, column), if add { "+" } else { "" });
+                    writeln!(text, "    out_{i}{at} {add}= r{reg};")?;
+                    if low {
+                        writeln!(text, "    low_{i}{at} = from_float<bf16>(out_{i}{at});")?;
+                    }
+                }
+            }
+        }
+        writeln!(text, "  }}")?;
+        for (i, _) in sums {
             writeln!(text, "  out_{i}[line * {wide} + column] = sum_{i};")?;
         }
+        writeln!(text, "}}")
     }
-    writeln!(text, "}}")
 }
 
 fn number(number: f32) -> String {

@@ -7,6 +7,7 @@ use looped_gpu::{Arena, Layout, Math, Operation, Result, Span};
 use looped_graph::Graph;
 use looped_graph::lower::{Chunk, Early, Looped, Program};
 
+use crate::cells::Cells;
 use crate::emit::{Constant, Emit, Pair, Run, clear};
 use crate::places::{Front, Places};
 use crate::point;
@@ -37,6 +38,7 @@ pub(crate) struct Of<'a> {
     pub(crate) flat: &'a Flat,
     pub(crate) math: Math,
     pub(crate) program: &'a Program,
+    pub(crate) cells: &'a Cells,
     /// Tokens of a prompt.
     pub(crate) tokens: usize,
 }
@@ -44,7 +46,7 @@ pub(crate) struct Of<'a> {
 impl Stage {
     /// A training step: the loss and every gradient, and, if it `updates`, Adam's update by them.
     pub(crate) fn training(of: Of<'_>, loops: Loops, updates: bool) -> Result<Self> {
-        let Of { graph, flat, math, program, tokens } = of;
+        let Of { graph, flat, math, program, cells, tokens } = of;
         let mut layout = Layout::default();
         let slots = [loops.window, program.sizes.slot];
         let front = Front::new(&mut layout, flat.len);
@@ -53,9 +55,9 @@ impl Stage {
         let early_blocks = program.early.as_ref().map_or(0, |of| Calls::loss_blocks(rows(&of.chunk)));
         let looped_blocks = program.looped.as_ref().map_or(0, |of| Calls::loss_blocks(rows(&of.chunk)));
         let losses = layout.floats(early_blocks + loops.counted * looped_blocks);
-        let own = point::kernels(program);
+        let own = point::kernels(program, cells, math == Math::Bf16);
         let mut training = Training {
-            emit: Emit::new(graph, flat, math, layout, places, own, tokens),
+            emit: Emit::new(graph, flat, math, layout, places, own, cells, tokens),
             loops,
             share: front.share,
             losses,
@@ -94,14 +96,14 @@ impl Stage {
 
     /// The predictions after each of so many loops.
     pub(crate) fn predicting(of: Of<'_>, loops: usize) -> Result<Self> {
-        let Of { graph, flat, math, program, tokens } = of;
+        let Of { graph, flat, math, program, cells, tokens } = of;
         let mut layout = Layout::default();
         // Nothing is kept of a loop but the state.
         let slot = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize).next_multiple_of(16);
         let front = Front::new(&mut layout, flat.len);
         let places = Places::new(&mut layout, front, math == Math::Bf16, program.sizes, [1, slot]);
-        let own = point::kernels(program);
-        let mut emit = Emit::new(graph, flat, math, layout, places, own, tokens);
+        let own = point::kernels(program, cells, math == Math::Bf16);
+        let mut emit = Emit::new(graph, flat, math, layout, places, own, cells, tokens);
         emit.round_parameters()?;
         let mut parts = Vec::new();
         if let Some(early) = &program.early {

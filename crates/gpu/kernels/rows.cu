@@ -70,6 +70,15 @@ DEVICE void move_columns_all(const float* x, float* out, int of_x, int from, int
   *at = add ? *at + value : value;
 }
 
+// out (outer, inner, width) = or += x (inner, outer, width): rows by prompt become rows by token, or the other way round.
+DEVICE void order_rows_all(const float* x, float* out, int outer, int inner, int width, int add, int count) {
+  int i = own_number();
+  if (i >= count) return;
+  int row = i / width;
+  float value = x[(row % inner * outer + row / inner) * width + i % width];
+  out[i] = add ? out[i] + value : value;
+}
+
 // Each row of out is that of `by` tokens before, of the `earlier` rows before the first, or 0. `last` gets x's `left` last rows.
 DEVICE void shift_rows_all(const float* x, const float* before, float* out, float* last, int tokens, int width, int by,
                            int earlier, int left, int count) {
@@ -181,6 +190,9 @@ KERNEL(256) keep_rows(const float* x, float* out, int tokens, int width, int fro
 KERNEL(256)
 move_columns(const float* x, float* out, int of_x, int from, int of_out, int to, int width, int add, int count) {
   move_columns_all(x, out, of_x, from, of_out, to, width, add, count);
+}
+KERNEL(256) order_rows(const float* x, float* out, int outer, int inner, int width, int add, int count) {
+  order_rows_all(x, out, outer, inner, width, add, count);
 }
 KERNEL(256)
 shift_rows(const float* x, const float* before, float* out, float* last, int tokens, int width, int by, int earlier, int left,

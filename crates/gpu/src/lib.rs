@@ -28,7 +28,7 @@ mod source;
 mod span;
 
 pub use error::{Error, Result};
-pub use machine::{Arena, Device, Graph, Options, Program};
+pub use machine::{Arena, Device, Graph, Options, Program, WORKSPACE};
 pub use product::{Form, Math, Product};
 pub use source::{Source, Storage};
 pub use span::{Element, Layout, Span};

@@ -34,6 +34,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod block;
+pub mod cell;
 mod cost;
 mod error;
 mod form;

@@ -50,6 +50,12 @@ fn experiment(more: &str) -> Arc<Experiment> {
     )
 }
 
+/// The same of a recurrence.
+fn lstm() -> Arc<Experiment> {
+    let text = BASE.replace("type = \"transformer\"\nn_head = 2", "type = \"lstm\"");
+    Arc::new(Experiment::from_toml(&text).unwrap())
+}
+
 fn floats(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
@@ -71,8 +77,7 @@ fn training_on_the_gpu_is_training_on_the_cpu() {
 #[ignore = "run by the test above, on the fake GPU"]
 fn inner_training() {
     // Adam on the GPU; on the host, for want of its update there.
-    for more in ["", "ema = 0.9"] {
-        let experiment = experiment(more);
+    for experiment in [experiment(""), experiment("ema = 0.9"), lstm()] {
         let mut cpu = Trainer::new(Arc::clone(&experiment), &Device::Cpu).unwrap();
         let mut gpu = Trainer::new(experiment, Target::Cuda(0)).unwrap();
         assert_eq!(gpu.model().engine(), "cuda");
@@ -112,7 +117,10 @@ fn a_run_goes_on_to_the_same_bits() {
 #[test]
 #[ignore = "run by the test above, on the fake GPU"]
 fn inner_resume() {
-    let experiment = experiment("");
+    [experiment(""), lstm()].into_iter().for_each(resumes);
+}
+
+fn resumes(experiment: Arc<Experiment>) {
     let mut whole = Trainer::new(Arc::clone(&experiment), Target::Cuda(0)).unwrap();
     let mut first = Trainer::new(Arc::clone(&experiment), Target::Cuda(0)).unwrap();
     for step in 0..6 {

@@ -1,137 +1,9 @@
-//! The memory of a recurrence's passes, and parts of it.
+//! The memory of a recurrence's passes, cut into its buffers.
 
 use std::ops::Range;
 
+use looped_graph::cell::{Buffer, Buffers, Extent, Rows, Space, View, When};
 use looped_ops::Operand;
-
-/// Chunks as a recurrence sees them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Extent {
-    pub(crate) sequences: usize,
-    pub(crate) tokens: usize,
-    /// Whether there are states from earlier tokens.
-    pub(crate) prefix: bool,
-}
-
-/// How many rows a buffer has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rows {
-    /// One in all.
-    One,
-    /// One for each prompt: of the token that is being computed.
-    Token,
-    /// One for each token of each prompt, token by token.
-    All,
-    /// As many, and those before the first token: the states.
-    States,
-}
-
-/// When a buffer is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Space {
-    /// From the forward pass to the backward one.
-    Tape,
-    /// In the forward pass.
-    Forward,
-    /// In the backward pass.
-    Backward,
-    /// In both, filled anew.
-    Both,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Buffer {
-    pub(super) width: usize,
-    pub(super) rows: Rows,
-    pub(super) space: Space,
-}
-
-/// Which rows of a buffer, at a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum When {
-    /// The token's, and of states those before it.
-    Now,
-    /// Of states those after the token.
-    After,
-}
-
-/// Rows of a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct View {
-    pub(super) buffer: usize,
-    pub(super) when: When,
-}
-
-/// Columns of these rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Window {
-    pub(super) view: View,
-    pub(super) column: usize,
-    pub(super) width: usize,
-}
-
-impl Window {
-    pub(super) fn columns(&self) -> Range<usize> {
-        self.column..self.column + self.width
-    }
-}
-
-/// All buffers of a plan, by number.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Buffers(pub(super) Vec<Buffer>);
-
-const LINE: usize = 16;
-
-impl Buffers {
-    pub(super) fn add(&mut self, width: usize, rows: Rows, space: Space) -> usize {
-        self.0.push(Buffer { width, rows, space });
-        self.0.len() - 1
-    }
-
-    fn len_of(&self, buffer: usize, of: Extent) -> usize {
-        let Buffer { width, rows, .. } = self.0[buffer];
-        width
-            * match rows {
-                Rows::One => 1,
-                Rows::Token => of.sequences,
-                Rows::All => of.sequences * of.tokens,
-                Rows::States => of.sequences * (of.tokens + 1),
-            }
-    }
-
-    /// Floats of all buffers of the given spaces.
-    pub(super) fn len(&self, of: Extent, spaces: &[Space]) -> usize {
-        let here = (0..self.0.len()).filter(|&i| spaces.contains(&self.0[i].space));
-        here.map(|i| self.len_of(i, of).next_multiple_of(LINE)).sum()
-    }
-
-    /// Each buffer's part of the tape or the scratch space; those of other spaces are empty.
-    pub(super) fn cut<'a>(
-        &self,
-        of: Extent,
-        mut tape: &'a mut [f32],
-        mut scratch: &'a mut [f32],
-        space: Space,
-    ) -> Parts<'a> {
-        let mut parts = Vec::with_capacity(self.0.len());
-        for (i, buffer) in self.0.iter().enumerate() {
-            let from = match buffer.space {
-                Space::Tape => &mut tape,
-                Space::Both => &mut scratch,
-                other if other == space => &mut scratch,
-                _ => {
-                    parts.push(Part::default());
-                    continue;
-                }
-            };
-            let len = self.len_of(i, of);
-            let (part, rest) = std::mem::take(from).split_at_mut(len.next_multiple_of(LINE));
-            *from = rest;
-            parts.push(Part::new(*buffer, of, &mut part[..len]));
-        }
-        Parts(parts)
-    }
-}
 
 /// A buffer's memory, and how a token's rows are found in it.
 #[derive(Default)]
@@ -168,6 +40,31 @@ pub(super) struct Parts<'a>(Vec<Part<'a>>);
 
 /// Operands of a program that take no memory from the heap. A token's steps are short: one request for memory shows in their time.
 const FEW: usize = 16;
+
+impl<'a> Parts<'a> {
+    /// Each buffer's part of the tape or the scratch space.
+    pub(super) fn cut(
+        buffers: &Buffers,
+        of: Extent,
+        mut tape: &'a mut [f32],
+        mut scratch: &'a mut [f32],
+        pass: Space,
+    ) -> Self {
+        let mut taken = [0, 0];
+        let places = buffers.0.iter().zip(buffers.places(of, pass));
+        let part = |(buffer, (of_tape, range)): (&Buffer, (bool, Range<usize>))| {
+            if range.is_empty() {
+                return Part::default();
+            }
+            let (from, at) =
+                (if of_tape { &mut tape } else { &mut scratch }, &mut taken[usize::from(of_tape)]);
+            let (rows, rest) = std::mem::take(from)[range.start - *at..].split_at_mut(range.len());
+            (*from, *at) = (rest, range.end);
+            Part::new(*buffer, of, rows)
+        };
+        Self(places.map(part).collect())
+    }
+}
 
 impl Parts<'_> {
     /// All of a buffer.

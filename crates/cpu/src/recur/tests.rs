@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use looped_graph::{Form, Graph, Init, Linear, Meaning, Norm, Op, Trace, Value};
 use looped_ops::{AlignedBuffer, Kernels, Scratch};
 
-use super::{Backward, CellPlan, Extent, Forward};
+use super::{Backward, CellRun, Extent, Forward};
 use crate::layout::Layout;
 use crate::weights::{Packed, Weights, layers};
 
@@ -188,7 +188,7 @@ fn check(graph: &Graph, sequences: usize, count: usize, prefix: usize, read: &[u
     let mut packed = Packed::default();
     let how = (Kernels::best(), true);
     let weights = Weights::new(graph, &layers(graph), &layout, &flat, how, 1, &mut packed);
-    let plan = CellPlan::new(cell, width).unwrap();
+    let plan = CellRun::new(cell, width).unwrap();
 
     // The prefix, and what comes after it.
     let parts: Vec<(std::ops::Range<usize>, Extent)> = [(0..prefix, false), (prefix..count, prefix > 0)]
@@ -203,7 +203,7 @@ fn check(graph: &Graph, sequences: usize, count: usize, prefix: usize, read: &[u
         let x = tokens(&x, [sequences, count, width], range.clone());
         let mut results = Vec::new();
         for recorded in [false, true] {
-            let mut tape = vec![f32::NAN; if recorded { plan.tape_len(*of) } else { 0 }];
+            let mut tape = vec![f32::NAN; if recorded { plan.room(*of).tape } else { 0 }];
             let mut last = vec![f32::NAN; plan.memory_len(sequences)];
             let mut outs: Vec<Vec<f32>> =
                 read.iter().map(|&i| vec![f32::NAN; sequences * range.len() * cell.widths[i]]).collect();
@@ -213,7 +213,7 @@ fn check(graph: &Graph, sequences: usize, count: usize, prefix: usize, read: &[u
                 before: &before,
                 last: &mut last,
                 tape: &mut tape,
-                scratch: &mut vec![f32::NAN; plan.scratch_len(*of)],
+                scratch: &mut vec![f32::NAN; plan.room(*of).scratch],
                 read,
                 outs: &mut slices,
             };
@@ -247,7 +247,7 @@ fn check(graph: &Graph, sequences: usize, count: usize, prefix: usize, read: &[u
             x: &x,
             dlast: &dlast,
             tape,
-            scratch: &mut vec![f32::NAN; plan.scratch_len(*of)],
+            scratch: &mut vec![f32::NAN; plan.room(*of).scratch],
             read,
             douts: &slices,
             dbefore: &mut dbefore,
@@ -286,7 +286,7 @@ fn cells_are_as_candle_computes_them_at_any_size_with_a_prefix_and_without() {
 fn gates_take_the_place_of_their_sums() {
     let of = Extent { sequences: 4, tokens: 8, prefix: false };
     let cell = |graph: &Graph| match graph.nodes().last().unwrap().op().map(Op::form) {
-        Some(Form::Recur(cell)) => CellPlan::new(cell, 16).unwrap().tape_len(of),
+        Some(Form::Recur(cell)) => CellRun::new(cell, 16).unwrap().room(of).tape,
         _ => panic!("a graph of one recurrence"),
     };
     let (rows, step) = (4 * 8 * 16, 4 * 16);
@@ -301,7 +301,7 @@ fn what_has_no_kernel_is_refused_with_its_name_and_place() {
         let _ = x.recur([4], |x, [h]| [x + h * Value::concat(&[h.linear(&layer); 4])]);
     });
     let Some(Form::Recur(cell)) = graph.nodes().last().unwrap().op().map(Op::form) else { panic!() };
-    let message = CellPlan::new(cell, 4).unwrap_err();
+    let message = CellRun::new(cell, 4).unwrap_err();
     assert!(
         message.starts_with("linear `narrow` within a recurrence: a product has two columns at least, at "),
         "{message}"

@@ -3,11 +3,11 @@
 use looped_gpu::{Element, Form, Math, Operation, Product, Result, Span};
 use looped_graph::Param;
 
-use super::{Emit, Here, part};
+use super::{Emit, Here};
 use crate::low::{Late, next_readers};
 
 /// Rows of partial sums over the rows of a matrix.
-const CHUNKS: usize = 256;
+pub(super) const CHUNKS: usize = 256;
 /// The same over the matrices of all loops together.
 const ALL_CHUNKS: usize = 512;
 
@@ -73,12 +73,8 @@ impl Emit<'_> {
         let math = if exact { Math::F32 } else { self.math };
         let [outputs, inputs] = self.sides(weight);
         let left = self.operand(here, exact)?;
-        let rounded = |emit: &Self, param: Param, element: Element| match emit.places.low {
-            Some(low) if element == Element::Bf16 => part(low, emit.flat.param(param)),
-            _ => emit.param(param),
-        };
-        let right = rounded(self, weight, math.operands());
-        let bias = bias.map(|bias| rounded(self, bias, out.element()));
+        let right = self.weight(weight, math.operands());
+        let bias = bias.map(|bias| self.weight(bias, out.element()));
         let (form, each) = if transposed { (Form::Input, outputs) } else { (Form::Forward, inputs) };
         let rows = left.len() / each.max(1);
         self.push(Operation::Product(Product {

@@ -10,9 +10,9 @@ use crate::low::next_readers;
 use crate::point;
 
 /// Blocks that share the rows of a norm's backward pass.
-const NORM_BLOCKS: usize = 264;
+pub(super) const NORM_BLOCKS: usize = 264;
 /// Rows that a block of it takes at a time.
-const NORM_ROWS: usize = 8;
+pub(super) const NORM_ROWS: usize = 8;
 
 impl Emit<'_> {
     pub(super) fn norm_back(&mut self, here: Here<'_>, norm: Norm, add: bool) -> Result<()> {

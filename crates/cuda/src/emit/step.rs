@@ -99,6 +99,8 @@ impl Emit<'_> {
                 calls.scan(&self.system(*of), states, at(self, 0), at(self, 2), chunk.tokens)?
             }
             Kernel::ScanBack(of) => return self.scan_back(here, *of),
+            Kernel::Recur(of) => return self.recur(here, of),
+            Kernel::RecurBack(of) => return self.recur_back(here, of),
             Kernel::Point(of) => return self.point(here, of),
             Kernel::TakeColumns { start, of, add } => {
                 let (x, out) = (at(self, 0), at(self, 1));
@@ -190,8 +192,6 @@ impl Emit<'_> {
             }
             Kernel::RowProduct { .. }
             | Kernel::RowGradient(_)
-            | Kernel::Recur(_)
-            | Kernel::RecurBack(_)
             | Kernel::Island(_)
             | Kernel::IslandBack(_) => {
                 let problem = "there is no CUDA kernel for it".to_owned();

@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "the CPU engine's tests use all of it")]
 #[path = "../../../cpu/tests/agreement/cases.rs"]
 mod cases;
+mod cells;
 #[path = "../../../gpu/tests/fake/mod.rs"]
 mod fake;
 #[allow(dead_code, reason = "the CPU engine's tests use all of it")]
@@ -67,8 +68,9 @@ fn agree(case: &Case) {
 }
 
 const TRANSFORMER: &str = r#"{"type":"transformer","n_head":2}"#;
-const BLOCKS: [&str; 3] = [
+const BLOCKS: [&str; 4] = [
     TRANSFORMER,
+    r#"{"type":"lstm"}"#,
     r#"{"type":"ssm","n_state":3}"#,
     r#"{"type":"sequential","blocks":[{"type":"ssm","n_state":11},{"type":"transformer","n_head":3}]}"#,
 ];

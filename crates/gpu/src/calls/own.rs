@@ -14,6 +14,10 @@ pub enum Given {
     Read(Span),
     /// A place that it writes.
     Write(Span),
+    /// A place that it only reads, or null.
+    ReadMaybe(Option<Span>),
+    /// A place of bf16 that it writes.
+    WriteLow(Span),
     /// An integer.
     Int(usize),
 }
@@ -29,6 +33,12 @@ impl Own {
         Self(Arc::new(OwnSource::new(text)))
     }
 
+    /// The whole source, as it is compiled.
+    #[must_use]
+    pub fn text(&self) -> String {
+        Code::Own(Arc::clone(&self.0)).text()
+    }
+
     /// A launch of one of them.
     ///
     /// The caller vouches for what no check can see: that the kernel touches nothing outside of the places that it is given.
@@ -42,7 +52,15 @@ impl Own {
                 Given::Read(span) | Given::Write(span) if span.element() != Element::F32 => {
                     return Err(wrong(format!("a place of {:?}", span.element())));
                 }
+                Given::ReadMaybe(Some(span)) if span.element() != Element::F32 => {
+                    return Err(wrong(format!("a place of {:?}", span.element())));
+                }
+                Given::WriteLow(span) if span.element() != Element::Bf16 => {
+                    return Err(wrong(format!("a place of {:?} for bf16", span.element())));
+                }
                 Given::Read(span) => Argument::Read(Some(span)),
+                Given::ReadMaybe(span) => Argument::Read(span),
+                Given::WriteLow(span) => Argument::Write(Some(span)),
                 Given::Write(span) => Argument::Write(Some(span)),
                 Given::Int(value) => {
                     Argument::Int(i32::try_from(value).map_err(|_| wrong(format!("{value} is too large")))?)

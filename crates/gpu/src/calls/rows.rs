@@ -154,6 +154,20 @@ impl Calls {
         call.int(rows * width).launch((rows * width).div_ceil(256))
     }
 
+    /// `out` (outer, inner, width) = or += `x` (inner, outer, width).
+    ///
+    /// # Errors
+    /// If a place doesn't fit.
+    pub fn order_rows(&self, x: Span, out: Span, [outer, inner]: [usize; 2], add: bool) -> Result<Operation> {
+        let width = out.len() / (outer * inner).max(1);
+        let mut call = self.call("order_rows").other(x, out.len(), Element::F32, false).writes(out);
+        if width * outer * inner != out.len() {
+            let problem = format!("{} numbers aren't {outer} times {inner} rows", out.len());
+            call.problem.get_or_insert(problem);
+        }
+        call.int(outer).int(inner).int(width).int(int(add)).each(out)
+    }
+
     /// Each row of out is that of some tokens before, in x or in `before`, or 0; `last` gets x's last rows.
     ///
     /// # Errors

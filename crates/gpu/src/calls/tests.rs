@@ -85,6 +85,7 @@ fn every_call() -> Vec<Operation> {
         floats.gather_rows(a, picks, short, width),
         floats.scatter_rows(short, picks, a, width, true),
         floats.keep_rows(a, b, [tokens, width], [1, 3], 0.5),
+        floats.order_rows(a, b, [tokens, b.len() / (tokens * width)], true),
         floats.move_columns(whole(a), whole(b), rows, width, false),
         floats.shift_rows(shifted, a, before, b, last),
         floats.lookup_rows(dots, line, layout.floats(6 * width)),

@@ -16,6 +16,7 @@ mod program;
 
 pub use arena::Arena;
 pub use device::Device;
+pub use plans::WORKSPACE;
 pub use program::{Graph, Options, Program};
 
 use crate::Error;

@@ -17,8 +17,8 @@ use super::refused;
 use crate::product::Columns;
 use crate::{Element, Error, Math, Product, Result};
 
-/// Bytes that an algorithm may work in: NVIDIA's advice for Hopper.
-const WORKSPACE: usize = 32 << 20;
+/// Bytes that cuBLASLt may work in, whatever the products: NVIDIA's advice for Hopper. Each open device takes them.
+pub const WORKSPACE: usize = 32 << 20;
 /// Partial sums of a split product are kept as floats, and added in a fixed order.
 const REDUCTION: u32 = 2;
 /// Algorithms asked for, the fastest by cuBLASLt's own reckoning first.

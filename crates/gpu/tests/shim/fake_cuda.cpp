@@ -2,7 +2,7 @@
 //
 // Work given to a stream is queued and runs late, when somebody waits: a missing wait shows. Memory is NaN until written.
 // Kernels run in a thread order drawn anew for each launch. One lock is around it all, so several threads may call.
-// What a machine has can be set by FAKE_CUDA_VERSION, FAKE_CUDA_DEVICES and FAKE_CUDA_MEMORY.
+// What a machine has, and when its card is lost, can be set: scripts/gpu/fake.sh lists the settings.
 #include <signal.h>
 #include <unistd.h>
 
@@ -26,7 +26,8 @@ long setting(const char* name, long otherwise) {
 }
 
 constexpr int INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200, ILLEGAL_STATE = 401, NOT_FOUND = 500, NOT_READY = 600,
-              TOO_MANY_THREADS = 701, NOT_WHILE_CAPTURED = 900, OUTSIDE_OF_CAPTURE = 905;
+              TOO_MANY_THREADS = 701, NOT_WHILE_CAPTURED = 900, OUTSIDE_OF_CAPTURE = 905,
+              UNKNOWN = 999;
 constexpr unsigned MOST_SHARED = 227 << 10;
 
 using Work = std::function<void()>;
@@ -66,7 +67,12 @@ Stream& stream_of(void* stream) {
   return *found->second;
 }
 
+// Kernels and graphs that were asked for; after so many the card is lost.
+long asked_for = 0;
+bool lost() { return asked_for > setting("FAKE_CUDA_LOST_AFTER", 1L << 60); }
+
 int put(void* to, Work work) {
+  if (lost()) return UNKNOWN;
   Stream& stream = stream_of(to);
   if (stream.recorded) {
     stream.recorded->push_back(std::move(work));
@@ -78,6 +84,7 @@ int put(void* to, Work work) {
 }
 
 int wait(Stream& stream) {
+  if (lost()) return UNKNOWN;
   if (stream.recorded) return NOT_WHILE_CAPTURED;
   stream.run_until(stream.asked);
   return 0;
@@ -98,10 +105,33 @@ bool is_pinned(const void* at) {
   return static_cast<const char*>(at) < start + bytes;
 }
 
+// Memory that is taken, and the most that ever was: FAKE_CUDA_TELLS names a file that gets it.
+std::map<void*, size_t> taken;
+size_t in_use = 0, most = 0;
+
+size_t memory() { return setting("FAKE_CUDA_MEMORY", 1L << 40); }
+
 int allocate(void** at, size_t bytes) {
+  LOCKED;
   if (bytes == 0) return INVALID_VALUE;
-  if (bytes > size_t(setting("FAKE_CUDA_MEMORY", 1L << 40))) return OUT_OF_MEMORY;
-  return *at = emu::poisoned(bytes), 0;
+  if (lost()) return UNKNOWN;
+  if (in_use + bytes > memory()) return OUT_OF_MEMORY;
+  *at = emu::poisoned(bytes);
+  in_use += taken[*at] = bytes;
+  const char* file = std::getenv("FAKE_CUDA_TELLS");
+  if (in_use > most && file) {
+    if (FILE* told = std::fopen(file, "w")) std::fprintf(told, "%zu\n", in_use), std::fclose(told);
+  }
+  most = std::max(most, in_use);
+  return 0;
+}
+
+// From here on others may have it, in the stream's order.
+void give_back(void* at) {
+  auto found = taken.find(at);
+  if (found == taken.end()) return;
+  in_use -= found->second;
+  taken.erase(found);
 }
 }  // namespace
 
@@ -117,13 +147,16 @@ API cuDeviceGetCount(int* count) { return *count = setting("FAKE_CUDA_DEVICES", 
 API cuDeviceGet(int* device, int ordinal) { return *device = ordinal, 0; }
 API cuDeviceGetName(char* name, int bytes, int) { return std::snprintf(name, bytes, "a fake GPU"), 0; }
 API cuDeviceGetUuid_v2(char* uuid, int) { return std::memset(uuid, 0, 16), 0; }
-API cuDeviceTotalMem_v2(size_t* bytes, int) { return *bytes = setting("FAKE_CUDA_MEMORY", 1L << 40), 0; }
+API cuDeviceTotalMem_v2(size_t* bytes, int) { return *bytes = memory(), 0; }
 API cuDeviceGetAttribute(int* value, int attribute, int) {
-  // Threads of a block; its shared memory; a warp's threads; multiprocessors; threads of one; capability; shared memory of a
+  // Threads of a block; its shared memory; a warp's threads; multiprocessors; threads of one; shared memory of a
   // multiprocessor, and of a block that asks for more.
   static const std::map<int, int> known = {{1, 1024}, {8, 48 << 10}, {10, 32},       {16, 4},          {39, 2048},
-                                           {75, 9},   {76, 0},       {81, 228 << 10}, {97, MOST_SHARED}};
+                                           {81, 228 << 10}, {97, MOST_SHARED}};
   auto found = known.find(attribute);
+  long capability = setting("FAKE_CUDA_CAPABILITY", 90);
+  if (attribute == 75) return *value = capability / 10, 0;
+  if (attribute == 76) return *value = capability % 10, 0;
   return *value = found == known.end() ? 1 : found->second, 0;
 }
 API cuDevicePrimaryCtxRetain(void** context, int) { return *context = &something, 0; }
@@ -210,18 +243,20 @@ API cuEventDestroy_v2(Event* event) {
 
 // Memory.
 API cuMemGetInfo_v2(size_t* free, size_t* total) {
-  return *free = *total = setting("FAKE_CUDA_MEMORY", 1L << 40), 0;
+  LOCKED;
+  return *total = memory(), *free = memory() - in_use, 0;
 }
 API cuMemAlloc_v2(void** at, size_t bytes) { return allocate(at, bytes); }
 API cuMemAllocAsync(void** at, size_t bytes, void*) { return allocate(at, bytes); }
 API cuMemFree_v2(void* at) {
   LOCKED;
   int waited = wait_for_all();
-  return std::free(at), waited;
+  return give_back(at), std::free(at), waited;
 }
 API cuMemFreeAsync(void* at, void* stream) {
   LOCKED;
   if (stream_of(stream).recorded) return NOT_WHILE_CAPTURED;
+  give_back(at);
   return put(stream, [=] { std::free(at); });
 }
 API cuMemHostAlloc(void** at, size_t bytes, unsigned) {
@@ -338,6 +373,7 @@ API cuLaunchKernel(Kernel* kernel, unsigned gx, unsigned gy, unsigned gz, unsign
   if (threads == 0 || threads > 1024 || shared > kernel->shared_allowed) return INVALID_VALUE;
   // A kernel of this project runs with just the threads that its declaration names.
   if (threads > kernel->entry->threads || (kernel->entry->exactly && threads != kernel->entry->threads)) return TOO_MANY_THREADS;
+  asked_for++;
   std::vector<std::vector<char>> kept;
   for (size_t i = 0; i < kernel->entry->arguments; i++) {
     auto start = static_cast<char*>(arguments[i]);
@@ -371,6 +407,7 @@ API cuGraphInstantiateWithFlags(std::shared_ptr<Works>** made, std::shared_ptr<W
 API cuGraphUpload(void*, void*) { return 0; }
 API cuGraphLaunch(std::shared_ptr<Works>* graph, void* stream) {
   LOCKED;
+  asked_for++;
   return put(stream, [works = *graph] {
     for (Work& work : *works) work();
   });

@@ -126,6 +126,27 @@ inline void check_kept_rows(int sequences, int tokens, int width, int from, int 
   compare("keep rows " + range + ", in place", out, want, 0);
 }
 
+inline void check_ordered_rows(int outer, int inner) {
+  int width = 5, count = outer * inner * width;
+  auto x = Buffer<float>::random(count), start = Buffer<float>::random(count);
+  Buffer<float> out(count);
+  for (int add : {0, 1}) {
+    std::string name = "order rows " + std::to_string(outer) + " x " + std::to_string(inner) + (add ? ", added" : "");
+    in_all_orders(name, over(count), [&] { order_rows_all(x.at, out.at, outer, inner, width, add, count); },
+                  starting(out, start), out);
+    Doubles want(count);
+    for (int o = 0; o < outer; o++) {
+      for (int n = 0; n < inner; n++) {
+        for (int c = 0; c < width; c++) {
+          int to = (o * inner + n) * width + c;
+          want[to] = (add ? double(start[to]) : 0) + x[(n * outer + o) * width + c];
+        }
+      }
+    }
+    compare(name, out, want, add ? 1e-7 : 0);
+  }
+}
+
 inline void check_moved_columns() {
   int rows = 13, of_x = 11, from = 4, of_out = 9, to = 2, width = 5, count = rows * width;
   // Neither has more than it needs.
@@ -328,6 +349,7 @@ inline void check_rows_dots_and_losses() {
   check_kept_rows(3, 7, 11, 2, 5);
   check_kept_rows(2, 5, 3, 0, 1);
   check_moved_columns();
+  for (auto [outer, inner] : {std::pair{7, 3}, {1, 6}, {4, 1}, {5, 5}}) check_ordered_rows(outer, inner);
   check_shifted_rows(7, 3, 0, 0);  // none before
   check_shifted_rows(7, 3, 2, 3);  // fewer before than it moves by
   check_shifted_rows(7, 2, 5, 2);  // more

@@ -9,38 +9,59 @@ use super::points::{Code, Kept};
 
 /// One step backward.
 #[derive(Clone, Debug)]
-pub(super) enum Back {
+pub enum Back<C> {
     /// Through one term of a product, to the gradient with respect to its input.
     Product {
+        /// Which product.
         product: usize,
+        /// Which of its terms.
         term: usize,
+        /// The buffer that the gradient goes to.
         target: usize,
+        /// Whether it is added to what is there.
         add: bool,
     },
+    /// Through a norm.
     Norm {
+        /// Which norm.
         norm: usize,
+        /// The buffer that the gradient goes to.
         target: usize,
+        /// Whether it is added to what is there.
         add: bool,
     },
-    Points(Code),
+    /// Through elementwise code.
+    Points(C),
+}
+
+impl<C> Back<C> {
+    /// The same step with an engine's own form of the code.
+    pub fn map<D>(&self, form: impl FnOnce(&C) -> D) -> Back<D> {
+        match *self {
+            Self::Product { product, term, target, add } => Back::Product { product, term, target, add },
+            Self::Norm { norm, target, add } => Back::Norm { norm, target, add },
+            Self::Points(ref code) => Back::Points(form(code)),
+        }
+    }
 }
 
 /// The backward pass.
 #[derive(Clone, Debug, Default)]
-pub(super) struct BackPlan {
+pub struct BackPlan {
     /// The gradient with respect to each buffer of the forward pass, if it has one; that of states is with respect to those before a token.
-    pub(super) gradients: Vec<Option<usize>>,
+    pub gradients: Vec<Option<usize>>,
     /// The gradient with respect to the states after a token.
-    pub(super) after: Vec<usize>,
+    pub after: Vec<usize>,
     /// At each token, from the last one on.
-    pub(super) scan: Vec<Back>,
+    pub scan: Vec<Back<Code>>,
     /// For all tokens at once, after them.
-    pub(super) hoisted: Vec<Back>,
+    pub hoisted: Vec<Back<Code>>,
     /// Gradients that begin with 0, for all tokens and at each.
-    pub(super) clear: Vec<usize>,
-    pub(super) clear_each: Vec<usize>,
-    /// What the programs of `scan` read of the tape.
-    pub(super) ahead: Vec<usize>,
+    pub clear: Vec<usize>,
+    /// The latter.
+    pub clear_each: Vec<usize>,
+    /// What the programs of `scan` read and write of the tape.
+    pub ahead: Vec<usize>,
 }
 
 /// Where a step writes gradients, in backward order.
@@ -70,7 +91,7 @@ impl Writes {
 }
 
 impl BackPlan {
-    pub(super) fn new(plan: &mut Plan) -> (Self, Vec<Kept>) {
+    pub(crate) fn new(plan: &mut Plan) -> (Self, Vec<Kept>) {
         let private: Vec<bool> = (0..plan.buffers.0.len()).map(|buffer| is_private(plan, buffer)).collect();
         let Plan { points, buffers, .. } = plan;
         let kept: Vec<Kept> = points
@@ -111,11 +132,11 @@ impl BackPlan {
                     let points = &plan.points[i];
                     let slopes: Vec<Window> =
                         points.results.iter().map(|window| back.gradient(*window)).collect();
-                    Back::Points(points.backward(&plan.buffers, &kept[i], &slopes, &targets))
+                    Back::Points(points.backward(&kept[i], &slopes, &targets))
                 }
             }
         });
-        let of_scan: Vec<Back> = all.by_ref().take(scan.len()).collect();
+        let of_scan: Vec<Back<Code>> = all.by_ref().take(scan.len()).collect();
         let of_hoisted = all.collect();
         (back.scan, back.hoisted) = (of_scan, of_hoisted);
         back.ahead = back.read_of_tape(plan);
@@ -127,7 +148,7 @@ impl BackPlan {
             Back::Points(code) => Some(code),
             _ => None,
         });
-        let views = codes.flat_map(|code| &code.views).map(|view| view.buffer);
+        let views = codes.flat_map(Code::views).map(|view| view.buffer);
         let of_tape: BTreeSet<usize> =
             views.filter(|&buffer| plan.buffers.0[buffer].space == Space::Tape).collect();
         of_tape.into_iter().collect()
@@ -167,7 +188,7 @@ impl BackPlan {
             // Buffers of states come second to the input's alone.
             When::After => self.after[buffer - 1],
         };
-        Window { view: View { buffer, when: When::Now }, ..window }
+        Window { view: View::now(buffer), ..window }
     }
 
     /// The gradients that a step writes when it is run backward.

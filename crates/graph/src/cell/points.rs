@@ -1,40 +1,53 @@
 //! A cell's elementwise code: for each level of the cell and each width, one program forward and one backward.
 
-use looped_graph::{Instruction, PointProgram, Reg, ops::Func};
-use looped_ops::{Place, PointCode, PointResult};
+use crate::{Instruction, PointProgram, Reg, ops::Func};
 
-use crate::code::steps;
-
-use super::buffers::{Buffers, Rows, Space, View, When, Window};
+use super::buffers::{Buffers, Rows, Space, View, Window};
 
 /// A program with the windows of its inputs and results.
 #[derive(Clone, Debug)]
-pub(super) struct Points {
-    pub(super) program: PointProgram,
-    pub(super) inputs: Vec<Window>,
-    pub(super) results: Vec<Window>,
+pub(crate) struct Points {
+    pub(crate) program: PointProgram,
+    pub(crate) inputs: Vec<Window>,
+    pub(crate) results: Vec<Window>,
 }
 
 /// What of a program's values the backward pass reads, and where.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     values: Vec<(Reg, Window)>,
     /// Those that are written for its sake alone.
     stores: Vec<(Reg, Window)>,
 }
 
-/// Code and what its operands are.
+/// A program that is run on rows, with where its inputs and results lie.
 #[derive(Clone, Debug)]
-pub(super) struct Code {
-    /// In order.
-    pub(super) views: Vec<View>,
-    pub(super) code: PointCode,
+pub struct Code {
+    /// What is computed of each row.
+    pub program: PointProgram,
+    /// Its inputs; it may read some of them alone ([`PointProgram::reads`]).
+    pub inputs: Vec<Window>,
+    /// Which of its values go where, and whether they are added to what is there. All have one width.
+    pub results: Vec<(Reg, Window, bool)>,
+}
+
+impl Code {
+    /// The rows that are read and written, in order, each once.
+    #[must_use]
+    pub fn views(&self) -> Vec<View> {
+        let read = self.inputs.iter().enumerate().filter(|(i, _)| self.program.reads(*i));
+        let windows = read.map(|(_, window)| window).chain(self.results.iter().map(|(_, window, _)| window));
+        let mut views: Vec<View> = windows.map(|window| window.view).collect();
+        views.sort_unstable();
+        views.dedup();
+        views
+    }
 }
 
 impl Points {
     /// Chooses what is kept: the results; gates, each in place of the sum that it alone reads, if that lies in a buffer that is `private` to this
     /// program; and a copy of whatever else would be gone.
-    pub(super) fn keep(&self, buffers: &mut Buffers, private: impl Fn(usize) -> bool) -> Kept {
+    pub(crate) fn keep(&self, buffers: &mut Buffers, private: impl Fn(usize) -> bool) -> Kept {
         let program = &self.program;
         let mut kept = Kept::default();
         for (&reg, &window) in program.results.iter().zip(&self.results) {
@@ -97,22 +110,16 @@ impl Points {
     }
 
     /// Forward: with what is kept written, or without.
-    pub(super) fn forward(&self, buffers: &Buffers, kept: Option<&Kept>) -> Code {
+    pub(crate) fn forward(&self, kept: Option<&Kept>) -> Code {
         let results = self.program.results.iter().copied().zip(self.results.iter().copied());
         let stores = kept.into_iter().flat_map(|kept| kept.stores.iter().copied());
         let results: Vec<(Reg, Window, bool)> =
             results.chain(stores).map(|(reg, window)| (reg, window, false)).collect();
-        compile(buffers, &self.program, &self.inputs, &results)
+        Code { program: self.program.clone(), inputs: self.inputs.clone(), results }
     }
 
     /// Backward: from the gradients with respect to the results to those with respect to the inputs, each set or added.
-    pub(super) fn backward(
-        &self,
-        buffers: &Buffers,
-        kept: &Kept,
-        slopes: &[Window],
-        targets: &[(Window, bool)],
-    ) -> Code {
+    pub(crate) fn backward(&self, kept: &Kept, slopes: &[Window], targets: &[(Window, bool)]) -> Code {
         let regs: Vec<Reg> = kept.values.iter().map(|(reg, _)| *reg).collect();
         let gradient = self.gradient(&regs);
         let windows = kept.values.iter().map(|(_, window)| *window);
@@ -120,7 +127,7 @@ impl Points {
             self.inputs.iter().copied().chain(windows).chain(slopes.iter().copied()).collect();
         let results: Vec<(Reg, Window, bool)> =
             gradient.results.iter().zip(targets).map(|(&reg, &(window, add))| (reg, window, add)).collect();
-        compile(buffers, &gradient, &inputs, &results)
+        Code { program: gradient, inputs, results }
     }
 }
 
@@ -137,7 +144,7 @@ impl Kept {
 
 fn extra(buffers: &mut Buffers, width: usize) -> Window {
     let buffer = buffers.add(width, Rows::All, Space::Tape);
-    Window { view: View { buffer, when: When::Now }, column: 0, width }
+    Window { view: View::now(buffer), column: 0, width }
 }
 
 /// For each value of a program, which inputs it depends on.
@@ -154,30 +161,4 @@ fn dependencies(program: &PointProgram) -> Vec<Vec<bool>> {
         all.push(own);
     }
     all
-}
-
-fn compile(
-    buffers: &Buffers,
-    program: &PointProgram,
-    inputs: &[Window],
-    results: &[(Reg, Window, bool)],
-) -> Code {
-    let read = inputs.iter().enumerate().filter(|(i, _)| program.reads(*i)).map(|(_, window)| window.view);
-    let mut views: Vec<View> = read.chain(results.iter().map(|(_, window, _)| window.view)).collect();
-    views.sort_unstable();
-    views.dedup();
-    let place = |window: &Window| Place {
-        // An input that isn't read has no operand, and its place isn't looked at.
-        operand: views.binary_search(&window.view).unwrap_or(0),
-        column: window.column,
-        stride: buffers.0[window.view.buffer].width,
-    };
-    let inputs: Vec<Place> = inputs.iter().map(place).collect();
-    let width = results.first().map_or(0, |(_, window, _)| window.width);
-    let results: Vec<PointResult> = results
-        .iter()
-        .map(|(reg, window, add)| PointResult { value: *reg, place: place(window), add: *add })
-        .collect();
-    let code = PointCode::new(width, &steps(program), &inputs, &results);
-    Code { views, code }
 }

@@ -7,63 +7,81 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use looped_graph::ops::{Cell, Func};
-use looped_graph::{Form, Linear, Node, Norm, Op, PointBuilder, Source, Wire};
+use crate::ops::{Cell, Func};
+use crate::{Form, Linear, Node, Norm, Op, PointBuilder, Source, Wire};
 
 use super::buffers::{Buffers, Rows, Space, View, When, Window};
 use super::points::Points;
 
 /// A sum of products, x W^T and more, and of biases.
 #[derive(Clone, Debug)]
-pub(super) struct Product {
-    pub(super) terms: Vec<Term>,
-    pub(super) out: usize,
+pub struct Product {
+    /// Its products, those of the input alone first.
+    pub terms: Vec<Term>,
+    /// The buffer of the result.
+    pub out: usize,
     /// Where the sum of the biases is made, if there are several, and backward the gradient that all of them get.
-    pub(super) bias: Option<usize>,
+    pub bias: Option<usize>,
 }
 
+/// One product of a sum.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Term {
-    pub(super) layer: Linear,
-    pub(super) input: View,
-    pub(super) recurrent: bool,
+pub struct Term {
+    /// Its weight and bias.
+    pub layer: Linear,
+    /// What is multiplied.
+    pub input: View,
+    /// Whether that depends on a state.
+    pub recurrent: bool,
 }
 
 /// A norm with the buffers of its statistics.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct NormStep {
-    pub(super) norm: Norm,
-    pub(super) input: View,
-    pub(super) out: usize,
-    pub(super) mean: usize,
-    pub(super) inverse: usize,
+pub struct NormStep {
+    /// Its kind and parameters.
+    pub norm: Norm,
+    /// What is normed.
+    pub input: View,
+    /// The buffer of the result.
+    pub out: usize,
+    /// The buffer of the means.
+    pub mean: usize,
+    /// The buffer of the inverse deviations.
+    pub inverse: usize,
 }
 
 /// What is done, at a token or for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Work {
+pub enum Work {
     /// One term of a product.
     Product(usize, usize),
+    /// A norm.
     Norm(usize),
+    /// Elementwise code.
     Points(usize),
 }
 
 /// The forward pass of a cell.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Plan {
-    pub(super) buffers: Buffers,
+pub struct Plan {
+    /// The memory.
+    pub buffers: Buffers,
     /// The input, token by token.
-    pub(super) x: usize,
-    pub(super) states: Vec<usize>,
-    pub(super) products: Vec<Product>,
-    pub(super) norms: Vec<NormStep>,
-    pub(super) points: Vec<Points>,
+    pub x: usize,
+    /// The buffer of each state.
+    pub states: Vec<usize>,
+    /// Sums of products.
+    pub products: Vec<Product>,
+    /// Norms.
+    pub norms: Vec<NormStep>,
+    /// Elementwise code.
+    pub(crate) points: Vec<Points>,
     /// For all tokens at once.
-    pub(super) hoisted: Vec<Work>,
+    pub hoisted: Vec<Work>,
     /// At each token.
-    pub(super) scan: Vec<Work>,
+    pub scan: Vec<Work>,
     /// Buffers that products and norms read: their weights' gradients need them.
-    pub(super) needed: Vec<usize>,
+    pub(crate) needed: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -175,7 +193,7 @@ struct Planner {
 }
 
 impl Plan {
-    pub(super) fn new(cell: &Cell, input_width: usize) -> Result<Self, String> {
+    pub(crate) fn new(cell: &Cell, input_width: usize) -> Result<Self, String> {
         let mut kinds = kinds(cell)?;
         simplify(&mut kinds, &cell.next);
         let mut plan = Self::default();
@@ -251,7 +269,7 @@ impl Planner {
                 let mut column = 0;
                 for part in parts {
                     let width = self.widths[part];
-                    let window = Window { view: View { buffer, when: When::Now }, column, width };
+                    let window = Window { view: View::now(buffer), column, width };
                     self.sink((self.recurrent[i], self.levels[i], width), part, window);
                     column += width;
                 }
@@ -322,7 +340,7 @@ impl Planner {
     /// Where a node's numbers lie; `whole` if columns have been copied.
     fn locate(&self, node: usize, whole: bool) -> Window {
         let width = self.widths[node];
-        let at = |buffer| Window { view: View { buffer, when: When::Now }, column: 0, width };
+        let at = |buffer| Window { view: View::now(buffer), column: 0, width };
         match (&self.kinds[node], self.own[node]) {
             (Kind::Input, _) => at(self.plan.x),
             (Kind::State(i), _) => at(self.plan.states[*i]),
@@ -439,5 +457,5 @@ impl Planner {
 }
 
 const fn whole(buffer: usize, width: usize) -> Window {
-    Window { view: View { buffer, when: When::Now }, column: 0, width }
+    Window { view: View::now(buffer), column: 0, width }
 }
