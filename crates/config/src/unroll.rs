@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use looped_core::{LastLoops, LoopLoss, Policy, Rng, StepLoops, StepWork, UniformLoss, Unroll};
+use looped_core::{LastLoops, LoopLoss, Pass, Policy, Rng, StepLoops, StepWork, UniformLoss, Unroll};
 
 use crate::Training;
 
@@ -31,6 +31,12 @@ impl Training {
             regularizers: self.regularizers.clone(),
             rng,
         }
+    }
+
+    /// The passes of a step of so many loops, of which each is loops without gradient and a window with it; none if it goes another way.
+    #[must_use]
+    pub fn passes(&self, loops: usize) -> Vec<Pass> {
+        self.step_loops(loops, Rng::stream(0, "passes", 0)).passes().unwrap_or_default()
     }
 
     /// The most loops that a step keeps at once.

@@ -8,11 +8,11 @@ use looped_graph::{Form, Graph, NodeId, Op};
 
 use crate::point::{Goal, Text};
 
-/// A cell's steps, and which of its buffers products read rounded.
+/// A cell's steps, and which of its buffers products read rounded, in the forward pass and in the backward one.
 #[derive(Debug)]
 pub(crate) struct Cell {
     pub(crate) steps: CellPlan,
-    operands: Vec<bool>,
+    operands: [Vec<bool>; 2],
 }
 
 /// Which of a cell's lists elementwise code stands in.
@@ -26,19 +26,19 @@ pub(crate) enum List {
 
 impl Cell {
     fn new(steps: CellPlan) -> Self {
-        let mut operands = vec![false; steps.plan.buffers.0.len()];
+        let [mut forward, mut backward] = [(); 2].map(|()| vec![false; steps.plan.buffers.0.len()]);
         for product in &steps.plan.products {
             for term in product.terms.iter().filter(|term| !term.layer.exact) {
-                operands[term.input.buffer] = true;
-                operands[steps.back.gradients[product.out].unwrap_or(product.out)] = true;
+                (forward[term.input.buffer], backward[term.input.buffer]) = (true, true);
+                backward[steps.back.gradients[product.out].unwrap_or(product.out)] = true;
             }
         }
-        Self { steps, operands }
+        Self { steps, operands: [forward, backward] }
     }
 
-    /// Whether products read a buffer rounded, where they round.
-    pub(crate) fn is_operand(&self, buffer: usize) -> bool {
-        self.operands[buffer]
+    /// Whether products of a pass, forward (0) or backward (1), read a buffer rounded, where they round.
+    pub(crate) fn is_operand(&self, buffer: usize, half: usize) -> bool {
+        self.operands[half][buffer]
     }
 
     /// Whether a buffer has the gradient with respect to a state after a token, to which that of the state's rows is added.
@@ -49,20 +49,21 @@ impl Cell {
     fn texts(&self, node: NodeId, rounds: bool, text: &mut String) {
         let (plan, back) = (&self.steps, &self.steps.back);
         let forward = |codes: &[Code], list, text: &mut String| {
-            codes.iter().enumerate().for_each(|(i, code)| self.text(code, name(node, list, i), rounds, text));
+            codes.iter().enumerate().for_each(|(i, code)| self.text(code, node, (list, i), rounds, text));
         };
         forward(&plan.free, List::Free, text);
         forward(&plan.recorded, List::Recorded, text);
         for (steps, list) in [(&back.scan, List::Scan), (&back.hoisted, List::Hoisted)] {
             for (i, step) in steps.iter().enumerate() {
                 if let Back::Points(code) = step {
-                    self.text(code, name(node, list, i), rounds, text);
+                    self.text(code, node, (list, i), rounds, text);
                 }
             }
         }
     }
 
-    fn text(&self, code: &Code, name: String, rounds: bool, text: &mut String) {
+    fn text(&self, code: &Code, node: NodeId, (list, index): (List, usize), rounds: bool, text: &mut String) {
+        let half = usize::from(matches!(list, List::Scan | List::Hoisted));
         let width = |buffer: usize| self.steps.plan.buffers.0[buffer].width;
         let read = |(i, window): (usize, &looped_graph::cell::Window)| {
             let buffer = window.view.buffer;
@@ -75,11 +76,11 @@ impl Cell {
         };
         let goal = |(reg, window, add): &(usize, looped_graph::cell::Window, bool)| {
             let buffer = window.view.buffer;
-            let low = rounds && self.is_operand(buffer);
+            let low = rounds && self.is_operand(buffer, half);
             (*reg, Goal::Rows { stride: width(buffer), column: window.column, add: *add, low })
         };
         Text {
-            name,
+            name: name(node, list, index),
             width: code.results.first().map_or(0, |(_, window, _)| window.width),
             program: &code.program,
             inputs: code.inputs.iter().enumerate().map(read).collect(),

@@ -27,5 +27,5 @@ pub use engine::Cuda;
 pub use footprint::{ALWAYS, Footprint, Work};
 pub use held::Held;
 pub use looped_gpu::Math;
-pub use model::{CudaModel, CudaPredictor, Step, plan, text};
+pub use model::{CudaModel, CudaPredictor, Step, card, plan, text};
 pub use profile::Profile;

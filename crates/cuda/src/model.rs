@@ -347,6 +347,14 @@ impl CudaModel {
     }
 }
 
+/// The name of the card `cuda:ordinal`, if it can be used.
+///
+/// # Errors
+/// If it can't: what is missing is said.
+pub fn card(ordinal: usize) -> Result<String> {
+    Ok(Device::open(ordinal).map_err(told)?.name().to_owned())
+}
+
 /// What a training step on prompts of this kind takes, without a GPU: each kind of operation with how often it runs, and the bytes of
 /// memory.
 ///

@@ -75,9 +75,14 @@ fn what_a_machine_lacks_is_told_in_one_line() {
             "the NVIDIA driver is for CUDA 12.9, and this machine's NVRTC needs 13.1",
         ),
         (
+            "FAKE_CUDA_CAPABILITY",
+            "75",
+            "a fake GPU has compute capability 7.5; the kernels need 8.0 (Ampere) or newer",
+        ),
+        (
             "FAKE_CUDA_MEMORY",
             "34000000",
-            "MB of GPU memory are needed, and 32 of 32 MB are free on a fake GPU",
+            "MB of GPU memory are needed, and 0 of 32 MB are free on a fake GPU",
         ),
     ] {
         let output = fake::under(folder, "inner_opening", &[(setting, value)]);

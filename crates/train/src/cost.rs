@@ -50,7 +50,7 @@ fn flops(experiment: &Experiment, graph: &Graph) -> f64 {
 }
 
 /// Operations of a step, in the mean over what it may draw.
-fn step_flops(experiment: &Experiment, graph: &Graph, stage: Stage) -> f64 {
+pub(crate) fn step_flops(experiment: &Experiment, graph: &Graph, stage: Stage) -> f64 {
     let (layout, points) = (experiment.model.layout(), stage.points);
     let Flops { once, each_loop } = looped_graph::flops(graph, layout.tokens(points), &layout.reads(points));
     let training = &experiment.training;

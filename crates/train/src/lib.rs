@@ -5,6 +5,7 @@
 //! an [`Updater`]. Its two halves are [`Trainer::gradients`] and [`Trainer::apply`].
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod auto;
 mod averaged;
 mod changes;
 mod checkpoint;
@@ -33,6 +34,7 @@ mod validation;
 // Engines that are there wherever a model is trained: they register themselves.
 use {looped_cpu as _, looped_cuda as _, looped_reference as _};
 
+pub use auto::{Chosen, device_for};
 pub use checkpoint::{Checkpoint, Checkpoints, Generator, State, decode, encode};
 pub use cost::Cost;
 pub use device::{device, device_and_note, device_in_words};
@@ -42,7 +44,9 @@ pub use files::{replace_file, write_atomically};
 pub use gradients::{Gradients, clip, global_norm};
 pub use in_f64::InF64;
 pub use looped_core::Target;
-pub use memory::{Asked, available_memory, memory_of_predicting, memory_of_scoring, opened_and_predicting};
+pub use memory::{
+    Asked, available_memory, memory_of_predicting, memory_of_scoring, memory_on_gpu, opened_and_predicting,
+};
 pub use metrics::{Metrics, Record};
 pub use model::{Model, StepPlan};
 pub use opened::{Opened, gives_way};

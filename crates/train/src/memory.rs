@@ -2,10 +2,11 @@
 
 use candle_core::Device;
 use looped_config::Experiment;
-use looped_core::{Footprint, Work};
+use looped_core::{Footprint, Pass, Work};
 use looped_graph::{Graph, ParamInfo};
 use looped_reference::{footprint, passing_through};
 
+use crate::auto::math_of;
 use crate::model::all_threads;
 use crate::optimizer::{default_optimizer, numbers_kept};
 use crate::{EngineChoice, Result};
@@ -59,6 +60,31 @@ pub(crate) fn of_run(experiment: &Experiment, graph: &Graph) -> f64 {
     );
     // A look at the states finds what a save gave back. The rest seldom has sizes that fit into one another: it adds up.
     kept + computing + saving(own, parameters).max(states) + PLOTS
+}
+
+/// Bytes of a GPU's memory that the CUDA engine takes at once for a run, from its first step to its evaluation. What the driver takes for
+/// itself and for the kernels comes to it: a few hundred megabytes.
+///
+/// # Errors
+/// If the engine can't take the model.
+pub fn memory_on_gpu(experiment: &Experiment) -> Result<f64> {
+    let (training, evaluation, graph) =
+        (&experiment.training, &experiment.evaluation, experiment.model.graph()?);
+    let (math, points) = (math_of(training.precision), training.curriculum.points.end);
+    let work = |prompts| looped_cuda::Work { prompts, layout: experiment.model.layout(), points };
+    let mut most = 0;
+    for Pass { plan, counted, .. } in training.passes(training.most_loops()) {
+        let objective = experiment.task.objective();
+        let step = looped_cuda::Step { plan, loss_loops: counted, objective, math };
+        most = most.max(work(training.batch_size).training(&graph, step)?.bytes);
+    }
+    for (prompts, loops) in [
+        (training.batch_size, training.usual_loops()),
+        (evaluation.prompts, evaluation.loops.unwrap_or(training.usual_loops())),
+    ] {
+        most = most.max(work(prompts).predicting(&graph, loops, math)?.bytes);
+    }
+    Ok((looped_cuda::ALWAYS + most) as f64)
 }
 
 /// Bytes that scoring a trained model beside so many baselines takes at once: an estimate, on the CPU.

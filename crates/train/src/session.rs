@@ -76,6 +76,11 @@ pub fn train(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -
                 save(trainer, &metrics)?;
                 return Err(error);
             }
+            Err(error @ TrainError::Core(looped_core::Error::Device(_))) => {
+                // A GPU that hasn't the memory for a step still has the parameters. One that is lost has nothing: then the last save stands.
+                let _ = save(trainer, &metrics);
+                return Err(error);
+            }
             report => report?,
         };
         observer.stepped(report.step, report.loss);

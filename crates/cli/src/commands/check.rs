@@ -6,7 +6,7 @@ use looped_config::Experiment;
 use looped_config::sweep::Sweep;
 use looped_study::moved_data;
 use looped_study::sweep::Plan;
-use looped_train::{Cost, EngineChoice, available_memory, device, resolve};
+use looped_train::{Cost, EngineChoice, available_memory, device_for, memory_on_gpu, resolve};
 use serde_json::json;
 
 use crate::args::{CheckArgs, ExperimentArgs};
@@ -61,7 +61,9 @@ fn check_experiment(at: &ExperimentArgs, device_name: &str, args: &CheckArgs) ->
     let cost = Cost::of(&experiment)?;
     let text = experiment.to_toml().map_err(Failure::failed)?;
     // The printed config stays as open as the file is: another machine would choose otherwise.
-    let EngineChoice { engine, why: why_not_fused } = resolve(&mut experiment, &device(device_name)?)?;
+    let device = device_for(device_name, &experiment)?;
+    let EngineChoice { engine, why: why_not_fused } = resolve(&mut experiment, &device.target)?;
+    let on_gpu = if engine.name == "cuda" { Some(memory_on_gpu(&experiment)?) } else { None };
     let without_kernel = engine.without_kernel(&experiment.model.graph()?);
     let engine = engine.name;
     if args.output.json {
@@ -72,6 +74,8 @@ fn check_experiment(at: &ExperimentArgs, device_name: &str, args: &CheckArgs) ->
             "positions": cost.positions,
             "flops": cost.flops,
             "memory_bytes": cost.memory,
+            "gpu_memory_bytes": on_gpu,
+            "device": device.target.name(),
             "engine": engine,
             "why_not_fused": why_not_fused,
             "without_kernel": without_kernel,
@@ -86,13 +90,20 @@ fn check_experiment(at: &ExperimentArgs, device_name: &str, args: &CheckArgs) ->
         cost.parameters, cost.positions
     );
     println!("# FLOPs of the whole training: {:.3e}", cost.flops);
-    println!("# peak memory, estimated: {}B", short(cost.memory));
+    match on_gpu {
+        Some(bytes) => println!("# memory of the GPU, besides the driver's own: {}B", short(bytes)),
+        None => println!("# peak memory, estimated: {}B", short(cost.memory)),
+    }
     match why_not_fused {
         Some(why) => println!("# engine: {engine} (not fused: {why})"),
         None => println!("# engine: {engine}"),
     }
+    if on_gpu.is_some() {
+        println!("# device: {}", device.words);
+    }
     without_kernel.iter().for_each(|operation| println!("# note: {operation}"));
-    if let Some(available) = available_memory().map(|bytes| bytes as f64).filter(|&bytes| cost.memory > bytes)
+    if let Some(available) =
+        available_memory().map(|bytes| bytes as f64).filter(|&bytes| on_gpu.is_none() && cost.memory > bytes)
     {
         eprintln!(
             "warning: this experiment needs about {}B of memory; this machine has {}B free",

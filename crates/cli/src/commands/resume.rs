@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use looped_study::{Reopened, reopen, tell_damaged};
-use looped_train::{Opened, Trainer};
+use looped_train::{Opened, Trainer, device_in_words};
 
 use crate::args::ResumeArgs;
 use crate::build::build;
@@ -23,7 +23,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
         let found = serde_json::json!({ "run": shown(run.path()), "evaluation": evaluation });
         return answer(args.output.json, &found, || run.path().display().to_string());
     }
-    tell_engine(&trainer, &args.device.device);
+    tell_engine(&trainer, &device_in_words(trainer.model().target(), &args.device.device));
     if trainer.is_done() {
         return finish_or_stop(&trainer, &run, args.output.json);
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use looped_config::{Experiment, Loaded};
 use looped_train::{
-    Cost, How, Outcome as Ended, Provenance, RunDir, Session, Target, TrainError, Trainer, device_and_note,
-    device_in_words, resolve, train,
+    Chosen, Cost, How, Outcome as Ended, Provenance, RunDir, Session, Target, TrainError, Trainer,
+    device_and_note, device_for, resolve, train,
 };
 use serde_json::json;
 
@@ -20,8 +20,8 @@ use crate::shell::{command_line, resume_by};
 use crate::stop::Stop;
 
 pub(crate) fn run(args: &RunArgs) -> Outcome {
-    let device = open_device(&args.device.device)?;
     let mut experiment = load(&args.experiment)?;
+    let Chosen { target: device, words } = device_for(&args.device.device, &experiment)?;
     let engine = resolve(&mut experiment, &device)?;
     refuse_what_does_not_fit(
         "this experiment needs",
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
         Some(folder) => create(folder, trainer.experiment())?,
         None => create_by_name(&args.runs, trainer.experiment())?,
     };
-    tell_engine(&trainer, &args.device.device);
+    tell_engine(&trainer, &words);
     Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build(), engine.why))?;
     train_to_the_end(trainer, &run, stop, args.output.json)
 }
@@ -49,9 +49,8 @@ pub(crate) fn open_device(name: &str) -> Outcome<Target> {
 }
 
 /// Tells which engine computes on which device, and why these, and what it has no kernels for.
-pub(crate) fn tell_engine(trainer: &Trainer, asked_device: &str) {
+pub(crate) fn tell_engine(trainer: &Trainer, device: &str) {
     let model = trainer.model();
-    let device = device_in_words(model.target(), asked_device);
     eprintln!("engine: {}, on {device}", model.engine_choice());
     model.without_kernel().iter().for_each(|operation| eprintln!("note: {operation}"));
 }

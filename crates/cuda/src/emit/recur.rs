@@ -71,7 +71,7 @@ impl<'a> Emit<'a> {
         };
         let whole: Vec<Span> = buffers.places(extent, space).into_iter().map(place).collect();
         let rounded = |(buffer, span): (usize, &Span)| {
-            let rounded = self.math == Math::Bf16 && cell.is_operand(buffer) && span.len() > 0;
+            let rounded = self.math == Math::Bf16 && cell.is_operand(buffer, here.half) && span.len() > 0;
             rounded.then(|| self.low.keeping(&mut self.layout, *span))
         };
         let low = whole.iter().enumerate().map(rounded).collect();

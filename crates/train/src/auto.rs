@@ -1,0 +1,125 @@
+//! `--device auto`: the device on which a run is expected to end sooner.
+//!
+//! What is expected is reckoned from the experiment alone, so that the same machine takes the same device each time. The GPU's numbers are
+//! those of one H200 (`docs/gpu.md`), the CPU's are of a core with AVX-512. Both are rough: the GPU has to be expected to take less than half
+//! of the CPU's time.
+
+use looped_config::{EngineName, Experiment};
+use looped_core::{NamedEngine, Precision, Target};
+use looped_cuda::{Math, Step, Work};
+
+use crate::cost::step_flops;
+use crate::model::all_threads;
+use crate::{Result, device_and_note, device_in_words};
+
+/// Floating-point operations in a second of one core.
+const OF_A_CORE: f64 = 50e9;
+/// The same of a GPU, in f32, tf32 and bf16.
+const OF_A_GPU: [f64; 3] = [34e12, 100e12, 200e12];
+/// Seconds that each operation on a GPU takes beside its arithmetic.
+const AN_OPERATION: f64 = 2.5e-6;
+/// Seconds until a GPU does its first step: the driver begins, and kernels are compiled.
+const A_START: f64 = 2.0;
+/// How often the GPU's time has to fit into the CPU's.
+const CLEARLY: f64 = 2.0;
+
+/// A device, and in words which it is and why.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// The device.
+    pub target: Target,
+    /// As it is told when a run begins.
+    pub words: String,
+}
+
+/// Seconds of a step of the curriculum's last stage.
+#[derive(Clone, Copy, Debug)]
+struct Expected {
+    cpu: f64,
+    gpu: f64,
+}
+
+impl Expected {
+    fn of(experiment: &Experiment) -> Result<Self> {
+        let graph = experiment.model.graph()?;
+        let training = &experiment.training;
+        let stage = experiment.stage(training.train_steps.saturating_sub(1));
+        let flops = step_flops(experiment, &graph, stage);
+        let cores = training.threads.unwrap_or_else(all_threads) as f64;
+        let work =
+            Work { prompts: training.batch_size, layout: experiment.model.layout(), points: stage.points };
+        let mut operations = 0;
+        for pass in training.passes(stage.loops) {
+            let step = Step {
+                plan: pass.plan,
+                loss_loops: pass.counted,
+                objective: experiment.task.objective(),
+                math: math_of(training.precision),
+            };
+            operations += work.training(&graph, step)?.operations;
+        }
+        let rate = match training.precision {
+            Precision::F32 => OF_A_GPU[0],
+            Precision::Tf32 => OF_A_GPU[1],
+            Precision::Bf16 => OF_A_GPU[2],
+        };
+        Ok(Self { cpu: flops / (cores * OF_A_CORE), gpu: operations as f64 * AN_OPERATION + flops / rate })
+    }
+
+    /// Whether so many steps are expected to take clearly less time on the GPU.
+    fn favours_gpu(self, steps: usize) -> bool {
+        let steps = steps as f64;
+        CLEARLY * (A_START + steps * self.gpu) < steps * self.cpu
+    }
+}
+
+/// The device called `name` for an experiment; `auto` takes the GPU `cuda:0` where there is one, the CUDA engine can take the model, and the
+/// whole training is expected to take less than half of the time that it takes on the CPU.
+///
+/// # Errors
+/// As [`device`](crate::device()), or if the model can't be built.
+pub fn device_for(name: &str, experiment: &Experiment) -> Result<Chosen> {
+    let (known, note) = device_and_note(name)?;
+    let given = || Ok(Chosen { words: device_in_words(&known, name), target: known.clone() });
+    let training = &experiment.training;
+    let may_be_fused = match &training.engine {
+        EngineName::Auto => true,
+        EngineName::Named(name) => name == EngineName::FUSED,
+    };
+    // Builds for candle's GPUs take those.
+    if name != "auto" || !known.is_cpu() || note.is_some() || !may_be_fused {
+        return given();
+    }
+    let cpu =
+        |why: String| Ok(Chosen { words: format!("cpu (--device auto: {why})"), target: known.clone() });
+    let cuda = NamedEngine::meant_by(EngineName::FUSED);
+    let cuda = cuda.into_iter().find(|engine| engine.runs_on(&Target::Cuda(0)));
+    if let Some(why) = cuda.and_then(|cuda| experiment.refused_by(cuda)) {
+        return cpu(format!("the CUDA engine can't take this model: {why}"));
+    }
+    let expected = Expected::of(experiment)?;
+    let times = [expected.cpu, expected.gpu].map(|seconds| format!("{:.2} ms", 1e3 * seconds));
+    let [here, there] = &times;
+    // The CPU has no tf32.
+    if training.precision != Precision::Tf32 && !expected.favours_gpu(training.train_steps) {
+        return cpu(format!("a step is expected to take {here} here, and {there} on a GPU"));
+    }
+    match looped_cuda::card(0) {
+        Ok(card) => Ok(Chosen {
+            target: Target::Cuda(0),
+            words: format!(
+                "cuda:0 (--device auto: a step is expected to take {there} on {card}, and {here} on the CPU)"
+            ),
+        }),
+        Err(why) => cpu(format!("no GPU can be used: {why}")),
+    }
+}
+
+/// How the CUDA engine's products are computed.
+pub(crate) fn math_of(precision: Precision) -> Math {
+    match precision {
+        Precision::F32 => Math::F32,
+        Precision::Tf32 => Math::Tf32,
+        Precision::Bf16 => Math::Bf16,
+    }
+}
