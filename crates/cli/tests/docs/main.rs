@@ -35,9 +35,10 @@ const NAMES: [(&str, &str); 13] = [
 
 /// Commands that are only named, so that their options can be looked up; one that needs a GPU; `check --explain`, which
 /// `explain.rs` runs; and those of a cluster, which `shared_sweep.rs` and `scripts/slurm/check.py` run.
-const NAMED: [&str; 29] = [
+const NAMED: [&str; 32] = [
     "looped ARGS",
     "looped check",
+    "looped check --device cuda:0",
     "looped check EXPERIMENT --explain",
     "looped compare",
     "looped eval",
@@ -49,8 +50,10 @@ const NAMED: [&str; 29] = [
     "looped ls",
     "looped match",
     "looped resume",
+    "looped resume RUN --device cpu",
     "looped run",
     "looped run --device cuda:0",
+    "looped run experiments/quickstart.toml training.train_steps=1",
     "looped run experiments/study/base.toml training.precision=bf16 --device cuda:0",
     "looped schema",
     "looped schema sweep",
