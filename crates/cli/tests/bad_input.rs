@@ -125,6 +125,8 @@ fn sizes_that_would_exhaust_memory_are_refused_before_anything_is_allocated() {
         .fails(2, &["GB of memory", "training.batch_size"]);
     let checked = place.looped(&[&["check", "tiny.toml"][..], &huge].concat()).ok();
     assert!(checked.stderr.contains("warning: this experiment needs about"), "{}", checked.stderr);
+    let on_gpu = place.looped(&[&["check", "tiny.toml", "--device", "cuda:0"][..], &huge].concat());
+    on_gpu.fails(2, &["GB at a time, and 17 GB is the most"]);
 }
 
 #[test]

@@ -55,14 +55,19 @@ fn a_recurrence_trains_on_the_gpu_as_on_the_cpu_and_goes_on_to_the_same_bits() {
     }
     let part = run(&["training.train_steps=6", "--device", "cuda:0", "--out", "part"]);
     on_gpu(&place, folder, &part, &[]).ok();
-    let on = ["resume", "part", "training.train_steps=12", "--device", "cuda:0"];
-    on_gpu(&place, folder, &on, &[]).ok();
+    // Where no device is named, on the one that it was on.
+    let on = on_gpu(&place, folder, &["resume", "part", "training.train_steps=12"], &[]).ok();
+    let told = "engine: cuda, on cuda:0 (--device auto: a fake GPU, as in the session before)";
+    assert!(on.stderr.contains(told), "{}", on.stderr);
     for file in ["model.safetensors", "optimizer.safetensors", "state.json"] {
         let of = |run: &str| fs::read(place.path(run).join("checkpoints/last").join(file)).unwrap();
         assert!(of("part") == of("gpu"), "{file}");
     }
     // On the CPU it goes on too, to other bits, and says so.
-    let on = place.looped(&["resume", "part", "training.train_steps=14", "--device", "cpu"]).ok();
+    let without = [("FAKE_CUDA_DEVICES", "0")];
+    let on = on_gpu(&place, folder, &["resume", "part", "training.train_steps=14"], &without).ok();
+    let told = "on cpu (--device auto: the session before was on cuda:0, and no GPU can be used: ";
+    assert!(on.stderr.contains(told), "{}", on.stderr);
     assert!(on.stderr.contains("The results can differ in their last bits"), "{}", on.stderr);
 }
 

@@ -4,13 +4,15 @@
 //! those of one H200 (`docs/gpu.md`), the CPU's are of a core with AVX-512. Both are rough: the GPU has to be expected to take less than half
 //! of the CPU's time.
 
+use std::path::Path;
+
 use looped_config::{EngineName, Experiment};
 use looped_core::{NamedEngine, Precision, Target};
 use looped_cuda::{Math, Step, Work};
 
 use crate::cost::step_flops;
 use crate::model::all_threads;
-use crate::{Result, device_and_note, device_in_words};
+use crate::{Provenance, Result, device_and_note, device_in_words};
 
 /// Floating-point operations in a second of one core.
 const OF_A_CORE: f64 = 50e9;
@@ -97,7 +99,10 @@ pub fn device_for(name: &str, experiment: &Experiment) -> Result<Chosen> {
     if let Some(why) = cuda.and_then(|cuda| experiment.refused_by(cuda)) {
         return cpu(format!("the CUDA engine can't take this model: {why}"));
     }
-    let expected = Expected::of(experiment)?;
+    let expected = match Expected::of(experiment) {
+        Ok(expected) => expected,
+        Err(why) => return cpu(format!("the CUDA engine can't take this model: {why}")),
+    };
     let times = [expected.cpu, expected.gpu].map(|seconds| format!("{:.2} ms", 1e3 * seconds));
     let [here, there] = &times;
     // The CPU has no tf32.
@@ -113,6 +118,33 @@ pub fn device_for(name: &str, experiment: &Experiment) -> Result<Chosen> {
         }),
         Err(why) => cpu(format!("no GPU can be used: {why}")),
     }
+}
+
+/// The device called `name` for a run that is resumed; `auto` takes the GPU on which the CUDA engine trained it last, if that can be used.
+///
+/// # Errors
+/// As [`device`](crate::device()).
+pub fn device_of_run(name: &str, run: &Path) -> Result<Chosen> {
+    let (known, note) = device_and_note(name)?;
+    // A damaged run.json is told by whoever needs what it says.
+    let last =
+        Provenance::read(run).ok().flatten().and_then(|provenance| provenance.sessions.last().cloned());
+    let last =
+        last.filter(|last| last.engine == "cuda" && name == "auto" && known.is_cpu() && note.is_none());
+    let gpu = last.and_then(|last| last.device.strip_prefix("cuda:")?.parse().ok());
+    Ok(match gpu.map(|index| (index, looped_cuda::card(index))) {
+        None => Chosen { words: device_in_words(&known, name), target: known },
+        Some((index, Ok(card))) => Chosen {
+            target: Target::Cuda(index),
+            words: format!("cuda:{index} (--device auto: {card}, as in the session before)"),
+        },
+        Some((index, Err(why))) => Chosen {
+            target: known,
+            words: format!(
+                "cpu (--device auto: the session before was on cuda:{index}, and no GPU can be used: {why})"
+            ),
+        },
+    })
 }
 
 /// How the CUDA engine's products are computed.

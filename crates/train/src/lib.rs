@@ -34,7 +34,7 @@ mod validation;
 // Engines that are there wherever a model is trained: they register themselves.
 use {looped_cpu as _, looped_cuda as _, looped_reference as _};
 
-pub use auto::{Chosen, device_for};
+pub use auto::{Chosen, device_for, device_of_run};
 pub use checkpoint::{Checkpoint, Checkpoints, Generator, State, decode, encode};
 pub use cost::Cost;
 pub use device::{device, device_and_note, device_in_words};

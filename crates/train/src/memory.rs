@@ -9,7 +9,7 @@ use looped_reference::{footprint, passing_through};
 use crate::auto::math_of;
 use crate::model::all_threads;
 use crate::optimizer::{default_optimizer, numbers_kept};
-use crate::{EngineChoice, Result};
+use crate::{EngineChoice, Result, TrainError};
 
 /// What the program takes before it trains anything, and what it takes to draw its plots.
 const PROGRAM: f64 = 16e6;
@@ -66,7 +66,7 @@ pub(crate) fn of_run(experiment: &Experiment, graph: &Graph) -> f64 {
 /// itself and for the kernels comes to it: a few hundred megabytes.
 ///
 /// # Errors
-/// If the engine can't take the model.
+/// If the engine can't take the model, or no GPU could hold its prompts.
 pub fn memory_on_gpu(experiment: &Experiment) -> Result<f64> {
     let (training, evaluation, graph) =
         (&experiment.training, &experiment.evaluation, experiment.model.graph()?);
@@ -76,15 +76,21 @@ pub fn memory_on_gpu(experiment: &Experiment) -> Result<f64> {
     for Pass { plan, counted, .. } in training.passes(training.most_loops()) {
         let objective = experiment.task.objective();
         let step = looped_cuda::Step { plan, loss_loops: counted, objective, math };
-        most = most.max(work(training.batch_size).training(&graph, step)?.bytes);
+        most = most.max(work(training.batch_size).training(&graph, step).map_err(not_on_gpu)?.bytes);
     }
     for (prompts, loops) in [
         (training.batch_size, training.usual_loops()),
         (evaluation.prompts, evaluation.loops.unwrap_or(training.usual_loops())),
     ] {
-        most = most.max(work(prompts).predicting(&graph, loops, math)?.bytes);
+        most = most.max(work(prompts).predicting(&graph, loops, math).map_err(not_on_gpu)?.bytes);
     }
     Ok((looped_cuda::ALWAYS + most) as f64)
+}
+
+fn not_on_gpu(error: looped_core::Error) -> TrainError {
+    TrainError::Refused(format!(
+        "on a GPU this can't be computed: {error}; lower training.batch_size or model.n_embd"
+    ))
 }
 
 /// Bytes that scoring a trained model beside so many baselines takes at once: an estimate, on the CPU.

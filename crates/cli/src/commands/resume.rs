@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use looped_study::{Reopened, reopen, tell_damaged};
-use looped_train::{Opened, Trainer, device_in_words};
+use looped_train::{Chosen, Opened, Trainer, device_of_run};
 
 use crate::args::ResumeArgs;
 use crate::build::build;
@@ -13,7 +13,7 @@ use crate::output::{answer, shown};
 use crate::stop::Stop;
 
 pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
-    let device = open_device(&args.device.device)?;
+    let Chosen { target: device, words } = device_of_run(&args.device.device, &args.run.path)?;
     let reopened = reopen(&args.run.path, &args.overrides, &device, build(), &mut tell)?;
     let Reopened { run, trainer, is_finished } = reopened;
     if is_finished {
@@ -23,7 +23,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
         let found = serde_json::json!({ "run": shown(run.path()), "evaluation": evaluation });
         return answer(args.output.json, &found, || run.path().display().to_string());
     }
-    tell_engine(&trainer, &device_in_words(trainer.model().target(), &args.device.device));
+    tell_engine(&trainer, &words);
     if trainer.is_done() {
         return finish_or_stop(&trainer, &run, args.output.json);
     }

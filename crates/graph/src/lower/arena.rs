@@ -7,7 +7,7 @@ use super::{Kernel, Place, Space, Step};
 use crate::NodeId;
 
 /// Floats in a cache line.
-const LINE: u32 = 16;
+const LINE: usize = 16;
 
 /// A buffer while steps are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +46,20 @@ pub struct Sizes {
 }
 
 impl Sizes {
+    /// These sizes, unless one is more than a place can say.
+    ///
+    /// # Errors
+    /// What is too large.
+    pub(super) fn that_fit(self) -> Result<Self, String> {
+        let Self { early, chunk, slot, scratch } = self;
+        let most = early.max(chunk).max(slot).max(scratch);
+        if u32::try_from(most).is_ok() {
+            return Ok(self);
+        }
+        let (takes, most) = (4.0 * most as f64 / 1e9, 4.0 * f64::from(u32::MAX) / 1e9);
+        Err(format!("its prompts take {takes:.0} GB at a time, and {most:.0} GB is the most"))
+    }
+
     /// Takes room for `len` more floats.
     pub(super) fn take(&mut self, space: Space, len: usize) -> Place {
         let end = match space {
@@ -55,7 +69,7 @@ impl Sizes {
             Space::Scratch => &mut self.scratch,
         };
         let start = *end as u32;
-        *end += len.next_multiple_of(LINE as usize);
+        *end += len.next_multiple_of(LINE);
         Place { space, start, len: len as u32 }
     }
 }
@@ -116,12 +130,12 @@ fn share(
     let mut open: Vec<(usize, usize, usize)> =
         (0..buffers.len()).filter_map(|i| spans[i].map(|(first, last)| (first, last, i))).collect();
     open.sort_unstable();
-    let mut taken: Vec<(u32, u32, usize)> = Vec::new();
+    let mut taken: Vec<(usize, usize, usize)> = Vec::new();
     for (first, last, i) in open {
         if places[i].is_some() {
             continue;
         }
-        let len = (buffers[i].len as u32).next_multiple_of(LINE);
+        let len = buffers[i].len.next_multiple_of(LINE);
         if !apart {
             taken.retain(|&(_, _, until)| until >= first);
         }
@@ -134,7 +148,7 @@ fn share(
             start = start.max(to);
         }
         taken.push((start, start + len, last));
-        sizes.scratch = sizes.scratch.max((start + len) as usize);
-        places[i] = Some(Place { space: Space::Scratch, start, len: buffers[i].len as u32 });
+        sizes.scratch = sizes.scratch.max(start + len);
+        places[i] = Some(Place { space: Space::Scratch, start: start as u32, len: buffers[i].len as u32 });
     }
 }

@@ -113,7 +113,7 @@ impl Program {
     /// The steps for some prompts.
     ///
     /// # Errors
-    /// If there is something in the graph that can't be lowered: see [`Program::refusals`].
+    /// If there is something in the graph that can't be lowered (see [`Program::refusals`]), or the prompts take too much memory at a time.
     pub fn new(graph: &Graph, shapes: &Shapes, engine: &dyn Engine) -> Result<Self, String> {
         let refusals = Self::refusals(graph);
         if !refusals.is_empty() {
@@ -136,14 +136,15 @@ impl Program {
         };
         let looped =
             (border < in_use).then(|| looped(&known, part(border, in_use), left, &mut sizes, *apart));
-        Ok(Self { early, looped, watched: None, sizes })
+        Ok(Self { early, looped, watched: None, sizes: sizes.that_fit()? })
     }
 
     /// The steps of loops that are looked at: after each, `wires` are there. They are the state, or have a name, and have a row for each
     /// token.
     ///
     /// # Errors
-    /// If there is something in the graph that can't be lowered, or one of the values isn't of that kind.
+    /// If there is something in the graph that can't be lowered, one of the values isn't of that kind, or the prompts take too much memory at
+    /// a time.
     pub fn watching(
         graph: &Graph,
         shapes: &Shapes,
@@ -169,7 +170,7 @@ impl Program {
             Chunk { sequences: shapes.sequences, first: 0, tokens: shapes.tokens, reads: Arc::default() };
         let mut sizes = Sizes::default();
         let watched = Some(watched(&known, chunk, wires, &mut sizes, shapes.apart));
-        Ok(Self { early: None, looped: None, watched, sizes })
+        Ok(Self { early: None, looped: None, watched, sizes: sizes.that_fit()? })
     }
 
     fn known<'g>(graph: &'g Graph, shapes: &Shapes, engine: &'g dyn Engine) -> Known<'g> {
