@@ -113,8 +113,11 @@ fn what_is_asked_of_the_wrong_place_says_where_to_ask() {
 #[test]
 fn without_slurm_a_sweep_is_planned_and_said_to_be_for_nobody() {
     let place = place();
+    // With the one program that the test itself may start.
+    fs::create_dir(place.path("programs")).unwrap();
+    std::os::unix::fs::symlink("/usr/bin/env", place.path("programs/env")).unwrap();
     let mut command = place.command(&["sweep", "sweep.toml", "--out", "out", "--executor", "slurm"]);
-    let ran = command.env("PATH", place.path("nowhere")).output().unwrap();
+    let ran = command.env("PATH", place.path("programs")).output().unwrap();
     let said = String::from_utf8(ran.stderr).unwrap();
     assert_eq!(ran.status.code(), Some(2), "{said}");
     assert!(said.contains("sbatch isn't on this machine") && said.contains("--executor local"), "{said}");
