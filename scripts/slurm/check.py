@@ -158,7 +158,7 @@ def refused(check, _):
     (check.folder / "gone").rename(check.folder / "elsewhere")
     until("nothing is in the queue", 90, lambda: not Cluster.ask("squeue", "-h", "-o", "%j"))
     (check.folder / "elsewhere").rename(check.folder / "gone")
-    assert "left no word" in check.looped("sweep", "gone", "--status")
+    assert "wrote nothing" in check.looped("sweep", "gone", "--status")
 
 
 def many(check, _):

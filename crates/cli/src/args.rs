@@ -442,18 +442,43 @@ impl ExecutorName {
     }
 }
 
+/// What is asked of the folder of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Shard(Shard),
+    Report,
+    Status,
+    Wait,
+    Cancel,
+    Resubmit,
+}
+
+impl Asked {
+    /// The option that asks it.
+    pub(crate) const fn option(self) -> &'static str {
+        match self {
+            Self::Shard(_) => "--shard",
+            Self::Report => "--report",
+            Self::Status => "--status",
+            Self::Wait => "--wait",
+            Self::Cancel => "--cancel",
+            Self::Resubmit => "--resubmit",
+        }
+    }
+}
+
 impl ElsewhereArgs {
-    /// What is asked that only the folder of a sweep can be; `--wait` alone may stand beside a file that is handed in.
-    pub(crate) fn asks_of_a_folder(&self) -> Option<&'static str> {
-        let asked = [
-            (self.shard.is_some(), "--shard"),
-            (self.report, "--report"),
-            (self.status, "--status"),
-            (self.cancel, "--cancel"),
-            (self.resubmit, "--resubmit"),
-            (self.wait, "--wait"),
+    /// What is asked of the folder of a sweep, if anything is.
+    pub(crate) fn asked(&self) -> Option<Asked> {
+        let flags = [
+            (self.report, Asked::Report),
+            (self.status, Asked::Status),
+            (self.wait, Asked::Wait),
+            (self.cancel, Asked::Cancel),
+            (self.resubmit, Asked::Resubmit),
         ];
-        asked.into_iter().find_map(|(is, name)| is.then_some(name))
+        let flag = flags.into_iter().find_map(|(is, asked)| is.then_some(asked));
+        self.shard.map(Asked::Shard).or(flag)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The users' program on a fake GPU: a recurrence trains and goes on there, what it takes of memory, what `auto` takes, and what is said
+//! The users' program on a fake GPU: a recurrence trains and resumes there, what it takes of memory, what `auto` takes, and what is said
 //! where something is missing or gives way.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test is a panic")]
@@ -63,7 +63,7 @@ fn a_recurrence_trains_on_the_gpu_as_on_the_cpu_and_goes_on_to_the_same_bits() {
         let of = |run: &str| fs::read(place.path(run).join("checkpoints/last").join(file)).unwrap();
         assert!(of("part") == of("gpu"), "{file}");
     }
-    // On the CPU it goes on too, to other bits, and says so.
+    // It resumes on the CPU too, and says that the bits will differ.
     let without = [("FAKE_CUDA_DEVICES", "0")];
     let on = on_gpu(&place, folder, &["resume", "part", "training.train_steps=14"], &without).ok();
     let told = "on cpu (--device auto: the session before was on cuda:0, and no GPU can be used: ";
@@ -101,7 +101,7 @@ fn the_gpu_s_memory_is_told_before_it_is_taken() {
 /// So many prompts that a step takes more than the evaluation.
 const BATCH: &str = "training.batch_size=16";
 
-/// A run that ends early leaves a checkpoint, after so many steps at least, from which the CPU goes on.
+/// A run that ends early leaves a checkpoint, after so many steps at least, from which the CPU resumes.
 fn gives_way(setting: (&str, &str), told: &str, least: u64) {
     let Some(folder) = fake::libraries() else { return };
     let place = Place::new();

@@ -22,42 +22,48 @@ impl Experiment {
 
     /// Reports an engine that can't take the model or hasn't the precision, wherever it runs.
     pub(crate) fn validate_engine(&self, problems: &mut Problems) {
-        let has = |engine: &NamedEngine| precisions_of(&[*engine]).contains(&self.training.precision);
         problems.within("training", |problems| match &self.training.engine {
-            EngineName::Named(name) => {
-                let meant = NamedEngine::meant_by(name);
-                // The schema of a program that links no engine allows none, and has said so.
-                if meant.is_empty() {
-                    return;
-                }
-                if !meant.iter().any(has) {
-                    let allowed = format!("with engine = \"{name}\" allowed: {}", in_words(&meant));
-                    problems.report("precision", format!("is {}; {allowed}", self.precision_in_words("")));
-                } else if let Some(why) = self.refused_by_all(&meant) {
-                    let able = NamedEngine::all().into_iter().filter(|other| other.key() != name);
-                    let able = able.filter(|other| self.refused_by(*other).is_none()).map(|other| other.name);
-                    let allowed = ["auto"].into_iter().chain(able).collect::<Vec<_>>().join(", ");
-                    let message =
-                        format!("is \"{name}\", which can't take this model: {why}; allowed: {allowed}");
-                    problems.report("engine", message);
-                }
-            }
-            EngineName::Auto => {
-                let of = |name| NamedEngine::meant_by(name);
-                let (fused, candle) = (of(EngineName::FUSED), of(EngineName::CANDLE));
-                let with = |engines: &[NamedEngine]| engines.iter().copied().filter(has).collect::<Vec<_>>();
-                let (all, able) = (with(&fused), with(&candle));
-                if !able.is_empty() || all.is_empty() {
-                    return;
-                }
-                if let Some(why) = self.refused_by_all(&all) {
-                    let why = format!(", and it can't take this model: {why}");
-                    let message =
-                        format!("is {}; allowed: {}", self.precision_in_words(&why), in_words(&candle));
-                    problems.report("precision", message);
-                }
-            }
+            EngineName::Named(name) => self.validate_named_engine(name, problems),
+            EngineName::Auto => self.validate_precision(problems),
         });
+    }
+
+    fn validate_named_engine(&self, name: &str, problems: &mut Problems) {
+        let meant = NamedEngine::meant_by(name);
+        // The schema of a program that links no engine allows none, and has said so.
+        if meant.is_empty() {
+            return;
+        }
+        if !precisions_of(&meant).contains(&self.training.precision) {
+            let allowed = format!("with engine = \"{name}\" allowed: {}", in_words(&meant));
+            problems.report("precision", format!("is {}; {allowed}", self.precision_in_words("")));
+        } else if let Some(why) = self.refused_by_all(&meant) {
+            let able = NamedEngine::all().into_iter().filter(|other| other.key() != name);
+            let able = able.filter(|other| self.refused_by(*other).is_none()).map(|other| other.name);
+            let allowed = ["auto"].into_iter().chain(able).collect::<Vec<_>>().join(", ");
+            problems.report(
+                "engine",
+                format!("is \"{name}\", which can't take this model: {why}; allowed: {allowed}"),
+            );
+        }
+    }
+
+    /// Reports a precision that only engines have which can't take the model; candle's takes every model.
+    fn validate_precision(&self, problems: &mut Problems) {
+        let with = |name| {
+            let mut engines = NamedEngine::meant_by(name);
+            engines.retain(|engine| precisions_of(&[*engine]).contains(&self.training.precision));
+            engines
+        };
+        let (fused, candle) = (with(EngineName::FUSED), with(EngineName::CANDLE));
+        if fused.is_empty() || !candle.is_empty() {
+            return;
+        }
+        if let Some(why) = self.refused_by_all(&fused) {
+            let asked = self.precision_in_words(&format!(", and it can't take this model: {why}"));
+            let allowed = in_words(&NamedEngine::meant_by(EngineName::CANDLE));
+            problems.report("precision", format!("is {asked}; allowed: {allowed}"));
+        }
     }
 
     /// Why none of some engines can take the model, in the first one's words; `None` if one can.

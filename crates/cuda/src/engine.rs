@@ -43,12 +43,17 @@ impl Engine for Cuda {
             return Err(Error::Device(format!("the CUDA engine doesn't run on {}", setting.target.name())));
         };
         let model = CudaModel::new(Arc::clone(graph), setting.dims, index)?;
-        let math = match setting.precision {
-            Precision::F32 => Math::F32,
-            Precision::Tf32 => Math::Tf32,
-            Precision::Bf16 => Math::Bf16,
-        };
-        Ok(Box::new(Running { model, math }))
+        Ok(Box::new(Running { model, math: math_of(setting.precision) }))
+    }
+}
+
+/// How products are computed in a precision.
+#[must_use]
+pub fn math_of(precision: Precision) -> Math {
+    match precision {
+        Precision::F32 => Math::F32,
+        Precision::Tf32 => Math::Tf32,
+        Precision::Bf16 => Math::Bf16,
     }
 }
 

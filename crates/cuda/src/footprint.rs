@@ -1,6 +1,8 @@
-//! How much of a GPU's memory the engine takes, without a GPU: the lengths of what it will ask for.
+//! What the engine will ask of a GPU, without a GPU: memory, operations, and the text of kernels.
 
-use looped_core::{Error, LoopPlan, Result, TokenLayout};
+use std::collections::BTreeMap;
+
+use looped_core::{Error, Prompts, Result, TokenLayout};
 use looped_cpu::engines::{Layout, Loops};
 use looped_graph::Graph;
 use looped_graph::lower::{Program, Shapes};
@@ -34,7 +36,12 @@ pub struct Footprint {
 }
 
 impl Work {
-    fn shapes(self) -> Shapes {
+    /// That of some prompts.
+    pub(crate) fn of(prompts: &Prompts) -> Self {
+        Self { prompts: prompts.prompts, layout: prompts.layout, points: prompts.points }
+    }
+
+    pub(crate) fn shapes(self) -> Shapes {
         let Self { prompts, layout, points } = self;
         Shapes {
             sequences: prompts,
@@ -49,14 +56,8 @@ impl Work {
     /// # Errors
     /// If the engine can't take the graph, or no loop enters the loss.
     pub fn training(self, graph: &Graph, step: Step) -> Result<Footprint> {
-        let Step { plan: LoopPlan { loops, window }, loss_loops, objective, math } = step;
-        let window = window.min(loops);
-        let counted = loss_loops.min(window);
-        if counted == 0 {
-            return Err(Error::Data("no loop enters the loss".to_owned()));
-        }
-        let loops = Loops { free: loops - window, window, counted, objective, weight: 1.0 };
-        self.of(graph, math, |of| Stage::training(of, loops, true))
+        let loops = loops(step)?;
+        self.stage(graph, step.math, |of| Stage::training(of, loops, true)).map(Footprint::of)
     }
 
     /// What predictions after each of so many loops take.
@@ -66,15 +67,16 @@ impl Work {
     pub fn predicting(self, graph: &Graph, loops: usize, math: Math) -> Result<Footprint> {
         let tokens = self.layout.tokens(self.points).max(1);
         let prompts = self.prompts.min((ROWS / tokens).max(1));
-        Self { prompts, ..self }.of(graph, math, |of| Stage::predicting(of, loops))
+        Self { prompts, ..self }.stage(graph, math, |of| Stage::predicting(of, loops)).map(Footprint::of)
     }
 
-    fn of(
+    /// What `stage` makes of the model, translated for these prompts.
+    fn stage<T>(
         self,
         graph: &Graph,
         math: Math,
-        stage: impl FnOnce(Of<'_>) -> looped_gpu::Result<Stage>,
-    ) -> Result<Footprint> {
+        stage: impl FnOnce(Of<'_>) -> looped_gpu::Result<T>,
+    ) -> Result<T> {
         let refusals = CudaModel::refusals(graph);
         if !refusals.is_empty() {
             return Err(Error::Data(refusals.join("\n")));
@@ -82,7 +84,39 @@ impl Work {
         let (flat, shapes, cells) = (Layout::new(graph), self.shapes(), Cells::new(graph));
         let program = Program::new(graph, &shapes, &cells).map_err(Error::Data)?;
         let of = Of { graph, flat: &flat, math, program: &program, cells: &cells, tokens: shapes.tokens };
-        let stage = stage(of).map_err(told)?;
-        Ok(Footprint { bytes: stage.bytes, operations: stage.operations.len() })
+        stage(of).map_err(told)
     }
+}
+
+impl Footprint {
+    fn of(stage: Stage) -> Self {
+        Self { bytes: stage.bytes, operations: stage.operations.len() }
+    }
+}
+
+/// The loops of a step, whose losses may have any weight here.
+fn loops(step: Step) -> Result<Loops> {
+    let [window, counted] = step.plan.counted(step.loss_loops)?;
+    Ok(Loops { free: step.plan.loops - window, window, counted, objective: step.objective, weight: 1.0 })
+}
+
+/// What a training step on prompts of this kind takes: each kind of operation with how often it runs, and the bytes of memory.
+///
+/// # Errors
+/// If the engine can't take the graph, or no loop enters the loss.
+pub fn plan(graph: &Graph, prompts: &Prompts, step: Step) -> Result<(BTreeMap<String, usize>, usize)> {
+    let loops = loops(step)?;
+    let stage = Work::of(prompts).stage(graph, step.math, |of| Stage::training(of, loops, false))?;
+    let mut counts = BTreeMap::new();
+    stage.operations.iter().for_each(|operation| *counts.entry(operation.name()).or_insert(0) += 1);
+    Ok((counts, stage.bytes))
+}
+
+/// The source of the kernels that are written for a graph: its elementwise programs and its recurrences' cells. Empty if there are none.
+///
+/// # Errors
+/// If the engine can't take the graph.
+pub fn text(graph: &Graph, prompts: &Prompts, math: Math) -> Result<String> {
+    let kernels = Work::of(prompts).stage(graph, math, |of| Ok(of.kernels()))?;
+    Ok(kernels.map_or_else(String::new, |own| own.text()))
 }

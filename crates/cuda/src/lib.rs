@@ -23,9 +23,9 @@ mod stage;
 mod stored;
 mod sums;
 
-pub use engine::Cuda;
-pub use footprint::{ALWAYS, Footprint, Work};
+pub use engine::{Cuda, math_of};
+pub use footprint::{ALWAYS, Footprint, Work, plan, text};
 pub use held::Held;
 pub use looped_gpu::Math;
-pub use model::{CudaModel, CudaPredictor, Step, card, plan, text};
+pub use model::{CudaModel, CudaPredictor, Step, card};
 pub use profile::Profile;

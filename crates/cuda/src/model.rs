@@ -1,6 +1,5 @@
 //! A model on one GPU.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use looped_core::{
@@ -13,6 +12,7 @@ use looped_graph::{Form, Graph, Op};
 
 use crate::batch;
 use crate::cells::Cells;
+use crate::footprint::Work;
 use crate::places::Front;
 use crate::profile::Profile;
 use crate::stage::{Of, Stage};
@@ -355,35 +355,6 @@ pub fn card(ordinal: usize) -> Result<String> {
     Ok(Device::open(ordinal).map_err(told)?.name().to_owned())
 }
 
-/// What a training step on prompts of this kind takes, without a GPU: each kind of operation with how often it runs, and the bytes of
-/// memory.
-///
-/// # Errors
-/// If the engine can't take the graph, or no loop enters the loss.
-pub fn plan(graph: &Graph, prompts: &Prompts, step: Step) -> Result<(BTreeMap<String, usize>, usize)> {
-    let (flat, shapes) = (Layout::new(graph), shapes(prompts));
-    let cells = Cells::new(graph);
-    let program = Program::new(graph, &shapes, &cells).map_err(Error::Data)?;
-    let (math, tokens) = (step.math, shapes.tokens);
-    let of = Of { graph, flat: &flat, math, program: &program, cells: &cells, tokens };
-    let stage = Stage::training(of, loops(step, prompts)?, false).map_err(told)?;
-    let mut counts = BTreeMap::new();
-    stage.operations.iter().for_each(|operation| *counts.entry(operation.name()).or_insert(0) += 1);
-    Ok((counts, stage.bytes))
-}
-
-/// The source of the kernels that are written for a graph, without a GPU: its elementwise programs and its recurrences' cells. Empty if
-/// there are none.
-///
-/// # Errors
-/// If the engine can't take the graph.
-pub fn text(graph: &Graph, prompts: &Prompts, math: Math) -> Result<String> {
-    let cells = Cells::new(graph);
-    let program = Program::new(graph, &shapes(prompts), &cells).map_err(Error::Data)?;
-    let kernels = crate::point::kernels(&program, &cells, math == Math::Bf16);
-    Ok(kernels.map_or_else(String::new, |own| own.text()))
-}
-
 fn loops(step: Step, prompts: &Prompts) -> Result<Loops> {
     let Step { plan, loss_loops, objective, .. } = step;
     let precision = looped_cpu::Precision::F32;
@@ -391,13 +362,7 @@ fn loops(step: Step, prompts: &Prompts) -> Result<Loops> {
 }
 
 fn shapes(prompts: &Prompts) -> Shapes {
-    let (layout, points) = (prompts.layout, prompts.points);
-    Shapes {
-        sequences: prompts.prompts,
-        tokens: layout.tokens(points),
-        reads: layout.reads(points).into(),
-        apart: false,
-    }
+    Work::of(prompts).shapes()
 }
 
 /// An engine that forgot what it has just put together.

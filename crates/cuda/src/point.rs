@@ -2,12 +2,10 @@
 
 use std::fmt::Write;
 
-use looped_gpu::calls::{Given, Own};
+use looped_gpu::calls::Given;
 use looped_graph::lower::{At, Kernel, PointOf, Program, Strided};
 use looped_graph::ops::Func;
 use looped_graph::{Instruction, PointProgram, Reg};
-
-use crate::cells::Cells;
 
 /// The functions that programs are made of, as `ops` and `point` define them.
 const FUNCTIONS: &str = "
@@ -28,8 +26,9 @@ const FEW: usize = 1 << 16;
 /// The most blocks along the rows.
 const MOST: [usize; 2] = [65_535, 264];
 
-/// The kernels of all elementwise programs of a program, and of the cells of its recurrences; `None` if there are none.
-pub(crate) fn kernels(program: &Program, cells: &Cells, rounds: bool) -> Option<Own> {
+/// The text of a program's elementwise kernels behind those of its recurrences' `cells`, with the functions that all are made of; empty if there
+/// are none.
+pub(crate) fn texts(program: &Program, cells: String) -> String {
     let mut all: Vec<&PointOf> = Vec::new();
     for step in program.lists().into_iter().flatten() {
         if let Kernel::Point(of) = &step.kernel
@@ -38,9 +37,9 @@ pub(crate) fn kernels(program: &Program, cells: &Cells, rounds: bool) -> Option<
             all.push(of);
         }
     }
-    let mut text = cells.texts(rounds);
+    let mut text = cells;
     all.iter().for_each(|of| Text::of(of).write(&mut text));
-    (!text.is_empty()).then(|| Own::new(format!("{FUNCTIONS}{text}")))
+    if text.is_empty() { text } else { format!("{FUNCTIONS}{text}") }
 }
 
 /// The name of a program's kernel.

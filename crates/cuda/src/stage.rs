@@ -2,7 +2,7 @@
 
 use looped_core::Objective;
 use looped_cpu::engines::{Layout as Flat, Loops};
-use looped_gpu::calls::{Adam, Calls, Loss};
+use looped_gpu::calls::{Adam, Calls, Loss, Own};
 use looped_gpu::{Arena, Layout, Math, Operation, Result, Span};
 use looped_graph::Graph;
 use looped_graph::lower::{Chunk, Early, Looped, Program};
@@ -43,6 +43,14 @@ pub(crate) struct Of<'a> {
     pub(crate) tokens: usize,
 }
 
+impl Of<'_> {
+    /// The kernels that are written for the model: its elementwise programs and its recurrences' cells; `None` if there are none.
+    pub(crate) fn kernels(&self) -> Option<Own> {
+        let text = point::texts(self.program, self.cells.texts(self.math == Math::Bf16));
+        (!text.is_empty()).then(|| Own::new(text))
+    }
+}
+
 impl Stage {
     /// A training step: the loss and every gradient, and, if it `updates`, Adam's update by them.
     pub(crate) fn training(of: Of<'_>, loops: Loops, updates: bool) -> Result<Self> {
@@ -55,7 +63,7 @@ impl Stage {
         let early_blocks = program.early.as_ref().map_or(0, |of| Calls::loss_blocks(rows(&of.chunk)));
         let looped_blocks = program.looped.as_ref().map_or(0, |of| Calls::loss_blocks(rows(&of.chunk)));
         let losses = layout.floats(early_blocks + loops.counted * looped_blocks);
-        let own = point::kernels(program, cells, math == Math::Bf16);
+        let own = of.kernels();
         let mut training = Training {
             emit: Emit::new(graph, flat, math, layout, places, own, cells, tokens),
             loops,
@@ -102,7 +110,7 @@ impl Stage {
         let slot = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize).next_multiple_of(16);
         let front = Front::new(&mut layout, flat.len);
         let places = Places::new(&mut layout, front, math == Math::Bf16, program.sizes, [1, slot]);
-        let own = point::kernels(program, cells, math == Math::Bf16);
+        let own = of.kernels();
         let mut emit = Emit::new(graph, flat, math, layout, places, own, cells, tokens);
         emit.round_parameters()?;
         let mut parts = Vec::new();

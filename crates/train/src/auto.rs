@@ -1,6 +1,6 @@
 //! `--device auto`: the device on which a run is expected to end sooner.
 //!
-//! What is expected is reckoned from the experiment alone, so that the same machine takes the same device each time. The GPU's numbers are
+//! The times are estimated from the experiment alone, so that the same machine takes the same device each time. The GPU's numbers are
 //! those of one H200 (`docs/gpu.md`), the CPU's are of a core with AVX-512. Both are rough: the GPU has to be expected to take less than half
 //! of the CPU's time.
 
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use looped_config::{EngineName, Experiment};
 use looped_core::{NamedEngine, Precision, Target};
-use looped_cuda::{Math, Step, Work};
+use looped_cuda::{Step, Work, math_of};
 
 use crate::cost::step_flops;
 use crate::model::all_threads;
@@ -32,6 +32,15 @@ pub struct Chosen {
     pub target: Target,
     /// As it is told when a run begins.
     pub words: String,
+}
+
+impl Chosen {
+    /// A device as its name says it, with what was missing if there is a note of that.
+    fn named(target: Target, name: &str, note: Option<String>) -> Self {
+        let words =
+            note.map_or_else(|| device_in_words(&target, name), |note| format!("{} ({note})", target.name()));
+        Self { target, words }
+    }
 }
 
 /// Seconds of a step of the curriculum's last stage.
@@ -82,7 +91,6 @@ impl Expected {
 /// As [`device`](crate::device()), or if the model can't be built.
 pub fn device_for(name: &str, experiment: &Experiment) -> Result<Chosen> {
     let (known, note) = device_and_note(name)?;
-    let given = || Ok(Chosen { words: device_in_words(&known, name), target: known.clone() });
     let training = &experiment.training;
     let may_be_fused = match &training.engine {
         EngineName::Auto => true,
@@ -90,7 +98,7 @@ pub fn device_for(name: &str, experiment: &Experiment) -> Result<Chosen> {
     };
     // Builds for candle's GPUs take those.
     if name != "auto" || !known.is_cpu() || note.is_some() || !may_be_fused {
-        return given();
+        return Ok(Chosen::named(known, name, note));
     }
     let cpu =
         |why: String| Ok(Chosen { words: format!("cpu (--device auto: {why})"), target: known.clone() });
@@ -133,7 +141,7 @@ pub fn device_of_run(name: &str, run: &Path) -> Result<Chosen> {
         last.filter(|last| last.engine == "cuda" && name == "auto" && known.is_cpu() && note.is_none());
     let gpu = last.and_then(|last| last.device.strip_prefix("cuda:")?.parse().ok());
     Ok(match gpu.map(|index| (index, looped_cuda::card(index))) {
-        None => Chosen { words: device_in_words(&known, name), target: known },
+        None => Chosen::named(known, name, note),
         Some((index, Ok(card))) => Chosen {
             target: Target::Cuda(index),
             words: format!("cuda:{index} (--device auto: {card}, as in the session before)"),
@@ -145,13 +153,4 @@ pub fn device_of_run(name: &str, run: &Path) -> Result<Chosen> {
             ),
         },
     })
-}
-
-/// How the CUDA engine's products are computed.
-pub(crate) fn math_of(precision: Precision) -> Math {
-    match precision {
-        Precision::F32 => Math::F32,
-        Precision::Tf32 => Math::Tf32,
-        Precision::Bf16 => Math::Bf16,
-    }
 }

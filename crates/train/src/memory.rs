@@ -3,10 +3,10 @@
 use candle_core::Device;
 use looped_config::Experiment;
 use looped_core::{Footprint, Pass, Work};
+use looped_cuda::math_of;
 use looped_graph::{Graph, ParamInfo};
 use looped_reference::{footprint, passing_through};
 
-use crate::auto::math_of;
 use crate::model::all_threads;
 use crate::optimizer::{default_optimizer, numbers_kept};
 use crate::{EngineChoice, Result, TrainError};

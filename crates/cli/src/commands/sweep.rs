@@ -15,7 +15,7 @@ use looped_study::{Comparison, ReportContext};
 use looped_train::device;
 
 use self::watch::Watch;
-use crate::args::{ExecutorName, SweepArgs};
+use crate::args::{Asked, ExecutorName, SweepArgs};
 use crate::commands::compare::print_comparison;
 use crate::commands::plan::print_plan;
 use crate::failure::{Failure, Outcome};
@@ -28,8 +28,8 @@ pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
         return of_folder(args);
     }
     // A sweep that is handed in now can be waited for.
-    if let Some(asked) = args.elsewhere.asks_of_a_folder().filter(|asked| *asked != "--wait") {
-        let file = args.sweep.display();
+    if let Some(asked) = args.elsewhere.asked().filter(|asked| *asked != Asked::Wait) {
+        let (asked, file) = (asked.option(), args.sweep.display());
         return Err(Failure::usage(format!(
             "{asked} is asked of the folder of a sweep, and {file} isn't one"
         )));
@@ -85,14 +85,14 @@ fn of_folder(args: &SweepArgs) -> Outcome {
     if let Some(name) = args.overrides.first() {
         return Err(Failure::usage(format!("{name}: the runs of a sweep's folder are planned already")));
     }
-    match (args.elsewhere.shard, args.elsewhere.asks_of_a_folder()) {
-        (Some(shard), _) => shared::do_shard(folder, &record, shard, args),
-        (_, Some("--report")) => shared::report(folder, &record, args.output.json),
-        (_, Some("--status")) => slurm::status(folder, args.output.json),
-        (_, Some("--cancel")) => slurm::cancel(folder),
-        (_, Some("--resubmit")) => slurm::resubmit(folder, args),
-        (_, Some("--wait")) => slurm::wait(folder),
-        _ => Err(Failure::usage(format!(
+    match args.elsewhere.asked() {
+        Some(Asked::Shard(shard)) => shared::do_shard(folder, &record, shard, args),
+        Some(Asked::Report) => shared::report(folder, &record, args.output.json),
+        Some(Asked::Status) => slurm::status(folder, args.output.json),
+        Some(Asked::Wait) => slurm::wait(folder),
+        Some(Asked::Cancel) => slurm::cancel(folder),
+        Some(Asked::Resubmit) => slurm::resubmit(folder, args),
+        None => Err(Failure::usage(format!(
             "{} is the folder of a sweep; add --status, --wait, --cancel, --resubmit, --shard INDEX/COUNT or --report, or name the sweep's file",
             folder.display()
         ))),

@@ -112,7 +112,7 @@ pub(super) fn wait(folder: &Path) -> Outcome {
         }
         for _ in 0..LOOK_EVERY.as_millis() / 100 {
             if stop.asked() {
-                eprintln!("no longer waiting; the runs go on");
+                eprintln!("no longer waiting; the runs continue");
                 return Err(Failure::Stopped);
             }
             std::thread::sleep(Duration::from_millis(100));

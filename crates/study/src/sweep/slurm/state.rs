@@ -30,7 +30,7 @@ pub enum TaskState {
     NodeFailed,
     /// It was taken out of the queue.
     Cancelled,
-    /// Slurm began it, and it left no word: perhaps the node doesn't see the folder.
+    /// Slurm started it, and it wrote nothing: perhaps the node doesn't see the folder.
     Silent(String),
     /// Nobody has begun it.
     New,
@@ -54,7 +54,9 @@ impl TaskState {
             Self::NodeFailed => "node failed".to_owned(),
             Self::Cancelled => "cancelled".to_owned(),
             Self::Silent(state) => {
-                format!("left no word (Slurm: {state}): does the node see this folder? See slurm/N.out in it")
+                format!(
+                    "wrote nothing (Slurm: {state}): does the node see this folder? See slurm/N.out in it"
+                )
             }
             Self::New => "not begun".to_owned(),
         }
