@@ -255,11 +255,14 @@ impl<'a> Emit<'a> {
     pub(crate) fn list(&mut self, half: usize, run: Run<'_>) -> Result<()> {
         let steps = run.pair.lists[half];
         self.low.begin();
-        for step in 0..steps.len() {
-            for place in written(&steps[step]) {
+        for (step, of) in steps.iter().enumerate() {
+            if has_no_rows(of) {
+                continue;
+            }
+            for place in written(of) {
                 self.low.forget(self.places.at(place, run.slot));
             }
-            self.step(Here { run, half, steps, step }).map_err(|error| self.told(&steps[step], error))?;
+            self.step(Here { run, half, steps, step }).map_err(|error| self.told(of, error))?;
         }
         Ok(())
     }
@@ -317,6 +320,11 @@ impl<'a> Emit<'a> {
         let runs = if key.3.is_some() { [0, 1] } else { here.run.runs };
         self.sums.room(&mut self.layout, key, runs, shape, goals)
     }
+}
+
+/// Whether a step does nothing on these tokens.
+fn has_no_rows(step: &Step) -> bool {
+    !step.places.is_empty() && step.places.iter().all(|place| place.len == 0)
 }
 
 /// How numbers are stored at a place.

@@ -67,9 +67,6 @@ impl Emit<'_> {
         start: Option<Span>,
         out: Span,
     ) -> Result<()> {
-        if out.len() == 0 {
-            return Ok(());
-        }
         let math = if exact { Math::F32 } else { self.math };
         let [outputs, inputs] = self.sides(weight);
         let left = self.operand(here, exact)?;
@@ -101,9 +98,6 @@ impl Emit<'_> {
         exact: bool,
     ) -> Result<()> {
         let [dy, x] = [0, 1].map(|i| self.places.at(here.of().places[i], here.run.slot));
-        if dy.len() == 0 {
-            return Ok(());
-        }
         let late =
             !exact && (self.math == Math::Bf16 || [dy, x].iter().any(|of| self.low.known(*of).is_some()));
         if !late {

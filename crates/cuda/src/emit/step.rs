@@ -154,9 +154,6 @@ impl Emit<'_> {
             }
             Kernel::Add | Kernel::Copy | Kernel::Fill(_) => {
                 let out = at(self, places.len() - 1);
-                if out.len() == 0 {
-                    return Ok(());
-                }
                 match kernel {
                     Kernel::Fill(number) => calls.fill_rows(out, *number)?,
                     Kernel::Add => match here.copied_too() {

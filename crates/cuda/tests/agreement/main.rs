@@ -20,7 +20,7 @@ use looped_cuda::{CudaModel, Math, Step};
 use looped_graph::Graph;
 use looped_testing::{Asked, Results, agrees_with_reference, by_name, noisy_parameters};
 use proptest::test_runner::{Config, TestRunner};
-use recipe::recipes;
+use recipe::{Line, Recipe, recipes};
 
 fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|value| f64::from(*value)).collect()
@@ -209,30 +209,66 @@ fn on_random_graphs() {
 #[test]
 #[ignore = "run by the test above, on the fake GPU"]
 fn inner_random_graphs() {
-    random(30, recipes(), |recipe| {
-        let graph = recipe.graph();
-        if !CudaModel::refusals(&graph).is_empty() {
-            return;
+    random(30, recipes(), |recipe| agree_on(&recipe));
+}
+
+/// Where every token sees all others, a token that is never read is kept alone in the loops: what only readouts do has no rows there.
+#[test]
+fn on_steps_without_rows() {
+    fake::passes("inner_steps_without_rows", &[]);
+}
+
+#[test]
+#[ignore = "run by the test above, on the fake GPU"]
+fn inner_steps_without_rows() {
+    let recipe = Recipe {
+        n_dims: 1,
+        width: 6,
+        first: 0,
+        inject: 3,
+        keep: 1,
+        lines: vec![Line { kind: 27, a: 0, b: 0, n: 12 }],
+        next: 4,
+        read: 1,
+        prompts: 2,
+        points: 6,
+        plan: LoopPlan { loops: 2, window: 4 },
+        loss_loops: 1,
+        objective: Objective::SquaredError,
+        threads: 1,
+        seed: 3,
+    };
+    for read in 0..8 {
+        for line in [27, 28, 29, 7, 3] {
+            let lines = vec![Line { kind: 27, ..recipe.lines[0] }, Line { kind: line, ..recipe.lines[0] }];
+            agree_on(&Recipe { read, lines, ..recipe.clone() });
         }
-        let store = noisy_parameters(&graph, recipe.seed);
-        let asked = Asked {
-            plan: recipe.plan,
-            loss_loops: recipe.loss_loops,
-            objective: recipe.objective,
-            threads: recipe.threads,
-        };
-        // A model that grows from loop to loop says nothing of engines.
-        let step = looped_reference::Step {
-            plan: recipe.plan,
-            loss_loops: recipe.loss_loops,
-            objective: recipe.objective,
-        };
-        let model = looped_reference::ReferenceModel::new(graph.clone()).unwrap();
-        if model.step(&store, &recipe.data(), step).unwrap().0 < 1e3 {
-            check(&graph, recipe.dims(), &store, &recipe.data(), asked)
-                .unwrap_or_else(|what| panic!("{what}"));
-        }
-    });
+        agree_on(&Recipe { read, ..recipe.clone() });
+    }
+}
+
+fn agree_on(recipe: &Recipe) {
+    let graph = recipe.graph();
+    if !CudaModel::refusals(&graph).is_empty() {
+        return;
+    }
+    let store = noisy_parameters(&graph, recipe.seed);
+    let asked = Asked {
+        plan: recipe.plan,
+        loss_loops: recipe.loss_loops,
+        objective: recipe.objective,
+        threads: recipe.threads,
+    };
+    // A model that grows from loop to loop says nothing of engines.
+    let step = looped_reference::Step {
+        plan: recipe.plan,
+        loss_loops: recipe.loss_loops,
+        objective: recipe.objective,
+    };
+    let model = looped_reference::ReferenceModel::new(graph.clone()).unwrap();
+    if model.step(&store, &recipe.data(), step).unwrap().0 < 1e3 {
+        check(&graph, recipe.dims(), &store, &recipe.data(), asked).unwrap_or_else(|what| panic!("{what}"));
+    }
 }
 
 #[test]
