@@ -226,3 +226,40 @@ fn a_run_in_the_current_folder_has_its_folders_name() {
     let report = place.read("out/report.md");
     assert!(report.contains("looped run ./config.toml --out again/run\n"), "{report}");
 }
+
+/// A sweep whose program was rebuilt meanwhile, or runs made months apart.
+#[test]
+fn runs_of_different_programs_are_compared_with_a_warning() {
+    let place = Place::new();
+    three_runs(&place);
+    let compare = |out: &str| place.looped(&["compare", "a", "b", "two", "--out", out]).ok().stderr;
+    assert!(!compare("same").contains("programs"));
+    let made = place.read("two/run.json");
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let commit = made["sessions"][0]["commit"].as_str().unwrap();
+    let other = place.read("two/run.json").replace(commit, "5555555555555555");
+    fs::write(place.path("two/run.json"), other).unwrap();
+    let told = compare("out");
+    assert!(told.contains("warning: different programs trained these runs"), "{told}");
+    assert!(told.contains("(5555555555) two") || told.contains("(5555555555, changed) two"), "{told}");
+    for page in ["report.md", "report.html"] {
+        let report = place.read(&format!("out/{page}"));
+        assert!(report.contains("Different programs trained these runs"), "{page}");
+    }
+    // A run that doesn't say, as a loop of one's own leaves it, is no reason for a word.
+    fs::remove_file(place.path("two/run.json")).unwrap();
+    assert!(!compare("unknown").contains("programs"));
+}
+
+#[test]
+fn runs_whose_prompts_differ_in_length_are_paired_by_seed_and_it_is_said() {
+    let place = Place::new();
+    place.looped(&["run", "tiny.toml", "--out", "a"]).ok();
+    let short = ["training.curriculum.points.end=4", "name=short"];
+    place.looped(&[&["run", "tiny.toml", "--out", "b"][..], &short].concat()).ok();
+    let compared = place.looped(&["compare", "a", "b", "--out", "out"]).ok().stdout;
+    assert!(compared.contains("paired by seed alone: the prompts differ in length"), "{compared}");
+    let comparison: Value = serde_json::from_str(&place.read("out/comparison.json")).unwrap();
+    let cells = comparison["ratios"]["cells"].as_array().unwrap();
+    assert!(cells.iter().all(|cell| cell["examples"].as_u64().unwrap() < 4), "{cells:?}");
+}

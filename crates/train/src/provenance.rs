@@ -81,6 +81,16 @@ pub struct Build {
     pub dirty: Option<bool>,
 }
 
+impl Build {
+    /// As in `0.1.0 (9a8b7c6d5e)`; with `, changed` where the sources differed from the commit.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Self { version, commit, dirty } = self;
+        let dirty = if *dirty == Some(true) { ", changed" } else { "" };
+        format!("{version} ({}{dirty})", commit.get(..10).unwrap_or(commit))
+    }
+}
+
 impl Default for Build {
     fn default() -> Self {
         Self { version: env!("CARGO_PKG_VERSION").to_owned(), commit: "unknown".to_owned(), dirty: None }
@@ -143,11 +153,6 @@ impl Session {
     /// `threads 2 -> 1`.
     #[must_use]
     pub fn other_bits_than(&self, earlier: &Self) -> Vec<String> {
-        let program = |session: &Self| {
-            let Build { version, commit, dirty } = &session.build;
-            let dirty = if *dirty == Some(true) { ", changed" } else { "" };
-            format!("{version} ({}{dirty})", commit.get(..10).unwrap_or(commit))
-        };
         // The candle engine's products depend on the processor, the fused engine's only on its instruction set.
         let cpu = |session: &Self| match session.engine.as_str() {
             "fused" | "cuda" => String::new(),
@@ -160,7 +165,7 @@ impl Session {
             ("device", earlier.device.clone(), self.device.clone()),
             ("GPU", earlier.gpu.clone(), self.gpu.clone()),
             ("processor", cpu(earlier), cpu(self)),
-            ("looped", program(earlier), program(self)),
+            ("looped", earlier.build.words(), self.build.words()),
         ]
         .into_iter()
         .filter(|(_, from, to)| from != to)
@@ -215,6 +220,16 @@ impl Provenance {
         provenance.write(folder)
     }
 
+    /// The sessions that took steps of a training of `train_steps`: one that ended before its first, or only evaluated, has
+    /// computed nothing of the model.
+    #[must_use]
+    pub fn trained(&self, train_steps: usize) -> Vec<&Session> {
+        let took_steps = |(i, session): &(usize, &Session)| {
+            self.sessions.get(i + 1).map_or(train_steps, |next| next.steps_done) > session.steps_done
+        };
+        self.sessions.iter().enumerate().filter(took_steps).map(|(_, session)| session).collect()
+    }
+
     /// The config that the steps done were made with; nothing where it can't be read any more, for want of a part.
     #[must_use]
     pub fn experiment(&self) -> Option<Experiment> {
@@ -244,4 +259,39 @@ fn cpu() -> String {
     let system = sysinfo::System::new_with_specifics(wanted).ok();
     let name = system.as_ref().and_then(|system| system.cpus().first()).map(|cpu| cpu.brand().trim());
     name.filter(|name| !name.is_empty()).unwrap_or("unknown").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_change_the_last_bits_is_told_and_nothing_else() {
+        let build = |commit: &str, dirty| Build { commit: commit.to_owned(), dirty, ..Build::default() };
+        let before = Session {
+            build: build("1111111111111111", Some(false)),
+            cpu: "one".to_owned(),
+            instruction_set: "avx512".to_owned(),
+            threads: 2,
+            engine: "fused".to_owned(),
+            device: "cpu".to_owned(),
+            ..Session::default()
+        };
+        let other = Session { host: "elsewhere".to_owned(), cpu: "another".to_owned(), ..before.clone() };
+        assert_eq!(
+            other.other_bits_than(&before),
+            [""; 0],
+            "the fused engine's bits are those of its instruction set"
+        );
+        let avx2 = Session { instruction_set: "avx2".to_owned(), threads: 1, ..before.clone() };
+        assert_eq!(avx2.other_bits_than(&before), ["threads 2 -> 1", "instruction set avx512 -> avx2"]);
+        let candle =
+            |cpu: &str| Session { engine: "candle".to_owned(), cpu: cpu.to_owned(), ..before.clone() };
+        assert_eq!(candle("two").other_bits_than(&candle("one")), ["processor one -> two"]);
+        let rebuilt = Session { build: build("2222222222222222", Some(true)), ..before.clone() };
+        assert_eq!(
+            rebuilt.other_bits_than(&before),
+            ["looped 0.1.0 (1111111111) -> 0.1.0 (2222222222, changed)"]
+        );
+    }
 }

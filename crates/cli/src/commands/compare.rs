@@ -15,7 +15,7 @@ pub(crate) fn compare(args: &CompareArgs) -> Outcome {
     refuse_unless_free(&args.out)?;
     let comparison = Comparison::with(&args.runs, &options(args))?;
     comparison.publish(&args.out, &context(args))?;
-    print_comparison(&args.out, &comparison.tables(), args.output.json)
+    print_comparison(&args.out, &comparison, args.output.json)
 }
 
 fn options(args: &CompareArgs) -> CompareOptions {
@@ -45,11 +45,12 @@ fn context(args: &CompareArgs) -> ReportContext {
 }
 
 /// Prints where a comparison is, and its tables; or all of it.
-pub(crate) fn print_comparison(folder: &Path, tables: &str, as_json: bool) -> Outcome {
+pub(crate) fn print_comparison(folder: &Path, comparison: &Comparison, as_json: bool) -> Outcome {
+    comparison.warning().iter().for_each(|warning| eprintln!("warning: {warning}"));
+    let tables = comparison.tables();
     let report = folder.join("report.html");
     let written = std::fs::read(folder.join("comparison.json"));
-    let comparison: Value =
-        written.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-    let found = json!({ "report": shown(&report), "comparison": comparison });
+    let numbers: Value = written.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let found = json!({ "report": shown(&report), "comparison": numbers });
     answer(as_json, &found, || format!("{}\n{}", report.display(), tables.trim_end()))
 }

@@ -143,7 +143,7 @@ fn here(args: &SweepArgs, plan: &Plan, sweep: &Sweep) -> Outcome {
         let one_by_one = plan.runs.iter().map(|run| run.config.as_path());
         let context = context(title(args), again(args), one_by_one, &failed);
         comparison.publish(&report, &context)?;
-        print_comparison(&report, &comparison.tables(), args.output.json)?;
+        print_comparison(&report, &comparison, args.output.json)?;
     }
     if failed.is_empty() { Ok(()) } else { Err(failure(&again(args), &failed, plan.runs.len())) }
 }

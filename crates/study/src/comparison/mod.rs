@@ -7,6 +7,7 @@ mod history;
 mod numbers;
 mod options;
 mod page;
+mod programs;
 mod publish;
 mod ratios;
 mod reached;
@@ -146,6 +147,13 @@ impl Comparison {
         parts.push(format!("{}\n\n{}", tables::errors_caption(self), tables::errors(self).text()));
         parts.push(tables::costs(self).text());
         parts.join("\n")
+    }
+
+    /// What a reader must know before the numbers, if anything.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let runs = self.variants.iter().flat_map(|variant| &variant.runs);
+        programs::warning(runs.map(|run| (run.path.as_path(), run.programs.as_slice())))
     }
 
     /// How soon each variant had learnt what all of them have.

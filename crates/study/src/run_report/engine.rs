@@ -4,7 +4,7 @@ use looped_train::{Provenance, Session};
 
 /// A sentence for each engine that has trained the run, in the order of the steps; nothing where no session is known.
 pub(super) fn words(provenance: &Provenance, train_steps: usize) -> Option<String> {
-    let mut sessions = trained(&provenance.sessions, train_steps);
+    let mut sessions = provenance.trained(train_steps);
     // A resumed run's config names the engine that was chosen; why it was is told by the session that chose it.
     sessions.dedup_by(|next, before| (&next.engine, &next.device) == (&before.engine, &before.device));
     let engines: Vec<(usize, String)> =
@@ -17,14 +17,6 @@ pub(super) fn words(provenance: &Provenance, train_steps: usize) -> Option<Strin
             Some(several.iter().map(from).collect::<Vec<_>>().join(" "))
         }
     }
-}
-
-/// The sessions that took steps. One that ended before its first, or only evaluated, has computed nothing of the model.
-fn trained(sessions: &[Session], train_steps: usize) -> Vec<&Session> {
-    let took_steps = |(i, session): &(usize, &Session)| {
-        sessions.get(i + 1).map_or(train_steps, |next| next.steps_done) > session.steps_done
-    };
-    sessions.iter().enumerate().filter(took_steps).map(|(_, session)| session).collect()
 }
 
 fn engine(session: &Session) -> String {

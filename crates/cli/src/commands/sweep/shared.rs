@@ -60,7 +60,7 @@ pub(super) fn report(folder: &Path, record: &SweepRecord, as_json: bool) -> Outc
     let to = folder.join("report");
     let one_by_one = runs.iter().map(|run| run.config.as_path());
     comparison.publish(&to, &context(record.title.clone(), record.command.clone(), one_by_one, &failed))?;
-    print_comparison(&to, &comparison.tables(), as_json)?;
+    print_comparison(&to, &comparison, as_json)?;
     if failed.is_empty() { Ok(()) } else { Err(failure(&record.command, &failed, runs.len())) }
 }
 
