@@ -1,13 +1,12 @@
 //! What long work shows while it runs: a bar on a terminal, plain lines elsewhere; and a training's TensorBoard events.
 
 use std::io::IsTerminal;
-use std::path::Path;
 use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use looped_core::Watch;
-use looped_report::tensorboard::{EventWriter, newest, truncate_after};
+use looped_study::Events;
 use looped_train::{Observer, Record, RunDir, TrainError};
 
 use crate::stop::Stop;
@@ -22,12 +21,12 @@ pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     last_line: Option<Instant>,
     total: usize,
-    events: EventWriter,
+    events: Events,
 }
 
 impl Progress {
     pub(crate) fn new(run: &RunDir, steps_done: usize, total: usize, stop: Stop) -> Result<Self, TrainError> {
-        let events = open_events(run.path(), steps_done).map_err(events_failed)?;
+        let events = Events::open(run.path(), steps_done)?;
         let bar = is_shown().then(|| training_bar(steps_done, total));
         Ok(Self { stop, bar, last_line: None, total, events })
     }
@@ -75,28 +74,7 @@ impl Observer for Progress {
 
     fn recorded(&mut self, record: &Record) -> Result<(), TrainError> {
         self.print(record);
-        let mut values = vec![
-            ("train/loss", record.loss as f32),
-            ("train/grad_norm", record.grad_norm as f32),
-            ("train/learning_rate", record.learning_rate as f32),
-            ("train/steps_per_second", record.steps_per_second as f32),
-            ("curriculum/dims", record.stage.dims as f32),
-            ("curriculum/points", record.stage.points as f32),
-            ("curriculum/loops", record.stage.loops as f32),
-        ];
-        let validation = record.validation_loss_last_stage;
-        values.extend(validation.map(|loss| ("validation/loss_last_stage", loss as f32)));
-        values.extend(record.validation_loss_ema.map(|loss| ("validation/loss_ema", loss as f32)));
-        values.extend((record.skipped > 0).then_some(("train/skipped", record.skipped as f32)));
-        let notes: Vec<(String, f32)> = record
-            .notes
-            .iter()
-            .filter_map(|(what, value)| Some((format!("notes/{what}"), (*value)? as f32)))
-            .collect();
-        values.extend(notes.iter().map(|(what, value)| (what.as_str(), *value)));
-        let written =
-            self.events.scalars(now(), record.step as u64, &values).and_then(|()| self.events.flush());
-        written.map_err(events_failed)
+        self.events.record(record)
     }
 
     fn doubted(&mut self, step: usize, what: &str) {
@@ -193,31 +171,6 @@ fn styled(bar: &ProgressBar, template: &str) {
     ProgressStyle::with_template(template)
         .into_iter()
         .for_each(|style| bar.set_style(style.with_key("rate", steps_per_second)));
-}
-
-/// Continues the events of a resumed run, less those of steps that will come again.
-fn open_events(folder: &Path, steps_done: usize) -> Result<EventWriter, looped_report::Error> {
-    match newest(folder)? {
-        None => EventWriter::create(folder, now()),
-        Some(path) if steps_done == 0 => {
-            // All of it comes again.
-            std::fs::remove_file(&path).map_err(|source| looped_report::Error::Io { path, source })?;
-            open_events(folder, 0)
-        }
-        Some(path) => {
-            truncate_after(&path, steps_done as u64 - 1)?;
-            EventWriter::append(&path, now())
-        }
-    }
-}
-
-fn events_failed(error: looped_report::Error) -> TrainError {
-    TrainError::Observer(format!("TensorBoard events: {error}"))
-}
-
-/// Seconds since 1970.
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 /// Seconds as h:mm:ss.

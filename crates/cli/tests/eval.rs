@@ -148,8 +148,12 @@ fn tensorboard_reads_a_sweep() {
     assert_eq!(runs.len(), 4, "{text}");
     for run in runs {
         // As metrics.jsonl has them: every second step, and the last.
-        let (folder, rest) = run.split_once(' ').unwrap();
+        let [folder, steps, score] = run.split(' ').collect::<Vec<_>>().try_into().unwrap();
         assert!(place.path("sweep").join(folder).join("config.toml").exists(), "{run}");
-        assert_eq!(rest, "0,2,4,6,8,10,11", "{run}");
+        assert_eq!(steps, "0,2,4,6,8,10,11", "{run}");
+        let eval = place.read(&format!("sweep/{folder}/eval.json"));
+        let eval: Value = serde_json::from_str(&eval).unwrap();
+        let last = eval["curves"]["model"]["mean"][4].as_f64().unwrap();
+        assert!((score.parse::<f64>().unwrap() - last).abs() < 1e-6 * last, "{run}: {last}");
     }
 }

@@ -1,4 +1,4 @@
-"""Prints what TensorBoard reads in a folder of runs: a line `RUN STEP,STEP,...` for each run's loss.
+"""Prints what TensorBoard reads in a folder of runs: a line `RUN STEP,STEP,... SCORE` for each run's loss and final score.
 
     pip install tensorboard
     python read_sweep.py SWEEP
@@ -15,7 +15,8 @@ def main(folder):
     for run, tags in sorted(events.Runs().items()):
         losses = [tag for tag in tags["scalars"] if tag.split("/")[-1] == "loss"]
         steps = [scalar.step for scalar in events.Scalars(run, losses[0])]
-        print(run, ",".join(map(str, steps)))
+        (score,) = events.Scalars(run, "evaluation/model")
+        print(run, ",".join(map(str, steps)), score.value)
 
 
 if __name__ == "__main__":

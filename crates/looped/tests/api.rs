@@ -199,8 +199,15 @@ fn a_run_by_the_library_says_what_made_it_and_is_settled_as_one_by_the_program()
         let text = fs::read_to_string(folder.join(page)).unwrap();
         assert!(text.contains("Trained by the fused engine on cpu."), "{page}");
     }
-    // Finished, and asked again: evaluated again, and noted.
+    // TensorBoard reads both sessions and the score, in one file.
+    let events = || looped::report::tensorboard::newest(&folder).unwrap().unwrap();
+    let kept = |step| looped::report::tensorboard::truncate_after(&events(), step).unwrap();
+    let lines = fs::read_to_string(folder.join("metrics.jsonl")).unwrap().lines().count();
+    assert_eq!(kept(u64::MAX), 1 + lines + 1, "the version, each record, and the score");
+    assert!(fs::read(events()).unwrap().windows(16).any(|tag| tag == b"evaluation/model"));
+    // Finished, and asked again: evaluated again, and noted; its score stands once.
     study::resume(&folder, &Device::Cpu, &mut ()).unwrap();
+    assert_eq!(kept(u64::MAX), 1 + lines + 1);
 }
 
 #[test]

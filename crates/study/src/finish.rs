@@ -7,11 +7,12 @@ use looped_core::{Baseline, Stretch, Watch};
 use looped_eval::{EvalPlan, Evaluation, MODEL_EMA, PromptScores, score_prompts, state_change};
 use looped_train::{At as _, RunDir, Trainer, write_atomically};
 
+use crate::events::Events;
 use crate::name::refuse_bad_name;
 use crate::{Result, StudyError, run_report};
 
 /// Evaluates a finished training as its experiment says, and leaves `eval.json`, `scores.safetensors`, plots and report in
-/// its directory.
+/// its directory, and the last scores among its TensorBoard events.
 ///
 /// # Errors
 /// If the model can't be scored, a file can't be written, or `watch` wants to stop; what was done can be done again.
@@ -19,6 +20,7 @@ pub fn finish(trainer: &Trainer, run: &RunDir, watch: &dyn Watch) -> Result<Eval
     let experiment = trainer.experiment();
     let (evaluation, scores) = score(trainer, &plan_of(experiment), &experiment.evaluation.baselines, watch)?;
     keep(&evaluation, &scores, &run.evaluation(), &run.scores())?;
+    Events::open(run.path(), trainer.steps_done())?.evaluated(trainer.steps_done(), &evaluation)?;
     run_report::write(experiment, run)?;
     Ok(evaluation)
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | An experiment is trained in a directory, and evaluated | [`run()`], [`resume()`], [`resume_with()`] |
 //! | A finished training is scored as its experiment says, and leaves `eval.json`, the score of each prompt, plots and a report | [`finish()`], [`run_report`] |
+//! | TensorBoard shows both | [`Events`] |
 //! | Finished runs are set side by side, grouped into variants and averaged over seeds, and compared by their ratios | [`Comparison`], [`statistics`] |
 //! | A sweep file becomes a plan, the plan becomes runs, and the runs a comparison | [`sweep`] |
 //!
@@ -12,6 +13,7 @@
 
 pub mod comparison;
 mod error;
+mod events;
 mod figures;
 mod finish;
 mod floor;
@@ -26,6 +28,7 @@ pub mod sweep;
 
 pub use comparison::{CompareOptions, Comparison, ReportContext};
 pub use error::{Result, StudyError};
+pub use events::Events;
 pub use finish::{finish, plan_of, save_evaluation, score};
 pub use looped_train::command_line;
 pub use reopen::{Reopened, moved_data, reopen, tell_damaged};

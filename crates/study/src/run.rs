@@ -10,6 +10,7 @@ use looped_train::{
     Build, How, Observer, Outcome, Provenance, RunDir, Session, Target, TrainError, Trainer, resolve, train,
 };
 
+use crate::events::{Events, WithEvents};
 use crate::reopen::{Reopened, reopen};
 use crate::{Result, StudyError, finish};
 
@@ -24,8 +25,8 @@ pub enum RunEnd {
 
 /// Trains an experiment in a new directory, and evaluates it.
 ///
-/// As by `looped run`, what the experiment leaves open is settled in the run's `config.toml`, and `run.json` says what made
-/// the run.
+/// As by `looped run`, what the experiment leaves open is settled in the run's `config.toml`, `run.json` says what made the
+/// run, and TensorBoard can follow it.
 ///
 /// # Errors
 /// If `folder` isn't free, a step fails, or a file can't be written.
@@ -69,7 +70,9 @@ pub fn resume_with(
 }
 
 fn to_the_end(mut trainer: Trainer, run: &RunDir, observer: &mut dyn Observer) -> Result<RunEnd> {
-    let ended = match train(&mut trainer, run, observer) {
+    let events = Events::open(run.path(), trainer.steps_done())?;
+    let trained = train(&mut trainer, run, &mut WithEvents { events, observer: &mut *observer });
+    let ended = match trained {
         Ok(Outcome::Finished) => {
             finish(&trainer, run, observer.evaluation()).map(Box::new).map(RunEnd::Finished)
         }
