@@ -9,6 +9,15 @@ const MANY_LOOPS: usize = 100;
 /// With fewer seeds than this, but more than one, the seeds themselves are drawn and not the interval of their mean.
 pub(crate) const ENOUGH_SEEDS: usize = 5;
 
+/// More points of a training loss than this are more than a figure shows, and than a page should carry.
+const MOST_STEPS: usize = 5000;
+
+/// Those of many logged steps that are shown, evenly spread, the first and the last among them.
+pub(crate) fn thinned<T>(logged: &[T]) -> impl Iterator<Item = &T> {
+    let (every, last) = (logged.len().div_ceil(MOST_STEPS).max(1), logged.len().saturating_sub(1));
+    logged.iter().enumerate().filter(move |(i, _)| i.is_multiple_of(every) || *i == last).map(|(_, of)| of)
+}
+
 /// A model's curve, whose points are counted from `first`: with its interval where that rests on one run's prompts or
 /// on enough seeds, or else with its `seeds` as thin lines.
 pub(crate) fn model<'a>(
@@ -117,6 +126,15 @@ mod tests {
             let with_band = drawn(count);
             assert_eq!((with_band.seeds.len(), with_band.band), (0, band(&curve(1.0))));
         }
+    }
+
+    #[test]
+    fn of_very_many_logged_steps_some_are_shown_with_both_ends() {
+        let shown = |count: usize| thinned(&(0..count).collect::<Vec<_>>()).copied().collect::<Vec<_>>();
+        assert_eq!((shown(0), shown(3)), (vec![], vec![0, 1, 2]));
+        assert_eq!(shown(MOST_STEPS).len(), MOST_STEPS);
+        let some = shown(300_000);
+        assert!(some.len() <= MOST_STEPS + 1 && some[..3] == [0, 60, 120] && some.last() == Some(&299_999));
     }
 
     #[test]

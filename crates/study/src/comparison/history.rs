@@ -7,6 +7,7 @@ use looped_core::score_scale;
 use looped_train::{Cost, Record, Result, TrainError};
 
 use crate::comparison::seeds::mean;
+use crate::figures::thinned;
 
 /// A logged step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,8 +66,9 @@ pub(crate) fn normaliser(experiment: &Experiment, dims: usize) -> f64 {
 /// The logged steps of several seeds, averaged at the steps that all of them logged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
+    /// Of very many some, evenly spread.
     pub(crate) steps: Vec<f64>,
-    /// The training loss.
+    /// The training loss at these.
     pub(crate) loss: Vec<f64>,
     pub(crate) validation: ValidationHistory,
 }
@@ -89,10 +91,13 @@ impl History {
             by_step.entry(point.step).or_default().push(*point);
         }
         let mut history = Self::default();
-        for (step, log_points) in by_step.into_iter().filter(|(_, log_points)| log_points.len() == runs.len())
-        {
-            history.steps.push(step as f64);
+        let shared: Vec<(usize, Vec<LogPoint>)> =
+            by_step.into_iter().filter(|(_, log_points)| log_points.len() == runs.len()).collect();
+        for (step, log_points) in thinned(&shared) {
+            history.steps.push(*step as f64);
             history.loss.push(mean(log_points.iter().map(|point| point.loss)));
+        }
+        for (step, log_points) in shared {
             let validation: Vec<Validated> = log_points.iter().filter_map(|point| point.validation).collect();
             if validation.len() == runs.len() {
                 let cpu_seconds = mean(log_points.iter().map(|point| point.cpu_seconds));

@@ -112,6 +112,25 @@ fn runs_whose_logs_are_gone_are_compared_without_their_training() {
     assert!(!html.contains("0:00:00"), "the time it took is not known");
 }
 
+#[test]
+fn a_log_of_very_many_steps_makes_no_report_that_nobody_can_open() {
+    let place = tempfile::tempdir().unwrap();
+    let run = run(place.path(), "long", &[("train_steps = 200", "train_steps = 40000")], 1.0);
+    let log = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let mut record: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    let lines = (0..40_000).map(|step| {
+        record["step"] = step.into();
+        format!("{record}\n")
+    });
+    fs::write(run.join("metrics.jsonl"), lines.collect::<String>()).unwrap();
+    let (html, _) = published(&[run], place.path());
+    let numbers = fs::read(place.path().join("report/comparison.json")).unwrap();
+    assert!(html.len() < 1_000_000 && numbers.len() < 1_000_000, "{} and {}", html.len(), numbers.len());
+    let numbers: serde_json::Value = serde_json::from_slice(&numbers).unwrap();
+    let steps = numbers["variants"][0]["training"]["step"].as_array().unwrap();
+    assert_eq!((&steps[0], steps.last().unwrap()), (&0.0.into(), &39_999.0.into()));
+}
+
 /// Replaces the log of a run by one with these validation losses, at every tenth step.
 fn validate(run: &Path, losses: [f64; 4]) {
     let log = fs::read_to_string(run.join("metrics.jsonl")).unwrap();

@@ -86,7 +86,7 @@ pub(super) fn over_steps(experiment: &Experiment, metrics: &[Record]) -> Figure 
     };
     let training = |record: &Record| (record.step, record.loss / normaliser(experiment, record.stage.dims));
     let validation = |record: &Record| Some((record.step, record.validation_loss_last_stage?));
-    let mut curves = vec![curve("training", metrics.iter().map(training).collect())];
+    let mut curves = vec![curve("training", figures::thinned(metrics).map(training).collect())];
     let validated: Vec<(usize, f64)> = metrics.iter().filter_map(validation).collect();
     if !validated.is_empty() {
         curves.push(curve("validation, last stage", validated));
