@@ -103,6 +103,10 @@ fn runs_that_were_scored_on_other_prompts_are_cut_to_common_ones_or_refused_with
     place.looped(&["run", "tiny.toml", "--out", "a"]).ok();
     place.looped(&["run", "tiny.toml", "model.n_layer=2", "evaluation.prompts=80", "--out", "more"]).ok();
     place.looped(&["run", "tiny.toml", "model.n_layer=2", "evaluation.seed=77", "--out", "other"]).ok();
+    place.looped(&["run", "tiny.toml", "evaluation.seed=77", "--out", "it's other"]).ok();
+    place
+        .looped(&["compare", "a", "it's other", "--out", "no"])
+        .fails(2, &["  looped eval 'it'\\''s other' --prompts 16 --seed 1 --loops 4 --save common"]);
     place.looped(&["compare", "a", "more", "--out", "common"]).ok();
     let comparison: Value = serde_json::from_str(&place.read("common/comparison.json")).unwrap();
     assert_eq!(comparison["prompts"], 16);

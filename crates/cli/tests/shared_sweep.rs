@@ -97,9 +97,10 @@ fn what_is_asked_of_the_wrong_place_says_where_to_ask() {
     place.looped(&["sweep", "sweep.toml"]).fails(2, &["--out is needed"]);
     place.looped(&["sweep", "sweep.toml", "--out", "out", "--wait"]).fails(2, &["--executor slurm"]);
     fs::create_dir(place.path("empty")).unwrap();
-    place
-        .looped(&["sweep", "empty", "--shard", "0/2"])
-        .fails(2, &["empty is not the folder of a sweep", "plan.json"]);
+    place.looped(&["sweep", "empty", "--shard", "0/2"]).fails(
+        2,
+        &["empty is not the folder of a sweep", "plan.json", "`looped sweep SWEEP.toml --out empty --plan`"],
+    );
     place.looped(&["sweep", "sweep.toml", "--out", "out", "--plan"]).ok();
     place.looped(&["sweep", "out"]).fails(2, &["is the folder of a sweep; add --status"]);
     place.looped(&["sweep", "out", "--shard", "2/2"]).fails(2, &["expected INDEX/COUNT"]);

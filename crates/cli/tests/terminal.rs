@@ -97,6 +97,11 @@ fn an_experiment_and_a_sweep_taken_for_each_other_are_told_apart() {
     place
         .looped(&["sweep", "tiny.toml", "--out", "s"])
         .fails(2, &["is an experiment", "looped run tiny.toml"]);
+    // What is told can be pasted.
+    fs::rename(place.path("sweep.toml"), place.path("my sweep.toml")).unwrap();
+    place.looped(&["run", "my sweep.toml"]).fails(2, &["`looped sweep 'my sweep.toml' --out DIR`"]);
+    fs::rename(place.path("tiny.toml"), place.path("my tiny.toml")).unwrap();
+    place.looped(&["sweep", "my tiny.toml", "--out", "s"]).fails(2, &["`looped run 'my tiny.toml'`"]);
 }
 
 /// Colour is for terminals, and for those who ask for it.

@@ -14,7 +14,7 @@ use crate::read::Read;
 use crate::text::Text;
 use crate::trail::{Trail, beside, folder};
 use crate::wording::shown;
-use crate::{ConfigError, Experiment, read, translate};
+use crate::{ConfigError, Experiment, command_line, read, translate};
 
 /// An experiment, ready to run.
 #[derive(Debug)]
@@ -105,10 +105,8 @@ fn is_sweep(values: &Dict) -> bool {
 }
 
 fn sweep_advice(path: &Path) -> String {
-    format!(
-        "is a sweep file, not an experiment; run it by `looped sweep {} --out DIR`, or check its runs by `looped check`",
-        path.display()
-    )
+    let sweep = command_line(&["looped", "sweep", &path.display().to_string(), "--out", "DIR"]);
+    format!("is a sweep file, not an experiment; run it by `{sweep}`, or check its runs by `looped check`")
 }
 
 /// The file that a file extends.

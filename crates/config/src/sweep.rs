@@ -25,7 +25,7 @@ use crate::load::load_with;
 use crate::overrides::Settings;
 use crate::read::Read;
 use crate::trail::{beside, folder};
-use crate::{ConfigError, Experiment, Finding, read};
+use crate::{ConfigError, Experiment, Finding, command_line, read};
 
 /// A sweep, ready to be planned.
 #[derive(Clone, Debug)]
@@ -125,8 +125,8 @@ impl Sweep {
     fn of(table: Table, path: &Path, text: String, problems: &mut Problems) -> Option<Self> {
         let of_experiments = ["task", "model", "training", "extends"];
         if !table.contains_key("base") && of_experiments.iter().any(|key| table.contains_key(*key)) {
-            let file = path.display();
-            problems.report("", format!("is an experiment, not a sweep; train it by `looped run {file}`"));
+            let run = command_line(&["looped", "run", &path.display().to_string()]);
+            problems.report("", format!("is an experiment, not a sweep; train it by `{run}`"));
             return None;
         }
         match figment::value::Value::serialize(&table) {

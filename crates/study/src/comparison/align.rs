@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use looped_eval::Evaluation;
+use looped_train::command_line;
 
 use crate::comparison::run::FinishedRun;
 
@@ -84,11 +85,11 @@ fn refusal(runs: &[FinishedRun], how: &str) -> String {
     }
     lines.push("score each alike, as here, and compare with `--eval common`:".to_owned());
     let Evaluation { prompts, seed, .. } = runs[0].scored.evaluation;
+    let (prompts, seed) = (prompts.to_string(), seed.to_string());
     for run in runs {
-        let (path, loops) = (run.path.display(), run.trained_loops);
-        lines.push(format!(
-            "  looped eval {path} --prompts {prompts} --seed {seed} --loops {loops} --save common"
-        ));
+        let (path, loops) = (run.path.display().to_string(), run.trained_loops.to_string());
+        let eval = ["looped", "eval", &path, "--prompts", &prompts, "--seed", &seed, "--loops", &loops];
+        lines.push(format!("  {} --save common", command_line(&eval)));
     }
     lines.join("\n")
 }

@@ -47,9 +47,10 @@ pub(super) fn resubmit(folder: &Path, args: &SweepArgs) -> Outcome {
 /// Refuses to hand in a second time what Slurm still has.
 pub(super) fn refuse_while_in_work(folder: &Path) -> Outcome {
     if Submission::is_in(folder) && Submission::read(folder)?.is_in_work()? {
-        let folder = folder.display();
+        let folder = folder.display().to_string();
+        let wait = command_line(&["looped", "sweep", &folder, "--wait"]);
         return Err(Failure::usage(format!(
-            "Slurm still has runs of {folder}; wait for them (looped sweep {folder} --wait), or take them out (--cancel)"
+            "Slurm still has runs of {folder}; wait for them (`{wait}`), or take them out (--cancel)"
         )));
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use looped_train::{At as _, write_atomically};
+use looped_train::{At as _, command_line, write_atomically};
 use serde::{Deserialize, Serialize};
 
 use super::Terms;
@@ -75,8 +75,16 @@ impl SweepRecord {
         let refused = |what: String| StudyError::Content { path: path.clone(), message: what };
         if !path.is_file() {
             return Err(StudyError::Refused(format!(
-                "{} is not the folder of a sweep: it has no {FILE}; plan one by `looped sweep SWEEP.toml --out {0}`",
-                folder.display()
+                "{} is not the folder of a sweep that others do runs of: it has no {FILE}; plan one by `{}`",
+                folder.display(),
+                command_line(&[
+                    "looped",
+                    "sweep",
+                    "SWEEP.toml",
+                    "--out",
+                    &folder.display().to_string(),
+                    "--plan"
+                ])
             )));
         }
         let text = fs::read(&path).at("read", &path)?;

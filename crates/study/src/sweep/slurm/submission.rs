@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use looped_config::sweep::SlurmConfig;
-use looped_train::{At as _, write_atomically};
+use looped_train::{At as _, command_line, write_atomically};
 use serde::{Deserialize, Serialize};
 
 use super::command::output;
@@ -41,9 +41,9 @@ pub fn submit(folder: &Path, config: &SlurmConfig, device: &str, program: &Path)
     let open: Vec<usize> = (0..runs.len()).filter(|&i| runs[i].state() != RunState::Finished).collect();
     if open.is_empty() {
         return Err(StudyError::Refused(format!(
-            "all {} runs are finished; compare them by `looped sweep {} --report`",
+            "all {} runs are finished; compare them by `{}`",
             runs.len(),
-            folder.display()
+            command_line(&["looped", "sweep", &folder.display().to_string(), "--report"])
         )));
     }
     let of_slurm = folder.join(FOLDER);
@@ -82,8 +82,17 @@ impl Submission {
         let path = place(folder);
         if !Self::is_in(folder) {
             return Err(StudyError::Refused(format!(
-                "the sweep in {} was never handed to Slurm: `looped sweep SWEEP.toml --out {0} --executor slurm` does",
-                folder.display()
+                "the sweep in {} was never handed to Slurm: `{}` does",
+                folder.display(),
+                command_line(&[
+                    "looped",
+                    "sweep",
+                    "SWEEP.toml",
+                    "--out",
+                    &folder.display().to_string(),
+                    "--executor",
+                    "slurm"
+                ])
             )));
         }
         let text = fs::read(&path).at("read", &path)?;
