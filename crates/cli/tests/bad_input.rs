@@ -66,6 +66,15 @@ fn files() {
     fs::write(place.path("b.toml"), "extends = \"a.toml\"").unwrap();
     place.looped(&["run", "a.toml"]).fails(2, &["a.toml", "b.toml"]);
     place.looped(&["resume", "nowhere"]).fails(2, &["nowhere is not a run directory"]);
+    // A file without an end is not read to it.
+    #[cfg(unix)]
+    for command in [&["check"][..], &["sweep", "--out", "s"]] {
+        std::os::unix::fs::symlink("/dev/zero", place.path("endless.toml")).unwrap();
+        place
+            .looped(&[command, &["endless.toml"]].concat())
+            .fails(2, &["endless.toml", "is larger than 1024 KiB"]);
+        fs::remove_file(place.path("endless.toml")).unwrap();
+    }
 }
 
 #[test]

@@ -43,6 +43,16 @@ fn what_cannot_work_is_refused_and_nothing_is_written() {
     place
         .looped(&["new", "task", "wave", "--looped", "."])
         .fails(2, &["--looped .", "it isn't looped's workspace", "crates/cli/Cargo.toml"]);
+    // A path that no Cargo.toml can hold.
+    for folder in ["crates/cli", "crates/core", "crates/tasks", "crates/testing"] {
+        fs::create_dir_all(place.path("odd\nname").join(folder)).unwrap();
+        fs::write(place.path("odd\nname").join(folder).join("Cargo.toml"), "").unwrap();
+    }
+    fs::write(place.path("odd\nname/Cargo.lock"), "").unwrap();
+    place
+        .looped(&["new", "task", "wave", "--looped", "odd\nname"])
+        .fails(2, &["--looped", "control character, and can't stand in a Cargo.toml"]);
+    fs::remove_dir_all(place.path("odd\nname")).unwrap();
     let inside = concat!(env!("CARGO_MANIFEST_DIR"), "/../wave");
     place.looped(&["new", "task", "wave", "--out", inside]).fails(2, &["crates/", "member", "--out"]);
     assert!(!fs::exists(inside).unwrap());

@@ -253,6 +253,14 @@ fn what_is_told_to_resume_a_sweep_is_the_real_command() {
 }
 
 #[test]
+fn a_base_whose_name_looks_like_an_option_is_a_file() {
+    let place = place("base = \"-x.toml\"\nseeds = [0]\n");
+    fs::rename(place.path("tiny.toml"), place.path("-x.toml")).unwrap();
+    place.looped(&["sweep", "sweep.toml", "training.train_steps=2", "--out", "out"]).ok();
+    assert!(place.path("out/runs/tiny-seed0/eval.json").is_file());
+}
+
+#[test]
 fn runs_side_by_side_share_the_cores() {
     let place = place("base = \"tiny.toml\"\nseeds = [0]\n");
     let cores = std::thread::available_parallelism().unwrap().get();

@@ -37,3 +37,35 @@ impl Floor {
         Some(Self { name: name.to_owned(), loss: validation.loss_of(&predictions) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn floor(task: &str) -> Option<Floor> {
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/run/config.toml");
+        let text = std::fs::read_to_string(golden).unwrap().replace("type = \"linear_regression\"", task);
+        Floor::of(&Experiment::from_toml(&text).unwrap())
+    }
+
+    #[test]
+    fn least_squares_has_the_part_of_w_that_the_examples_do_not_show() {
+        let Floor { name, loss } = floor("type = \"linear_regression\"").unwrap();
+        // 11 points of 5 coordinates, after i of which 5 - i are open: (5 + 4 + 3 + 2 + 1) / 11 / 5.
+        assert_eq!(name, "least squares");
+        assert!((loss / (15.0 / 55.0) - 1.0).abs() < 0.2, "{loss}");
+    }
+
+    #[test]
+    fn with_noise_it_is_ridge_regression_s_and_above_the_noise() {
+        let noisy = |std: f64| floor(&format!("type = \"noisy_linear_regression\"\nstd = {std}")).unwrap();
+        assert_eq!(noisy(0.5).name, "the best ridge regression");
+        assert!(noisy(0.5).loss < noisy(1.0).loss && noisy(1.0).loss > 1.0 / 6.0, "{:?}", noisy(1.0));
+        assert_eq!(noisy(0.0).name, "least squares");
+    }
+
+    #[test]
+    fn where_the_best_predictor_is_not_known_there_is_none() {
+        assert_eq!(floor("type = \"relu_2nn_regression\""), None);
+    }
+}

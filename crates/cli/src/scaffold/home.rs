@@ -37,8 +37,9 @@ impl Home {
                 return Err(refuse(format!("it isn't looped's workspace: it has no {needed}/Cargo.toml")));
             }
         }
-        if path.to_str().is_none() {
-            return Err(refuse("its path isn't UTF-8, and can't stand in a Cargo.toml".to_owned()));
+        if path.to_str().is_none_or(|path| path.chars().any(char::is_control)) {
+            let why = "its path isn't UTF-8, or has a control character, and can't stand in a Cargo.toml";
+            return Err(refuse(why.to_owned()));
         }
         let lock = fs::read_to_string(path.join("Cargo.lock"))
             .map_err(|error| refuse(format!("Cargo.lock cannot be read: {error}")))?;

@@ -157,4 +157,5 @@ fn the_costs_say_how_soon_each_variant_had_learnt_what_all_of_them_have() {
     assert_eq!(steps, ["31", "11"], "{tables}");
     let (html, _) = published(&runs, place.path());
     assert!(html.contains("steps to validation loss 0.500") && html.contains("that every variant came to"));
+    assert!(html.contains("validation loss above least squares / 5"), "the excess over the floor is drawn");
 }
