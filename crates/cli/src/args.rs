@@ -74,7 +74,7 @@ pub(crate) enum Command {
     /// Draw a run's plots and report again from what its directory holds
     #[command(after_help = "Example:\n  looped report runs/quickstart")]
     Report(ReportArgs),
-    /// List the blocks, injectors, tasks and baselines that a config can name
+    /// List the components that a config can name: blocks, injectors, tasks, baselines, optimizers, ...
     #[command(after_help = "Examples:\n  looped list tasks\n  looped list last_n")]
     List(ListArgs),
     /// Print the JSON Schema of experiment or sweep files, for editors
@@ -220,7 +220,7 @@ pub(crate) struct ReportArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// One kind only (blocks, injectors, tasks, baselines), or one component with its keys
+    /// One kind only (blocks, injectors, tasks, ...), or one component with its keys
     #[arg(value_name = "KIND|TYPE")]
     pub(crate) what: Option<Listed>,
     /// One component of that kind, with its keys

@@ -12,7 +12,7 @@ use crate::overrides::Settings;
 use crate::paths::make_absolute;
 use crate::read::Read;
 use crate::text::Text;
-use crate::trail::{Trail, beside, folder};
+use crate::trail::{Trail, folder, sibling};
 use crate::wording::shown;
 use crate::{ConfigError, Experiment, command_line, read, translate};
 
@@ -113,7 +113,7 @@ fn sweep_advice(path: &Path) -> String {
 fn base(values: &mut Dict, path: &Path) -> Result<Option<PathBuf>, ConfigError> {
     match values.remove("extends") {
         None => Ok(None),
-        Some(Value::String(_, name)) => Ok(Some(beside(path, &name))),
+        Some(Value::String(_, name)) => Ok(Some(sibling(path, &name))),
         Some(other) => {
             let message = format!("extends: is {}, expected the path of a file", shown(&other));
             Err(ConfigError::file(path.display(), message))

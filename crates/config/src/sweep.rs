@@ -24,7 +24,7 @@ use crate::check::check;
 use crate::load::load_with;
 use crate::overrides::Settings;
 use crate::read::Read;
-use crate::trail::{beside, folder};
+use crate::trail::{folder, sibling};
 use crate::{ConfigError, Experiment, Finding, command_line, read};
 
 /// A sweep, ready to be planned.
@@ -155,7 +155,7 @@ impl Sweep {
             (None, Some(axes)) => grid::grid(axes, problems),
             (None, None) => vec![Variant::base()],
         };
-        let base = beside(path, &file.base);
+        let base = sibling(path, &file.base);
         let executor = file.executor.unwrap_or_default();
         Some(Self { path: path.to_owned(), text, base, seeds: file.seeds, variants, executor })
     }

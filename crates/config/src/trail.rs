@@ -47,7 +47,7 @@ impl Trail {
 }
 
 /// `name`, seen from the folder of `file`.
-pub(crate) fn beside(file: &Path, name: &str) -> PathBuf {
+pub(crate) fn sibling(file: &Path, name: &str) -> PathBuf {
     folder(file).join(name)
 }
 

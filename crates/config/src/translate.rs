@@ -18,7 +18,7 @@ use crate::layers::{Layer, Layers};
 use crate::paths::make_absolute;
 use crate::read::Read;
 use crate::text::Text;
-use crate::trail::{Trail, beside, folder};
+use crate::trail::{Trail, folder, sibling};
 use crate::wording::shown;
 use published::Published;
 
@@ -75,7 +75,7 @@ fn inherit(read: Read, path: &Path, trail: &mut Trail, layers: &mut Layers) -> R
             let message = format!("inherit: is {}, expected a list of files", shown(&parent));
             return Err(ConfigError::file(path.display(), message));
         };
-        let parent = beside(path, name);
+        let parent = sibling(path, name);
         let inherited = trail.enter(&parent, "inherit")?;
         inherit(inherited, &parent, trail, layers)?;
         trail.leave();

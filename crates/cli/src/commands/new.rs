@@ -10,16 +10,16 @@ use serde_json::json;
 use crate::args::NewArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::{answer, shown};
-use crate::scaffold::{Home, Name, files};
+use crate::scaffold::{Name, Workspace, files};
 use crate::shell::command_line;
 
 pub(crate) fn new(args: &NewArgs) -> Outcome {
     let kind = args.kind;
-    let home = Home::find(args.looped.as_deref())?;
-    let name = Name::new(&args.name, kind, &home.packages())?;
+    let workspace = Workspace::find(args.looped.as_deref())?;
+    let name = Name::new(&args.name, kind, &workspace.packages())?;
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from(name.tag()));
-    create(&folder, &home)?;
-    for (path, contents) in files(kind, &name, &home) {
+    create(&folder, &workspace)?;
+    for (path, contents) in files(kind, &name, &workspace) {
         let path = folder.join(path);
         write(&path, &contents)
             .map_err(|error| Failure::failed(format!("{}: cannot write: {error}", path.display())))?;
@@ -33,14 +33,14 @@ pub(crate) fn new(args: &NewArgs) -> Outcome {
 }
 
 /// Makes the crate's folder, which must be new.
-fn create(folder: &Path, home: &Home) -> Outcome {
+fn create(folder: &Path, workspace: &Workspace) -> Outcome {
     if folder.symlink_metadata().is_ok() {
         let message = format!("{} exists already; choose another folder by --out", folder.display());
         return Err(Failure::usage(message));
     }
     let cannot = |error: io::Error| Failure::failed(format!("{}: cannot create: {error}", folder.display()));
     fs::create_dir_all(folder).map_err(cannot)?;
-    if folder.canonicalize().map_err(cannot)?.parent() == Some(&home.path.join("crates")) {
+    if folder.canonicalize().map_err(cannot)?.parent() == Some(&workspace.path.join("crates")) {
         fs::remove_dir(folder).map_err(cannot)?;
         let message = format!(
             "{}: looped's own workspace takes every folder in crates/ for a member; choose a folder outside by --out",

@@ -4,12 +4,12 @@ use looped_core::Kind;
 
 use crate::args::PartKind;
 use crate::scaffold::templates::{EXPERIMENT, checks, place, source};
-use crate::scaffold::{Home, Name};
+use crate::scaffold::{Name, Workspace};
 
 /// Path and contents of every file.
-pub(crate) fn files(kind: PartKind, name: &Name, home: &Home) -> Vec<(String, String)> {
+pub(crate) fn files(kind: PartKind, name: &Name, workspace: &Workspace) -> Vec<(String, String)> {
     let (without, with) = place(kind);
-    let path = home.path.to_string_lossy();
+    let path = workspace.path.to_string_lossy();
     // In a TOML string, a Windows path's backslashes and a quote are escaped.
     let path = path.replace('\\', "\\\\").replace('"', "\\\"");
     let fill = |template: &str| {
@@ -21,7 +21,7 @@ pub(crate) fn files(kind: PartKind, name: &Name, home: &Home) -> Vec<(String, St
     };
     [
         ("Cargo.toml", fill(include_str!("../../templates/manifest.toml"))),
-        ("Cargo.lock", home.lock.clone()),
+        ("Cargo.lock", workspace.lock.clone()),
         (".gitignore", "/target\n/runs\n".to_owned()),
         ("README.md", fill(include_str!("../../templates/README.md"))),
         ("src/lib.rs", fill(source(kind))),
@@ -40,10 +40,10 @@ mod tests {
 
     #[test]
     fn every_placeholder_is_filled_and_every_experiment_names_the_part() {
-        let home = Home { path: "/far/away".into(), lock: String::new() };
+        let workspace = Workspace { path: "/far/away".into(), lock: String::new() };
         for &kind in PartKind::value_variants() {
             let name = Name::new("moving_thing", kind, &[]).expect("a name");
-            let files = files(kind, &name, &home);
+            let files = files(kind, &name, &workspace);
             for (path, contents) in &files {
                 for placeholder in ["part_name", "PartName", "part_kind", "LOOPED"] {
                     assert!(!contents.contains(placeholder), "{path}: {placeholder}");

@@ -4,10 +4,10 @@
 //! `part_kind` for its kind, `LOOPED` for the folder of looped's workspace.
 
 mod files;
-mod home;
 mod name;
 mod templates;
+mod workspace;
 
 pub(crate) use files::files;
-pub(crate) use home::Home;
 pub(crate) use name::Name;
+pub(crate) use workspace::Workspace;

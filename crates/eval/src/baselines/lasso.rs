@@ -47,12 +47,12 @@ impl Baseline for Lasso {
     }
 }
 
-/// Most rounds of a sweep and a jump; a handful is the rule.
+/// Most rounds of a sweep and an active-set step; a handful is the rule.
 const ROUNDS: usize = 200;
 /// Changes and violations below this part of the largest weight, or of the penalty, count as none.
 const TOLERANCE: f64 = 1e-8;
-/// The pull of a jump towards where it starts, beside the largest diagonal element of X^T X.
-const PULL: f64 = 1e-12;
+/// The ridge penalty of an active-set step, beside the largest diagonal element of X^T X.
+const DAMPING: f64 = 1e-12;
 
 /// The fit to the points so far; each new minimum is sought from the last one.
 ///
@@ -88,18 +88,18 @@ impl Fit {
         self.gram[j * self.dims + k]
     }
 
-    /// c - Gw: how strongly each column of X pulls on its weight.
-    fn pulls(&self) -> Vec<f64> {
+    /// c - Gw: the residual's correlation with each column of X.
+    fn residual_correlations(&self) -> Vec<f64> {
         let rows = self.gram.chunks_exact(self.dims).zip(&self.moments);
         rows.map(|(row, c)| c - row.iter().zip(&self.w).map(|(g, w)| g * w).sum::<f64>()).collect()
     }
 
-    /// Goes to the minimum: sweeps find which weights are 0 and the others' signs, a jump finds their values.
+    /// Goes to the minimum: sweeps find which weights are 0 and the others' signs, an active-set step finds their values.
     fn minimise(&mut self, alpha: f64) {
         let penalty = alpha * self.points;
         for _ in 0..ROUNDS {
             self.sweep(penalty);
-            let moved = self.jump(penalty);
+            let moved = self.active_set_step(penalty);
             if moved <= TOLERANCE && self.zeros_stay(penalty) {
                 break;
             }
@@ -108,18 +108,18 @@ impl Fit {
 
     /// Minimises over each weight in turn (Friedman et al., *J. Statistical Software* 33:1, 2010).
     fn sweep(&mut self, penalty: f64) {
-        let mut pulls = self.pulls();
+        let mut correlations = self.residual_correlations();
         for j in 0..self.dims {
             let curvature = self.gram(j, j);
             if curvature == 0.0 {
                 continue;
             }
-            let target = pulls[j] + curvature * self.w[j];
+            let target = correlations[j] + curvature * self.w[j];
             let new = target.signum() * (target.abs() - penalty).max(0.0) / curvature;
             let change = new - self.w[j];
             if change != 0.0 {
                 self.w[j] = new;
-                (0..self.dims).for_each(|k| pulls[k] -= change * self.gram(j, k));
+                (0..self.dims).for_each(|k| correlations[k] -= change * self.gram(j, k));
             }
         }
     }
@@ -129,7 +129,7 @@ impl Fit {
     ///
     /// A weight that would change its sign on the way becomes 0 instead, and the rest continues from there (the
     /// feature-sign search of Lee et al., NIPS 2006); each step lowers the objective.
-    fn jump(&mut self, penalty: f64) -> f64 {
+    fn active_set_step(&mut self, penalty: f64) -> f64 {
         loop {
             let active: Vec<usize> = (0..self.dims).filter(|&j| self.w[j] != 0.0).collect();
             let Some(step) = self.step_to_minimum(&active, penalty) else { return f64::INFINITY };
@@ -147,22 +147,23 @@ impl Fit {
 
     /// From the active weights to the minimum of the objective without its kinks, by a Cholesky factorisation.
     ///
-    /// A slight pull to the start makes the minimum unique where columns depend on each other.
+    /// A slight ridge penalty on the step makes the minimum unique where columns depend on each other.
     fn step_to_minimum(&self, active: &[usize], penalty: f64) -> Option<Vec<f64>> {
-        let pull = PULL * active.iter().map(|&j| self.gram(j, j)).fold(0.0, f64::max);
+        let damping = DAMPING * active.iter().map(|&j| self.gram(j, j)).fold(0.0, f64::max);
         let elements = active.iter().flat_map(|&a| active.iter().map(move |&b| (a, b)));
         let mut matrix: Vec<f64> =
-            elements.map(|(a, b)| self.gram(a, b) + if a == b { pull } else { 0.0 }).collect();
-        let pulls = self.pulls();
-        let mut step: Vec<f64> = active.iter().map(|&j| pulls[j] - penalty * self.w[j].signum()).collect();
+            elements.map(|(a, b)| self.gram(a, b) + if a == b { damping } else { 0.0 }).collect();
+        let correlations = self.residual_correlations();
+        let gradient = |&j: &usize| correlations[j] - penalty * self.w[j].signum();
+        let mut step: Vec<f64> = active.iter().map(gradient).collect();
         cholesky::solve(&mut matrix, &mut step)?;
         Some(step)
     }
 
-    /// Whether no weight at 0 is pulled away from it.
+    /// Whether every weight at 0 is at its minimum there.
     fn zeros_stay(&self, penalty: f64) -> bool {
         let limit = penalty * (1.0 + TOLERANCE);
-        self.pulls().iter().zip(&self.w).all(|(pull, &w)| w != 0.0 || pull.abs() <= limit)
+        self.residual_correlations().iter().zip(&self.w).all(|(c, &w)| w != 0.0 || c.abs() <= limit)
     }
 }
 
@@ -179,14 +180,14 @@ mod tests {
 
     use super::*;
 
-    /// The conditions of the minimum, which is the only one: a weight's column pulls with exactly the penalty, in the
-    /// weight's direction; the column of a weight at 0 pulls no harder.
+    /// The conditions of the minimum, which is the only one: the residual's correlation with a weight's column is the penalty
+    /// with the weight's sign; with the column of a weight at 0 it is no larger.
     fn assert_minimum(fit: &Fit, alpha: f64) {
         let penalty = alpha * fit.points;
         let tolerance = 1e-7 * fit.moments.iter().fold(penalty, |a, m| a.max(m.abs()));
-        for (&w, pull) in fit.w.iter().zip(fit.pulls()) {
-            let excess = if w == 0.0 { pull.abs() - penalty } else { (pull - penalty * w.signum()).abs() };
-            assert!(excess < tolerance, "after {} points, alpha {alpha}: w {w}, pull {pull}", fit.points);
+        for (&w, c) in fit.w.iter().zip(fit.residual_correlations()) {
+            let excess = if w == 0.0 { c.abs() - penalty } else { (c - penalty * w.signum()).abs() };
+            assert!(excess < tolerance, "after {} points, alpha {alpha}: w {w}, correlation {c}", fit.points);
         }
     }
 

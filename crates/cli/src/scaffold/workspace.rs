@@ -10,14 +10,14 @@ const BUILT_FROM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// A checkout of looped's workspace.
 #[derive(Debug)]
-pub(crate) struct Home {
+pub(crate) struct Workspace {
     /// Its folder, absolute.
     pub(crate) path: PathBuf,
     /// Its `Cargo.lock`: with a copy of it a new crate is built of the very versions that looped is tested with.
     pub(crate) lock: String,
 }
 
-impl Home {
+impl Workspace {
     /// The workspace at `given`, or else the one that this program was built from.
     pub(crate) fn find(given: Option<&Path>) -> Outcome<Self> {
         let path = given.unwrap_or(Path::new(BUILT_FROM));
