@@ -233,7 +233,7 @@ fn a_run_in_the_current_folder_has_its_folders_name() {
 
 /// A sweep whose program was rebuilt meanwhile, or runs made months apart.
 #[test]
-fn runs_of_different_programs_are_compared_with_a_warning() {
+fn runs_of_different_programs_or_engines_are_compared_with_a_warning() {
     let place = Place::new();
     three_runs(&place);
     let compare = |out: &str| place.looped(&["compare", "a", "b", "two", "--out", out]).ok().stderr;
@@ -250,6 +250,9 @@ fn runs_of_different_programs_are_compared_with_a_warning() {
         let report = place.read(&format!("out/{page}"));
         assert!(report.contains("Different programs trained these runs"), "{page}");
     }
+    place.looped(&["run", "tiny.toml", "training.engine=candle", "--out", "slow"]).ok();
+    let told = place.looped(&["compare", "a", "slow", "--out", "engines"]).ok().stderr;
+    assert!(told.contains("their CPU times can't be compared: candle on cpu slow; fused on cpu a"), "{told}");
     // A run that doesn't say, as a loop of one's own leaves it, is no reason for a word.
     fs::remove_file(place.path("two/run.json")).unwrap();
     assert!(!compare("unknown").contains("programs"));

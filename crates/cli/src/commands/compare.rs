@@ -46,7 +46,7 @@ fn context(args: &CompareArgs) -> ReportContext {
 
 /// Prints where a comparison is, and its tables; or all of it.
 pub(crate) fn print_comparison(folder: &Path, comparison: &Comparison, as_json: bool) -> Outcome {
-    comparison.warning().iter().for_each(|warning| eprintln!("warning: {warning}"));
+    comparison.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
     let tables = comparison.tables();
     let report = folder.join("report.html");
     let written = std::fs::read(folder.join("comparison.json"));

@@ -4,10 +4,10 @@ mod align;
 mod difference;
 mod figures;
 mod history;
+mod made;
 mod numbers;
 mod options;
 mod page;
-mod programs;
 mod publish;
 mod ratios;
 mod reached;
@@ -151,9 +151,9 @@ impl Comparison {
 
     /// What a reader must know before the numbers, if anything.
     #[must_use]
-    pub fn warning(&self) -> Option<String> {
+    pub fn warnings(&self) -> Vec<String> {
         let runs = self.variants.iter().flat_map(|variant| &variant.runs);
-        programs::warning(runs.map(|run| (run.path.as_path(), run.programs.as_slice())))
+        made::warnings(&runs.map(|run| (run.path.as_path(), &run.made)).collect::<Vec<_>>())
     }
 
     /// How soon each variant had learnt what all of them have.

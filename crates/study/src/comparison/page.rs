@@ -24,9 +24,8 @@ fn results(comparison: &Comparison, context: &ReportContext) -> Section {
     let prompts = evaluation.prompts_in_words();
     let mut section = Section::new(format!("Error over {}", evaluation.counted_in()));
     section.parts.extend(context.notes.iter().cloned().map(Part::Paragraph));
-    section
-        .parts
-        .extend(comparison.warning().map(|warning| Part::Paragraph(format!("{}.", capitalised(&warning)))));
+    let warnings = comparison.warnings().into_iter();
+    section.parts.extend(warnings.map(|warning| Part::Paragraph(format!("{}.", capitalised(&warning)))));
     let as_in_the_table = "Mean and 90 % CI, as in the table.";
     section
         .parts

@@ -7,7 +7,7 @@ use looped_train::{Cost, Metrics};
 
 use crate::comparison::difference::{Settings, settings};
 use crate::comparison::history::{LogPoint, log_points};
-use crate::comparison::programs::programs;
+use crate::comparison::made::Made;
 use crate::comparison::scored::{Means, Scored};
 use crate::comparison::task::words;
 use crate::floor::Floor;
@@ -27,8 +27,7 @@ pub(crate) struct FinishedRun {
     /// The least possible validation loss, where it is known.
     pub(crate) floor: Option<Floor>,
     pub(crate) trained_loops: usize,
-    /// The programs that trained it, where it says.
-    pub(crate) programs: Vec<String>,
+    pub(crate) made: Made,
     pub(crate) cost: Cost,
     /// The logged steps.
     pub(crate) log_points: Vec<LogPoint>,
@@ -60,7 +59,7 @@ impl FinishedRun {
             floor: Floor::of(&experiment),
             scored,
             trained_loops: experiment.training.usual_loops(),
-            programs: programs(path, experiment.training.train_steps),
+            made: Made::of(path, experiment.training.train_steps),
             cost,
             log_points: log_points(&records, &mut experiment).map_err(|e| format!("{shown}: {e}"))?,
             name: experiment.name,
