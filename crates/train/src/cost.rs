@@ -45,14 +45,32 @@ impl Cost {
 /// Operations over all steps: the steps of one stage cost the same.
 fn flops(experiment: &Experiment, graph: &Graph) -> f64 {
     let training = &experiment.training;
+    // The graph's operations depend on the points alone, which stages differ in less often than in loops.
+    let mut last: Option<(usize, Flops)> = None;
+    let mut of_prompt = |points| match last {
+        Some((same, flops)) if same == points => flops,
+        _ => last.insert((points, prompt_flops(experiment, graph, points))).1,
+    };
     let stages = training.curriculum.stages(training.train_steps);
-    stages.map(|(stage, steps)| steps.len() as f64 * step_flops(experiment, graph, stage)).sum()
+    let of_stage = |(stage, steps): (Stage, std::ops::Range<usize>)| {
+        steps.len() as f64 * step_flops_of(experiment, of_prompt(stage.points), stage)
+    };
+    stages.map(of_stage).sum()
 }
 
 /// Operations of a step, in the mean over what it may draw.
 pub(crate) fn step_flops(experiment: &Experiment, graph: &Graph, stage: Stage) -> f64 {
-    let (layout, points) = (experiment.model.layout(), stage.points);
-    let Flops { once, each_loop } = looped_graph::flops(graph, layout.tokens(points), &layout.reads(points));
+    step_flops_of(experiment, prompt_flops(experiment, graph, stage.points), stage)
+}
+
+/// Operations for a prompt of so many points.
+fn prompt_flops(experiment: &Experiment, graph: &Graph, points: usize) -> Flops {
+    let layout = experiment.model.layout();
+    looped_graph::flops(graph, layout.tokens(points), &layout.reads(points))
+}
+
+/// Operations of a step at a stage with these for each prompt.
+fn step_flops_of(experiment: &Experiment, Flops { once, each_loop }: Flops, stage: Stage) -> f64 {
     let training = &experiment.training;
     let of = |loops| {
         let StepWork { passes, loops, backward } = training.work(loops);
