@@ -14,7 +14,7 @@ use crate::{CudaModel, Math};
 
 /// The largest prompts that the engine will be given at a time.
 #[derive(Clone, Copy, Debug)]
-pub struct Work {
+pub struct PromptShape {
     /// Prompts.
     pub prompts: usize,
     /// How points become tokens.
@@ -28,14 +28,14 @@ pub const ALWAYS: usize = looped_gpu::WORKSPACE;
 
 /// What a step or predictions take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Footprint {
+pub struct GpuUse {
     /// Bytes of memory, besides [`ALWAYS`].
     pub bytes: usize,
     /// Operations that are asked of the GPU: kernels, products and fills.
     pub operations: usize,
 }
 
-impl Work {
+impl PromptShape {
     /// That of some prompts.
     pub(crate) fn of(prompts: &Prompts) -> Self {
         Self { prompts: prompts.prompts, layout: prompts.layout, points: prompts.points }
@@ -55,19 +55,19 @@ impl Work {
     ///
     /// # Errors
     /// If the engine can't take the graph, or no loop enters the loss.
-    pub fn training(self, graph: &Graph, step: Step) -> Result<Footprint> {
+    pub fn training(self, graph: &Graph, step: Step) -> Result<GpuUse> {
         let loops = loops(step)?;
-        self.stage(graph, step.math, |of| Stage::training(of, loops, true)).map(Footprint::of)
+        self.stage(graph, step.math, |of| Stage::training(of, loops, true)).map(GpuUse::of)
     }
 
     /// What predictions after each of so many loops take.
     ///
     /// # Errors
     /// If the engine can't take the graph.
-    pub fn predicting(self, graph: &Graph, loops: usize, math: Math) -> Result<Footprint> {
+    pub fn predicting(self, graph: &Graph, loops: usize, math: Math) -> Result<GpuUse> {
         let tokens = self.layout.tokens(self.points).max(1);
         let prompts = self.prompts.min((ROWS / tokens).max(1));
-        Self { prompts, ..self }.stage(graph, math, |of| Stage::predicting(of, loops)).map(Footprint::of)
+        Self { prompts, ..self }.stage(graph, math, |of| Stage::predicting(of, loops)).map(GpuUse::of)
     }
 
     /// What `stage` makes of the model, translated for these prompts.
@@ -88,7 +88,7 @@ impl Work {
     }
 }
 
-impl Footprint {
+impl GpuUse {
     fn of(stage: Stage) -> Self {
         Self { bytes: stage.bytes, operations: stage.operations.len() }
     }
@@ -106,7 +106,7 @@ fn loops(step: Step) -> Result<Loops> {
 /// If the engine can't take the graph, or no loop enters the loss.
 pub fn plan(graph: &Graph, prompts: &Prompts, step: Step) -> Result<(BTreeMap<String, usize>, usize)> {
     let loops = loops(step)?;
-    let stage = Work::of(prompts).stage(graph, step.math, |of| Stage::training(of, loops, false))?;
+    let stage = PromptShape::of(prompts).stage(graph, step.math, |of| Stage::training(of, loops, false))?;
     let mut counts = BTreeMap::new();
     stage.operations.iter().for_each(|operation| *counts.entry(operation.name()).or_insert(0) += 1);
     Ok((counts, stage.bytes))
@@ -117,6 +117,6 @@ pub fn plan(graph: &Graph, prompts: &Prompts, step: Step) -> Result<(BTreeMap<St
 /// # Errors
 /// If the engine can't take the graph.
 pub fn text(graph: &Graph, prompts: &Prompts, math: Math) -> Result<String> {
-    let kernels = Work::of(prompts).stage(graph, math, |of| Ok(of.kernels()))?;
+    let kernels = PromptShape::of(prompts).stage(graph, math, |of| Ok(of.kernels()))?;
     Ok(kernels.map_or_else(String::new, |own| own.text()))
 }

@@ -24,7 +24,7 @@ mod stored;
 mod sums;
 
 pub use engine::{Cuda, math_of};
-pub use footprint::{ALWAYS, Footprint, Work, plan, text};
+pub use footprint::{ALWAYS, GpuUse, PromptShape, plan, text};
 pub use held::Held;
 pub use looped_gpu::Math;
 pub use model::{CudaModel, CudaPredictor, Step, card};

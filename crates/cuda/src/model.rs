@@ -12,7 +12,7 @@ use looped_graph::{Form, Graph, Op};
 
 use crate::batch;
 use crate::cells::Cells;
-use crate::footprint::Work;
+use crate::footprint::PromptShape;
 use crate::places::Front;
 use crate::profile::Profile;
 use crate::stage::{Of, Stage};
@@ -362,7 +362,7 @@ fn loops(step: Step, prompts: &Prompts) -> Result<Loops> {
 }
 
 fn shapes(prompts: &Prompts) -> Shapes {
-    Work::of(prompts).shapes()
+    PromptShape::of(prompts).shapes()
 }
 
 /// An engine that forgot what it has just put together.

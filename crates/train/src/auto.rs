@@ -8,7 +8,7 @@ use std::path::Path;
 
 use looped_config::{EngineName, Experiment};
 use looped_core::{NamedEngine, Precision, Target};
-use looped_cuda::{Step, Work, math_of};
+use looped_cuda::{PromptShape, Step, math_of};
 
 use crate::cost::step_flops;
 use crate::model::all_threads;
@@ -57,8 +57,11 @@ impl Expected {
         let stage = experiment.stage(training.train_steps.saturating_sub(1));
         let flops = step_flops(experiment, &graph, stage);
         let cores = training.threads.unwrap_or_else(all_threads) as f64;
-        let work =
-            Work { prompts: training.batch_size, layout: experiment.model.layout(), points: stage.points };
+        let prompts = PromptShape {
+            prompts: training.batch_size,
+            layout: experiment.model.layout(),
+            points: stage.points,
+        };
         let mut operations = 0;
         for pass in training.passes(stage.loops) {
             let step = Step {
@@ -67,7 +70,7 @@ impl Expected {
                 objective: experiment.task.objective(),
                 math: math_of(training.precision),
             };
-            operations += work.training(&graph, step)?.operations;
+            operations += prompts.training(&graph, step)?.operations;
         }
         let rate = match training.precision {
             Precision::F32 => OF_A_GPU[0],

@@ -3,7 +3,7 @@
 use candle_core::Device;
 use looped_config::Experiment;
 use looped_core::{Footprint, Pass, Work};
-use looped_cuda::math_of;
+use looped_cuda::{PromptShape, math_of};
 use looped_graph::{Graph, ParamInfo};
 use looped_reference::{footprint, passing_through};
 
@@ -71,18 +71,18 @@ pub fn memory_on_gpu(experiment: &Experiment) -> Result<f64> {
     let (training, evaluation, graph) =
         (&experiment.training, &experiment.evaluation, experiment.model.graph()?);
     let (math, points) = (math_of(training.precision), training.curriculum.points.end);
-    let work = |prompts| looped_cuda::Work { prompts, layout: experiment.model.layout(), points };
+    let shape = |prompts| PromptShape { prompts, layout: experiment.model.layout(), points };
     let mut most = 0;
     for Pass { plan, counted, .. } in training.passes(training.most_loops()) {
         let objective = experiment.task.objective();
         let step = looped_cuda::Step { plan, loss_loops: counted, objective, math };
-        most = most.max(work(training.batch_size).training(&graph, step).map_err(not_on_gpu)?.bytes);
+        most = most.max(shape(training.batch_size).training(&graph, step).map_err(not_on_gpu)?.bytes);
     }
     for (prompts, loops) in [
         (training.batch_size, training.usual_loops()),
         (evaluation.prompts, evaluation.loops.unwrap_or(training.usual_loops())),
     ] {
-        most = most.max(work(prompts).predicting(&graph, loops, math).map_err(not_on_gpu)?.bytes);
+        most = most.max(shape(prompts).predicting(&graph, loops, math).map_err(not_on_gpu)?.bytes);
     }
     Ok((looped_cuda::ALWAYS + most) as f64)
 }
