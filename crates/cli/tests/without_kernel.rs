@@ -4,7 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod common;
+#[path = "../../gpu/tests/fake/mod.rs"]
+mod fake;
 
+use std::ffi::OsStr;
 use std::process::{Command, ExitCode};
 
 use common::{Place, Ran};
@@ -62,10 +65,16 @@ looped_core::register!(Block, "narrow", Narrow);
 
 /// Runs this program as `looped`.
 fn looped(place: &Place, arguments: &[&str]) -> Ran {
+    looped_with(place, arguments, &[])
+}
+
+/// The same, with some variables set.
+fn looped_with(place: &Place, arguments: &[&str], variables: &[(&str, &OsStr)]) -> Ran {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(arguments)
         .current_dir(place.path(""))
         .env("LOOPED_AS_A_PROGRAM", "1")
+        .envs(variables.iter().copied())
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -80,6 +89,8 @@ fn main() -> ExitCode {
     println!("test what_runs_by_candle_is_said_once_with_its_layers_and_its_line ... ok");
     a_recurrence_without_a_kernel_says_what_in_its_cell_has_none();
     println!("test a_recurrence_without_a_kernel_says_what_in_its_cell_has_none ... ok");
+    a_gpu_refuses_an_operation_of_ones_own_with_its_part_and_its_line();
+    println!("test a_gpu_refuses_an_operation_of_ones_own_with_its_part_and_its_line ... ok");
     built_in_parts_have_kernels();
     println!("test built_in_parts_have_kernels ... ok");
     ExitCode::SUCCESS
@@ -124,6 +135,27 @@ fn a_recurrence_without_a_kernel_says_what_in_its_cell_has_none() {
     assert!(note.contains("of `h.0`: it runs by candle's operations, more slowly, at "), "{}", ran.stderr);
     assert!(note.contains("within a recurrence: a product has two columns at least, at "), "{note}");
     assert_eq!(note.matches("without_kernel.rs:").count(), 2, "{note}");
+}
+
+fn a_gpu_refuses_an_operation_of_ones_own_with_its_part_and_its_line() {
+    let Some(folder) = fake::libraries() else { return };
+    let place = Place::new();
+    let of = |more: &[&str]| {
+        let run = ["run", "tiny.toml", r#"model.block={ type = "waves" }"#, "--out", "run"];
+        looped_with(&place, &[&run[..], more].concat(), &[("LD_LIBRARY_PATH", folder.as_os_str())])
+    };
+    let why = "h.0: candle `waves`: an operation of one's own has no CUDA kernel, at ";
+    for (engine, words) in
+        [("auto", "can't compute this model on cuda:0: "), ("fused", "cuda engine, which can't take")]
+    {
+        let ran = of(&["--device", "cuda:0", &format!("training.engine={engine}")]);
+        assert_eq!(ran.stderr.trim_end().lines().count(), 1, "{}", ran.stderr);
+        ran.fails(2, &[words, why, "without_kernel.rs:"]);
+        assert!(!place.path("run").exists());
+    }
+    let ran = of(&["--device", "auto"]).ok();
+    let told = format!("on cpu (--device auto: the CUDA engine can't take this model: {why}");
+    assert!(ran.stderr.contains(&told), "{}", ran.stderr);
 }
 
 fn built_in_parts_have_kernels() {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use cases::{Case, cases};
 use looped_core::{LoopPlan, ModelDims, Objective, ParamStore, Predictor, Prompts};
 use looped_cuda::{CudaModel, Math, Step};
-use looped_graph::Graph;
+use looped_graph::{Graph, Linear, Trace};
 use looped_testing::{Asked, Results, agrees_with_reference, by_name, noisy_parameters};
 use proptest::test_runner::{Config, TestRunner};
 use recipe::{Line, Recipe, recipes};
@@ -173,6 +173,34 @@ fn what_has_no_kernel_is_refused_by_name() {
         lora.starts_with("h.0: product to 2: a product with a matrix by loop has no CUDA kernel"),
         "{lora}"
     );
+}
+
+/// A looped model whose layer is an operation of an author's own.
+fn of_ones_own() -> Graph {
+    let trace = Trace::new();
+    {
+        let params = trace.params();
+        let input = trace.input(3).linear(&Linear::uniform(3, 8, &mut params.scope("in")));
+        let state = trace.carry(input.like(0.0));
+        let x = state.value() + input;
+        let next = trace.scope("h.0", || x + x.candle("waves", &[], |x| x[0].sin()));
+        trace.next(state, next);
+        trace.read(next.linear(&Linear::uniform(8, 1, &mut params.scope("out"))));
+    }
+    trace.finish().unwrap()
+}
+
+#[test]
+fn an_operation_of_ones_own_is_refused_with_its_part_and_its_line() {
+    let graph = of_ones_own();
+    let refusals = CudaModel::refusals(&graph);
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    let start = format!("h.0: candle `waves`: an operation of one's own has no CUDA kernel, at {}:", file!());
+    assert!(refusals[0].starts_with(&start), "{refusals:?}");
+    // No GPU is needed to be told so.
+    let dims = ModelDims { n_dims: 3, n_positions: 5, n_embd: 8, n_layer: 1 };
+    let refused = CudaModel::new(Arc::new(graph), dims, 0).err().unwrap().to_string();
+    assert!(refused.contains(&refusals[0]), "{refused}");
 }
 
 fn random<T: std::fmt::Debug>(
