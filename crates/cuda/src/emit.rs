@@ -1,5 +1,6 @@
 //! From a lowered program's steps to the GPU's operations.
 
+mod joined;
 mod products;
 mod recur;
 mod rows;
@@ -8,7 +9,7 @@ mod step;
 use std::collections::HashMap;
 
 use looped_cpu::engines::Layout as Flat;
-use looped_gpu::calls::{Calls, Cores, Own, Picks, Seen};
+use looped_gpu::calls::{Calls, Cores, Own, Picks, Seen, Table};
 use looped_gpu::{Element, Error, Layout, Math, Operation, Result, Source, Span, Storage};
 use looped_graph::lower::{Chunk, Kernel, Place, Shared, Space, Step};
 use looped_graph::ops::Rotary;
@@ -19,6 +20,7 @@ use crate::low::{Low, written};
 use crate::places::Places;
 use crate::stored::{Rule, Spot, Stored};
 use crate::sums::{Key, Sums};
+use joined::LastNorm;
 
 /// The width of heads where a model has none.
 const NO_HEADS: usize = 16;
@@ -50,6 +52,8 @@ pub(crate) enum Constant {
     Floats(Span, Vec<f32>),
     /// Integers.
     Ints(Span, Vec<i32>),
+    /// Integers that a launch goes by.
+    Table(Table),
 }
 
 /// Operations while they are put together.
@@ -70,6 +74,7 @@ pub(crate) struct Emit<'a> {
     rooms: HashMap<(&'static str, usize), Span>,
     low: Low,
     sums: Sums,
+    last_norm: Option<LastNorm>,
 }
 
 /// A step of a list as it is translated.
@@ -91,20 +96,6 @@ impl Here<'_> {
     /// Which list.
     fn list(&self) -> usize {
         self.steps.as_ptr() as usize
-    }
-
-    /// Where the next step copies what this one adds: both are done at once.
-    fn copied_too(&self) -> Option<Place> {
-        let next = self.steps.get(self.step + 1)?;
-        let same = matches!(next.kernel, Kernel::Copy) && next.places[0] == self.of().places[0];
-        same.then(|| next.places[1])
-    }
-
-    /// Whether the step before has copied what this one copies.
-    fn was_copied(&self) -> bool {
-        let before = self.step.checked_sub(1).map(|step| Here { step, ..*self });
-        before
-            .is_some_and(|before| matches!(before.of().kernel, Kernel::Add) && before.copied_too().is_some())
     }
 
     fn key(&self, which: usize) -> Key {
@@ -142,6 +133,7 @@ impl<'a> Emit<'a> {
             rooms: HashMap::new(),
             low: Low::new(math.operands()),
             sums: Sums::default(),
+            last_norm: None,
         }
     }
 
@@ -165,6 +157,11 @@ impl<'a> Emit<'a> {
 
     pub(crate) fn push(&mut self, operation: Operation) {
         self.operations.push(operation);
+    }
+
+    /// Makes room for what a place holds in each of so many slots.
+    pub(crate) fn keep_apart(&mut self, place: Place, slots: usize) -> Span {
+        self.places.keep_apart(&mut self.layout, place, slots)
     }
 
     /// Rounds the parameters, where products want that: before anything else.
@@ -262,7 +259,10 @@ impl<'a> Emit<'a> {
             for place in written(of) {
                 self.low.forget(self.places.at(place, run.slot));
             }
-            self.step(Here { run, half, steps, step }).map_err(|error| self.told(of, error))?;
+            let here = Here { run, half, steps, step };
+            if !here.is_done_by_another() {
+                self.step(here).map_err(|error| self.told(of, error))?;
+            }
         }
         Ok(())
     }

@@ -55,6 +55,8 @@ pub(crate) struct Places {
     slots: Span,
     slot: usize,
     scratch: Span,
+    /// A place of which each slot has one of its own.
+    apart: Option<(Place, Span)>,
 }
 
 impl Places {
@@ -69,11 +71,27 @@ impl Places {
             slots: layout.floats(count * slot),
             slot,
             scratch: layout.floats(sizes.scratch),
+            apart: None,
         }
+    }
+
+    /// Makes room for what a place holds in each of so many slots; so they don't write it over one another.
+    pub(crate) fn keep_apart(&mut self, layout: &mut Layout, place: Place, slots: usize) -> Span {
+        let all = layout.floats(slots * place.len as usize);
+        self.apart = Some((place, all));
+        all
+    }
+
+    /// Floats of a loop's slot.
+    pub(crate) fn slot(&self) -> usize {
+        self.slot
     }
 
     /// A place, in the slot of one loop.
     pub(crate) fn at(&self, place: Place, slot: usize) -> Span {
+        if let Some((_, all)) = self.apart.filter(|(of, _)| *of == place) {
+            return all.slot(slot, place.len as usize);
+        }
         let (space, base) = match place.space {
             Space::Early => (self.early, 0),
             Space::Chunk => (self.chunk, 0),

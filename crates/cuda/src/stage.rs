@@ -2,7 +2,7 @@
 
 use looped_core::Objective;
 use looped_cpu::engines::{Layout as Flat, Loops};
-use looped_gpu::calls::{Adam, Calls, Loss, Own};
+use looped_gpu::calls::{Adam, Calls, Loss, Losses, Own, Table};
 use looped_gpu::{Arena, Layout, Math, Operation, Result, Span};
 use looped_graph::Graph;
 use looped_graph::lower::{Chunk, Early, Looped, Program};
@@ -162,6 +162,7 @@ impl Stage {
         self.constants.iter().try_for_each(|constant| match constant {
             Constant::Floats(span, values) => arena.write_floats(*span, values),
             Constant::Ints(span, values) => arena.write_ints(*span, values),
+            Constant::Table(Table { at, numbers }) => arena.write_longs(*at, numbers),
         })
     }
 }
@@ -195,16 +196,24 @@ struct Training<'a> {
 }
 
 impl Training<'_> {
-    fn loss(&mut self, targets: Span, predictions: Span, slopes: Span, times: usize) -> Result<()> {
+    /// The loss of the predictions after `loops` loops, each of which counts so many `times`. `slopes` has the gradients with respect to them, from
+    /// the first loop's to the last's, which begin `apart` floats after one another.
+    fn loss(
+        &mut self,
+        targets: Span,
+        predictions: Span,
+        (slopes, apart): (Span, usize),
+        [loops, times]: [usize; 2],
+    ) -> Result<()> {
         if targets.len() == 0 {
             return Ok(());
         }
-        let blocks = Calls::loss_blocks(targets.len());
-        let partials = self.losses.part(self.lost, blocks);
-        self.lost += blocks;
-        let (calls, loss) = (self.emit.calls(), loss_of(self.loops.objective));
-        let given = [predictions, targets, self.share];
-        let operation = calls.losses(loss, given, slopes, partials, times as f32)?;
+        let len = loops * Calls::loss_blocks(targets.len());
+        let partials = self.losses.part(self.lost, len);
+        self.lost += len;
+        let (loss, share, times) = (loss_of(self.loops.objective), self.share, times as f32);
+        let of = Losses { loss, loops, predictions, targets, slopes, apart, share, times, partials };
+        let operation = self.emit.calls().losses(&of)?;
         self.emit.push(operation);
         Ok(())
     }
@@ -224,7 +233,7 @@ impl Training<'_> {
         let [input, predictions, slopes] =
             [early.input, early.predictions, early.slopes].map(|place| self.emit.places.at(place, 0));
         self.parts.push(Part { chunk: chunk.clone(), input, targets: Some(targets), predictions: vec![] });
-        self.loss(targets, predictions, slopes, self.loops.counted)
+        self.loss(targets, predictions, (slopes, slopes.len()), [1, self.loops.counted])
     }
 
     /// The loops forward and those of the window backward.
@@ -245,6 +254,8 @@ impl Training<'_> {
             self.emit.list(0, Run { index, runs: [index, loops.free], ..once(&free, chunk) })?;
         }
         let (last, uncounted) = (loops.window - 1, loops.window - loops.counted);
+        // The losses of all loops are one launch, so each loop's predictions stay.
+        let predictions = self.emit.keep_apart(looped.predictions, loops.window);
         let run = |slot: usize| {
             let (pair, runs) = if slot == last { (&end, [0, 1]) } else { (&body, [slot, last]) };
             Run { pair, chunk, slot, index: loops.free + slot, runs }
@@ -253,15 +264,16 @@ impl Training<'_> {
             |slot: usize| Run { pair: &read, runs: [slot - uncounted, loops.counted - 1], ..run(slot) };
         for slot in 0..loops.window {
             self.emit.list(0, run(slot))?;
-            if slot < uncounted {
-                continue;
-            }
-            if slot < last {
+            if slot >= uncounted && slot < last {
                 self.emit.list(0, reading(slot))?;
             }
-            let [predictions, slopes] =
-                [looped.predictions, looped.slopes].map(|place| self.emit.places.at(place, slot));
-            self.loss(targets, predictions, slopes, 1)?;
+        }
+        let each = looped.predictions.len as usize;
+        let predictions = predictions.part(uncounted * each, loops.counted * each);
+        let slopes = [uncounted, last].map(|slot| self.emit.places.at(looped.slopes, slot));
+        if let Some(slopes) = Span::around(slopes) {
+            let apart = self.emit.places.slot();
+            self.loss(targets, predictions, (slopes, apart), [loops.counted, 1])?;
         }
         for place in &looped.shared {
             let span = self.emit.places.at(*place, 0);

@@ -158,6 +158,11 @@ impl Stored {
         self.homes.get(&spot).copied()
     }
 
+    /// Whether an operand of a weight's gradient was written there by the step that computed it.
+    pub(crate) fn is_home(&self, operand: Spot) -> bool {
+        self.homes.values().any(|home| *home == operand)
+    }
+
     /// Whether a step backward finds the GELU that it would take once more.
     pub(crate) fn gelu_is_kept(&self, step: usize) -> bool {
         self.kept_gelus.contains(&step)

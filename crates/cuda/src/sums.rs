@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use looped_gpu::calls::Calls;
+use looped_gpu::calls::{Calls, Table, Totals};
 use looped_gpu::{Layout, Operation, Result, Span};
 
 /// Which step of which list leaves partial sums, and which of its sums; and the loop, where each has a gradient of its own.
@@ -24,6 +24,7 @@ struct Sum {
 pub(crate) struct Sums {
     all: Vec<Sum>,
     by_key: HashMap<Key, usize>,
+    first: Vec<Sum>,
 }
 
 impl Sums {
@@ -44,14 +45,34 @@ impl Sums {
         self.all[index].region.slot(run, rows * width)
     }
 
-    /// Adds them to the gradients.
-    pub(crate) fn totals(&self, calls: &Calls, operations: &mut Vec<Operation>) -> Result<()> {
-        for Sum { region, width, goals } in &self.all {
-            for (column, goal) in goals {
-                let partials = region.part(*column, region.len() - column);
-                operations.push(calls.totals(partials, [goal.len(), *width], *goal, true)?);
+    /// Lets rows of sums be the first that are added to a gradient as wide.
+    pub(crate) fn first(&mut self, region: Span, goal: Span) {
+        self.first.push(Sum { region, width: goal.len(), goals: vec![(0, goal)] });
+    }
+
+    /// Adds them to the gradients: a launch or, where goals overlap in part, a few.
+    pub(crate) fn totals(self, calls: &Calls, layout: &mut Layout) -> Result<Vec<(Operation, Table)>> {
+        let mut launches: Vec<Vec<Totals>> = Vec::new();
+        for Sum { region, width, goals } in self.first.into_iter().chain(self.all) {
+            for (column, goal) in goals.into_iter().filter(|_| region.len() > 0) {
+                add(&mut launches, goal, (region.part(column, region.len() - column), width));
             }
         }
-        Ok(())
+        launches.iter().map(|totals| calls.add_totals(totals, layout)).collect()
     }
+}
+
+/// Puts a sum behind all that have the same goal. A launch has no goals that overlap, and of those that do the later sum comes later.
+fn add(launches: &mut Vec<Vec<Totals>>, goal: Span, part: (Span, usize)) {
+    if let Some(last) = launches.last_mut() {
+        if let Some(same) = last.iter_mut().find(|totals| totals.goal == goal) {
+            same.parts.push(part);
+            return;
+        }
+        if last.iter().all(|totals| !totals.goal.overlaps(goal)) {
+            last.push(Totals { goal, parts: vec![part] });
+            return;
+        }
+    }
+    launches.push(vec![Totals { goal, parts: vec![part] }]);
 }

@@ -8,16 +8,18 @@ constexpr int LOSS_SQUARED = 0;
 constexpr int LOSS_LOGISTIC = 1;
 constexpr int LOSS_CLASSES = 2;
 
-// slopes (rows, width) = the gradient with respect to predictions (rows, width), against targets (rows), times *share times
-// `times`; a block leaves its sum of losses in partials. A target that is NaN counts nothing.
+// The gradient with respect to predictions (loops, rows, width), against targets (rows), times *share times `times`. It goes to
+// slopes, (rows, width) for each loop, which begin `apart` numbers after those of the loop before; a block leaves its sum of
+// losses in partials (loops, blocks). A target that is NaN counts nothing.
 DEVICE void losses_all(const float* predictions, const float* targets, const float* share, float* slopes, float* partials,
-                       int kind, int width, float times, int rows) {
+                       int kind, int width, float times, int rows, int apart) {
   SHARED(float, shared, LOSS_THREADS / 32);
   int row = blockIdx.x * LOSS_THREADS + threadIdx.x;
+  size_t loop = blockIdx.y;
   float loss = 0;
   if (row < rows) {
-    const float* p = predictions + static_cast<size_t>(row) * width;
-    float* slope = slopes + static_cast<size_t>(row) * width;
+    const float* p = predictions + (loop * rows + row) * width;
+    float* slope = slopes + loop * apart + static_cast<size_t>(row) * width;
     float y = targets[row], factor = *share * times;
     if (y != y) {
       for (int c = 0; c < width; c++) slope[c] = 0;
@@ -41,7 +43,7 @@ DEVICE void losses_all(const float* predictions, const float* targets, const flo
     loss *= factor;
   }
   loss = block_sum<LOSS_THREADS / 32>(loss, shared);
-  if (threadIdx.x == 0) partials[blockIdx.x] = loss;
+  if (threadIdx.x == 0) partials[loop * gridDim.x + blockIdx.x] = loss;
 }
 
 // The sum of so many floats, in their order. One block.
@@ -56,8 +58,8 @@ DEVICE void loss_total_all(const float* partials, float* loss, int count) {
 #ifdef WIDTH
 KERNEL(LOSS_THREADS)
 losses(const float* predictions, const float* targets, const float* share, float* slopes, float* partials, int kind, int width,
-       float times, int rows) {
-  losses_all(predictions, targets, share, slopes, partials, kind, width, times, rows);
+       float times, int rows, int apart) {
+  losses_all(predictions, targets, share, slopes, partials, kind, width, times, rows, apart);
 }
 KERNEL(LOSS_THREADS) loss_total(const float* partials, float* loss, int count) {
   loss_total_all(partials, loss, count);

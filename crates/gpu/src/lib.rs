@@ -23,35 +23,14 @@
 pub mod calls;
 mod error;
 mod machine;
+mod operation;
 mod product;
 mod source;
 mod span;
 
 pub use error::{Error, Result};
 pub use machine::{Arena, Device, Graph, Options, Program, WORKSPACE};
+pub use operation::Operation;
 pub use product::{Form, Math, Product};
 pub use source::{Source, Storage};
 pub use span::{Element, Layout, Span};
-
-/// One thing that the GPU does.
-#[derive(Clone, Debug)]
-pub enum Operation {
-    /// Runs a kernel.
-    Launch(calls::Launch),
-    /// Multiplies two matrices.
-    Product(Product),
-    /// Sets every byte of a place to 0.
-    Clear(Span),
-}
-
-impl Operation {
-    /// What profiles call it.
-    #[must_use]
-    pub fn name(&self) -> String {
-        match self {
-            Self::Launch(launch) => launch.kernel().to_owned(),
-            Self::Product(product) => product.name(),
-            Self::Clear(_) => "clear".to_owned(),
-        }
-    }
-}

@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(norm.takes, [Read, Read, Read, Read, Write, Write, Int, Int, Float]);
         assert_eq!(SIGNATURES["squared_loss"].1.threads, 1024);
         assert_eq!(SIGNATURES["narrow"].1, Signature { threads: 256, takes: vec![Read, Write, Int] });
-        assert_eq!(SIGNATURES.len(), 46);
+        assert_eq!(SIGNATURES.len(), 48);
     }
 
     #[test]

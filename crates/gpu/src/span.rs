@@ -7,7 +7,7 @@ pub enum Element {
     F32,
     /// The upper halves of floats.
     Bf16,
-    /// 64-bit floats.
+    /// 64-bit floats, or integers as wide.
     F64,
     /// Room for whatever a library puts there.
     Byte,
@@ -78,6 +78,21 @@ impl Span {
         self.part(index * len, len)
     }
 
+    /// The least place that has all of these, which hold floats; of none it is none.
+    #[must_use]
+    pub fn around(spans: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let join = |all: Self, span: Self| {
+            let (offset, end) = (all.offset.min(span.offset), all.end().max(span.end()));
+            Self { offset, len: (end - offset) / Element::F32.bytes(), element: Element::F32 }
+        };
+        spans.into_iter().reduce(join)
+    }
+
+    /// How many floats after the first of `other`, which is no later, this begins.
+    pub(crate) const fn floats_after(self, other: Self) -> usize {
+        (self.offset - other.offset) / Element::F32.bytes()
+    }
+
     /// Whether the two have a byte in common.
     #[must_use]
     pub const fn overlaps(self, other: Self) -> bool {
@@ -119,6 +134,8 @@ impl Layout {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -140,6 +157,15 @@ mod tests {
         let part = span.slot(3, 12);
         assert_eq!((part.offset, part.len()), (256 + 72, 12));
         assert_eq!(part.alignment(), 8);
+    }
+
+    #[test]
+    fn the_place_around_others_ends_with_the_last_of_them() {
+        let mut layout = Layout::default();
+        let spans = [layout.floats(3), layout.floats(100), layout.floats(7)];
+        let around = Span::around([spans[2], spans[0].part(1, 2), spans[1]]).unwrap();
+        assert_eq!((around.offset, around.end()), (4, spans[2].end()));
+        assert_eq!(Span::around([]), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use looped_gpu::{Element, Form, Math, Operation, Product, Result, Span};
 use looped_graph::Param;
 
-use super::{Emit, Here};
+use super::{Constant, Emit, Here};
 use crate::low::{Late, next_readers};
 
 /// Rows of partial sums over the rows of a matrix.
@@ -25,13 +25,14 @@ impl Emit<'_> {
                     self.layout.floats(calls.chunks_of(dy.len() / width.max(1), ALL_CHUNKS) * width);
                 let sums = calls.partial_sums(dy, partials, width)?;
                 self.push(sums);
-                let totals = calls.totals(partials, [width, width], goal, true)?;
-                self.push(totals);
+                self.sums.first(partials, goal);
             }
         }
-        let (calls, mut operations) = (self.calls(), Vec::new());
-        self.sums.totals(&calls, &mut operations)?;
-        self.operations.append(&mut operations);
+        let (calls, sums) = (self.calls(), std::mem::take(&mut self.sums));
+        for (operation, table) in sums.totals(&calls, &mut self.layout)? {
+            self.push(operation);
+            self.constants.push(Constant::Table(table));
+        }
         Ok(())
     }
 

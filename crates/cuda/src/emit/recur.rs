@@ -2,7 +2,7 @@
 //!
 //! Where products round, what they read is kept twice: as floats and in bf16.
 
-use looped_gpu::calls::Given;
+use looped_gpu::calls::{Given, NormBackward};
 use looped_gpu::{Form, Math, Operation, Product, Result, Span, Storage};
 use looped_graph::NodeId;
 use looped_graph::cell::{Back, Code, Extent, NormStep, Rows, Space, View, When, Work};
@@ -344,9 +344,17 @@ impl<'a> Emit<'a> {
                 let runs = [run * each + token.unwrap_or(0), runs * each];
                 let partials =
                     self.sums.room(&mut self.layout, here.key(index), runs, [blocks, 2 * width], &goals);
-                let (calls, residual) = (self.calls_for(width, Storage::F32), add.then_some(dx));
-                let operation =
-                    calls.norm_backward(dy, x, weight, residual, dx, None, partials, norm.bias.is_none())?;
+                let operation = self.calls_for(width, Storage::F32).norm_backward(&NormBackward {
+                    dy,
+                    x,
+                    weight,
+                    residual: add.then_some(dx),
+                    dx,
+                    low: None,
+                    total: None,
+                    partials,
+                    rms: norm.bias.is_none(),
+                })?;
                 self.push(operation);
                 self.round(pass, View::now(target), token)
             }

@@ -1,10 +1,11 @@
 //! Norms, attention, scans and elementwise programs: what looks at whole rows or columns.
 
-use looped_gpu::calls::{Calls, Cores, Given, Seen, StateSpace, States};
+use looped_gpu::calls::{Calls, Cores, Given, NormBackward, Seen, StateSpace, States};
 use looped_gpu::{Math, Result, Source, Span, Storage};
 use looped_graph::lower::{At, Chunk, PointOf, ScanOf, Shared};
 use looped_graph::{Heads, Norm};
 
+use super::joined::HandedOn;
 use super::{Emit, Here, storage};
 use crate::low::next_readers;
 use crate::point;
@@ -24,19 +25,33 @@ impl Emit<'_> {
         goals.extend(norm.bias.map(|bias| (width, self.grad(bias))));
         let blocks = NORM_BLOCKS.min(rows.div_ceil(NORM_ROWS));
         let partials = self.sum(here, here.key(0), [blocks, 2 * width], &goals);
-        // What products read of it next is rounded at once.
-        let low = match (self.math, next_readers(here.steps, here.step + 1, places[4])) {
-            (Math::Bf16, (Some((step, operand)), _)) => Some(self.home(here.run, (here.half, step, operand))),
-            (Math::Bf16, (None, true)) => Some(self.low.passing(&mut self.layout, dx.len())),
+        // What products read of it next is rounded at once, and what a weight's gradient will read is written there at once, if that comes
+        // at the end of the step.
+        let (rounds, stored) = (self.math == Math::Bf16, &here.run.pair.stored);
+        let low = match next_readers(here.steps, here.step + 1, places[4]) {
+            (Some((step, operand)), _) if rounds || stored.is_home((here.half, step, 1 - operand)) => {
+                Some(self.home(here.run, (here.half, step, operand)))
+            }
+            (None, true) if rounds => Some(self.low.passing(&mut self.layout, dx.len())),
             _ => None,
         };
         if let Some(low) = low {
             self.low.note(dx, low, false);
         }
-        let kind = if low.is_some() { Storage::Bf16 } else { Storage::F32 };
-        let (calls, residual) = (self.calls_for(width, kind), add.then_some(dx));
+        let HandedOn { total, end } = here.handed_on();
+        let [total, end] = [total, end].map(|place| place.map(|place| self.places.at(place, here.run.slot)));
         let operation =
-            calls.norm_backward(dy, x, weight, residual, dx, low, partials, norm.bias.is_none())?;
+            self.calls_for(width, low.map_or(Storage::F32, storage)).norm_backward(&NormBackward {
+                dy,
+                x,
+                weight,
+                residual: add.then_some(dx),
+                dx: end.unwrap_or(dx),
+                low,
+                total,
+                partials,
+                rms: norm.bias.is_none(),
+            })?;
         self.push(operation);
         Ok(())
     }

@@ -4,7 +4,7 @@ use looped_gpu::calls::{Calls, Columns, Shifted, States};
 use looped_gpu::{Error, Result, Span};
 use looped_graph::lower::{Chunk, Kernel, Start, Step};
 
-use super::{Emit, Here, storage};
+use super::{Emit, Here};
 use crate::low::next_readers;
 
 impl Emit<'_> {
@@ -73,12 +73,7 @@ impl Emit<'_> {
                 let partials = self.sum(here, here.key(0), [Calls::dot_blocks(dy.len()), width + 1], &goals);
                 calls.dot_rows_backward([dy, x, self.param(*weight)], picks, dx, partials)?
             }
-            Kernel::Norm(norm) => {
-                let out = self.put(here, 1);
-                let calls = self.calls_for(self.param(norm.weight).len(), storage(out));
-                let bias = norm.bias.map(|bias| self.param(bias));
-                calls.add_norm(at(self, 0), None, [Some(self.param(norm.weight)), bias], None, out)?
-            }
+            Kernel::Norm(norm) => return self.norm(here, *norm),
             Kernel::NormBack { norm, add } => return self.norm_back(here, *norm, *add),
             Kernel::Attention { heads, prefix } => {
                 let (qkv, out, kept) = (self.get(here, 0), self.put(here, 2), at(self, 3));
@@ -162,7 +157,6 @@ impl Emit<'_> {
                         }
                         None => calls.add_rows(at(self, 0), out)?,
                     },
-                    _ if here.was_copied() => return Ok(()),
                     _ => calls.copy_rows(at(self, 0), out)?,
                 }
             }

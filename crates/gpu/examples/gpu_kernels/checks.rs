@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use looped_gpu::calls::{Adam, Calls, DECISION, StateSpace, States};
+use looped_gpu::calls::{Adam, Calls, DECISION, NormBackward, StateSpace, States};
 use looped_gpu::{
     Arena, Device, Element, Layout, Operation, Options, Program, Result, Source, Span, Storage,
 };
@@ -183,8 +183,9 @@ impl Bench {
         let (dy, dy_values) = check.drawn(Element::F32, all, 1.0, 0.0);
         let (weight, weight_values) = check.drawn(Element::F32, width, 1.0, 0.0);
         let (bias, bias_values) = check.drawn(Element::F32, width, 1.0, 0.0);
-        let [sum, dx] = [0; 2].map(|_| check.empty(Element::F32, all));
-        let [y, low] = [0; 2].map(|_| check.empty(stored, all));
+        let total = check.given(Element::F32, residual_values.iter().map(|r| *r as f32).collect());
+        let [sum, dx, z, z_sum] = [0; 4].map(|_| check.empty(Element::F32, all));
+        let [y, low, z_y] = [0; 3].map(|_| check.empty(stored, all));
         let partials = check.empty(Element::F32, blocks * 2 * width);
         let arena = check.arena()?;
         let lines = [Some(weight), (!rms).then_some(bias)];
@@ -192,27 +193,51 @@ impl Bench {
             &arena,
             &[
                 calls.add_norm(x, Some(residual), lines, Some(sum), y)?,
-                calls.norm_backward(dy, x, weight, Some(residual), dx, Some(low), partials, rms)?,
+                calls.norm_add_norm(x, lines, z, residual, lines, z_sum, z_y)?,
+                calls.norm_backward(&NormBackward {
+                    dy,
+                    x,
+                    weight,
+                    residual: Some(residual),
+                    dx,
+                    low: Some(low),
+                    total: Some(total),
+                    partials,
+                    rms,
+                })?,
             ],
         )?;
 
-        let want_sum: Vec<f64> = x_values.iter().zip(&residual_values).map(|(x, r)| x + r).collect();
-        let want_y = reference::norm(&want_sum, &weight_values, (!rms).then_some(&bias_values[..]));
+        let with_residual = |values: &[f64]| -> Vec<f64> {
+            values.iter().zip(&residual_values).map(|(value, r)| value + r).collect()
+        };
+        let norm =
+            |values: &[f64]| reference::norm(values, &weight_values, (!rms).then_some(&bias_values[..]));
+        let want_sum = with_residual(&x_values);
+        let (want_y, want_z) = (norm(&want_sum), norm(&x_values));
+        let want_z_sum = with_residual(&want_z);
+        let want_z_y = norm(&want_z_sum);
         let [mut want_dx, want_dweight, want_dbias] =
             reference::norm_backward(&dy_values, &x_values, &weight_values, rms);
-        want_dx.iter_mut().zip(&residual_values).for_each(|(d, r)| *d += r);
+        want_dx = with_residual(&want_dx);
+        let want_total = with_residual(&want_dx);
         let name = format!("{} norm of {rows} rows", if rms { "RMS" } else { "layer" });
         check.compare(&format!("{name}: sum"), &arena.read_floats(sum)?, &want_sum, 1e-7);
         check.compare(&name, &arena.read_stored(y)?, &want_y, allowed);
+        check.compare(&format!("{name}, then another: first"), &arena.read_floats(z)?, &want_z, 1e-6);
+        check.compare(&format!("{name}, then another: sum"), &arena.read_floats(z_sum)?, &want_z_sum, 1e-6);
+        let second = arena.read_stored(z_y)?;
+        check.compare(&format!("{name}, then another"), &second, &want_z_y, allowed.max(2e-6));
         check.compare(&format!("{name}: dx"), &arena.read_floats(dx)?, &want_dx, 1e-6);
+        check.compare(&format!("{name}: dx, added"), &arena.read_floats(total)?, &want_total, 1e-6);
         check.compare(&format!("{name}: dx as stored"), &arena.read_stored(low)?, &want_dx, allowed);
         let parts = arena.read_floats(partials)?;
-        let total = |line: usize| -> Vec<f32> {
+        let sums = |line: usize| -> Vec<f32> {
             let of = |c: usize| (0..blocks).map(|b| parts[(2 * b + line) * width + c]).sum();
             (0..width).map(of).collect()
         };
-        check.compare(&format!("{name}: dweight"), &total(0), &want_dweight, 2e-6);
-        check.compare(&format!("{name}: dbias"), &total(1), &want_dbias, 2e-6);
+        check.compare(&format!("{name}: dweight"), &sums(0), &want_dweight, 2e-6);
+        check.compare(&format!("{name}: dbias"), &sums(1), &want_dbias, 2e-6);
         Ok(())
     }
 

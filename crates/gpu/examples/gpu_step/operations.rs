@@ -1,7 +1,7 @@
 //! The operations of one training step, and the places of the arena that they work in.
 
 use looped_gpu::calls::{
-    Adam, After, Before, Calls, Cores, DECISION, Ending, Enter, Leave, Next, SETTINGS, Seen,
+    Adam, After, Before, Calls, Cores, DECISION, Ending, Enter, Leave, Next, NormBackward, SETTINGS, Seen,
 };
 use looped_gpu::{Arena, Element, Form, Layout, Math, Operation, Product, Result, Source, Span, Storage};
 
@@ -248,9 +248,17 @@ impl Step {
             to.push(by_input(c_fc, own.hidden, dn));
             let sums = norm_partials.slot(index, NORM_BLOCKS * 2 * width);
             let copy = low_if(own.low_dmiddle);
-            let back =
-                calls.norm_backward(dn, own.middle, p[5], Some(own.dy), own.dmiddle, copy, sums, false);
-            to.push(back?);
+            to.push(calls.norm_backward(&NormBackward {
+                dy: dn,
+                x: own.middle,
+                weight: p[5],
+                residual: Some(own.dy),
+                dx: own.dmiddle,
+                low: copy,
+                total: None,
+                partials: sums,
+                rms: false,
+            })?);
             to.push(by_input(attn_proj, own.low_dmiddle, dmixed));
             to.push(calls.attention_backward(
                 attention,

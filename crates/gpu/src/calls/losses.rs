@@ -26,6 +26,29 @@ impl Loss {
     }
 }
 
+/// What [`Calls::losses`] is given: the predictions after some loops.
+#[derive(Clone, Copy, Debug)]
+pub struct Losses {
+    /// Which loss.
+    pub loss: Loss,
+    /// How many loops.
+    pub loops: usize,
+    /// The predictions (loops, rows, width).
+    pub predictions: Span,
+    /// The targets (rows), the same for all loops.
+    pub targets: Span,
+    /// Gradient with respect to the predictions, (rows, width) for each loop: from the first loop's to the last's.
+    pub slopes: Span,
+    /// Floats from where a loop's begin to where the next loop's do.
+    pub apart: usize,
+    /// One float, what a loss counts.
+    pub share: Span,
+    /// How often it counts.
+    pub times: f32,
+    /// Sums of losses (loops, [`Calls::loss_blocks`]).
+    pub partials: Span,
+}
+
 /// Rows that a block of the read-out's backward pass takes.
 const DOT_ROWS: usize = 8;
 
@@ -77,31 +100,27 @@ impl Calls {
         call.int(DOT_ROWS).launch(blocks)
     }
 
-    /// The floats of `partials` that [`Calls::losses`] writes for so many predictions.
+    /// The floats of `partials` that [`Calls::losses`] writes for so many predictions after one loop.
     #[must_use]
     pub fn loss_blocks(rows: usize) -> usize {
         rows.div_ceil(constant("LOSS_THREADS") as usize)
     }
 
-    /// The gradient with respect to predictions against targets (rows), times the number at `share` times `times`; `partials`
-    /// gets sums of losses.
+    /// The gradient with respect to predictions against targets, and sums of losses.
     ///
     /// # Errors
     /// If a place doesn't fit.
-    pub fn losses(
-        &self,
-        loss: Loss,
-        [predictions, targets, share]: [Span; 3],
-        slopes: Span,
-        partials: Span,
-        times: f32,
-    ) -> Result<Operation> {
-        let rows = targets.len();
-        let call = self.call("losses").other(predictions, slopes.len(), Element::F32, false);
-        let call = call.reads(targets).other(share, 1, Element::F32, false).writes(slopes);
-        let call = call.other(partials, Self::loss_blocks(rows), Element::F32, true);
-        let call = call.int(loss.number()).int(slopes.len() / rows.max(1)).float(times).int(rows);
-        call.launch(Self::loss_blocks(rows))
+    pub fn losses(&self, of: &Losses) -> Result<Operation> {
+        let Losses { loss, loops, predictions, targets, slopes, apart, share, times, partials } = *of;
+        let (rows, blocks) = (targets.len(), Self::loss_blocks(targets.len()));
+        let width = predictions.len() / (loops * rows).max(1);
+        let call = self.call("losses").other(predictions, loops * rows * width, Element::F32, false);
+        let call = call.reads(targets).other(share, 1, Element::F32, false);
+        let needed = loops.saturating_sub(1) * apart + rows * width;
+        let call = call.other(slopes, needed, Element::F32, true);
+        let call = call.other(partials, loops * blocks, Element::F32, true);
+        let call = call.int(loss.number()).int(width).float(times).int(rows).int(apart);
+        call.launch_plane([blocks, loops], 0)
     }
 
     /// The sum of floats.

@@ -1,7 +1,7 @@
-//! Launches of GELU, of sums over rows, and of the way from floats to what is stored.
+//! Launches of GELU, and of the way from floats to what is stored.
 
 use super::{Argument, Calls};
-use crate::{Element, Error, Operation, Result, Span};
+use crate::{Element, Operation, Result, Span};
 
 impl Calls {
     /// `y = gelu(x)`.
@@ -50,72 +50,6 @@ impl Calls {
 
     fn blocks_of_16_bytes(&self, count: usize) -> usize {
         count.div_ceil(16 / self.source.storage.element().bytes()).div_ceil(256)
-    }
-
-    /// The sums over the rows of `x` (rows, width), into `out` (width), by way of `partials`, which has room for at least
-    /// one row of them.
-    ///
-    /// # Errors
-    /// If a place doesn't fit.
-    pub fn column_sums(&self, x: Span, partials: Span, out: Span) -> Result<[Operation; 2]> {
-        let width = out.len();
-        let chunks = self.chunks_of(x.len() / width.max(1), partials.len() / width.max(1));
-        let partials = partials.part(0, chunks * width);
-        Ok([self.partial_sums(x, partials, width)?, self.totals(partials, [width, width], out, false)?])
-    }
-
-    /// How many rows of partial sums are made of so many rows, if there is room for `most`.
-    #[must_use]
-    pub fn chunks_of(&self, rows: usize, most: usize) -> usize {
-        rows.div_ceil(rows.div_ceil(most.clamp(1, 512)).max(1))
-    }
-
-    /// Sums over parts of the rows of `x` (rows, width): partials (parts, width).
-    ///
-    /// # Errors
-    /// If a place doesn't fit.
-    pub fn partial_sums(&self, x: Span, partials: Span, width: usize) -> Result<Operation> {
-        let (rows, chunks) = (x.len() / width.max(1), partials.len() / width.max(1));
-        let four =
-            width.is_multiple_of(4) && (x.alignment() as usize).is_multiple_of(4 * x.element().bytes());
-        let kernel = match (x.element() == self.source.storage.element(), four) {
-            (true, true) => "column_sums",
-            (true, false) => "column_sums_1",
-            (false, _) => "column_sums_f32",
-        };
-        let mut call = self.call(kernel);
-        let element = if kernel == "column_sums_f32" { Element::F32 } else { self.source.storage.element() };
-        let each = if kernel == "column_sums_1" { 1 } else { 4 };
-        let span = call.check(Some(x), rows * width, element, each * element.bytes());
-        call.arguments.push(Argument::Read(span));
-        if !width.is_multiple_of(each) {
-            call.problem.get_or_insert(format!("{width} columns aren't a multiple of {each}"));
-        }
-        let call = call.other(partials, chunks * width, Element::F32, true);
-        let per_block = rows.div_ceil(chunks.max(1));
-        let grid = [width.div_ceil(32 * each), rows.div_ceil(per_block.max(1))];
-        if grid[1] != chunks {
-            let problem = format!("{rows} rows aren't summed in {chunks} parts");
-            return Err(Error::Operation { operation: kernel.to_owned(), problem });
-        }
-        call.int(rows).int(width).int(per_block).launch_plane(grid, 0)
-    }
-
-    /// `out` (width) = or += the sums over the rows of partials, whose rows are `stride` apart.
-    ///
-    /// # Errors
-    /// If a place doesn't fit.
-    pub fn totals(
-        &self,
-        partials: Span,
-        [width, stride]: [usize; 2],
-        out: Span,
-        add: bool,
-    ) -> Result<Operation> {
-        let rows = (partials.len() + stride - width) / stride.max(1);
-        let call = self.call("column_totals").reads(partials).other(out, width, Element::F32, true);
-        let call = call.int(rows).int(width).int(stride).int(usize::from(add));
-        call.launch(width.div_ceil(32))
     }
 
     /// Floats as stored.

@@ -31,7 +31,18 @@ fn every_call() -> Vec<Operation> {
     let seen = Seen::causal(tokens);
     let mut all = vec![
         calls.add_norm(a, Some(b), lines, Some(c), low),
-        calls.norm_backward(a, b, line, Some(c), d, Some(low), partials, false),
+        calls.norm_add_norm(a, lines, b, c, lines, d, low),
+        calls.norm_backward(&NormBackward {
+            dy: a,
+            x: b,
+            weight: line,
+            residual: Some(c),
+            dx: d,
+            low: Some(low),
+            total: Some(e),
+            partials,
+            rms: false,
+        }),
         calls.enter(
             rows,
             &Enter { tokens, kept_from: 2, y: Some(a), ending, predictions: Some(points), next: Some(next) },
@@ -95,7 +106,20 @@ fn every_call() -> Vec<Operation> {
         floats.rotate_rows(a, turns, b, [tokens, width], [16, width], 0, false),
         floats.dot_rows(a, line, Some(one), Some(picks), dots),
         floats.dot_rows_backward([dots, a, line], Some(picks), b, dot_sums),
-        floats.losses(Loss::Classes, [short, dots, one], short, one, 1.0),
+        floats.losses(&Losses {
+            loss: Loss::Classes,
+            loops: 2,
+            predictions: short,
+            targets: dots.part(0, 3),
+            slopes: short,
+            apart: 3 * width,
+            share: one,
+            times: 1.0,
+            partials: two,
+        }),
+        floats
+            .add_totals(&[Totals { goal: line, parts: vec![(partials, width)] }], &mut Layout::default())
+            .map(|(operation, _)| operation),
         floats.loss_total(dots, one),
         floats.partial_sums(layout.floats(15 * 3), layout.floats(5 * 3), 3),
     ]);

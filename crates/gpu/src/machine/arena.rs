@@ -122,6 +122,14 @@ impl Arena {
         self.write(span, values)
     }
 
+    /// Copies 64-bit integers to a place of as many doubles, after all work asked for before.
+    ///
+    /// # Errors
+    /// If it isn't such a place, or the driver refuses.
+    pub fn write_longs(&self, span: Span, values: &[i64]) -> Result<()> {
+        self.write(span, values)
+    }
+
     /// The floats of a place, after all work asked for before.
     ///
     /// # Errors

@@ -20,18 +20,24 @@ void check_norm(int rows, bool rms) {
   std::string name = named<T>((rms ? "rms norm " : "layer norm ") + std::to_string(WIDTH));
   auto x = Buffer<float>::random(rows * WIDTH, 2, 1), residual = Buffer<float>::random(rows * WIDTH);
   auto weight = Buffer<float>::random(WIDTH), bias = Buffer<float>::random(WIDTH), dy = Buffer<float>::random(rows * WIDTH);
-  Buffer<float> sum(rows * WIDTH), dx(rows * WIDTH);
-  Buffer<T> y(rows * WIDTH), low(rows * WIDTH);
+  auto first_weight = Buffer<float>::random(WIDTH), first_bias = Buffer<float>::random(WIDTH);
+  Buffer<float> sum(rows * WIDTH), dx(rows * WIDTH), z(rows * WIDTH), z_sum(rows * WIDTH), total(rows * WIDTH);
+  Buffer<T> y(rows * WIDTH), low(rows * WIDTH), z_y(rows * WIDTH);
   in_all_orders(name, {{unsigned(rows + NORM_WARPS - 1) / NORM_WARPS}, NORM_WARPS * 32}, [&] {
     add_norm_rows<WIDTH>(x.at, residual.at, weight.at, rms ? nullptr : bias.at, sum.at, y.at, rows, rms, EPS);
   }, {}, sum, y);
+  // The first norm is of the other kind, and its input's place gets the sum.
+  in_all_orders(name + " after another", {{unsigned(rows + NORM_WARPS - 1) / NORM_WARPS}, NORM_WARPS * 32}, [&] {
+    norm_add_norm_rows<WIDTH>(z_sum.at, first_weight.at, rms ? first_bias.at : nullptr, z.at, residual.at, weight.at,
+                              rms ? nullptr : bias.at, z_sum.at, z_y.at, rows, !rms, rms, EPS);
+  }, [&] { std::memcpy(z_sum.at, x.at, x.count * 4); }, z, z_sum, z_y);
   unsigned blocks = 2;
   Buffer<float> partials(blocks * 2 * WIDTH);
   in_all_orders(name + " backward", {{blocks}, NORM_WARPS * 32}, [&] {
-    norm_backward_rows<WIDTH>(dy.at, x.at, weight.at, residual.at, dx.at, low.at, partials.at, rows, rms, EPS);
-  }, {}, dx, low, partials);
+    norm_backward_rows<WIDTH>(dy.at, x.at, weight.at, residual.at, dx.at, low.at, total.at, partials.at, rows, rms, EPS);
+  }, [&] { std::memcpy(total.at, dy.at, dy.count * 4); }, dx, low, total, partials);
 
-  Doubles want_sum, want_y, want_dx, want_dw(WIDTH), want_db(WIDTH);
+  Doubles want_sum, want_y, want_dx, want_total, want_dw(WIDTH), want_db(WIDTH), want_z, want_z_sum, want_z_y;
   for (int r = 0; r < rows; r++) {
     Doubles value(WIDTH), with(WIDTH), g(WIDTH);
     for (int c = 0; c < WIDTH; c++) value[c] = x[r * WIDTH + c], with[c] = value[c] + residual[r * WIDTH + c];
@@ -40,6 +46,14 @@ void check_norm(int rows, bool rms) {
       want_sum.push_back(with[c]);
       want_y.push_back(norm.unit[c] * weight[c] + (rms ? 0 : bias[c]));
     }
+    norm = norm_of(value.data(), WIDTH, !rms, EPS);
+    for (int c = 0; c < WIDTH; c++) {
+      double first = norm.unit[c] * first_weight[c] + (rms ? first_bias[c] : 0);
+      want_z.push_back(first);
+      want_z_sum.push_back(with[c] = first + residual[r * WIDTH + c]);
+    }
+    norm = norm_of(with.data(), WIDTH, rms, EPS);
+    for (int c = 0; c < WIDTH; c++) want_z_y.push_back(norm.unit[c] * weight[c] + (rms ? 0 : bias[c]));
     norm = norm_of(value.data(), WIDTH, rms, EPS);
     for (int c = 0; c < WIDTH; c++) {
       double slope = dy[r * WIDTH + c];
@@ -48,11 +62,18 @@ void check_norm(int rows, bool rms) {
       want_db[c] += slope;
     }
     Doubles d = norm_back(g, norm, rms);
-    for (int c = 0; c < WIDTH; c++) want_dx.push_back(d[c] + residual[r * WIDTH + c]);
+    for (int c = 0; c < WIDTH; c++) {
+      want_dx.push_back(d[c] + residual[r * WIDTH + c]);
+      want_total.push_back(want_dx.back() + dy[r * WIDTH + c]);
+    }
   }
   compare(name + ": x + residual", sum, want_sum, 1e-7);
   compare(name, y, want_y, tolerance<T>(1e-6));
+  compare(name + " after another: the first", z, want_z, 1e-6);
+  compare(name + " after another: the sum", z_sum, want_z_sum, 1e-6);
+  compare(name + " after another", z_y, want_z_y, tolerance<T>(2e-6));
   compare(name + " backward", dx, want_dx, 1e-6);
+  compare(name + " backward, added", total, want_total, 1e-6);
   compare(name + " backward, as stored", low, want_dx, tolerance<T>(1e-6));
   Buffer<float> dw(WIDTH), db(WIDTH);
   for (int c = 0; c < WIDTH; c++) {
@@ -239,25 +260,42 @@ void check_column_sums(int rows, int width) {
   in_all_orders("column sums", {{unsigned(width + 32 * VEC - 1) / (32 * VEC), chunks}, SUM_WARPS * 32},
                 [&] { column_sums_all<VEC>(x.at, partials.at, rows, width, per_block); }, {}, partials);
   in_all_orders("column totals", {{unsigned(width + 31) / 32}, SUM_WARPS * 32},
-                [&] { column_totals_all(partials.at, out.at, chunks, width, width, 0); }, {}, out);
+                [&] { column_totals_all(partials.at, out.at, chunks, width); }, {}, out);
   Doubles want(width);
   for (int i = 0; i < rows * width; i++) want[i % width] += x[i];
   compare(named<T>("column sums of " + std::to_string(width)), out, want, 1e-6);
 }
 
-// Between the columns that are summed lies what may not be read.
-void check_column_totals(int rows, int width, int stride) {
-  Buffer<float> partials((rows - 1) * stride + width), out(width);
-  auto start = Buffer<float>::random(width);
-  Doubles want(width);
-  for (int i = 0; i < rows * width; i++) want[i % width] += partials.at[i / width * stride + i % width] = normal();
-  for (int add : {0, 1}) {
-    std::string name = "column totals " + std::to_string(stride) + " apart" + (add ? ", added" : "");
-    in_all_orders(name, {{unsigned(width + 31) / 32}, SUM_WARPS * 32},
-                  [&] { column_totals_all(partials.at, out.at, rows, width, stride, add); }, starting(out, start), out);
-    for (int c = 0; c < width; c++) want[c] += add ? start[c] : 0;
-    compare(name, out, want, 1e-6);
+// Goals of several widths, one of them with two matrices. Between the columns that are summed lies what may not be read, and
+// between the goals what may not be written.
+void check_many_column_totals() {
+  struct Part { int at, rows, stride; };
+  struct Goal { int at, width; std::vector<Part> parts; };
+  const std::vector<Goal> goals = {
+      {3, 37, {{0, 19, 50}}}, {41, 1, {{950, 5, 38}}}, {50, 100, {{1150, 9, 100}, {2100, 1, 130}}}};
+  int numbers = 2250, count = 160, first = 0;
+  Buffer<float> partials(numbers), out(count);
+  auto start = Buffer<float>::random(count);
+  std::vector<long long> of_goals, of_parts;
+  Doubles want(count);
+  for (int i = 0; i < count; i++) want[i] = start[i];
+  for (const Goal& goal : goals) {
+    of_goals.insert(of_goals.end(), {goal.at, goal.width, first, static_cast<long long>(goal.parts.size())});
+    first += goal.parts.size();
+    for (const Part& part : goal.parts) {
+      of_parts.insert(of_parts.end(), {part.at, part.rows, part.stride});
+      for (int i = 0; i < part.rows * goal.width; i++) {
+        want[goal.at + i % goal.width] += partials.at[part.at + i / goal.width * part.stride + i % goal.width] = normal();
+      }
+    }
   }
+  Buffer<long long> table(of_goals.size() + of_parts.size());
+  std::copy(of_goals.begin(), of_goals.end(), table.at);
+  std::copy(of_parts.begin(), of_parts.end(), table.at + of_goals.size());
+  in_all_orders("many column totals", {{4, unsigned(goals.size())}, SUM_WARPS * 32}, [&] {
+    add_column_totals_all(table.at, partials.at, out.at, goals.size());
+  }, starting(out, start), out);
+  compare("many column totals, added", out, want, 1e-6);
 }
 
 void check_adam() {
@@ -488,8 +526,7 @@ int main(int arguments, char** argument) {
   check_column_sums<4, bf16>(90, 260);
   check_column_sums<1, float>(100, 37);
   check_column_sums<1, bf16>(90, 131);
-  check_column_totals(19, 37, 50);
-  check_column_totals(5, 1, 38);
+  check_many_column_totals();
   check_adam();
   check_attention<32, float>(2, 37, 2);
   check_attention<16, float>(1, 3, 3);

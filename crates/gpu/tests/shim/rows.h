@@ -296,11 +296,11 @@ inline double loss_of(int kind, const Doubles& p, double y) {
 inline void check_losses(int kind, int width, bool far) {
   const char* kinds[] = {"squared", "logistic", "classes"};
   std::string name = std::string("losses, ") + kinds[kind] + (far ? ", far from zero" : "");
-  int rows = 300;
+  int rows = 300, loops = 3, all = loops * rows, apart = rows * width + 13;
   unsigned blocks = (rows + LOSS_THREADS - 1) / LOSS_THREADS;
-  auto p = Buffer<float>::random(rows * width, 2), y = Buffer<float>::random(rows), share = Buffer<float>::random(1, 0, 0.01f);
+  auto p = Buffer<float>::random(all * width, 2), y = Buffer<float>::random(rows), share = Buffer<float>::random(1, 0, 0.01f);
   float times = 3;
-  for (int i = 0; i < rows * width && far; i++) p.at[i] = p.at[i] < 0 ? -200 : 200;
+  for (int i = 0; i < all * width && far; i++) p.at[i] = p.at[i] < 0 ? -200 : 200;
   for (int row = 0; row < rows; row++) {
     if (kind == LOSS_LOGISTIC) y.at[row] = y.at[row] < 0 ? -1 : 1;
     if (kind == LOSS_CLASSES) y.at[row] = row % width;
@@ -308,23 +308,28 @@ inline void check_losses(int kind, int width, bool far) {
     if (row % 7 == 3) y.at[row] = NAN;
     if (row == 10) p.at[row * width] = NAN;
   }
-  Buffer<float> slopes(rows * width), partials(blocks);
-  in_all_orders(name, {{blocks}, LOSS_THREADS}, [&] {
-    losses_all(p.at, y.at, share.at, slopes.at, partials.at, kind, width, times, rows);
-  }, {}, slopes, partials);
-  Doubles want(rows * width), want_sums(blocks);
+  // Between two loops' slopes lies what is somebody else's.
+  float others = 0.01f;
+  int count = (loops - 1) * apart + rows * width;
+  Buffer<float> slopes(count), partials(loops * blocks);
+  in_all_orders(name, {{blocks, unsigned(loops)}, LOSS_THREADS}, [&] {
+    losses_all(p.at, y.at, share.at, slopes.at, partials.at, kind, width, times, rows, apart);
+  }, [&] { std::fill_n(slopes.at, count, others); }, slopes, partials);
+  Doubles want(count), want_sums(loops * blocks);
+  for (int i = 0; i < count; i++) want[i] = i % apart < rows * width ? 0 : others;
   double factor = double(share[0]) * times, step = 1e-4;
-  for (int row = 0; row < rows; row++) {
+  for (int i = 0; i < all; i++) {
+    int loop = i / rows, row = i % rows;
     if (std::isnan(y[row])) continue;
-    auto own = each(width, [&](int c) { return p[row * width + c]; });
-    want_sums[row / LOSS_THREADS] += factor * loss_of(kind, own, y[row]);
+    auto own = each(width, [&](int c) { return p[i * width + c]; });
+    want_sums[loop * blocks + row / LOSS_THREADS] += factor * loss_of(kind, own, y[row]);
     for (int c = 0; c < width; c++) {
       auto moved = [&](double by) {
         Doubles there = own;
         there[c] += by;
         return loss_of(kind, there, y[row]);
       };
-      want[row * width + c] = factor * (moved(step) - moved(-step)) / (2 * step);
+      want[loop * apart + row * width + c] = factor * (moved(step) - moved(-step)) / (2 * step);
     }
   }
   compare(name, partials, want_sums, 1e-6);
