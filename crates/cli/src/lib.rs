@@ -23,6 +23,7 @@ mod memory;
 mod never_panics;
 mod plugins;
 mod progress;
+mod ranks;
 mod scaffold;
 mod shell;
 mod stop;
@@ -72,8 +73,8 @@ fn dispatch(command: Command) -> Outcome {
         return Err(Failure::usage(format!("{}; {advice}", clashes.join("\n"))));
     }
     match command {
-        Command::Run(args) => commands::run::run(&args),
-        Command::Resume(args) => commands::resume::resume(&args),
+        Command::Run(args) => ranks::led(|ranks| commands::run::run(&args, ranks)),
+        Command::Resume(args) => ranks::led(|ranks| commands::resume::resume(&args, ranks)),
         Command::Check(args) => commands::check::check(&args),
         Command::Ls(args) => commands::ls::ls(&args),
         Command::Report(args) => commands::report::report(&args),

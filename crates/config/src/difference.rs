@@ -44,7 +44,7 @@ impl Difference {
     pub fn changes_training(&self) -> bool {
         let left_open = |value: &Option<Value>| value.as_ref().is_none_or(|value| value == "auto");
         match self.key.as_str() {
-            "name" | "training.threads" => false,
+            "name" | "training.threads" | "training.ranks" => false,
             "training.engine" => !left_open(&self.from) && !left_open(&self.to),
             key => !key.starts_with("evaluation.") && !is_interval(key),
         }
@@ -54,7 +54,7 @@ impl Difference {
     #[must_use]
     pub fn may_be_resumed(&self) -> bool {
         let key = self.key.as_str();
-        ["training.train_steps", "training.threads"].contains(&key)
+        ["training.train_steps", "training.threads", "training.ranks"].contains(&key)
             || is_interval(key)
             || key.starts_with("evaluation.")
     }

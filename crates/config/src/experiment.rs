@@ -105,6 +105,10 @@ pub struct Training {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1024))]
     pub threads: Option<usize>,
+    /// Processes that train the model together, each with its part of every batch: those that `mpirun -n` starts.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub ranks: usize,
     /// Steps from one line of metrics to the next.
     #[serde(default = "log_every_steps")]
     #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
@@ -188,6 +192,14 @@ impl Training {
 
 const fn is_zero(count: &usize) -> bool {
     *count == 0
+}
+
+const fn one() -> usize {
+    1
+}
+
+const fn is_one(count: &usize) -> bool {
+    *count == 1
 }
 
 const fn log_every_steps() -> usize {

@@ -107,6 +107,10 @@ impl Experiment {
             format!("is {n_loop_window}; allowed: 1 to {most}, {loops}")
         });
         self.validate_loops(problems);
+        let Training { ranks, batch_size, .. } = &self.training;
+        problems.require(ranks <= batch_size, "ranks", || {
+            format!("is {ranks}; allowed: 1 to training.batch_size, {batch_size}")
+        });
         if let Some(counted) = n_loss_loops {
             problems.require(counted <= n_loop_window, "n_loss_loops", || {
                 format!("is {counted}; allowed: 1 to n_loop_window, {n_loop_window}")

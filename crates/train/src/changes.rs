@@ -89,7 +89,7 @@ fn refuse_another_training(changes: &[Difference]) -> Result<()> {
     }
     Err(TrainError::Refused(format!(
         "{}; the steps already done were made so. A run can be resumed with another training.train_steps, \
-         training.threads, training.log_every_steps, save_every_steps, keep_every_steps, validate_every_steps or \
+         training.threads, training.ranks, training.log_every_steps, save_every_steps, keep_every_steps, validate_every_steps or \
          evaluation.*; for anything else begin a new run",
         refused.join("\n")
     )))

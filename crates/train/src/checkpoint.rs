@@ -174,6 +174,24 @@ impl Checkpoint {
         sync_folder(folder)
     }
 
+    /// What another process needs of it: state, parameters, what the optimiser keeps, and the average or nothing.
+    pub(crate) fn parts(&self) -> Result<Vec<Vec<u8>>> {
+        let state = serde_json::to_vec(&self.state).map_err(|e| content(Path::new(STATE), e))?;
+        let averaged = self.averaged.as_ref().map(encode).transpose()?.unwrap_or_default();
+        Ok(vec![state, encode(&self.model)?, encode(&self.optimizer)?, averaged])
+    }
+
+    /// The checkpoint whose [`parts`](Self::parts) these are.
+    pub(crate) fn of_parts([state, model, optimizer, averaged]: &[Vec<u8>; 4]) -> Result<Self> {
+        let averaged = (!averaged.is_empty()).then(|| decode(averaged, Path::new(AVERAGED))).transpose()?;
+        Ok(Self {
+            model: decode(model, Path::new(MODEL))?,
+            averaged,
+            optimizer: decode(optimizer, Path::new(OPTIMIZER))?,
+            state: State::read(state, Path::new(STATE))?,
+        })
+    }
+
     /// Reads a checkpoint and checks every byte of it.
     ///
     /// # Errors

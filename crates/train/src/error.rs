@@ -50,6 +50,12 @@ pub enum TrainError {
         /// What gives the first number that isn't finite, where the model is recorded and computing forward is enough to see it.
         first: Option<String>,
     },
+    /// Another of the processes that train the model together is gone.
+    #[error("step {step}: another rank doesn't answer; it has ended, or its machine can't be reached")]
+    LostRank {
+        /// The step, from 0.
+        step: usize,
+    },
     /// A checkpoint can't be used, and no other could either.
     #[error("no usable checkpoint in {path}:\n{reasons}", path = path.display())]
     NoCheckpoint {

@@ -48,6 +48,9 @@ pub struct Session {
     pub instruction_set: String,
     /// `training.threads`.
     pub threads: usize,
+    /// `training.ranks`, where it is more than 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<usize>,
     /// `fused`, `cuda` or `candle`.
     pub engine: String,
     /// Why it isn't the fast engine.
@@ -139,6 +142,7 @@ impl Session {
             cpu: cpu(),
             instruction_set: format!("{:?}", Kernels::best().isa()).to_lowercase(),
             threads: training.threads.unwrap_or_else(crate::model::all_threads),
+            ranks: (training.ranks > 1).then_some(training.ranks),
             engine: trainer.model().engine().to_owned(),
             why_not_fused,
             without_kernel: trainer.model().without_kernel(),
@@ -160,6 +164,7 @@ impl Session {
         };
         [
             ("threads", earlier.threads.to_string(), self.threads.to_string()),
+            ("ranks", earlier.ranks.unwrap_or(1).to_string(), self.ranks.unwrap_or(1).to_string()),
             ("instruction set", earlier.instruction_set.clone(), self.instruction_set.clone()),
             ("engine", earlier.engine.clone(), self.engine.clone()),
             ("device", earlier.device.clone(), self.device.clone()),

@@ -3,7 +3,7 @@
 use looped_core::Watch;
 
 use crate::clock::Clock;
-use crate::{Metrics, Record, Result, RunDir, TrainError, Trainer};
+use crate::{Metrics, Ranks, Record, Result, RunDir, TrainError, Trainer};
 
 /// What watches a training loop.
 pub trait Observer {
@@ -55,6 +55,35 @@ pub enum Outcome {
 /// If a step fails or a file can't be written; the last checkpoint stays good. Where the loss is no number, the parameters
 /// before that step are saved as `last`.
 pub fn train(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -> Result<Outcome> {
+    let ended = steps(trainer, run, observer);
+    part_if_all_do(trainer, &ended);
+    ended
+}
+
+/// Takes part in a training that rank 0 leads, to its end or until all stop; nothing is written.
+///
+/// # Errors
+/// If a step fails.
+pub fn follow(trainer: &mut Trainer) -> Result<()> {
+    let mut steps = || {
+        while !trainer.is_done() && !trainer.ranks().is_some_and(Ranks::stops) {
+            trainer.step()?;
+        }
+        Ok(())
+    };
+    let ended = steps();
+    part_if_all_do(trainer, &ended);
+    ended
+}
+
+/// Ends what ranks do together, at an end to which all of them come.
+fn part_if_all_do<T>(trainer: &mut Trainer, ended: &Result<T>) {
+    if matches!(ended, Ok(_) | Err(TrainError::NonFinite { .. })) {
+        trainer.part();
+    }
+}
+
+fn steps(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -> Result<Outcome> {
     let mut metrics = Metrics::open(&run.metrics(), trainer.steps_done())?;
     let checkpoints = run.checkpoints();
     let (mut since, mut since_step) = (Clock::start(), trainer.steps_done());
@@ -67,12 +96,13 @@ pub fn train(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -
         checkpoints.save(&trainer.checkpoint()?, training.save_every_steps, keep)
     };
     while !trainer.is_done() {
-        if observer.wants_stop() {
+        let stops = trainer.ranks().map_or_else(|| observer.wants_stop(), Ranks::stops);
+        if stops {
             save(trainer, &metrics)?;
             return Ok(Outcome::Stopped);
         }
         let report = match trainer.step() {
-            Err(error @ TrainError::NonFinite { .. }) => {
+            Err(error @ (TrainError::NonFinite { .. } | TrainError::LostRank { .. })) => {
                 save(trainer, &metrics)?;
                 return Err(error);
             }

@@ -1,6 +1,7 @@
 //! One training step, from prompts to updated parameters.
 
 mod by_depth;
+mod joined;
 mod on_gpu;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use crate::averaged::Averaged;
 use crate::checkpoint::{Checkpoint, Skipped, State};
 use crate::gradients::{Gradients, clip, global_norm};
 use crate::optimizer::named;
-use crate::{Model, Result, Target, TrainError, Updater, Validation, default_optimizer};
+use crate::{Model, Ranks, Result, Target, TrainError, Updater, Validation, default_optimizer};
 
 /// An experiment in training: the model, its optimiser, and how far they are.
 ///
@@ -33,6 +34,8 @@ pub struct Trainer {
     data: Data,
     /// Prompts that were drawn early, with the step and the stage that they are for.
     drawn: Option<(usize, Stage, Prompts)>,
+    /// The processes that train it together, if it isn't this one alone.
+    ranks: Option<Ranks>,
 }
 
 /// The data that the task reads.
@@ -132,6 +135,7 @@ impl Trainer {
             skipped,
             data,
             drawn: None,
+            ranks: None,
         })
     }
 
@@ -219,11 +223,12 @@ impl Trainer {
     pub fn gradients(&mut self, stage: Stage) -> Result<StepGradients> {
         self.leave_gpu()?;
         self.refuse_unless_it_fits(stage)?;
+        self.refuse_alone()?;
         self.refuse_exchanged_data()?;
         let prompts = self.prompts(stage)?;
         let objective = self.experiment.task.objective();
         let mut sum: Option<Found> = None;
-        for (loops, prompts, share) in self.by_depth(stage, prompts) {
+        for (loops, prompts, share) in self.own_part(self.by_depth(stage, prompts)) {
             let mut found = self.model.step(&prompts, objective, &loops)?;
             if share != 1.0 {
                 found.scale(share);
@@ -234,7 +239,7 @@ impl Trainer {
             });
         }
         let nothing = || TrainError::Refused("there are no prompts".to_owned());
-        let Found { loss, gradients, notes } = sum.ok_or_else(nothing)?;
+        let Found { loss, gradients, notes } = self.of_all(sum)?.ok_or_else(nothing)?;
         Ok(StepGradients { stage, loss, gradients, notes })
     }
 

@@ -2,20 +2,25 @@
 
 use std::path::Path;
 
+use looped_config::load_run;
 use looped_study::{Reopened, reopen, tell_damaged};
-use looped_train::{Chosen, Opened, Trainer, device_of_run};
+use looped_train::{Chosen, Opened, Ranks, Trainer, device_of_run};
 
 use crate::args::ResumeArgs;
 use crate::build::build;
 use crate::commands::run::{finish_or_stop, open_device, tell_engine, train_to_the_end};
 use crate::failure::Outcome;
 use crate::output::{answer, shown};
+use crate::ranks::refuse_unless_together;
 use crate::stop::Stop;
 
-pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
+pub(crate) fn resume(args: &ResumeArgs, ranks: Option<Ranks>) -> Outcome {
     let Chosen { target: device, words } = device_of_run(&args.device.device, &args.run.path)?;
+    if let Ok(loaded) = load_run(args.run.path.join("config.toml"), &args.overrides) {
+        refuse_unless_together(&loaded.experiment, &device, ranks.as_ref())?;
+    }
     let reopened = reopen(&args.run.path, &args.overrides, &device, build(), &mut tell)?;
-    let Reopened { run, trainer, is_finished } = reopened;
+    let Reopened { run, mut trainer, is_finished } = reopened;
     if is_finished {
         eprintln!("all {} steps of this run are done, and evaluated", trainer.steps_done());
         let evaluation: Option<serde_json::Value> =
@@ -26,6 +31,9 @@ pub(crate) fn resume(args: &ResumeArgs) -> Outcome {
     tell_engine(&trainer, &words);
     if trainer.is_done() {
         return finish_or_stop(&trainer, &run, args.output.json);
+    }
+    if let Some(ranks) = ranks {
+        trainer.lead(ranks)?;
     }
     train_to_the_end(trainer, &run, Stop::listen()?, args.output.json)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use looped_config::{Experiment, Loaded};
 use looped_train::{
-    Chosen, Cost, How, Outcome as Ended, Provenance, RunDir, Session, Target, TrainError, Trainer,
+    Chosen, Cost, How, Outcome as Ended, Provenance, Ranks, RunDir, Session, Target, TrainError, Trainer,
     device_and_note, device_for, resolve, train,
 };
 use serde_json::json;
@@ -16,12 +16,14 @@ use crate::failure::{Failure, Outcome};
 use crate::memory::refuse_what_does_not_fit;
 use crate::output::{answer, shown};
 use crate::progress::{Meter, Progress};
+use crate::ranks::refuse_unless_together;
 use crate::shell::{command_line, resume_by};
 use crate::stop::Stop;
 
-pub(crate) fn run(args: &RunArgs) -> Outcome {
+pub(crate) fn run(args: &RunArgs, ranks: Option<Ranks>) -> Outcome {
     let mut experiment = load(&args.experiment)?;
     let Chosen { target: device, words } = device_for(&args.device.device, &experiment)?;
+    refuse_unless_together(&experiment, &device, ranks.as_ref())?;
     let engine = resolve(&mut experiment, &device)?;
     refuse_what_does_not_fit(
         "this experiment needs",
@@ -29,7 +31,7 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
         &device,
         "training.batch_size, training.n_loop_window, model.n_embd or evaluation.prompts",
     )?;
-    let trainer = Trainer::new(Arc::new(experiment), &device)?;
+    let mut trainer = Trainer::new(Arc::new(experiment), &device)?;
     // From the moment there is a run's directory, a signal lets it be saved.
     let stop = Stop::listen()?;
     let run = match &args.out {
@@ -38,6 +40,9 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
     };
     tell_engine(&trainer, &words);
     Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build(), engine.why))?;
+    if let Some(ranks) = ranks {
+        trainer.lead(ranks)?;
+    }
     train_to_the_end(trainer, &run, stop, args.output.json)
 }
 

@@ -34,8 +34,9 @@ const NAMES: [(&str, &str); 13] = [
 ];
 
 /// Commands that are only named, so that their options can be looked up; one that needs a GPU; `check --explain`, which
-/// `explain.rs` runs; and those of a cluster, which `shared_sweep.rs` and `scripts/slurm/check.py` run.
-const NAMED: [&str; 32] = [
+/// `explain.rs` runs; and those of a cluster, which `shared_sweep.rs`, `scripts/slurm/check.py` and
+/// `scripts/mpi/check.py` run.
+const NAMED: [&str; 33] = [
     "looped ARGS",
     "looped check",
     "looped check --device cuda:0",
@@ -51,6 +52,7 @@ const NAMED: [&str; 32] = [
     "looped match",
     "looped resume",
     "looped resume RUN --device cpu",
+    "looped resume RUN training.ranks=1",
     "looped run",
     "looped run --device cuda:0",
     "looped run experiments/quickstart.toml training.train_steps=1",

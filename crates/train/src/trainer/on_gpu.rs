@@ -14,7 +14,11 @@ impl Trainer {
     pub(super) fn step_on_gpu(&mut self, stage: Stage) -> Result<Option<StepReport>> {
         let Some((betas, eps)) = self.updater.as_adam() else { return Ok(None) };
         let held = self.model.holder().map(Holder::is_held);
-        if self.averaged.is_some() || held.is_none() || self.experiment.training.depth_per_prompt {
+        if self.ranks.is_some()
+            || self.averaged.is_some()
+            || held.is_none()
+            || self.experiment.training.depth_per_prompt
+        {
             return Ok(None);
         }
         let rng = Rng::stream(self.experiment.seed, "training unroll", self.step as u64);
