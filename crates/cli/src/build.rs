@@ -5,8 +5,9 @@ use looped_train::Build;
 /// As `looped --version` says it: the version and, where it is known, the commit.
 pub(crate) const VERSION: &str = env!("LOOPED_BUILD_VERSION");
 
-/// For `run.json`.
-pub(crate) fn build() -> Build {
+/// The same for `run.json`.
+#[must_use]
+pub fn build() -> Build {
     let commit = env!("LOOPED_BUILD_COMMIT");
     Build {
         version: env!("CARGO_PKG_VERSION").to_owned(),

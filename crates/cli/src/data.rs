@@ -24,20 +24,7 @@ pub(crate) fn read_prompts(path: &Path) -> Outcome<Prompts> {
 
 /// Refuses prompts that don't fit a model.
 pub(crate) fn fit(prompts: &Prompts, model: &ModelConfig, path: &Path) -> Outcome {
-    let bad = |message: String| Err(Failure::usage(format!("--data {}: {message}", path.display())));
-    if model.layout() != prompts.layout {
-        return bad("holds points x with a number y each, and the model takes sequences of tokens".to_owned());
-    }
-    if prompts.n_dims != model.n_dims {
-        return bad(format!("x has {} coordinates, the model has n_dims = {}", prompts.n_dims, model.n_dims));
-    }
-    if prompts.points > model.n_positions {
-        return bad(format!(
-            "prompts have {} points, the model has n_positions = {}",
-            prompts.points, model.n_positions
-        ));
-    }
-    Ok(())
+    model.fit(prompts).map_err(|why| Failure::usage(format!("--data {}: {why}", path.display())))
 }
 
 /// Refuses to write where something would be lost that no prediction replaces: over the prompts, over what is no file,

@@ -18,7 +18,6 @@ mod data;
 mod environment;
 mod failure;
 mod listing;
-mod memory;
 #[cfg(test)]
 mod never_panics;
 mod plugins;
@@ -30,20 +29,33 @@ mod stop;
 mod suites;
 mod terminal;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
+pub use build::build;
+pub use looped_study::sweep::Program;
+
 use crate::args::{Cli, Command};
 use crate::failure::{Failure, Outcome};
 
-/// Runs the command that the arguments ask for.
+/// Runs the command that this process's arguments ask for.
 #[must_use]
 pub fn main() -> ExitCode {
-    let color = terminal::color_in(std::env::args_os().skip(1));
+    ExitCode::from(run(std::env::args_os()))
+}
+
+/// Runs the command that these arguments ask for, of which the first is the program's name, and returns the exit code.
+///
+/// For a program whose own arguments are others, as an interpreter's are. Such a program also says by [`Program::is`] how it is started.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let color = terminal::color_in(arguments.iter().skip(1).cloned());
     let mut command = Cli::command().color(color);
     let parsed = command
-        .try_get_matches_from_mut(std::env::args_os())
+        .try_get_matches_from_mut(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command)));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -51,17 +63,17 @@ pub fn main() -> ExitCode {
             // Help and version are results; what is wrong with the arguments is not.
             match told.print() {
                 Err(error) if !told.use_stderr() => output::unprinted(&error),
-                _ => return ExitCode::from(if told.use_stderr() { 2 } else { 0 }),
+                _ => return if told.use_stderr() { 2 } else { 0 },
             }
         }
     };
     terminal::set(cli.messages.color, cli.messages.quiet);
     environment::prepare(&cli.command);
     match dispatch(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => {
             failure.tell();
-            ExitCode::from(failure.code())
+            failure.code()
         }
     }
 }

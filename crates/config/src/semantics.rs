@@ -48,8 +48,15 @@ impl Experiment {
         }
     }
 
-    /// Reports what the training or the evaluation would ask the task for in vain. Opens what the task reads.
+    /// Reports what the training or the evaluation would ask the task or a baseline for in vain. Opens what they read.
     pub fn validate_data(&self, problems: &mut Problems) {
+        problems.within("evaluation", |problems| {
+            problems.within("baselines", |problems| {
+                for (i, baseline) in self.evaluation.baselines.iter().enumerate() {
+                    problems.within(i.to_string(), |problems| baseline.check(problems));
+                }
+            });
+        });
         let (curriculum, dims) = (&self.training.curriculum, self.model.dims());
         let request = |stage: Stage, split| {
             let Stage { dims: used, points, .. } = stage;

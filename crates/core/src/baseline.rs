@@ -26,6 +26,11 @@ pub trait Baseline: Debug + Send + Sync {
         let _ = problems;
     }
 
+    /// Reports why it can't be fitted, before anything is trained; keys are relative to the baseline's table. May open what the baseline reads.
+    fn check(&self, problems: &mut Problems) {
+        let _ = problems;
+    }
+
     /// The prediction of every y, each from the points before it; 0 for the first.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BlockConfig, Injector, ModelDims, Problems, TokenLayout};
+use crate::{BlockConfig, Injector, ModelDims, Problems, Prompts, TokenLayout};
 
 /// A looped model: its sizes, its block and what flows from loop to loop.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -209,6 +209,29 @@ impl ModelConfig {
             Embed::Linear => TokenLayout::Pairs,
             Embed::Vocabulary { .. } => TokenLayout::Ids,
         }
+    }
+
+    /// Whether prompts are of the kind and the sizes that the model takes.
+    ///
+    /// # Errors
+    /// If they aren't: what of them, and what the model takes.
+    pub fn fit(&self, prompts: &Prompts) -> Result<(), String> {
+        let Self { n_dims, n_positions, .. } = self;
+        if self.layout() != prompts.layout {
+            return Err(
+                "holds points x with a number y each, and the model takes sequences of tokens".to_owned()
+            );
+        }
+        if prompts.n_dims != *n_dims {
+            return Err(format!("x has {} coordinates, the model has n_dims = {n_dims}", prompts.n_dims));
+        }
+        if prompts.points > *n_positions {
+            return Err(format!(
+                "prompts have {} points, the model has n_positions = {n_positions}",
+                prompts.points
+            ));
+        }
+        Ok(())
     }
 
     /// Every block with its key, as in `prelude.0`.

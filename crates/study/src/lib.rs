@@ -32,7 +32,7 @@ pub use events::Events;
 pub use finish::{finish, plan_of, save_evaluation, score};
 pub use looped_train::command_line;
 pub use reopen::{Reopened, moved_data, reopen, tell_damaged};
-pub use run::{RunEnd, resume, resume_with, run};
+pub use run::{RunEnd, begin, resume, resume_with, run, to_the_end};
 
 /// The built-in parts, for the tests.
 #[cfg(test)]

@@ -36,14 +36,28 @@ pub fn run(
     device: impl Into<Target>,
     observer: &mut dyn Observer,
 ) -> Result<RunEnd> {
+    let (trainer, run) = begin(experiment, folder, device, Build::default())?;
+    to_the_end(trainer, &run, observer)
+}
+
+/// The first half of [`run`], by a program that knows of which commit it is: a new directory, and its experiment's trainer at step 0.
+/// [`to_the_end`] is the second.
+///
+/// # Errors
+/// If `folder` isn't free, the model can't be built, or a file can't be written.
+pub fn begin(
+    experiment: Arc<Experiment>,
+    folder: &Path,
+    device: impl Into<Target>,
+    build: Build,
+) -> Result<(Trainer, RunDir)> {
     let mut experiment = Experiment::from_toml(&experiment.to_toml()?)?;
     let device = device.into();
     let engine = resolve(&mut experiment, &device)?;
     let trainer = Trainer::new(Arc::new(experiment), device)?;
     let run = RunDir::create(folder, &trainer.experiment().to_toml()?)?;
-    let session = Session::now(&trainer, Build::default(), engine.why);
-    Provenance::begin(run.path(), trainer.experiment(), session)?;
-    to_the_end(trainer, &run, observer)
+    Provenance::begin(run.path(), trainer.experiment(), Session::now(&trainer, build, engine.why))?;
+    Ok((trainer, run))
 }
 
 /// Resumes the run in a directory from its newest good checkpoint, and evaluates it; one that is finished is evaluated
@@ -69,7 +83,11 @@ pub fn resume_with(
     to_the_end(trainer, &run, observer)
 }
 
-fn to_the_end(mut trainer: Trainer, run: &RunDir, observer: &mut dyn Observer) -> Result<RunEnd> {
+/// Takes a run to its end from where it is: trained, and evaluated.
+///
+/// # Errors
+/// If a step fails, or a file can't be written.
+pub fn to_the_end(mut trainer: Trainer, run: &RunDir, observer: &mut dyn Observer) -> Result<RunEnd> {
     let events = Events::open(run.path(), trainer.steps_done())?;
     let trained = train(&mut trainer, run, &mut WithEvents { events, observer: &mut *observer });
     let ended = match trained {

@@ -5,6 +5,7 @@
 //! an [`Updater`]. Its two halves are [`Trainer::gradients`] and [`Trainer::apply`].
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod asked;
 mod auto;
 mod averaged;
 mod changes;
@@ -35,6 +36,7 @@ mod validation;
 // Engines that are there wherever a model is trained: they register themselves.
 use {looped_cpu as _, looped_cuda as _, looped_reference as _};
 
+pub use asked::States;
 pub use auto::{Chosen, device_for, device_of_run};
 pub use checkpoint::{Checkpoint, Checkpoints, Generator, State, decode, encode};
 pub use cost::Cost;
@@ -47,6 +49,7 @@ pub use in_f64::InF64;
 pub use looped_core::Target;
 pub use memory::{
     Asked, available_memory, memory_of_predicting, memory_of_scoring, memory_on_gpu, opened_and_predicting,
+    refuse_what_does_not_fit,
 };
 pub use metrics::{Metrics, Record};
 pub use model::{Model, StepPlan};

@@ -9,7 +9,7 @@ use looped_reference::{footprint, passing_through};
 
 use crate::model::all_threads;
 use crate::optimizer::{default_optimizer, numbers_kept};
-use crate::{EngineChoice, Result, TrainError};
+use crate::{EngineChoice, Result, Target, TrainError};
 
 /// What the program takes before it trains anything, and what it takes to draw its plots.
 const PROGRAM: f64 = 16e6;
@@ -35,6 +35,24 @@ pub struct Asked {
     pub points: usize,
     /// Loops of the model.
     pub loops: usize,
+}
+
+/// Refuses work that needs more bytes than there are on `device`, before it takes any, and says what to `lower`.
+///
+/// # Errors
+/// If it needs more than there are.
+pub fn refuse_what_does_not_fit(what: &str, needed: f64, device: &Target, lower: &str) -> Result<()> {
+    // What a GPU has is not known before it's asked for; it refuses by itself.
+    let known = if device.is_cpu() { available_memory() } else { None };
+    let available = known.map_or(f64::INFINITY, |bytes| bytes as f64);
+    if needed <= available {
+        return Ok(());
+    }
+    Err(TrainError::Refused(format!(
+        "{what} about {:.1} GB of memory, and {:.1} GB are free here; lower {lower}",
+        needed / 1e9,
+        available / 1e9
+    )))
 }
 
 /// Bytes that a run takes at once: what is kept all the time, and beside it what a step or a prediction, a save, a look at

@@ -52,8 +52,8 @@ pub enum Outcome {
 /// Trains to the end, or until the observer wants to stop; either way the newest state is saved as `last`.
 ///
 /// # Errors
-/// If a step fails or a file can't be written; the last checkpoint stays good. Where the loss is no number, the parameters
-/// before that step are saved as `last`.
+/// If a step fails or a file can't be written. A step that fails has changed no parameter: what was done before it is saved
+/// as `last`, where that can still be, and a resume takes it from there.
 pub fn train(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -> Result<Outcome> {
     let ended = steps(trainer, run, observer);
     part_if_all_do(trainer, &ended);
@@ -85,40 +85,55 @@ fn part_if_all_do<T>(trainer: &mut Trainer, ended: &Result<T>) {
 
 fn steps(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -> Result<Outcome> {
     let mut metrics = Metrics::open(&run.metrics(), trainer.steps_done())?;
-    let checkpoints = run.checkpoints();
+    let begun_at = trainer.steps_done();
+    match one_by_one(trainer, run, &mut metrics, observer) {
+        Err(error @ (TrainError::NonFinite { .. } | TrainError::LostRank { .. })) => {
+            save(trainer, run, &metrics)?;
+            Err(error)
+        }
+        Err(error) => {
+            // A lost GPU has nothing to save, a full disk no room: then the last save stands, and it is the first error that counts.
+            if trainer.steps_done() > begun_at {
+                let _ = save(trainer, run, &metrics);
+            }
+            Err(error)
+        }
+        ended => ended,
+    }
+}
+
+fn save(trainer: &Trainer, run: &RunDir, metrics: &Metrics) -> Result<()> {
+    let training = &trainer.experiment().training;
+    let done = trainer.steps_done();
+    let keep = done > 0 && done.is_multiple_of(training.keep_every_steps);
+    metrics.sync()?;
+    run.checkpoints().save(&trainer.checkpoint()?, training.save_every_steps, keep)
+}
+
+fn one_by_one(
+    trainer: &mut Trainer,
+    run: &RunDir,
+    metrics: &mut Metrics,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
     let (mut since, mut since_step) = (Clock::start(), trainer.steps_done());
     let mut doubted = false;
-    let save = |trainer: &Trainer, metrics: &Metrics| {
-        let training = &trainer.experiment().training;
-        let done = trainer.steps_done();
-        let keep = done > 0 && done.is_multiple_of(training.keep_every_steps);
-        metrics.sync()?;
-        checkpoints.save(&trainer.checkpoint()?, training.save_every_steps, keep)
-    };
     while !trainer.is_done() {
-        let stops = trainer.ranks().map_or_else(|| observer.wants_stop(), Ranks::stops);
-        if stops {
-            save(trainer, &metrics)?;
+        if trainer.ranks().map_or_else(|| observer.wants_stop(), Ranks::stops) {
+            save(trainer, run, metrics)?;
             return Ok(Outcome::Stopped);
         }
-        let report = match trainer.step() {
-            Err(error @ (TrainError::NonFinite { .. } | TrainError::LostRank { .. })) => {
-                save(trainer, &metrics)?;
-                return Err(error);
-            }
-            Err(error @ TrainError::Core(looped_core::Error::Device(_))) => {
-                // A GPU that hasn't the memory for a step still has the parameters. One that is lost has nothing: then the last save stands.
-                let _ = save(trainer, &metrics);
-                return Err(error);
-            }
-            report => report?,
-        };
+        let report = trainer.step()?;
         observer.stepped(report.step, report.loss);
         let training = &trainer.experiment().training;
         let done = trainer.steps_done();
         let due = |every: usize| report.step.is_multiple_of(every) || trainer.is_done();
         let validate = due(training.validate_every_steps);
         if validate || due(training.log_every_steps) {
+            // Where it fails, the step's line is there all the same: no resume writes it again.
+            let validated = if validate { validation(trainer) } else { Ok((None, None)) };
+            let (validation_loss_last_stage, validation_loss_ema) =
+                validated.as_ref().copied().unwrap_or((None, None));
             let record = Record {
                 step: report.step,
                 loss: report.loss,
@@ -128,8 +143,8 @@ fn steps(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -> Re
                 steps_per_second: (done - since_step) as f64 / since.seconds().max(1e-9),
                 cpu_seconds: since.cpu_seconds(),
                 skipped: trainer.steps_skipped(),
-                validation_loss_last_stage: if validate { Some(trainer.validation_loss()?) } else { None },
-                validation_loss_ema: if validate { trainer.averaged_validation_loss()? } else { None },
+                validation_loss_last_stage,
+                validation_loss_ema,
                 validation_loss: None,
                 notes: report
                     .notes
@@ -138,6 +153,7 @@ fn steps(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -> Re
                     .collect(),
             };
             metrics.append(&record)?;
+            validated?;
             observer.recorded(&record)?;
             let doubt = if doubted { None } else { training.unroll().doubt(&report.notes) };
             if let Some(what) = doubt {
@@ -147,11 +163,16 @@ fn steps(trainer: &mut Trainer, run: &RunDir, observer: &mut dyn Observer) -> Re
             (since, since_step) = (Clock::start(), done);
         }
         if done.is_multiple_of(training.save_every_steps) && !trainer.is_done() {
-            save(trainer, &metrics)?;
+            save(trainer, run, metrics)?;
         }
     }
-    save(trainer, &metrics)?;
+    save(trainer, run, metrics)?;
     Ok(Outcome::Finished)
+}
+
+/// The validation loss, and that of the averaged weights where there are any.
+fn validation(trainer: &Trainer) -> Result<(Option<f64>, Option<f64>)> {
+    Ok((Some(trainer.validation_loss()?), trainer.averaged_validation_loss()?))
 }
 
 /// A number that JSON has.

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use looped_config::Experiment;
-use looped_core::{Found, Noise, Prompts, Request, Rng, Split};
+use looped_core::{Found, Noise, Prompts, Request, Rng, Split, Tensor};
 use looped_curriculum::Stage;
 
 use crate::averaged::Averaged;
@@ -97,6 +97,19 @@ impl Trainer {
     /// As [`Model::load_file`].
     pub fn load_file(&self, path: &Path) -> Result<()> {
         self.model.load_file(path)?;
+        self.begin_average()
+    }
+
+    /// Replaces the weights by these, before the first step. Their average begins at them too.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
+        self.model.load(values)?;
+        self.begin_average()
+    }
+
+    fn begin_average(&self) -> Result<()> {
         match &self.averaged {
             Some(averaged) => averaged.model().load(&self.model.values()?),
             None => Ok(()),

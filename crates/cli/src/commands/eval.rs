@@ -5,7 +5,7 @@ use std::path::Path;
 use looped_core::Baseline;
 use looped_eval::EvalPlan;
 use looped_study::{plan_of, run_report, save_evaluation, score};
-use looped_train::{Asked, RunDir, Trainer, memory_of_scoring, write_atomically};
+use looped_train::{Asked, RunDir, Trainer, memory_of_scoring, refuse_what_does_not_fit, write_atomically};
 use serde::Serialize;
 
 use crate::args::EvalArgs;
@@ -13,7 +13,6 @@ use crate::chosen_baselines::chosen;
 use crate::commands::resume::open_trained;
 use crate::data::refuse_moved_data;
 use crate::failure::{Failure, Outcome};
-use crate::memory::refuse_what_does_not_fit;
 use crate::progress::Meter;
 use crate::suites::out_of_distribution;
 

@@ -1,13 +1,12 @@
 //! `looped exits`: when a run could stop.
 
 use looped_lab::{ExitPlan, Found, memory_of_exits};
-use looped_train::opened_and_predicting;
+use looped_train::{opened_and_predicting, refuse_what_does_not_fit};
 
 use crate::args::ExitsArgs;
 use crate::commands::eval::asked;
 use crate::commands::lab::{end, open, plan, refused};
 use crate::failure::Outcome;
-use crate::memory::refuse_what_does_not_fit;
 use crate::progress::Meter;
 
 pub(crate) fn exits(args: &ExitsArgs) -> Outcome {

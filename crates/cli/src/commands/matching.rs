@@ -1,13 +1,12 @@
 //! `looped match`: which solver a run follows.
 
 use looped_lab::{Found, MatchPlan, match_solvers, memory_of_matching};
-use looped_train::opened_and_predicting;
+use looped_train::{opened_and_predicting, refuse_what_does_not_fit};
 
 use crate::args::MatchArgs;
 use crate::commands::eval::asked;
 use crate::commands::lab::{end, open, plan, refused};
 use crate::failure::Outcome;
-use crate::memory::refuse_what_does_not_fit;
 use crate::progress::Meter;
 
 pub(crate) fn matching(args: &MatchArgs) -> Outcome {

@@ -1,18 +1,14 @@
 //! `looped predict`: the prediction of every y after each loop.
 
-use looped_core::{Noise, Predictor};
-use looped_train::{Asked, memory_of_predicting};
+use looped_core::Noise;
+use looped_train::{Asked, memory_of_predicting, refuse_what_does_not_fit};
 use serde_json::json;
 
 use crate::args::PredictArgs;
 use crate::commands::resume::open_trained;
 use crate::data::{fit, read_prompts, refuse_output, write_tensors};
 use crate::failure::Outcome;
-use crate::memory::refuse_what_does_not_fit;
 use crate::output::{answer, shown};
-
-/// Prompts given to the model at once: bounds memory, and changes no number.
-const CHUNK: usize = 64;
 
 pub(crate) fn predict(args: &PredictArgs) -> Outcome {
     refuse_output(&args.out, &args.prompts.data)?;
@@ -31,17 +27,8 @@ pub(crate) fn predict(args: &PredictArgs) -> Outcome {
         trainer.model().target(),
         "--loops, or split the prompts",
     )?;
-    let mut values = vec![0.0; loops * count * points];
-    for first in (0..count).step_by(CHUNK) {
-        let part = prompts.slice(first..count.min(first + CHUNK));
-        let predictions = trainer.model().predict(&part, loops)?;
-        for index in 0..loops {
-            let start = (index * count + first) * points;
-            let after = predictions.after(index);
-            values[start..start + after.len()].copy_from_slice(after);
-        }
-    }
-    write_tensors(&args.out, vec![("preds".to_owned(), vec![loops, count, points], values)])?;
+    let predictions = trainer.model().predict_all(&prompts, loops)?;
+    write_tensors(&args.out, vec![("preds".to_owned(), vec![loops, count, points], predictions.values)])?;
     answer(
         args.output.json,
         &json!({ "predictions": shown(&args.out), "loops": loops, "prompts": count, "points": points }),

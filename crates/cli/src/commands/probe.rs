@@ -5,14 +5,13 @@ use std::sync::Arc;
 use looped_config::EngineName;
 use looped_probe::memory_of_probing;
 use looped_study::{plan_of, run_report::probe_table};
-use looped_train::{Model, RunDir, opened_and_predicting};
+use looped_train::{Model, RunDir, opened_and_predicting, refuse_what_does_not_fit};
 
 use crate::args::ProbeArgs;
 use crate::commands::eval::{asked, changed, print, save};
 use crate::commands::resume::open_trained;
 use crate::data::refuse_moved_data;
 use crate::failure::{Failure, Outcome};
-use crate::memory::refuse_what_does_not_fit;
 use crate::progress::Meter;
 
 pub(crate) fn probe(args: &ProbeArgs) -> Outcome {

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use looped_config::{Experiment, Loaded};
 use looped_train::{
     Chosen, Cost, How, Outcome as Ended, Provenance, Ranks, RunDir, Session, Target, TrainError, Trainer,
-    device_and_note, device_for, resolve, train,
+    device_and_note, device_for, refuse_what_does_not_fit, resolve, train,
 };
 use serde_json::json;
 
 use crate::args::{ExperimentArgs, RunArgs};
 use crate::build::build;
 use crate::failure::{Failure, Outcome};
-use crate::memory::refuse_what_does_not_fit;
 use crate::output::{answer, shown};
 use crate::progress::{Meter, Progress};
 use crate::ranks::refuse_unless_together;

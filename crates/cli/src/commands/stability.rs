@@ -2,13 +2,12 @@
 
 use looped_eval::EvalPlan;
 use looped_lab::{Found, StabilityPlan, memory_of_stability};
-use looped_train::opened_and_predicting;
+use looped_train::{opened_and_predicting, refuse_what_does_not_fit};
 
 use crate::args::LabArgs;
 use crate::commands::eval::asked;
 use crate::commands::lab::{end, open, plan, refused};
 use crate::failure::Outcome;
-use crate::memory::refuse_what_does_not_fit;
 use crate::progress::Meter;
 
 /// So many times the trained loops are looked at if nothing else is said.

@@ -4,22 +4,18 @@ mod shared;
 mod slurm;
 mod watch;
 
-use std::path::{Path, PathBuf};
-
 use looped_config::sweep::{ExecutorConfig, SlurmConfig, Sweep};
-use looped_study::comparison::MissingRun;
 use looped_study::sweep::{
     Executor, FailedRun, Leased, LocalProcesses, Plan, SweepFolder, SweepOutcome, SweepRecord, carry_out,
+    report,
 };
-use looped_study::{Comparison, ReportContext};
-use looped_train::device;
+use looped_train::{device, refuse_what_does_not_fit};
 
 use self::watch::Watch;
 use crate::args::{Asked, ExecutorName, SweepArgs};
 use crate::commands::compare::print_comparison;
 use crate::commands::plan::print_plan;
 use crate::failure::{Failure, Outcome};
-use crate::memory::refuse_what_does_not_fit;
 use crate::shell::command_line;
 use crate::stop::Stop;
 
@@ -135,15 +131,9 @@ fn here(args: &SweepArgs, plan: &Plan, sweep: &Sweep) -> Outcome {
             return Err(Failure::Stopped);
         }
     };
-    let good = |folder: &PathBuf| failed.iter().all(|failed| failed.folder != *folder);
-    let finished: Vec<PathBuf> = plan.runs.iter().map(|run| run.folder.clone()).filter(good).collect();
-    if !finished.is_empty() {
-        let comparison = Comparison::of(&finished)?.with_missing(missing(&failed));
-        let report = folder.report();
-        let one_by_one = plan.runs.iter().map(|run| run.config.as_path());
-        let context = context(title(args), again(args), one_by_one, &failed);
-        comparison.publish(&report, &context)?;
-        print_comparison(&report, &comparison, args.output.json)?;
+    let place = folder.report();
+    if let Some(comparison) = report(&plan.runs, &failed, &title(args), &again(args), &place)? {
+        print_comparison(&place, &comparison, args.output.json)?;
     }
     if failed.is_empty() { Ok(()) } else { Err(failure(&again(args), &failed, plan.runs.len())) }
 }
@@ -166,35 +156,9 @@ fn read(args: &SweepArgs) -> Outcome<(Sweep, Vec<String>)> {
     Ok((sweep, args.overrides.clone()))
 }
 
-fn missing(failed: &[FailedRun]) -> Vec<MissingRun> {
-    let missing = |run: &FailedRun| MissingRun {
-        variant: run.variant.clone(),
-        seed: run.seed,
-        why: run.why.to_owned(),
-    };
-    failed.iter().map(missing).collect()
-}
-
 /// What the report is called.
 fn title(args: &SweepArgs) -> String {
     format!("Sweep {}", args.sweep.file_stem().unwrap_or_default().to_string_lossy())
-}
-
-fn context<'a>(
-    title: String,
-    all: String,
-    one_by_one: impl Iterator<Item = &'a Path>,
-    failed: &[FailedRun],
-) -> ReportContext {
-    let missing: Vec<String> =
-        failed.iter().map(|failed| format!("{} ({})", failed.label, failed.why)).collect();
-    let mut notes = Vec::new();
-    if !missing.is_empty() {
-        notes.push(format!("These runs are missing here: {}.", missing.join("; ")));
-    }
-    let mut repeat = vec!["# All".to_owned(), all, String::new(), "# One by one".to_owned()];
-    repeat.extend(one_by_one.map(|config| command_line(&["looped", "run", &config.display().to_string()])));
-    ReportContext { title, notes, repeat }
 }
 
 /// The command that resumes this sweep.

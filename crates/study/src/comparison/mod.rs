@@ -22,6 +22,7 @@ mod varied;
 use std::path::{Path, PathBuf};
 
 use looped_eval::{Curve, Curves, MODEL, MODEL_EMA};
+use looped_report::report::Report;
 
 pub(crate) use history::normaliser;
 pub use options::CompareOptions;
@@ -129,10 +130,22 @@ impl Comparison {
     /// If a file can't be written; then the folder is as it was.
     pub fn publish(&self, folder: &Path, context: &ReportContext) -> Result<()> {
         publish::publish(folder, |place| {
-            let json = serde_json::to_string_pretty(&numbers::json(self))?;
+            let json = serde_json::to_string_pretty(&self.numbers())?;
             looped_train::write_atomically(&place.join("comparison.json"), json.as_bytes())?;
-            Ok(page::report(self, context).write(place)?)
+            Ok(self.report(context).write(place)?)
         })
+    }
+
+    /// What [`publish`](Self::publish) writes as `report.html`.
+    #[must_use]
+    pub fn report(&self, context: &ReportContext) -> Report {
+        page::report(self, context)
+    }
+
+    /// What [`publish`](Self::publish) writes as `comparison.json`: every number; what isn't finite is null.
+    #[must_use]
+    pub fn numbers(&self) -> serde_json::Value {
+        numbers::json(self)
     }
 
     /// Ratios, errors and costs, for a terminal.

@@ -10,7 +10,8 @@ use crate::figures::{self, band, by_loops, counted_from, on_its_scale, trained_l
 use crate::floor::Floor;
 
 /// The paper's figure: error over the number of in-context examples, beside the baselines.
-pub(super) fn over_examples(evaluation: &Evaluation) -> Figure {
+#[must_use]
+pub fn over_examples(evaluation: &Evaluation) -> Figure {
     let longest = evaluation.curves.iter().map(|(_, curve)| curve.mean.len()).max().unwrap_or(0);
     beside_baselines(evaluation, &counted_from(evaluation.first(), longest), &title(evaluation))
 }
@@ -66,8 +67,9 @@ fn last_values(evaluation: &Evaluation, names: &[&str]) -> Band {
     row
 }
 
-/// Error at the last query over loops, with a mark where training stopped.
-pub(super) fn over_loops(evaluation: &Evaluation, trained: usize) -> Figure {
+/// Error at the last query over loops, with a mark at the loops that the model was `trained` with.
+#[must_use]
+pub fn over_loops(evaluation: &Evaluation, trained: usize) -> Figure {
     let curve = figures::model(MODEL, 1, &evaluation.per_loop, []);
     figures::over_loops(
         &title(evaluation),
@@ -79,7 +81,8 @@ pub(super) fn over_loops(evaluation: &Evaluation, trained: usize) -> Figure {
 }
 
 /// The losses over the steps, each divided by the normaliser of its stage.
-pub(super) fn over_steps(experiment: &Experiment, metrics: &[Record]) -> Figure {
+#[must_use]
+pub fn over_steps(experiment: &Experiment, metrics: &[Record]) -> Figure {
     let curve = |name: &str, points: Vec<(usize, f64)>| {
         let (x, y) = points.into_iter().map(|(step, loss)| (step as f64, loss)).unzip();
         Curve::model(name, x, Band::line(y))

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{Result, StudyError};
 
+pub use figures::{over_examples, over_loops, over_steps};
 pub use lab::{save_found, tables as lab_tables};
 pub use probes::table as probe_table;
 

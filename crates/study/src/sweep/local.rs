@@ -6,10 +6,11 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 
 use crate::sweep::executor::{Ending, Executor, Job};
 use crate::sweep::plan::{PlannedRun, RunState};
+use crate::sweep::program::Program;
 
 /// The exit codes of a run that a signal has stopped: 128 and the number of SIGHUP, SIGINT, SIGUSR1 or SIGTERM.
 const STOPPED: [i32; 4] = [129, 130, 138, 143];
@@ -20,7 +21,7 @@ const STOP_WITH_STDIN: &str = "LOOPED_STOP_WITH_STDIN";
 /// Starts a `looped` process for each run.
 #[derive(Clone, Debug)]
 pub struct LocalProcesses {
-    program: PathBuf,
+    program: Program,
     jobs: usize,
     device: String,
 }
@@ -36,14 +37,8 @@ impl LocalProcesses {
     /// Up to `jobs` processes of this very program, which must have the commands of `looped`, computing on `device`.
     #[must_use]
     pub fn of_this_program(jobs: usize, device: &str) -> Self {
-        Self { program: this_program(), jobs, device: device.to_owned() }
+        Self { program: Program::running(), jobs, device: device.to_owned() }
     }
-}
-
-/// The file that this program was started from, even where that file has since been replaced or removed.
-fn this_program() -> PathBuf {
-    let running = Path::new("/proc/self/exe");
-    if running.exists() { running.to_owned() } else { std::env::current_exe().unwrap_or_default() }
 }
 
 impl Executor for LocalProcesses {
@@ -56,7 +51,7 @@ impl Executor for LocalProcesses {
             fs::create_dir_all(folder)?;
         }
         let log = File::create(&run.log)?;
-        let mut command = Command::new(&self.program);
+        let mut command = self.program.command();
         if run.state() == RunState::New {
             command.arg("run").arg(&run.config).arg("--out").arg(&run.folder);
         } else {

@@ -1,15 +1,14 @@
 //! `looped sweep FOLDER --shard` and `--report`: a part of the runs that another process planned, and their comparison.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use looped_study::Comparison;
 use looped_study::sweep::{
-    Ended, FailedRun, Leased, LocalProcesses, Plan, PlannedRun, RunState, Shard, SweepOutcome, SweepRecord,
-    carry_out, slurm,
+    self, Ended, FailedRun, Leased, LocalProcesses, Plan, PlannedRun, RunState, Shard, SweepOutcome,
+    SweepRecord, carry_out, slurm,
 };
 
+use super::failure;
 use super::watch::Watch;
-use super::{context, failure, missing};
 use crate::args::SweepArgs;
 use crate::commands::compare::print_comparison;
 use crate::failure::{Failure, Outcome};
@@ -50,16 +49,12 @@ pub(super) fn do_shard(folder: &Path, record: &SweepRecord, shard: Shard, args: 
 pub(super) fn report(folder: &Path, record: &SweepRecord, as_json: bool) -> Outcome {
     let runs = record.runs(folder)?;
     let is_finished = |run: &&PlannedRun| run.state() == RunState::Finished;
-    let finished: Vec<PathBuf> = runs.iter().filter(is_finished).map(|run| run.folder.clone()).collect();
     let failed: Vec<FailedRun> =
         runs.iter().filter(|run| !is_finished(run)).map(|run| left_out(folder, run)).collect();
-    if finished.is_empty() {
-        return Err(Failure::failed(format!("none of the sweep's {} runs is finished", runs.len())));
-    }
-    let comparison = Comparison::of(&finished)?.with_missing(missing(&failed));
     let to = folder.join("report");
-    let one_by_one = runs.iter().map(|run| run.config.as_path());
-    comparison.publish(&to, &context(record.title.clone(), record.command.clone(), one_by_one, &failed))?;
+    let Some(comparison) = sweep::report(&runs, &failed, &record.title, &record.command, &to)? else {
+        return Err(Failure::failed(format!("none of the sweep's {} runs is finished", runs.len())));
+    };
     print_comparison(&to, &comparison, as_json)?;
     if failed.is_empty() { Ok(()) } else { Err(failure(&record.command, &failed, runs.len())) }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use looped_config::sweep::SlurmConfig;
 use looped_report::table::{Column, Table};
 use looped_study::sweep::slurm::{Submission, TaskState};
-use looped_study::sweep::{SweepRecord, slurm};
+use looped_study::sweep::{Program, SweepRecord, slurm};
 use serde_json::json;
 
 use super::count;
@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Hands a sweep in that is planned, and waits for it if that is asked for.
 pub(super) fn submit(folder: &Path, config: &SlurmConfig, args: &SweepArgs) -> Outcome {
-    let program = std::env::current_exe().map_err(Failure::failed)?;
+    let program = Program::installed().map_err(Failure::failed)?;
     let submission = slurm::submit(folder, config, &args.device.device, &program)?;
     let runs = submission.state(folder)?;
     let open = runs.iter().filter(|(_, at)| at.state != TaskState::Finished).count();

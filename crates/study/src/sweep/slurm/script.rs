@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use looped_config::sweep::SlurmConfig;
-use looped_train::command_line;
+
+use crate::sweep::Program;
 
 /// What a job does: the words of a `looped sweep`, where `{task}` stands for the number of the array's task.
 pub(super) struct Script<'a> {
     pub(super) name: &'a str,
     pub(super) folder: &'a Path,
     pub(super) config: &'a SlurmConfig,
-    pub(super) program: &'a Path,
+    pub(super) program: &'a Program,
 }
 
 impl Script<'_> {
@@ -23,8 +24,7 @@ impl Script<'_> {
             "--requeue".to_owned(),
             format!("--signal=B:USR1@{}", self.config.warn_seconds),
         ];
-        let program = self.program.display().to_string();
-        let work = command_line(&[&program, "sweep", &folder, "--device", device]);
+        let work = self.program.line(&["sweep", &folder, "--device", device]);
         let command = format!("exec {work} --shard \"$SLURM_ARRAY_TASK_ID/{runs}\"");
         self.text(&self.config.options(), &own, &command)
     }
@@ -40,8 +40,7 @@ impl Script<'_> {
             qos: self.config.qos.clone(),
             ..SlurmConfig::usual()
         };
-        let program = self.program.display().to_string();
-        let command = format!("exec {}", command_line(&[&program, "sweep", &folder, "--report"]));
+        let command = format!("exec {}", self.program.line(&["sweep", &folder, "--report"]));
         self.text(&place.options(), &own, &command)
     }
 
@@ -68,8 +67,9 @@ mod tests {
             prologue: vec!["module load cuda".to_owned()],
             ..SlurmConfig::usual()
         };
-        let (folder, program) = (Path::new("/shared/my sweep"), Path::new("/shared/my sweep/slurm/looped"));
-        let script = Script { name: "last_n", folder, config: &config, program };
+        let folder = Path::new("/shared/my sweep");
+        let program = Program { path: folder.join("slurm/looped"), arguments: Vec::new() };
+        let script = Script { name: "last_n", folder, config: &config, program: &program };
         assert_eq!(
             script.array(27, "auto"),
             "#!/bin/bash\n\
@@ -85,6 +85,10 @@ mod tests {
              module load cuda\n\
              exec '/shared/my sweep/slurm/looped' sweep '/shared/my sweep' --device auto --shard \"$SLURM_ARRAY_TASK_ID/27\"\n"
         );
+        let interpreted =
+            Program { path: "/usr/bin/python3".into(), arguments: vec!["-m".into(), "looped".into()] };
+        let of_python = Script { name: "last_n", folder, config: &config, program: &interpreted }.report();
+        assert!(of_python.ends_with("exec /usr/bin/python3 -m looped sweep '/shared/my sweep' --report\n"));
         assert!(!script.report().contains("gpus") && script.report().contains("--partition=short"));
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::command::output;
 use super::script::Script;
 use super::state::{self, RunAt};
-use crate::sweep::{PlannedRun, RunState, SweepRecord};
+use crate::sweep::{PlannedRun, Program, RunState, SweepRecord};
 use crate::{Result, StudyError};
 
 /// The folder of all that concerns Slurm, in the sweep's.
@@ -30,11 +30,11 @@ pub struct Submission {
 }
 
 /// Hands the runs of a sweep that aren't finished to Slurm, and the comparison after them. `program` is copied into the folder, where nothing
-/// that is built later changes it.
+/// that is built later changes it; one that an interpreter runs isn't.
 ///
 /// # Errors
 /// If Slurm isn't there or refuses, nothing is left to be done, or the folder can't be written.
-pub fn submit(folder: &Path, config: &SlurmConfig, device: &str, program: &Path) -> Result<Submission> {
+pub fn submit(folder: &Path, config: &SlurmConfig, device: &str, program: &Program) -> Result<Submission> {
     let folder = &fs::canonicalize(folder).at("find", folder)?;
     let record = SweepRecord::read(folder)?;
     let runs = record.runs(folder)?;
@@ -50,9 +50,9 @@ pub fn submit(folder: &Path, config: &SlurmConfig, device: &str, program: &Path)
     fs::create_dir_all(&of_slurm).at("create", &of_slurm)?;
     // Asked first: where Slurm isn't there, nothing is copied.
     output("sbatch", &["--version"])?;
-    let copy = copied(program, &of_slurm)?;
+    let own = if program.is_whole() { copied(&program.path, &of_slurm)? } else { program.clone() };
     let name = record.title.strip_prefix("Sweep ").unwrap_or(&record.title);
-    let script = Script { name, folder, config, program: &copy };
+    let script = Script { name, folder, config, program: &own };
     let (array, report) = (of_slurm.join("array.sh"), of_slurm.join("report.sh"));
     write_atomically(&array, script.array(runs.len(), device).as_bytes())?;
     write_atomically(&report, script.report().as_bytes())?;
@@ -149,11 +149,11 @@ fn handed_in(arguments: &[&str]) -> Result<String> {
 }
 
 /// The program in the sweep's folder. A copy that a run uses now is left as it is, under another name.
-fn copied(program: &Path, folder: &Path) -> Result<PathBuf> {
+fn copied(program: &Path, folder: &Path) -> Result<Program> {
     let (to, half) = (folder.join("looped"), folder.join("looped.tmp"));
     fs::copy(program, &half).at("copy", program)?;
     fs::rename(&half, &to).at("write", &to)?;
-    Ok(to)
+    Ok(Program { path: to, arguments: Vec::new() })
 }
 
 /// Sorted numbers, as `0-3,7`.
