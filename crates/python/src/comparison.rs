@@ -39,6 +39,11 @@ impl PyComparison {
         self.comparison.tables()
     }
 
+    /// What a reader must know before the numbers.
+    fn warnings(&self) -> Vec<String> {
+        self.comparison.warnings()
+    }
+
     /// As `comparison.json` has it.
     fn json(&self) -> String {
         self.comparison.numbers().to_string()

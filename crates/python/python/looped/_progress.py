@@ -56,11 +56,14 @@ class Lines(Bar):
     """A line now and then."""
 
     _last = 0.0
+    _ended = ""
 
     def show(self, doing: str, done: int, total: int, text: str) -> None:
         line, now = self.words(doing, done, total, text), time.monotonic()
-        if now - self._last >= LINE_EVERY or done == total:
+        ends = done == total and doing != self._ended
+        if ends or (done < total and now - self._last >= LINE_EVERY):
             self._last = now
+            self._ended = doing if ends else self._ended
             print(line, file=sys.stderr)
 
 

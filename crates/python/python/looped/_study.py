@@ -26,6 +26,11 @@ class Comparison:
         values: dict[str, Any] = json.loads(self._core.json())
         return values
 
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader must know before the numbers."""
+        return self._core.warnings()
+
     def plot(self) -> Picture:
         """Errors over the number of in-context examples, a curve for each variant."""
         return Picture(self._core.svg() or "")
