@@ -90,7 +90,7 @@ def test_a_state_dict_goes_in_again(run: looped.Run) -> None:
 
 def test_a_state_dict_of_another_model_is_refused_as_a_whole(run: looped.Run) -> None:
     model = run.load()
-    state = model.state_dict()
+    state: dict[str, Any] = dict(model.state_dict())
     state["_read_out.bias"] = np.zeros(2)
     state["unknown"] = state.pop("_read_in.bias")
     with pytest.raises(looped.RunError) as told:
