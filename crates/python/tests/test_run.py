@@ -52,6 +52,8 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tiny: Path, tmp_path: Path) -> None:
     # More than any machine does before the signal comes.
     steps = {"training.train_steps": 10**9, "training.log_every_steps": 1000, "training.validate_every_steps": 10**9}
     experiment = looped.Experiment(tiny, steps)
+    # A shell that runs the tests in the background lets Python ignore the signal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt, match=r"stopped after \d+ steps and saved; go on by looped.Run\(") as told:
