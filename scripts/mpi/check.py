@@ -103,7 +103,7 @@ def killed_rank(check):
 
 
 def stopped(check):
-    """SIGUSR1 to mpirun, as Slurm sends it: all ranks stop after the same step, and one process can go on."""
+    """SIGUSR1 to mpirun, as Slurm sends it: all ranks stop after the same step, and one process can resume."""
     run = str(check.folder / "stopped")
     process = check.begin(2, "run", QUICKSTART, *SMALL, "training.ranks=2", "--out", run)
     check.wait_for_steps("stopped", 50)

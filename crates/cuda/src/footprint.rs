@@ -2,26 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use looped_core::{Error, Prompts, Result, TokenLayout};
+use looped_core::{Error, Prompts, Result};
 use looped_cpu::engines::{Layout, Loops};
 use looped_graph::Graph;
-use looped_graph::lower::{Program, Shapes};
+use looped_graph::lower::Program;
 
 use crate::cells::Cells;
 use crate::model::{ROWS, Step, told};
+use crate::shape::PromptShape;
 use crate::stage::{Of, Stage};
 use crate::{CudaModel, Math};
-
-/// The largest prompts that the engine will be given at a time.
-#[derive(Clone, Copy, Debug)]
-pub struct PromptShape {
-    /// Prompts.
-    pub prompts: usize,
-    /// How points become tokens.
-    pub layout: TokenLayout,
-    /// Points in each.
-    pub points: usize,
-}
 
 /// Bytes that the engine takes at once, whatever it computes: where products are worked out.
 pub const ALWAYS: usize = looped_gpu::WORKSPACE;
@@ -36,21 +26,6 @@ pub struct GpuUse {
 }
 
 impl PromptShape {
-    /// That of some prompts.
-    pub(crate) fn of(prompts: &Prompts) -> Self {
-        Self { prompts: prompts.prompts, layout: prompts.layout, points: prompts.points }
-    }
-
-    pub(crate) fn shapes(self) -> Shapes {
-        let Self { prompts, layout, points } = self;
-        Shapes {
-            sequences: prompts,
-            tokens: layout.tokens(points),
-            reads: layout.reads(points).into(),
-            apart: false,
-        }
-    }
-
     /// What a training step takes. Steps in which the GPU updates the parameters take a kilobyte more.
     ///
     /// # Errors

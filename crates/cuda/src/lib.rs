@@ -19,13 +19,15 @@ mod model;
 mod places;
 mod point;
 mod profile;
+mod shape;
 mod stage;
 mod stored;
 mod sums;
 
 pub use engine::{Cuda, math_of};
-pub use footprint::{ALWAYS, GpuUse, PromptShape, plan, text};
+pub use footprint::{ALWAYS, GpuUse, plan, text};
 pub use held::Held;
 pub use looped_gpu::Math;
 pub use model::{CudaModel, CudaPredictor, Step, card};
 pub use profile::Profile;
+pub use shape::PromptShape;

@@ -12,9 +12,9 @@ use looped_graph::{Form, Graph, Op};
 
 use crate::batch;
 use crate::cells::Cells;
-use crate::footprint::PromptShape;
 use crate::places::Front;
 use crate::profile::Profile;
+use crate::shape::PromptShape;
 use crate::stage::{Of, Stage};
 
 /// What a training step needs to know besides its prompts.

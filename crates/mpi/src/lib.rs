@@ -14,7 +14,7 @@ use mpi::collective::SystemOperation;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, CommunicatorCollectives as _, Root as _};
 
-/// How often a rank that waits is asked whether it goes on to.
+/// How often a waiting rank asks whether to keep waiting.
 const ASKED_EVERY: Duration = Duration::from_millis(20);
 
 /// Variables by which the programs that start processes of MPI tell them of each other: Open MPI's `mpirun`, those of MPICH and Intel, and
@@ -33,7 +33,7 @@ pub struct Processes {
     rank: usize,
     count: usize,
     calls: Option<Sender<Call>>,
-    /// Locked by nobody: it lets a trainer be shared.
+    /// The lock is never contended: it makes this type `Sync`, as a trainer has to be.
     answers: Mutex<Receiver<Call>>,
     thread: Option<JoinHandle<()>>,
 }

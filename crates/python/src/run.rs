@@ -98,7 +98,7 @@ fn to_the_end(py: Python<'_>, trainer: Trainer, run: &RunDir, show: Option<&Py<P
             Err(work::stopped(
                 py,
                 asked,
-                format!("{what}; go on by looped.Run({:?}).resume()", folder.to_string()),
+                format!("{what}; resume by looped.Run({:?}).resume()", folder.to_string()),
             ))
         }
         Err(error) => Err(exception_with(error, &format!("\nThe run directory is {folder}"))),

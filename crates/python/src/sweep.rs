@@ -36,7 +36,7 @@ pub(crate) fn sweep(
         carry_out(&plan, &processes, &mut Seen { talk, ended: 0, total: plan.runs.len() })
     });
     let SweepOutcome::Done(failed) = ended else {
-        let text = "stopped; what was running is saved, and the same call goes on with it".to_owned();
+        let text = "stopped; what was running is saved, and the same call resumes it".to_owned();
         return Err(work::stopped(py, asked, text));
     };
     let title = format!("Sweep {}", file.file_stem().unwrap_or_default().to_string_lossy());

@@ -11,7 +11,7 @@ use crate::part::{Class, Instance, vector};
 ///
 /// An object is made of the class with what `config` holds. Its `sample(rng, prompts, points, dims, n_dims)` returns xs, of the shape (prompts,
 /// points, n_dims), and ys, of the shape (prompts, points). All that is random must come from `rng`, a `numpy.random.Generator` that is the same
-/// for a seed and a step: then a resumed training goes on to the same bits.
+/// for a seed and a step: then a resumed training ends with the same bits.
 #[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PythonTask {

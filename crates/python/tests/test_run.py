@@ -56,7 +56,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tiny: Path, tmp_path: Path) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
-    with pytest.raises(KeyboardInterrupt, match=r"stopped after \d+ steps and saved; go on by looped.Run\(") as told:
+    with pytest.raises(KeyboardInterrupt, match=r"stopped after \d+ steps and saved; resume by looped.Run\(") as told:
         experiment.run(tmp_path / "halted")
     timer.join()
     stopped = looped.Run(tmp_path / "halted")
@@ -81,7 +81,7 @@ def test_the_words_that_go_on_can_be_pasted(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt) as told:
         _looped.run(experiment._core, tmp_path / "it's", "cpu", interrupt)
     assert isinstance(told.value.__cause__, ZeroDivisionError)
-    words = str(told.value).split("go on by ")[1].removesuffix(".resume()")
+    words = str(told.value).split("resume by ")[1].removesuffix(".resume()")
     assert eval(words).path == tmp_path / "it's"
 
 

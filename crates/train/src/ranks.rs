@@ -14,7 +14,7 @@ use crate::{Result, TrainError};
 /// How long rank 0 waits for the others once it has been asked to stop: `mpirun` asks all when one has died, and ends all a second later.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// Asked again and again while a rank waits for others, with how long it has waited: whether it goes on to.
+/// Whether a rank keeps waiting for the others, given how long it has waited. Asked again and again meanwhile.
 pub type Waits<'a> = &'a dyn Fn(Duration) -> bool;
 
 /// The other ranks don't answer.

@@ -77,9 +77,9 @@ class Experiment:
         return self._core.toml()
 
     def run(self, out: Path, *, progress: bool = False, device: str = "auto") -> Run:
-        """Trains in the new directory ``out``, and evaluates, as ``looped run`` does; Python's other threads go on meanwhile.
+        """Trains in the new directory ``out``, and evaluates, as ``looped run`` does; Python's other threads run meanwhile.
 
-        Ctrl-C saves, and raises ``KeyboardInterrupt`` with the words that go on with the run. Where something goes wrong, what was done is
+        Ctrl-C saves, and raises ``KeyboardInterrupt`` with the call that resumes the run. Where something goes wrong, what was done is
         saved too, and :class:`RunError` is raised. ``progress`` shows a bar.
         """
         with shower(progress) as show:

@@ -81,7 +81,7 @@ class Run:
     def resume(
         self, changes: Mapping[str, object] | None = None, *, progress: bool = False, device: str = "auto"
     ) -> Run:
-        """Goes on to the same bits as if it had never stopped, and evaluates, as ``looped resume`` does.
+        """Trains on, to the same bits as if it had never stopped, and evaluates, as ``looped resume`` does.
 
         ``changes`` may train longer (``training.train_steps``), or change logging, saving, threads and the evaluation.
         """
