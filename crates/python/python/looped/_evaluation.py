@@ -97,6 +97,8 @@ class Evaluation:
             ax.plot(x, mean, label=name.replace("_", " "), linestyle="-" if own else "--")
             if own:
                 ax.fill_between(x, low, high, alpha=0.2, linewidth=0)
+        # Loops and examples are whole numbers.
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set_xlabel("loops" if over == "loops" else "length" if first else "in-context examples")
         divided = self.values["normaliser"] != 1
         ax.set_ylabel(f"{self.values['score']} / {self.values['normaliser']:g}" if divided else self.values["score"])
