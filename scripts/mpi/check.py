@@ -132,7 +132,7 @@ def refused(check):
 
 
 def seconds_of_a_step(check, rounds=5):
-    """A step of the study's size at 16 prompts: one process with 2 threads and 2 ranks with 1 each, in turn."""
+    """The quickstart at width 128: one process with 1 thread and with 2, and 2 ranks with 1 each, in turn."""
     keys = ["model.n_embd=128", "training.batch_size=64", "training.train_steps=60", "evaluation.prompts=2",
             "evaluation.baselines=[]", "training.validate_every_steps=1000", "training.log_every_steps=10"]
     sides = {

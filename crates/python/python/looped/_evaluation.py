@@ -85,6 +85,7 @@ class Evaluation:
         picture = Picture(self._core.svg(over))
         try:
             import matplotlib.pyplot as plt
+            from matplotlib.ticker import MaxNLocator
         except ImportError:
             return picture
         if ax is None:
@@ -98,7 +99,7 @@ class Evaluation:
             if own:
                 ax.fill_between(x, low, high, alpha=0.2, linewidth=0)
         # Loops and examples are whole numbers.
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlabel("loops" if over == "loops" else "length" if first else "in-context examples")
         divided = self.values["normaliser"] != 1
         ax.set_ylabel(f"{self.values['score']} / {self.values['normaliser']:g}" if divided else self.values["score"])
