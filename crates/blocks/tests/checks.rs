@@ -38,13 +38,15 @@ const BLOCKS: [(&str, usize); 21] = [
     ),
 ];
 
-const INJECTORS: [&str; 6] = [
+const INJECTORS: [&str; 8] = [
     r#"{"type":"full","operation":"multiply"}"#,
     r#"{"type":"last_n","n":4,"operation":"multiply"}"#,
     r#"{"type":"first_n","n":3,"operation":"add"}"#,
     r#"{"type":"none"}"#,
     r#"{"type":"learned_gate"}"#,
     r#"{"type":"concat"}"#,
+    r#"{"type":"pattern","keep":[false,true]}"#,
+    r#"{"type":"pattern","keep":[true,true,false,true,false]}"#,
 ];
 
 /// A softmax ignores a shift of all its scores, so keys' bias has no gradient; `c_attn.bias` holds it beside those of

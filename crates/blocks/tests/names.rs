@@ -34,6 +34,7 @@ fn injectors_without_weights_add_no_parameters() {
         r#"{"type":"last_n","n":-1}"#,
         r#"{"type":"first_n","n":2}"#,
         r#"{"type":"none"}"#,
+        r#"{"type":"pattern","keep":[true,false]}"#,
     ];
     for injector in injectors {
         assert_eq!(count(injector), count(r#"{"type":"full"}"#), "{injector}");

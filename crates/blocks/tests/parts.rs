@@ -74,6 +74,29 @@ fn a_concat_of_two_identities_is_the_injector_full() {
     }
 }
 
+/// In prompts of 8 tokens.
+#[test]
+fn a_pattern_is_what_says_the_same_in_another_way() {
+    let after = |injector: &str| {
+        let model = model(TRANSFORMER, injector);
+        predictions(&model, &store(model.graph()))
+    };
+    let pattern = |keep: [u8; 8], period: usize| {
+        let keep: Vec<bool> = keep[..period].iter().map(|kept| *kept == 1).collect();
+        after(&serde_json::json!({ "type": "pattern", "keep": keep }).to_string())
+    };
+    // Positions are added in another order.
+    let close = |one: Vec<Vec<f32>>, other: Vec<Vec<f32>>| {
+        let pairs = || one.iter().flatten().zip(other.iter().flatten());
+        assert!(pairs().all(|(a, b)| (a - b).abs() < 1e-6), "{one:?} {other:?}");
+    };
+    close(pattern([1, 1, 1, 0, 0, 0, 0, 0], 8), after(r#"{"type":"first_n","n":3}"#));
+    close(pattern([0, 0, 0, 1, 1, 1, 1, 1], 8), after(r#"{"type":"last_n","n":5}"#));
+    assert_eq!(pattern([1, 1, 0, 1, 1, 0, 1, 1], 8), pattern([1, 1, 0, 1, 1, 0, 1, 1], 3));
+    assert_eq!(pattern([0, 1, 0, 1, 0, 1, 0, 1], 8), pattern([0, 1, 0, 1, 0, 1, 0, 1], 2));
+    assert_ne!(pattern([0, 1, 0, 1, 0, 1, 0, 1], 2), pattern([1, 0, 1, 0, 1, 0, 1, 0], 2));
+}
+
 #[test]
 fn loops_beyond_the_table_get_the_rows_that_are_said() {
     let of_table = |rows: usize, beyond: &str, row: fn(usize) -> f32| {

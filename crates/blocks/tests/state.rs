@@ -53,7 +53,9 @@ fn every_first_state_and_relaxation_can_be_trained_and_computed_alike() {
     let learned = r#","first_state":{"type":"learned"}"#;
     let relaxed = r#","relaxation":0.9"#;
     for keys in [zero, embedded, NOISE, learned, relaxed] {
-        for injector in [FULL, MULTIPLY, LAST, NONE, r#"{"type":"concat"}"#] {
+        for injector in
+            [FULL, MULTIPLY, LAST, NONE, r#"{"type":"concat"}"#, r#"{"type":"pattern","keep":[false,true]}"#]
+        {
             let shows_nothing = injector == NONE && ![embedded, relaxed].contains(&keys);
             // 0 stays 0 where the state is a factor.
             let vanishes = injector == MULTIPLY && keys == zero;
@@ -134,9 +136,16 @@ fn noise_does_not_depend_on_threads_chunks_or_the_engine() {
 #[test]
 fn a_relaxed_loop_goes_a_part_of_the_way() {
     const PART: f32 = 0.7;
-    for (injector, kept) in [(FULL, 10), (LAST, 3), (r#"{"type":"first_n","n":4}"#, 4), (NONE, 10)] {
+    const EVERY_OTHER: &str = r#"{"type":"pattern","keep":[true,false]}"#;
+    for (injector, kept) in
+        [(FULL, 10), (LAST, 3), (r#"{"type":"first_n","n":4}"#, 4), (EVERY_OTHER, 5), (NONE, 10)]
+    {
         let prompts = prompts(2);
-        let keeps = |token: usize| if injector == LAST { token >= 10 - kept } else { token < kept };
+        let keeps = |token: usize| match injector {
+            LAST => token >= 10 - kept,
+            EVERY_OTHER => token % 2 == 0,
+            _ => token < kept,
+        };
         let relaxed = states(&model(injector, r#","relaxation":0.7"#), &prompts, 4);
         let whole = ReferenceModel::new(model(injector, "").graph().unwrap()).unwrap();
         let store = noisy_parameters(whole.graph(), 2);

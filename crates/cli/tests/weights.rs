@@ -102,6 +102,7 @@ fn list_names_every_part_with_its_help() {
         "full",
         "last_n",
         "first_n",
+        "pattern",
         "none",
         "linear_regression",
         "noisy_linear_regression",

@@ -170,6 +170,7 @@ fn built_in_parts_have_kernels() {
         r#"{ type = "full" }"#,
         r#"{ type = "last_n", n = 4 }"#,
         r#"{ type = "first_n", n = 4 }"#,
+        r#"{ type = "pattern", keep = [true, false] }"#,
         r#"{ type = "concat" }"#,
         r#"{ type = "learned_gate" }"#,
     ] {

@@ -4,6 +4,7 @@ mod concat;
 mod learned_gate;
 mod meet;
 mod none;
+mod pattern;
 
 use std::fmt::Debug;
 
@@ -13,6 +14,7 @@ pub use concat::Concat;
 pub use learned_gate::LearnedGate;
 pub use meet::{FirstN, Full, LastN, Operation};
 pub use none::NoInjection;
+pub use pattern::Pattern;
 
 use crate::{ModelDims, Problems};
 
@@ -48,6 +50,7 @@ mod tests {
             r#"{"type":"none"}"#,
             r#"{"type":"concat"}"#,
             r#"{"type":"learned_gate"}"#,
+            r#"{"type":"pattern","keep":[true,false]}"#,
         ] {
             let injector: Box<dyn Injector> = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&injector).unwrap(), text);

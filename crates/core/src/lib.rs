@@ -48,7 +48,7 @@ pub use engine::{
 };
 pub use error::{Error, Result};
 pub use flat::{Flat, Layout, Place};
-pub use injector::{Concat, FirstN, Full, Injector, LastN, LearnedGate, NoInjection, Operation};
+pub use injector::{Concat, FirstN, Full, Injector, LastN, LearnedGate, NoInjection, Operation, Pattern};
 pub use loop_loss::{
     Counting, ExitWeighted, Joint, LastLoss, LoopLoss, Prior, Progressive, Share, UniformLoss, sum_of_joint,
 };

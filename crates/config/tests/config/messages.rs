@@ -142,15 +142,15 @@ fn parts() {
     let cases: [(&[&str], &str); 7] = [
         (
             &["model.injector={n=3}"],
-            "model.injector.type: is missing; it names an injector: concat, first_n, full, last_n, learned_gate, none",
+            "model.injector.type: is missing; it names an injector: concat, first_n, full, last_n, learned_gate, none, pattern",
         ),
         (
             &["model.injector=full"],
-            "model.injector: is \"full\", expected a table that names an injector by its type: concat, first_n, full, last_n, learned_gate, none",
+            "model.injector: is \"full\", expected a table that names an injector by its type: concat, first_n, full, last_n, learned_gate, none, pattern",
         ),
         (
             &["model.injector.type=3"],
-            "model.injector.type: is 3, expected the name of an injector: concat, first_n, full, last_n, learned_gate, none",
+            "model.injector.type: is 3, expected the name of an injector: concat, first_n, full, last_n, learned_gate, none, pattern",
         ),
         (&["model.injector.type=none", "model.injector.n=1"], "model.injector.n: is unknown; allowed: type"),
         (

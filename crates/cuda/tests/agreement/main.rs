@@ -91,6 +91,9 @@ fn inner_edges_of_tokens() {
             agree(&Case { points: 5, ..Case::small(block, &injector) });
         }
     }
+    for block in BLOCKS {
+        agree(&Case { points: 5, ..Case::small(block, r#"{"type":"pattern","keep":[true,false,true]}"#) });
+    }
 }
 
 #[test]
