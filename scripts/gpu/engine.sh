@@ -27,7 +27,7 @@ part() { # NAME SECONDS COMMAND...
 }
 
 short() { # RUN DEVICE [KEY=VALUE...]
-  with_cuda "$programs/looped" run experiments/quickstart.toml training.train_steps="${STEPS:-40}" training.log_every_steps=1 \
+  with_cuda "$programs/looped" run experiments/quickstart_adam.toml training.train_steps="${STEPS:-40}" training.log_every_steps=1 \
     training.save_every_steps=20 evaluation.prompts=64 "${@:3}" --device "$2" --out "$work/$1"
 }
 
@@ -58,7 +58,7 @@ resumed() {
 }
 
 messages() {
-  with_cuda "$programs/looped" run experiments/quickstart.toml --device cuda:99 --out "$work/none" 2>"$work/message"
+  with_cuda "$programs/looped" run experiments/quickstart_adam.toml --device cuda:99 --out "$work/none" 2>"$work/message"
   [ $? -ne 0 ] && grep -q 'there is no cuda:99' "$work/message" && echo "told: $(tail -1 "$work/message")"
 }
 

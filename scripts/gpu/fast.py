@@ -49,8 +49,8 @@ OURS = [
     ("D 256, last 20 of 82 tokens, bf16", "study/base",
      f'{FULL} training.precision=bf16 model.injector={{type="last_n",n=20}}', "cuda:0", 600, 60),
     ("D 256, ssm, f32", "study/base", f'{FULL} model.block={{type="ssm"}}', "cuda:0", 120, 20),
-    ("quickstart, f32", "quickstart", "training.curriculum.loops.start=8", "cuda:0", 1600, 160),
-    ("quickstart, f32, this machine's CPU", "quickstart", "training.curriculum.loops.start=8", "cpu", 800, 80),
+    ("quickstart, f32", "quickstart_adam", "training.curriculum.loops.start=8", "cuda:0", 1600, 160),
+    ("quickstart, f32, this machine's CPU", "quickstart_adam", "training.curriculum.loops.start=8", "cpu", 800, 80),
     ("D 256, f32, this machine's CPU", "study/base", FULL, "cpu", 8, 1),
 ]
 TINY = "--width 16 --heads 2 --points 5 --batch 4 --loops 3 --window 2 --dims 3"
@@ -118,7 +118,7 @@ def ours(args, which):
         run = args.out / "runs" / f"{slug(name)}_{time.monotonic_ns()}"
         device = "cpu" if args.device == "cpu" else device
         if args.tiny:
-            experiment, settings, steps, every = "quickstart", "", 12, 2
+            experiment, settings, steps, every = "quickstart_adam", "", 12, 2
         command = [*looped, "run", f"experiments/{experiment}.toml", *settings.split(), *few.split(),
                    f"training.train_steps={steps}", f"training.log_every_steps={every}", "--device", device, "--out", str(run)]
         try:

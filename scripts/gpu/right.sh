@@ -32,7 +32,7 @@ export libraries programs work
 on_device() { LOOPED_TEST_DEVICE=cuda:0 with_cuda "$programs/test-$1" "${@:2}"; }
 
 quickstart() { # FOLDER DEVICE [KEY=VALUE...]
-  with_cuda "$programs/looped" run experiments/quickstart.toml training.train_steps=20 training.log_every_steps=1 \
+  with_cuda "$programs/looped" run experiments/quickstart_adam.toml training.train_steps=20 training.log_every_steps=1 \
     training.save_every_steps=10 evaluation.prompts=64 "${@:3}" --device "$2" --out "$work/$1"
 }
 
@@ -67,7 +67,7 @@ END
 }
 
 messages() {
-  with_cuda "$programs/looped" run experiments/quickstart.toml --device cuda:99 --out "$work/none" 2>"$work/message"
+  with_cuda "$programs/looped" run experiments/quickstart_adam.toml --device cuda:99 --out "$work/none" 2>"$work/message"
   [ $? -eq 2 ] && grep -q 'there is no cuda:99; this machine has' "$work/message" && echo "told: $(cat "$work/message")"
 }
 

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICKSTART = str(ROOT / "experiments/quickstart.toml")
+QUICKSTART = str(ROOT / "experiments/quickstart_adam.toml")
 SMALL = ["training.train_steps=300", "evaluation.prompts=64", "training.threads=1", "training.save_every_steps=100",
          "training.validate_every_steps=100"]
 # As root, with more processes than cores, none of them tied to a core.
@@ -132,7 +132,7 @@ def refused(check):
 
 
 def seconds_of_a_step(check, rounds=5):
-    """The quickstart at width 128: one process with 1 thread and with 2, and 2 ranks with 1 each, in turn."""
+    """quickstart_adam.toml at width 128: one process with 1 thread and with 2, and 2 ranks with 1 each, in turn."""
     keys = ["model.n_embd=128", "training.batch_size=64", "training.train_steps=60", "evaluation.prompts=2",
             "evaluation.baselines=[]", "training.validate_every_steps=1000", "training.log_every_steps=10"]
     sides = {

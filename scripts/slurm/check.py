@@ -48,7 +48,7 @@ set = {{ "model.injector" = {{ type = "none" }} }}
 class Check:
     def __init__(self, program, folder):
         self.program, self.folder = program, folder
-        self.base = Path("experiments/quickstart.toml").resolve()
+        self.base = Path("experiments/quickstart_adam.toml").resolve()
 
     def looped(self, *words, code=0):
         done = subprocess.run([self.program, *words], cwd=self.folder, capture_output=True, text=True)

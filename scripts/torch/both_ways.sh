@@ -20,7 +20,7 @@ quiet() { "$@" > "$out/log.txt" 2>&1 || { cat "$out/log.txt"; exit 1; }; }
 there_and_back() { # NAME FORM KEY=VALUE...
   local name=$1 form=$2 run=$out/$1
   shift 2
-  quiet "$looped" run experiments/quickstart.toml "${tiny[@]}" "$@" --out "$run"
+  quiet "$looped" run experiments/quickstart_adam.toml "${tiny[@]}" "$@" --out "$run"
   "$python" scripts/torch/check_import.py prompts "$run/config.toml" "$run/prompts.safetensors"
   quiet "$looped" predict "$run" --data "$run/prompts.safetensors" --loops 8 --out "$run/preds.safetensors"
   printf '%-12s to PyTorch:              ' "$name"

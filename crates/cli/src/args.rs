@@ -55,12 +55,12 @@ pub(crate) struct MessageArgs {
 pub(crate) enum Command {
     /// Train, evaluate and plot an experiment
     #[command(
-        after_help = "Example:\n  looped run experiments/quickstart.toml training.learning_rate=3e-4 --out runs/fast"
+        after_help = "Example:\n  looped run experiments/quickstart.toml training.learning_rate=8e-3 --out runs/slower"
     )]
     Run(RunArgs),
     /// Resume a run from its newest good checkpoint, to the same bits as if it had never stopped
     #[command(
-        after_help = "Examples:\n  looped resume runs/quickstart\n  looped resume runs/quickstart training.train_steps=20000\n\nSettings may be those that leave the steps already done as they are: training.train_steps, training.threads, training.{log,save,keep,validate}_every_steps, evaluation.*"
+        after_help = "Examples:\n  looped resume runs/quickstart\n  looped resume runs/study_cpu training.train_steps=20000\n\nSettings may be those that leave the steps already done as they are: training.train_steps (under a schedule, only where their rates stay), training.threads, training.{log,save,keep,validate}_every_steps, evaluation.*"
     )]
     Resume(ResumeArgs),
     /// Validate an experiment, or every run of a sweep; print what it will cost, and an experiment's resolved config

@@ -30,7 +30,7 @@ impl Observer for Watch {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let scratch = std::env::temp_dir().join(format!("looped-callback-{}", std::process::id()));
     let folder = std::env::args_os().nth(1).map_or(scratch, PathBuf::from);
-    let settings = ["training.train_steps=40".to_owned()];
+    let settings = ["training.train_steps=100".to_owned()];
     let experiment = looped::config::load(QUICKSTART, &settings)?.experiment;
     // The run directory: config, metrics, checkpoints; `looped resume` and `looped eval` take it from here.
     let run = RunDir::create(&folder, &experiment.to_toml()?)?;

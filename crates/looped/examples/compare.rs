@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut runs = Vec::new();
     for (name, window) in [("all loops", 8), ("last 4 loops", 4)] {
         for seed in [0, 1] {
-            let settings = ["training.train_steps=20", "evaluation.prompts=64"].map(str::to_owned);
+            let settings = ["training.train_steps=100", "evaluation.prompts=64"].map(str::to_owned);
             let mut experiment = looped::config::load(QUICKSTART, &settings)?.experiment;
             (experiment.name, experiment.seed) = (name.to_owned(), seed);
             experiment.training.n_loop_window = window;

@@ -7,11 +7,11 @@ use looped::prelude::*;
 const QUICKSTART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/quickstart.toml");
 const STEPS: usize = 60;
 
-/// Up to 2e-3 over 10 steps, then down along a cosine.
+/// Up to 1e-2 over 10 steps, then down along a cosine.
 fn learning_rate(step: usize) -> f64 {
     let warm = (step + 1) as f64 / 10.0;
     let done = step as f64 / STEPS as f64;
-    2e-3 * warm.min(1.0) * (1.0 + (std::f64::consts::PI * done).cos()) / 2.0
+    1e-2 * warm.min(1.0) * (1.0 + (std::f64::consts::PI * done).cos()) / 2.0
 }
 
 /// Loops at random, so that the model learns to be asked after any of them; points as the loss allows.

@@ -22,7 +22,7 @@ impl Observer for Print {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let scratch = std::env::temp_dir().join(format!("looped-run-{}", std::process::id()));
     let folder = std::env::args_os().nth(1).map_or(scratch, PathBuf::from);
-    let settings = ["training.train_steps=30", "evaluation.prompts=64"].map(str::to_owned);
+    let settings = ["training.train_steps=100", "evaluation.prompts=64"].map(str::to_owned);
     let experiment = looped::config::load(QUICKSTART, &settings)?.experiment;
     match study::run(Arc::new(experiment), &folder, &Device::Cpu, &mut Print)? {
         RunEnd::Finished(evaluation) => println!("{}", evaluation.table()),

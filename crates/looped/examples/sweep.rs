@@ -12,7 +12,7 @@ const QUICKSTART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = std::env::temp_dir().join(format!("looped-sweep-{}", std::process::id()));
     let arguments =
-        ["model.n_embd=[16, 32]", "training.train_steps=20", "evaluation.prompts=64"].map(str::to_owned);
+        ["model.n_embd=[16, 32]", "training.train_steps=100", "evaluation.prompts=64"].map(str::to_owned);
     // `Sweep::read` takes a file with named variants; this is a grid of one axis.
     let (sweep, settings) = Sweep::from_arguments(Path::new(QUICKSTART), &arguments, vec![0, 1])?;
     let plan = Plan::new(&sweep, &settings, &out)?;

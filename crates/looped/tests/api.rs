@@ -10,7 +10,7 @@ use looped::study::{self, RunEnd};
 use looped::train::{Checkpoint, How, Observer, Opened, Provenance, RunDir, TrainError, train};
 use looped::{Baseline, Block, BlockConfig, Error, Inject, Injector, Kind, ParamStore, Part};
 
-const QUICKSTART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/quickstart.toml");
+const QUICKSTART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/quickstart_adam.toml");
 
 fn experiment(settings: &[&str]) -> Experiment {
     let small = ["training.batch_size=4", "training.train_steps=6", "training.threads=1"];

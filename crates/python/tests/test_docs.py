@@ -24,7 +24,7 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if word.startswith("file="):
             (tmp_path / word.removeprefix("file=")).write_text(code)
         elif word != "notest":
-            exec(compile(code.replace('"training.train_steps": 2000', '"training.train_steps": 60'), "python.md", "exec"), names)
+            exec(compile(code.replace('"training.train_steps": 1500', '"training.train_steps": 100'), "python.md", "exec"), names)
             ran += 1
     assert ran >= 7
     # The experiment of the page with its own task.
@@ -34,4 +34,4 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     quickstart = (ROOT / "experiments/quickstart.toml").read_text()
     (tmp_path / "own.toml").write_text(quickstart.replace('type = "linear_regression"\n', table[1]))
-    looped.Experiment("own.toml", {"training.train_steps": 20}).run("runs/own")
+    looped.Experiment("own.toml", {"training.train_steps": 100}).run("runs/own")

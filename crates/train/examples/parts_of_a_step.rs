@@ -2,7 +2,7 @@
 //! `scripts/mpi/cost.py`:
 //!
 //! ```text
-//! cargo run -p cli -p looped-train --example parts_of_a_step -- experiments/quickstart.toml training.threads=1
+//! cargo run -p cli -p looped-train --example parts_of_a_step -- experiments/quickstart_adam.toml training.threads=1
 //! ```
 #![allow(clippy::unwrap_used)]
 

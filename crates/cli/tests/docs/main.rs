@@ -17,7 +17,8 @@ use common::{Place, Ran, shows};
 use shown::SHOWN;
 
 /// What stands for a reader's own names in the pages, and what is there in this test.
-const NAMES: [(&str, &str); 13] = [
+const NAMES: [(&str, &str); 14] = [
+    ("experiments/quickstart_adam.toml", "tiny.toml"),
     ("experiments/quickstart.toml", "tiny.toml"),
     ("quickstart.toml", "tiny.toml"),
     ("EXP.toml", "tiny.toml"),
@@ -55,7 +56,7 @@ const NAMED: [&str; 33] = [
     "looped resume RUN training.ranks=1",
     "looped run",
     "looped run --device cuda:0",
-    "looped run experiments/quickstart.toml training.train_steps=1",
+    "looped run experiments/quickstart_adam.toml training.train_steps=1",
     "looped run experiments/study/base.toml training.precision=bf16 --device cuda:0",
     "looped schema",
     "looped schema sweep",

@@ -8,7 +8,7 @@ pub(crate) type Expected = fn() -> snapbox::data::Inline;
 /// Each command as it stands on a page, and what it prints.
 pub(crate) const SHOWN: &[(&str, Expected)] = &[
     (
-        "looped run experiments/quickstart.toml training.threads=1 training.train_steps=61 training.log_every_steps=20 training.engine=candle",
+        "looped run experiments/quickstart_adam.toml training.threads=1 training.train_steps=61 training.log_every_steps=20 training.engine=candle",
         || {
             str![[r#"
 runs/tiny

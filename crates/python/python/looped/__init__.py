@@ -1,7 +1,7 @@
 """Looped models from Python: the same experiments, runs and numbers as by the ``looped`` command.
 
 >>> import looped
->>> exp = looped.Experiment("experiments/quickstart.toml", {"training.train_steps": 2000})
+>>> exp = looped.Experiment("experiments/quickstart.toml", {"training.train_steps": 1500})
 >>> run = exp.run("runs/demo", progress=True)
 >>> run.evaluate(loops=60).plot()
 
