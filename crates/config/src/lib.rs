@@ -7,7 +7,7 @@
 //!
 //! ```
 //! # use looped_blocks as _; use looped_tasks as _; use looped_eval as _;
-//! let quickstart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/quickstart.toml");
+//! let quickstart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/quickstart_adam.toml");
 //! let loaded = looped_config::load(quickstart, &["training.learning_rate=3e-4".to_owned()])?;
 //! assert_eq!(loaded.experiment.training.learning_rate, 3e-4);
 //!
