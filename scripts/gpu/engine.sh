@@ -3,7 +3,8 @@
 #
 #   scripts/gpu/engine.sh PROGRAMS LOGS          PROGRAMS: the folder that scripts/gpu/pack.sh filled, perhaps elsewhere
 #
-# Each part has its own time limit; of one that fails, the end of its log is printed, and the others go on.
+# Each part has its own time limit; of one that fails, the end of its log is printed, and the others go on. SLOWER=20 gives each so many
+# times its limit, for a try on a fake driver: LD_LIBRARY_PATH=FAKE SLOWER=20 SKIP_SANITIZER=1 CASES=2 scripts/gpu/engine.sh ...
 set -uo pipefail
 usage="usage: scripts/gpu/engine.sh PROGRAMS LOGS"
 programs=$(realpath "${1:?$usage}") logs=$(realpath -m "${2:?$usage}")
@@ -17,7 +18,7 @@ export LOOPED_KERNELS="$work/kernels" libraries programs work
 export -f with_cuda
 
 part() { # NAME SECONDS COMMAND...
-  local name=$1 limit=$2 log="$logs/$1.log" begun=$SECONDS
+  local name=$1 limit=$(($2 * ${SLOWER:-1})) log="$logs/$1.log" begun=$SECONDS
   shift 2
   timeout "$limit" bash -c '"$@"' _ "$@" >"$log" 2>&1
   local rc=$?
@@ -68,10 +69,26 @@ sanitized() { # TOOL TEST
 }
 export -f short equal_bits apart cpu tf32 bf16 resumed messages sanitized
 
+source=$(cat "$programs/source")
+if [ ! -e "$source" ]; then
+  mkdir -p "$(dirname "$source")"
+  ln -s "$PWD" "$source"
+fi
+
+sanitize() {
+  part memcheck 120 sanitized memcheck inner_losses
+  part racecheck 120 sanitized racecheck inner_losses
+}
+if [ -n "${ONLY_SANITIZER:-}" ]; then
+  sanitize
+  exit
+fi
+
 python3 scripts/gpu/card.py
-for test in inner_edges_of_the_window inner_edges_of_tokens inner_losses inner_precisions; do
-  part "$test" 60 with_cuda "$programs/agreement" --exact $test --ignored
+for test in inner_edges_of_the_window inner_edges_of_tokens inner_losses inner_precisions inner_by_loop ways::inner_ways; do
+  part "${test##*:}" 60 with_cuda "$programs/agreement" --exact $test --ignored
 done
+part parity 60 with_cuda "$programs/parity" --exact inner_on_a_gpu --ignored
 part random_models 90 env PROPTEST_CASES="${CASES:-12}" bash -c 'with_cuda "$programs/agreement" --exact inner_random_models --ignored'
 part random_graphs 90 env PROPTEST_CASES="${CASES:-60}" bash -c 'with_cuda "$programs/agreement" --exact inner_random_graphs --ignored'
 part trainer 60 with_cuda "$programs/on_gpu" --ignored
@@ -81,5 +98,4 @@ part tf32 30 tf32
 part bf16 30 bf16
 part resumed 30 resumed
 part messages 20 messages
-[ -n "${SKIP_SANITIZER:-}" ] || part memcheck 120 sanitized memcheck inner_losses
-[ -n "${SKIP_SANITIZER:-}" ] || part racecheck 120 sanitized racecheck inner_losses
+[ -n "${SKIP_SANITIZER:-}" ] || sanitize

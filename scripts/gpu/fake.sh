@@ -13,10 +13,14 @@
 #   FAKE_CUDA_CAPABILITY=75      a card of compute capability 7.5 (90)
 #   FAKE_CUDA_LOST_AFTER=N       after so many kernels and graphs the card is lost: every call fails
 #   FAKE_CUDA_TELLS=FILE         gets the most bytes of the GPU's memory that were taken at once
+#   FAKE_CUDA_COUNTS=FILE        gets, at the end, allocations, copies there, copies back and their bytes, launches of kernels
+#                                (captured ones, too) and of graphs
 #   FAKE_NVRTC_FAILS=1           nothing compiles
 #   FAKE_NVRTC_CACHE=FOLDER      where compiled kernels are kept
 #   FAKE_NVRTC_LEVEL=0           how g++ optimises kernels (1)
 #   FAKE_CUBLAS_ROUNDS=1         products round operands to tf32 or bf16, as they are asked to
+#   FAKE_CUBLAS_KNOWS_NOTHING=1  there is no way to do any product
+#   FAKE_CUBLAS_TELLS=FILE       gets how often it was asked how to do one
 set -eu
 [ $# = 1 ] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 mkdir -p "$1"

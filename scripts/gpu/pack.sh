@@ -16,7 +16,12 @@ for line in sys.stdin:
 cp "$(cargo build --locked -p cli --message-format=json | built looped)" "$folder/"
 cp "$(cargo build --locked -p looped-cuda --example cuda_step --message-format=json | built cuda_step)" "$folder/"
 cp "$(cargo test --no-run --locked -p looped-cuda --test agreement --message-format=json | built agreement)" "$folder/"
-cp "$(cargo test --no-run --locked -p looped-train --test on_gpu --message-format=json | built on_gpu)" "$folder/"
+for test in on_gpu parity; do
+  cp "$(cargo test --no-run --locked -p looped-train --test $test --message-format=json | built $test)" "$folder/"
+done
+rm -f "$folder/source"
 strip "$folder"/*
+# Where the tests look for their fixtures.
+pwd >"$folder/source"
 tar -C "$folder" -cf - . | xz -T0 -3 >"${folder%/}.tar.xz"
 ls -l "$folder" "${folder%/}.tar.xz"

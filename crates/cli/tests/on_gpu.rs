@@ -63,12 +63,44 @@ fn a_recurrence_trains_on_the_gpu_as_on_the_cpu_and_goes_on_to_the_same_bits() {
         let of = |run: &str| fs::read(place.path(run).join("checkpoints/last").join(file)).unwrap();
         assert!(of("part") == of("gpu"), "{file}");
     }
+    // With another driver, too, and it is said what has changed.
+    let newer = [("FAKE_CUDA_VERSION", "13010")];
+    let on = on_gpu(&place, folder, &["resume", "part", "training.train_steps=13"], &newer).ok();
+    for words in
+        ["differs from the one before: GPU a fake GPU, ", " driver for CUDA 13.0", " driver for CUDA 13.1"]
+    {
+        assert!(on.stderr.contains(words), "{words}: {}", on.stderr);
+    }
     // It resumes on the CPU too, and says that the bits will differ.
     let without = [("FAKE_CUDA_DEVICES", "0")];
     let on = on_gpu(&place, folder, &["resume", "part", "training.train_steps=14"], &without).ok();
     let told = "on cpu (--device auto: the session before was on cuda:0, and no GPU can be used: ";
     assert!(on.stderr.contains(told), "{}", on.stderr);
     assert!(on.stderr.contains("The results can differ in their last bits"), "{}", on.stderr);
+}
+
+/// Parameters that each loop has of its own, and a way through the loops that is more than a window.
+#[test]
+fn what_goes_loop_by_loop_trains_on_the_gpu_as_on_the_cpu() {
+    let Some(folder) = fake::libraries() else { return };
+    let place = Place::new();
+    let keys = [
+        r#"model.block={type="transformer",n_head=2,lora={rank=2,loops=3,beyond="interpolate"}}"#,
+        r#"training.unroll={type="phantom",loops=2,damping=0.5}"#,
+        r#"training.regularizers=[{type="fixed_point",weight=0.1}]"#,
+        "evaluation.prompts=8",
+    ];
+    let run = |device, out| [&["run", "tiny.toml", "--device", device, "--out", out], &keys[..]].concat();
+    place.looped(&run("cpu", "cpu")).ok();
+    let told = on_gpu(&place, folder, &run("cuda:0", "gpu"), &[]).ok();
+    assert!(told.stderr.contains("engine: cuda, on cuda:0\n"), "{}", told.stderr);
+    let (cpu, gpu) = (losses(&place, "cpu"), losses(&place, "gpu"));
+    assert!(cpu.len() == gpu.len() && cpu.len() > 3);
+    for (a, b) in cpu.iter().zip(&gpu) {
+        assert!((a - b).abs() < 1e-5 * a, "{cpu:?} {gpu:?}");
+    }
+    let check = [&["check", "tiny.toml", "--device", "cuda:0"], &keys[..]].concat();
+    assert!(place.looped(&check).ok().stdout.contains("# memory of the GPU, besides the driver's own: "));
 }
 
 #[test]
@@ -96,6 +128,31 @@ fn the_gpu_s_memory_is_told_before_it_is_taken() {
     }
     let text = place.looped(&["check", "tiny.toml", "--device", "cuda:0"]).ok().stdout;
     assert!(text.contains("# memory of the GPU, besides the driver's own: "), "{text}");
+}
+
+/// Of a training on the GPU: allocations, copies there, copies back, their bytes, launches of kernels, launches of graphs.
+fn counts(place: &Place, folder: &Path, steps: usize) -> [i64; 6] {
+    let (file, out) = (place.path("counts"), format!("run{steps}"));
+    let steps = format!("training.train_steps={steps}");
+    let shape = ["points", "loops"].map(|of| format!("training.curriculum.{of}.start=4"));
+    let shape = [&shape[0], &shape[1], "training.curriculum.points.end=4"];
+    let rare = ["training.save_every_steps=1000", "training.log_every_steps=1000", "evaluation.prompts=8"];
+    let more = ["run", "tiny.toml", "--device", "cuda:0", "--out", &out, &steps];
+    let arguments = [&more[..], &shape, &rare].concat();
+    on_gpu(place, folder, &arguments, &[("FAKE_CUDA_COUNTS", file.to_str().unwrap())]).ok();
+    let text = fs::read_to_string(file).unwrap();
+    let all: Vec<i64> = text.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    all.try_into().unwrap()
+}
+
+#[test]
+fn a_step_is_one_graph_and_one_small_copy_back_and_allocates_nothing() {
+    let Some(folder) = fake::libraries() else { return };
+    let place = Place::new();
+    let (few, many) = (counts(&place, folder, 6), counts(&place, folder, 16));
+    let each: Vec<i64> = few.iter().zip(&many).map(|(few, many)| many - few).collect();
+    // Prompts, targets, what Adam goes by and a prediction's share in the loss go there; the loss and what Adam decided come back.
+    assert_eq!(each, [0, 40, 10, 280, 0, 10]);
 }
 
 /// So many prompts that a step takes more than the evaluation.
@@ -207,7 +264,26 @@ fn auto_takes_the_device_that_is_expected_to_be_faster() {
     assert_eq!(json(&[], &[])["device"], "cuda:0");
     assert_eq!(json(&[("FAKE_CUDA_DEVICES", "0")], &[])["device"], "cpu");
     // And for what the CUDA engine has no kernel for.
-    let lora = r#"model.block={type="transformer",n_head=2,lora={rank=2,loops=4}}"#;
-    assert_eq!(json(&[], &[lora])["device"], "cpu");
     assert_eq!(json(&[], &["--device", "cpu"])["device"], "cpu");
+    // Before anything is estimated it is looked whether there is a GPU.
+    for (settings, words) in [
+        (&[("FAKE_CUDA_DEVICES", "0")], "there is no cuda:0: the driver sees no GPU"),
+        (&[("LD_LIBRARY_PATH", "")], "the NVIDIA driver is not on this machine"),
+    ] {
+        let out = format!("without {}", words.len());
+        let told = on_gpu(&place, folder, &["run", "tiny.toml", "--out", &out], settings).ok().stderr;
+        assert!(told.contains(&format!("engine: fused, on cpu (--device auto: {words})\n")), "{told}");
+    }
+}
+
+/// A step of a million loops is put together by nobody who only wants to know how long it would take.
+#[test]
+fn what_auto_takes_is_known_at_once_however_many_the_loops() {
+    let Some(folder) = fake::libraries() else { return };
+    let place = Place::new();
+    let begun = std::time::Instant::now();
+    let loops = ["start", "end"].map(|end| format!("training.curriculum.loops.{end}=1000000"));
+    let deep = ["check", "tiny.toml", &loops[0], &loops[1]];
+    on_gpu(&place, folder, &deep, &[]).ok();
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
 }

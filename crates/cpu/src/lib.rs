@@ -44,7 +44,7 @@ mod worker;
 pub mod engines {
     pub use crate::layout::Layout;
     pub use crate::once::{backward as once_backward, forward as once_forward};
-    pub use crate::plan::{Loops, check};
+    pub use crate::plan::{Loops, LossOf, check};
 }
 
 pub use engine::{CpuModel, CpuPredictor};

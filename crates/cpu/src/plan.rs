@@ -46,11 +46,11 @@ pub fn check(prompts: &Prompts, dims: ModelDims) -> Result<()> {
 
 /// What a prediction counts in a training step.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LossOf {
+pub struct LossOf {
     /// What is minimised.
-    pub(crate) objective: Objective,
+    pub objective: Objective,
     /// How many predictions have a target.
-    pub(crate) targets: usize,
+    pub targets: usize,
 }
 
 impl LossOf {
@@ -58,7 +58,7 @@ impl LossOf {
     ///
     /// # Errors
     /// If nothing is to be predicted in them.
-    pub(crate) fn new(objective: Objective, prompts: &Prompts) -> Result<Self> {
+    pub fn new(objective: Objective, prompts: &Prompts) -> Result<Self> {
         let targets = prompts.targets();
         if targets == 0 {
             return Err(Error::Data(
@@ -69,7 +69,8 @@ impl LossOf {
     }
 
     /// What each prediction's loss counts after a loop with this share.
-    pub(crate) fn weight(self, share: Share) -> f64 {
+    #[must_use]
+    pub fn weight(self, share: Share) -> f64 {
         share.of / (share.among * self.targets) as f64
     }
 
@@ -77,7 +78,7 @@ impl LossOf {
     ///
     /// # Shapes
     /// `predictions` and `slopes` (prompts of the chunk, reads, numbers), for the prompts from `first` on.
-    pub(crate) fn loss(
+    pub fn loss(
         self,
         prompts: &Prompts,
         first: usize,
@@ -98,7 +99,7 @@ impl LossOf {
     }
 
     /// The same of predictions after several loops together: the loss, and the slopes of each loop's.
-    pub(crate) fn joint_loss(
+    pub fn joint_loss(
         self,
         prompts: &Prompts,
         first: usize,

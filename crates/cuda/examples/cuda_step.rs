@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run -p looped-cuda --example cuda_step                      the study's step at D 256: f32, tf32 and bf16
 //! cargo run -p looped-cuda --example cuda_step -- --math bf16 --width 64 --heads 4 --last-n 20 --block ssm
+//! cargo run -p looped-cuda --example cuda_step -- --roof 2.7,778    also how near each operation is to the card's rates: TB/s, TFLOP/s
 //! cargo run -p looped-cuda --example cuda_step -- --plan            what would run, without a GPU
 //! cargo run -p looped-cuda --example cuda_step -- --text --math f32 --block lstm      the kernels written for it
 //! ```
@@ -93,6 +94,15 @@ fn main() {
             "{:.3} ms a step, parameters and gradients copied (median of 50; {:.3} to {:.3})",
             times[25], times[0], times[49]
         );
-        println!("{}", model.profile(&store, &prompts, step).unwrap());
+        let profile = model.profile(&store, &prompts, step).unwrap();
+        println!("{profile}");
+        let roof = options.text("--roof", "");
+        if let Some((terabytes, teraflops)) = roof.split_once(',') {
+            let roof = [terabytes, teraflops].map(|rate| rate.parse().unwrap());
+            println!("at {} TB/s and {} TFLOP/s each would take so much of its time:", roof[0], roof[1]);
+            for of in &profile.operations {
+                println!("{:9.0} %  {}", 1e2 * of.of_roof(roof), of.name);
+            }
+        }
     }
 }

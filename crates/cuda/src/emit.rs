@@ -1,6 +1,7 @@
 //! From a lowered program's steps to the GPU's operations.
 
 mod joined;
+mod parts;
 mod products;
 mod recur;
 mod rows;
@@ -10,14 +11,14 @@ use std::collections::HashMap;
 
 use looped_cpu::engines::Layout as Flat;
 use looped_gpu::calls::{Calls, Cores, Own, Picks, Seen, Table};
-use looped_gpu::{Element, Error, Layout, Math, Operation, Result, Source, Span, Storage};
+use looped_gpu::{Arena, Element, Error, Layout, Math, Operation, Result, Source, Span, Storage};
 use looped_graph::lower::{Chunk, Kernel, Place, Shared, Space, Step};
 use looped_graph::ops::Rotary;
 use looped_graph::{Form, Graph, Op, Param};
 
 use crate::cells::Cells;
 use crate::low::{Low, written};
-use crate::places::Places;
+use crate::places::{Places, Row};
 use crate::stored::{Rule, Spot, Stored};
 use crate::sums::{Key, Sums};
 use joined::LastNorm;
@@ -56,6 +57,16 @@ pub(crate) enum Constant {
     Table(Table),
 }
 
+impl Constant {
+    pub(crate) fn write(&self, arena: &Arena) -> Result<()> {
+        match self {
+            Self::Floats(span, values) => arena.write_floats(*span, values),
+            Self::Ints(span, values) => arena.write_ints(*span, values),
+            Self::Table(Table { at, numbers }) => arena.write_longs(*at, numbers),
+        }
+    }
+}
+
 /// Operations while they are put together.
 pub(crate) struct Emit<'a> {
     pub(crate) graph: &'a Graph,
@@ -75,6 +86,10 @@ pub(crate) struct Emit<'a> {
     low: Low,
     sums: Sums,
     last_norm: Option<LastNorm>,
+    /// Where what a loop has of its own is brought, if it is.
+    brought: Vec<(Shared, Row)>,
+    /// Whether only the state's gradient is asked for.
+    state_alone: bool,
 }
 
 /// A step of a list as it is translated.
@@ -134,6 +149,8 @@ impl<'a> Emit<'a> {
             low: Low::new(math.operands()),
             sums: Sums::default(),
             last_norm: None,
+            brought: Vec::new(),
+            state_alone: false,
         }
     }
 
@@ -166,8 +183,10 @@ impl<'a> Emit<'a> {
 
     /// Rounds the parameters, where products want that: before anything else.
     pub(crate) fn round_parameters(&mut self) -> Result<()> {
-        if let Some(low) = self.places.low {
-            let operation = self.rounding().narrow(self.places.front.values, low)?;
+        let Places { front, each_loop, low, .. } = self.places;
+        let all = [front.values, each_loop.values];
+        for (values, low) in all.into_iter().zip(low.into_iter().flatten()).filter(|(all, _)| all.len() > 0) {
+            let operation = self.rounding().narrow(values, low)?;
             self.push(operation);
         }
         Ok(())
@@ -180,10 +199,12 @@ impl<'a> Emit<'a> {
 
     /// The value of a parameter as a product's operand.
     fn weight(&self, param: Param, element: Element) -> Span {
-        match self.places.low {
-            Some(low) if element == Element::Bf16 => part(low, self.flat.param(param)),
-            _ => self.param(param),
-        }
+        self.operand_of(self.places.row(self.flat.param(param)), element)
+    }
+
+    /// Numbers that are the same for all prompts as a product's operand.
+    fn operand_of(&self, row: Row, element: Element) -> Span {
+        row.low.filter(|_| element == Element::Bf16).unwrap_or(row.values)
     }
 
     /// The gradient with respect to a parameter.
@@ -191,10 +212,12 @@ impl<'a> Emit<'a> {
         part(self.places.front.grads, self.flat.param(param))
     }
 
-    /// The value of a row that all prompts share, and the gradient with respect to it.
-    fn shared(&self, shared: Shared, index: usize) -> [Span; 2] {
-        let range = self.flat.shared(shared, index);
-        [self.places.front.values, self.places.front.grads].map(|all| part(all, range.clone()))
+    /// A row that all prompts share, in a loop.
+    fn shared(&self, shared: Shared, index: usize) -> Row {
+        if let Some((_, row)) = self.brought.iter().find(|(known, _)| *known == shared) {
+            return *row;
+        }
+        self.places.row(self.flat.shared(shared, index))
     }
 
     /// Room of so many floats that the operations of one step need for themselves.

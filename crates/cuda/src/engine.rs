@@ -30,10 +30,7 @@ impl Engine for Cuda {
         &[Precision::F32, Precision::Tf32, Precision::Bf16]
     }
 
-    fn refusal(&self, graph: &Graph, loops: &StepLoops) -> Option<String> {
-        if loops.passes().is_none() {
-            return Some(format!("it can't {}", loops.in_words()));
-        }
+    fn refusal(&self, graph: &Graph, _: &StepLoops) -> Option<String> {
         let refusals = CudaModel::refusals(graph);
         (!refusals.is_empty()).then(|| refusals.join("; "))
     }
@@ -77,10 +74,12 @@ impl Runner for Running {
         objective: Objective,
         loops: &StepLoops,
     ) -> Result<Found> {
-        // An experiment that isn't passes was refused when its engine was chosen; loops of the caller's own weren't.
-        let refused = || Error::Data(format!("the cuda engine can't {}", loops.in_words()));
-        let passes = loops.passes().ok_or_else(refused)?;
-        sum_of_passes(passes, |pass| self.model.step(store, prompts, self.pass(pass, objective)))
+        match loops.passes() {
+            Some(passes) => {
+                sum_of_passes(passes, |pass| self.model.step(store, prompts, self.pass(pass, objective)))
+            }
+            None => self.model.run(store, prompts, (objective, self.math), loops),
+        }
     }
 
     fn predict(&self, store: &ParamStore, prompts: &Prompts, loops: usize) -> Result<Predictions> {

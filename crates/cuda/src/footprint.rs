@@ -2,19 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use looped_core::{Error, Prompts, Result};
+use looped_core::{Error, Policy, Prompts, Result};
 use looped_cpu::engines::{Layout, Loops};
 use looped_graph::Graph;
 use looped_graph::lower::Program;
 
 use crate::cells::Cells;
 use crate::model::{ROWS, Step, told};
+use crate::segments::{Room, Segments};
 use crate::shape::PromptShape;
 use crate::stage::{Of, Stage};
 use crate::{CudaModel, Math};
 
 /// Bytes that the engine takes at once, whatever it computes: where products are worked out.
 pub const ALWAYS: usize = looped_gpu::WORKSPACE;
+
+/// Loops of a kind after which the next is like the last: those at the ends are joined with what comes before and after them.
+const FEW: usize = 3;
 
 /// What a step or predictions take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +37,41 @@ impl PromptShape {
     pub fn training(self, graph: &Graph, step: Step) -> Result<GpuUse> {
         let loops = loops(step)?;
         self.stage(graph, step.math, |of| Stage::training(of, loops, true)).map(GpuUse::of)
+    }
+
+    /// How many operations a training step asks of the GPU. Of many loops a few are put together: each further one adds as many.
+    ///
+    /// # Errors
+    /// As [`PromptShape::training`].
+    pub fn operations(self, graph: &Graph, step: Step) -> Result<usize> {
+        let whole = loops(step)?;
+        // The three kinds of loops: without gradient, with it, and those of the last that enter the loss.
+        let kinds = [whole.free, whole.window - whole.counted, whole.counted];
+        let few = kinds.map(|loops| loops.min(FEW));
+        let count = |[free, uncounted, counted]: [usize; 3]| {
+            let loops = Loops { free, window: uncounted + counted, counted, ..whole };
+            self.stage(graph, step.math, |of| Stage::training(of, loops, true))
+                .map(|stage| stage.operations.len())
+        };
+        let base = count(few)?;
+        let mut operations = base;
+        for (kind, more) in kinds.iter().zip(few).map(|(all, few)| all - few).enumerate() {
+            if more > 0 {
+                let mut longer = few;
+                longer[kind] += 1;
+                operations += more * (count(longer)? - base);
+            }
+        }
+        Ok(operations)
+    }
+
+    /// The bytes that a training step takes whose way through the loops is the policy's ([`CudaModel::run`]), besides [`ALWAYS`].
+    ///
+    /// # Errors
+    /// If the engine can't take the graph.
+    pub fn through(self, graph: &Graph, policy: &dyn Policy, math: Math) -> Result<usize> {
+        let room = Room { slots: policy.slots().0, loops: policy.loops() };
+        self.stage(graph, math, |of| Segments::of(of, room)).map(|segments| segments.bytes)
     }
 
     /// What predictions after each of so many loops take.

@@ -60,7 +60,7 @@ impl CudaModel {
         let AdamUpdate { learning_rate, betas: [beta_1, beta_2], eps, weight_decay, largest_norm } = adam;
         let settings = [learning_rate, largest_norm, beta_1, beta_2, eps, weight_decay];
         arena.write_doubles(self.front.settings, &settings).map_err(told)?;
-        self.run(&mut memory)?;
+        self.run_last(&mut memory)?;
         meanwhile();
         let found = arena.read_floats(self.front.told).map_err(told)?;
         Ok(Updated { loss: f64::from(found[DECISION]), norm: f64::from(found[0]) })
@@ -91,7 +91,7 @@ impl CudaModel {
     pub fn replace(&self, store: &ParamStore) -> Result<()> {
         let memory = self.memory();
         let Some(arena) = memory.arena.as_ref().filter(|_| memory.held) else { return Ok(()) };
-        arena.write_floats(self.front.values, &self.values(store)?).map_err(told)
+        arena.write_floats(self.front.values, &self.values(store, 0)?).map_err(told)
     }
 
     /// Forgets what is held: from now on a store's parameters are the model's again.

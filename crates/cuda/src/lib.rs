@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod batch;
+mod body;
 mod cells;
 mod emit;
 mod engine;
@@ -19,6 +20,7 @@ mod model;
 mod places;
 mod point;
 mod profile;
+mod segments;
 mod shape;
 mod stage;
 mod stored;
@@ -28,6 +30,6 @@ pub use engine::{Cuda, math_of};
 pub use footprint::{ALWAYS, GpuUse, plan, text};
 pub use held::Held;
 pub use looped_gpu::Math;
-pub use model::{CudaModel, CudaPredictor, Step, card};
-pub use profile::Profile;
+pub use model::{CudaModel, CudaPredictor, Step, card, found};
+pub use profile::{Profile, Timed};
 pub use shape::PromptShape;

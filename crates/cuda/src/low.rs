@@ -55,6 +55,13 @@ impl Low {
         self.used = 0;
     }
 
+    /// Forgets all but the room for what stays: for steps that stand by themselves.
+    pub(crate) fn end_part(&mut self) {
+        self.begin();
+        self.kept.clear();
+        self.late.clear();
+    }
+
     /// Where the numbers of a place lie instead.
     pub(crate) fn known(&self, of: Span) -> Option<Span> {
         self.passing.iter().chain(&self.kept).find(|(from, _)| *from == of).map(|(_, to)| *to)
@@ -151,7 +158,9 @@ pub(crate) fn next_readers(steps: &[Step], from: usize, place: Place) -> (Option
             Kernel::Product { exact: false, .. }
             | Kernel::ProductGelu { exact: false, .. }
             | Kernel::ProductGeluOnly { exact: false, .. }
-            | Kernel::ProductGeluBack { exact: false, .. } => product |= step.places[0] == place,
+            | Kernel::ProductGeluBack { exact: false, .. }
+            | Kernel::RowProduct { .. } => product |= step.places[0] == place,
+            Kernel::RowGradient(_) => product |= step.places.contains(&place),
             _ => {}
         }
         if written(step).any(|own| own.overlaps(place)) {
@@ -166,6 +175,7 @@ pub(crate) fn written(step: &Step) -> impl Iterator<Item = Place> + '_ {
     let first = match step.kernel {
         Kernel::Product { start: Start::Residual(_), .. } | Kernel::DotBack { .. } => 2,
         Kernel::Product { .. }
+        | Kernel::RowProduct { .. }
         | Kernel::ProductGelu { .. }
         | Kernel::ProductGeluOnly { .. }
         | Kernel::ProductGeluBack { .. }
@@ -183,7 +193,10 @@ pub(crate) fn written(step: &Step) -> impl Iterator<Item = Place> + '_ {
         | Kernel::Keep { .. } => 1,
         Kernel::Attention { .. } => 2,
         Kernel::NormBack { .. } | Kernel::AttentionBack { .. } => 4,
-        Kernel::WeightGradient { .. } | Kernel::LookupBack(_) | Kernel::PositionsBack(_) => usize::MAX,
+        Kernel::WeightGradient { .. }
+        | Kernel::RowGradient(_)
+        | Kernel::LookupBack(_)
+        | Kernel::PositionsBack(_) => usize::MAX,
         _ => 0,
     };
     // Attention's result, which comes last, is only read.

@@ -7,12 +7,13 @@ use looped_core::{
 };
 use looped_cpu::engines::{Layout, Loops, check, once_backward, once_forward};
 use looped_gpu::{Arena, Device, Graph as Captured, Math, Options, Program as Ready, Span};
-use looped_graph::lower::{Program, Shapes};
+use looped_graph::lower::{Program, Shapes, Shared};
 use looped_graph::{Form, Graph, Op};
 
 use crate::batch;
+use crate::body::{Asked, Parted};
 use crate::cells::Cells;
-use crate::places::Front;
+use crate::places::{EachLoop, Front};
 use crate::profile::Profile;
 use crate::shape::PromptShape;
 use crate::stage::{Of, Stage};
@@ -34,10 +35,10 @@ pub struct Step {
 ///
 /// Equal calls give equal bits on one card with one set of libraries.
 pub struct CudaModel {
-    dims: ModelDims,
-    graph: Arc<Graph>,
+    pub(crate) dims: ModelDims,
+    pub(crate) graph: Arc<Graph>,
     cells: Cells,
-    flat: Layout,
+    pub(crate) flat: Layout,
     pub(crate) front: Front,
     device: Device,
     memory: Mutex<Memory>,
@@ -49,8 +50,27 @@ pub(crate) struct Memory {
     pub(crate) arena: Option<Arena>,
     bytes: usize,
     known: Vec<(Key, Compiled)>,
+    /// Steps that go through the loops in ways of their own.
+    pub(crate) parted: Vec<(Asked, Parted)>,
+    /// Whether the memory holds what is the same for all batches, of what is last in one of these lists.
+    pub(crate) prepared: Option<Prepared>,
     /// Whether the parameters on the GPU are the model's, and not those of a store.
     pub(crate) held: bool,
+}
+
+/// What the memory was last used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prepared {
+    Whole,
+    Parted,
+}
+
+impl Memory {
+    /// Refuses a step on parameters of a store where others are the model's.
+    pub(crate) fn refuse_held(&self) -> Result<()> {
+        let held = "the model's parameters are held on the GPU: release them first";
+        if self.held { Err(Error::Device(held.to_owned())) } else { Ok(()) }
+    }
 }
 
 /// What operations were put together for.
@@ -88,15 +108,11 @@ impl CudaModel {
     #[must_use]
     pub fn refusals(graph: &Graph) -> Vec<String> {
         let mut refusals = Program::refusals(graph);
-        let (each_loop, cells) = (Program::once_a_loop(graph), Cells::new(graph));
+        let cells = Cells::new(graph);
         for id in graph.ids() {
             let node = graph.node(id);
             let rows = node.shapes.iter().any(|shape| shape.rows != looped_graph::Rows::Once);
             let why = match node.op().map(Op::form) {
-                _ if each_loop.iter().any(|once| once.node == id) => {
-                    "a row by loop that is computed has no CUDA kernel".to_owned()
-                }
-                Some(Form::Product(_)) => "a product with a matrix by loop has no CUDA kernel".to_owned(),
                 Some(Form::Recur(_)) => match cells.refusal(id) {
                     Some(why) => why.to_owned(),
                     None => continue,
@@ -139,19 +155,19 @@ impl CudaModel {
     /// If the parameters or the prompts don't fit the model, no loop enters the loss, the model is held on the GPU ([`CudaModel::hold`]), or
     /// the GPU fails.
     pub fn step(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<(f64, Flat)> {
-        let values = self.values(store)?;
+        let loops = step.plan.loops;
+        let values = self.values(store, loops)?;
         let mut memory = self.memory();
-        if memory.held {
-            return Err(Error::Device(
-                "the model's parameters are held on the GPU: release them first".to_owned(),
-            ));
-        }
+        memory.refuse_held()?;
         let arena = self.prepare_step(&mut memory, prompts, step, false)?;
-        arena.write_floats(self.front.values, &values).map_err(told)?;
-        self.run(&mut memory)?;
+        let each_loop = self.write_values(&mut memory, &arena, &values)?;
+        self.run_last(&mut memory)?;
         let loss = arena.read_floats(self.front.loss()).map_err(told)?[0];
         let mut grads = arena.read_floats(self.front.grads).map_err(told)?;
-        once_backward(&self.graph, &self.flat, &values, &mut grads, 0);
+        if each_loop.grads.len() > 0 {
+            grads.extend(arena.read_floats(each_loop.grads).map_err(told)?);
+        }
+        once_backward(&self.graph, &self.flat, &values, &mut grads, loops);
         Ok((f64::from(loss), self.of_parameters(&grads)))
     }
 
@@ -196,7 +212,7 @@ impl CudaModel {
         self.step(store, prompts, step)?;
         let memory = self.memory();
         let Some((_, Compiled { stage, program, .. })) = memory.known.last() else { return Err(lost()) };
-        Profile::of(program, stage.bytes).map_err(told)
+        Profile::of(program, &stage.operations, stage.bytes).map_err(told)
     }
 
     /// This model with the parameters of `store`, to be asked for predictions.
@@ -210,11 +226,21 @@ impl CudaModel {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn values(&self, store: &ParamStore) -> Result<Vec<f32>> {
-        let mut values = vec![0.0; self.flat.len];
+    /// The parameters, and what is computed of them alone, for so many loops.
+    pub(crate) fn values(&self, store: &ParamStore, loops: usize) -> Result<Vec<f32>> {
+        let mut values = vec![0.0; self.flat.len_for(loops)];
         self.flat.read(&store.values(), &mut values)?;
-        once_forward(&self.graph, &self.flat, &mut values, 0);
+        once_forward(&self.graph, &self.flat, &mut values, loops);
         Ok(values)
+    }
+
+    /// Puts them where what was put together last looks for them, and says where the loops' own rows are.
+    fn write_values(&self, memory: &mut Memory, arena: &Arena, values: &[f32]) -> Result<EachLoop> {
+        let Some((_, Compiled { stage, .. })) = memory.known.last() else { return Err(lost()) };
+        let (first, each_loop) = values.split_at(self.flat.len);
+        arena.write_floats(self.front.values, first).map_err(told)?;
+        self.feed(arena, stage.each_loop.values, each_loop)?;
+        Ok(stage.each_loop)
     }
 
     /// Whether the model can stay on the GPU from step to step: if nothing is computed of parameters alone, which is done on the host.
@@ -240,7 +266,7 @@ impl CudaModel {
         Ok(arena)
     }
 
-    fn feed(&self, arena: &Arena, span: Span, values: &[f32]) -> Result<()> {
+    pub(crate) fn feed(&self, arena: &Arena, span: Span, values: &[f32]) -> Result<()> {
         if span.len() == 0 { Ok(()) } else { arena.write_floats(span, values).map_err(told) }
     }
 
@@ -251,20 +277,18 @@ impl CudaModel {
         key: Key,
         stage: impl FnOnce(Of<'_>) -> looped_gpu::Result<Stage>,
     ) -> Result<Option<(Arena, &'m Compiled)>> {
-        if let Some(found) = memory.known.iter().position(|(known, _)| *known == key) {
+        let found = memory.known.iter().position(|(known, _)| *known == key);
+        let last = found.is_some_and(|found| found + 1 == memory.known.len());
+        let prepared = last && memory.prepared == Some(Prepared::Whole);
+        memory.prepared = None;
+        if let Some(found) = found {
             let found = memory.known.remove(found);
             memory.known.push(found);
         } else {
-            let program = Program::new(&self.graph, &key.shapes, &self.cells).map_err(Error::Data)?;
-            let tokens = key.shapes.tokens;
-            let (graph, flat, cells) = (&*self.graph, &self.flat, &self.cells);
-            let of = Of { graph, flat, math: key.math, program: &program, cells, tokens };
-            let stage = stage(of).map_err(told)?;
-            if stage.bytes > memory.bytes {
-                self.grow(memory, stage.bytes)?;
-            }
-            let Some(arena) = &memory.arena else { return Ok(None) };
-            let program = Ready::new(arena, &stage.operations, Options::default()).map_err(told)?;
+            let lowered = self.lowered(&key.shapes)?;
+            let stage = stage(self.of(&lowered, &key.shapes, key.math)).map_err(told)?;
+            let arena = self.arena_of(memory, stage.bytes)?;
+            let program = Ready::new(&arena, &stage.operations, Options::default()).map_err(told)?;
             if memory.known.len() >= KEPT {
                 memory.known.remove(0);
             }
@@ -272,9 +296,37 @@ impl CudaModel {
         }
         let Some(arena) = memory.arena.clone() else { return Ok(None) };
         let Some((_, compiled)) = memory.known.last() else { return Ok(None) };
-        // Others have used the memory meanwhile.
-        compiled.stage.prepare(&arena).map_err(told)?;
+        // Else others have used the memory meanwhile.
+        if !prepared {
+            compiled.stage.prepare(&arena).map_err(told)?;
+        }
+        memory.prepared = Some(Prepared::Whole);
         Ok(Some((arena, compiled)))
+    }
+
+    /// The model as steps for prompts of a shape.
+    pub(crate) fn lowered(&self, shapes: &Shapes) -> Result<Program> {
+        Program::new(&self.graph, shapes, &self.cells).map_err(Error::Data)
+    }
+
+    /// The same as it is translated.
+    pub(crate) fn of<'a>(&'a self, program: &'a Program, shapes: &Shapes, math: Math) -> Of<'a> {
+        let (graph, flat, cells) = (&*self.graph, &self.flat, &self.cells);
+        Of { graph, flat, math, program, cells, tokens: shapes.tokens }
+    }
+
+    /// Whether each loop has parameters of its own, or rows computed of them.
+    pub(crate) fn has_by_loop(&self) -> bool {
+        let mut shared = Program::shared(&self.graph).into_values();
+        shared.any(|row| matches!(row, Shared::Loop { .. } | Shared::EachLoop(_)))
+    }
+
+    /// The arena, of so many bytes at least.
+    pub(crate) fn arena_of(&self, memory: &mut Memory, bytes: usize) -> Result<Arena> {
+        if bytes > memory.bytes {
+            self.grow(memory, bytes)?;
+        }
+        memory.arena.clone().ok_or_else(lost)
     }
 
     /// Takes more memory. What is held goes over to it, and stays where there isn't so much.
@@ -300,7 +352,7 @@ impl CudaModel {
     }
 
     /// Runs what was put together last.
-    pub(crate) fn run(&self, memory: &mut Memory) -> Result<()> {
+    pub(crate) fn run_last(&self, memory: &mut Memory) -> Result<()> {
         let Some((_, compiled)) = memory.known.last_mut() else { return Err(lost()) };
         compiled.calls += 1;
         // The first time, operation after operation: libraries load what they need then.
@@ -319,13 +371,13 @@ impl CudaModel {
         let held = memory.held;
         let compiled = self.compiled(&mut memory, key, |of| Stage::predicting(of, loops))?;
         let Some((arena, Compiled { stage, .. })) = compiled else { return Err(lost()) };
-        if !held {
-            arena.write_floats(self.front.values, values).map_err(told)?;
-        }
         for part in &stage.parts {
             self.feed(&arena, part.input, &batch::tokens(prompts, &part.chunk, &self.graph))?;
         }
-        self.run(&mut memory)?;
+        if !held {
+            self.write_values(&mut memory, &arena, values)?;
+        }
+        self.run_last(&mut memory)?;
         let Some((_, Compiled { stage, .. })) = memory.known.last() else { return Err(lost()) };
         let width = self.graph.read().map_or(0, |read| self.graph.shape(read).width);
         let after = prompts.prompts * prompts.points * width;
@@ -347,7 +399,15 @@ impl CudaModel {
     }
 }
 
-/// The name of the card `cuda:ordinal`, if it can be used.
+/// The name of the card `cuda:ordinal`, if there is one that the engine can use. Nothing is begun on it.
+///
+/// # Errors
+/// If there isn't: what is missing, in few words.
+pub fn found(ordinal: usize) -> std::result::Result<String, String> {
+    Device::find(ordinal).map_err(|error| error.in_short())
+}
+
+/// The name of the card `cuda:ordinal`, if it can be used: it is opened.
 ///
 /// # Errors
 /// If it can't: what is missing is said.
@@ -361,12 +421,12 @@ fn loops(step: Step, prompts: &Prompts) -> Result<Loops> {
     Loops::new(looped_cpu::Step { plan, loss_loops, objective, precision }, prompts)
 }
 
-fn shapes(prompts: &Prompts) -> Shapes {
+pub(crate) fn shapes(prompts: &Prompts) -> Shapes {
     PromptShape::of(prompts).shapes()
 }
 
 /// An engine that forgot what it has just put together.
-fn lost() -> Error {
+pub(crate) fn lost() -> Error {
     Error::Device("the CUDA engine has lost its operations: this is a mistake in it".to_owned())
 }
 
@@ -382,7 +442,7 @@ impl Predictor for CudaPredictor<'_> {
         let model = self.model;
         check(prompts, model.dims)?;
         prompts.fit_vocabularies(&model.graph)?;
-        let values = model.values(self.store)?;
+        let values = model.values(self.store, loops)?;
         let width = model.graph.read().map_or(0, |read| model.graph.shape(read).width);
         let each = prompts.points * width;
         let at_once = (ROWS / prompts.layout.tokens(prompts.points).max(1)).clamp(1, prompts.prompts);

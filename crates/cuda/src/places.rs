@@ -1,5 +1,7 @@
 //! Where a lowered program's places lie in the GPU's memory.
 
+use std::ops::Range;
+
 use looped_gpu::calls::{DECISION, SETTINGS};
 use looped_gpu::{Element, Layout, Span};
 use looped_graph::lower::{Place, Sizes, Space};
@@ -45,11 +47,31 @@ impl Front {
     }
 }
 
+/// What is computed of parameters alone, for each loop: it lies behind a program's own numbers, since how much it is depends on the loops.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EachLoop {
+    /// The rows.
+    pub(crate) values: Span,
+    /// The gradient with respect to each.
+    pub(crate) grads: Span,
+}
+
+/// Numbers that are the same for all prompts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    pub(crate) values: Span,
+    /// The gradient with respect to them.
+    pub(crate) grads: Span,
+    /// The same in bf16, where products take them so.
+    pub(crate) low: Option<Span>,
+}
+
 /// The spaces of a program.
 pub(crate) struct Places {
     pub(crate) front: Front,
-    /// The parameters in bf16, where products take them so.
-    pub(crate) low: Option<Span>,
+    pub(crate) each_loop: EachLoop,
+    /// The parameters in bf16, and what each loop has, where products take them so.
+    pub(crate) low: Option<[Span; 2]>,
     early: Span,
     chunk: Span,
     slots: Span,
@@ -60,12 +82,21 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// Makes room for a program with so many slots. A slot has `slot` floats: less than the program's where nothing is kept.
-    pub(crate) fn new(layout: &mut Layout, front: Front, low: bool, sizes: Sizes, slots: [usize; 2]) -> Self {
+    /// Makes room for a program with so many slots. A slot has `slot` floats: less than the program's where nothing is kept. What each loop
+    /// has of its own are so many floats in all loops.
+    pub(crate) fn new(
+        layout: &mut Layout,
+        front: Front,
+        each_loop: usize,
+        low: bool,
+        sizes: Sizes,
+        slots: [usize; 2],
+    ) -> Self {
         let [count, slot] = slots;
         Self {
             front,
-            low: low.then(|| layout.place(Element::Bf16, front.values.len())),
+            each_loop: EachLoop { values: layout.floats(each_loop), grads: layout.floats(each_loop) },
+            low: low.then(|| [front.values.len(), each_loop].map(|len| layout.place(Element::Bf16, len))),
             early: layout.floats(sizes.early),
             chunk: layout.floats(sizes.chunk),
             slots: layout.floats(count * slot),
@@ -82,9 +113,27 @@ impl Places {
         all
     }
 
+    /// Numbers of a flat buffer: parameters, what is computed of them once, and then what each loop has.
+    pub(crate) fn row(&self, range: Range<usize>) -> Row {
+        let Self { front, each_loop, .. } = self;
+        let (part, len) = (usize::from(range.start >= front.values.len()), range.len());
+        let start = range.start - part * front.values.len();
+        let of = |all: [Span; 2]| all[part].part(start, len);
+        Row {
+            values: of([front.values, each_loop.values]),
+            grads: of([front.grads, each_loop.grads]),
+            low: self.low.map(of),
+        }
+    }
+
     /// Floats of a loop's slot.
     pub(crate) fn slot(&self) -> usize {
         self.slot
+    }
+
+    /// All of a loop's slot.
+    pub(crate) fn whole_slot(&self, slot: usize) -> Span {
+        self.slots.slot(slot, self.slot)
     }
 
     /// A place, in the slot of one loop.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use looped_gpu::{Program, Result};
+use looped_gpu::{Operation, Program, Result};
 
 /// How often an operation is timed, one after the other.
 const REPEATS: usize = 20;
@@ -16,12 +16,36 @@ pub struct Profile {
     pub step: [f32; 3],
     /// Bytes of memory.
     pub bytes: usize,
-    /// Each kind of operation: what it is called, how often it runs, and the microseconds of one, timed alone.
-    pub operations: Vec<(String, usize, f32)>,
+    /// Each kind of operation, those first that take longest in all.
+    pub operations: Vec<Timed>,
+}
+
+/// A kind of operation.
+#[derive(Clone, Debug)]
+pub struct Timed {
+    /// What it is called.
+    pub name: String,
+    /// How often it runs in a step.
+    pub count: usize,
+    /// The microseconds of one, timed alone.
+    pub us: f32,
+    /// The bytes of memory that it touches, at most.
+    pub bytes: usize,
+    /// Its floating-point operations, if it is a product.
+    pub flops: f64,
+}
+
+impl Timed {
+    /// What it takes of its time to move its bytes, or to do its operations, at a card's rates: TB/s and TFLOP/s. More than 1 is less memory than
+    /// it could touch, or memory that lay in the cache.
+    #[must_use]
+    pub fn of_roof(&self, [terabytes, teraflops]: [f64; 2]) -> f64 {
+        (self.bytes as f64 / terabytes).max(self.flops / teraflops) * 1e-6 / f64::from(self.us)
+    }
 }
 
 impl Profile {
-    pub(crate) fn of(program: &Program, bytes: usize) -> Result<Self> {
+    pub(crate) fn of(program: &Program, all: &[Operation], bytes: usize) -> Result<Self> {
         let whole = program.capture(0..program.len())?;
         whole.time(10)?;
         let mut times = whole.time(STEPS)?;
@@ -38,9 +62,11 @@ impl Profile {
             graph.replay()?;
             let mut each = graph.time(5)?;
             each.sort_by(f32::total_cmp);
-            operations.push((name.to_owned(), count, each[2] * 1e3 / REPEATS as f32));
+            let us = each[2] * 1e3 / REPEATS as f32;
+            let (bytes, flops) = (all[index].bytes(), all[index].flops());
+            operations.push(Timed { name: name.to_owned(), count, us, bytes, flops });
         }
-        operations.sort_by(|a, b| (b.1 as f32 * b.2).total_cmp(&(a.1 as f32 * a.2)));
+        operations.sort_by(|a, b| (b.count as f32 * b.us).total_cmp(&(a.count as f32 * a.us)));
         Ok(Self { step: [times[0], times[STEPS / 2], times[STEPS - 1]], bytes, operations })
     }
 }
@@ -48,18 +74,24 @@ impl Profile {
 impl std::fmt::Display for Profile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [least, median, most] = self.step;
-        let count: usize = self.operations.iter().map(|operation| operation.1).sum();
+        let count: usize = self.operations.iter().map(|operation| operation.count).sum();
         writeln!(
             f,
             "{median:.3} ms a step on the GPU (median of {STEPS}; {least:.3} to {most:.3}), {count} operations, {} MB",
             self.bytes >> 20
         )?;
-        writeln!(f, "{:>9} {:>6} {:>9}  each operation alone, back to back", "ms", "times", "us each")?;
+        let heads = ["ms", "times", "us each", "TB/s", "TFLOP/s"];
+        let [ms, times, each, bytes, flops] = heads;
+        writeln!(
+            f,
+            "{ms:>9} {times:>6} {each:>9} {bytes:>6} {flops:>8}  each operation alone, back to back"
+        )?;
         let mut total = 0.0;
-        for (name, times, each) in &self.operations {
-            let all = *times as f32 * each / 1e3;
+        for of @ Timed { name, count, us, .. } in &self.operations {
+            let all = *count as f32 * us / 1e3;
             total += all;
-            writeln!(f, "{all:9.3} {times:6} {each:9.2}  {name}")?;
+            let [bytes, flops] = [of.bytes as f64, of.flops].map(|work| work * 1e-6 / f64::from(*us));
+            writeln!(f, "{all:9.3} {count:6} {us:9.2} {bytes:6.2} {flops:8.1}  {name}")?;
         }
         write!(f, "{total:9.3} in all")
     }

@@ -2,14 +2,14 @@
 
 use looped_core::Objective;
 use looped_cpu::engines::{Layout as Flat, Loops};
-use looped_gpu::calls::{Adam, Calls, Loss, Losses, Own, Table};
+use looped_gpu::calls::{Adam, Calls, Loss, Losses, Own};
 use looped_gpu::{Arena, Layout, Math, Operation, Result, Span};
 use looped_graph::Graph;
 use looped_graph::lower::{Chunk, Early, Looped, Program};
 
 use crate::cells::Cells;
 use crate::emit::{Constant, Emit, Pair, Run, clear};
-use crate::places::{Front, Places};
+use crate::places::{EachLoop, Front, Places};
 use crate::point;
 
 /// What a batch brings for one part of its tokens.
@@ -28,6 +28,7 @@ pub(crate) struct Stage {
     pub(crate) operations: Vec<Operation>,
     pub(crate) bytes: usize,
     pub(crate) parts: Vec<Part>,
+    pub(crate) each_loop: EachLoop,
     constants: Vec<Constant>,
 }
 
@@ -58,7 +59,8 @@ impl Stage {
         let mut layout = Layout::default();
         let slots = [loops.window, program.sizes.slot];
         let front = Front::new(&mut layout, flat.len);
-        let places = Places::new(&mut layout, front, math == Math::Bf16, program.sizes, slots);
+        let each_loop = flat.len_for(loops.free + loops.window) - flat.len;
+        let places = Places::new(&mut layout, front, each_loop, math == Math::Bf16, program.sizes, slots);
         let rows = |chunk: &Chunk| chunk.read_rows();
         let early_blocks = program.early.as_ref().map_or(0, |of| Calls::loss_blocks(rows(&of.chunk)));
         let looped_blocks = program.looped.as_ref().map_or(0, |of| Calls::loss_blocks(rows(&of.chunk)));
@@ -74,6 +76,10 @@ impl Stage {
         };
         training.emit.round_parameters()?;
         training.emit.push(clear(front.grads));
+        if each_loop > 0 {
+            let grads = training.emit.places.each_loop.grads;
+            training.emit.push(clear(grads));
+        }
         if let Some(early) = &program.early {
             training.early(early)?;
         }
@@ -109,7 +115,8 @@ impl Stage {
         // Nothing is kept of a loop but the state.
         let slot = program.looped.as_ref().map_or(0, |looped| looped.state.len as usize).next_multiple_of(16);
         let front = Front::new(&mut layout, flat.len);
-        let places = Places::new(&mut layout, front, math == Math::Bf16, program.sizes, [1, slot]);
+        let each_loop = flat.len_for(loops) - flat.len;
+        let places = Places::new(&mut layout, front, each_loop, math == Math::Bf16, program.sizes, [1, slot]);
         let own = of.kernels();
         let mut emit = Emit::new(graph, flat, math, layout, places, own, cells, tokens);
         emit.round_parameters()?;
@@ -153,17 +160,13 @@ impl Stage {
     }
 
     fn done(emit: Emit<'_>, parts: Vec<Part>) -> Self {
-        let Emit { operations, layout, constants, .. } = emit;
-        Self { operations, bytes: layout.bytes(), parts, constants }
+        let Emit { operations, layout, constants, places, .. } = emit;
+        Self { operations, bytes: layout.bytes(), parts, each_loop: places.each_loop, constants }
     }
 
     /// Writes what is the same for all batches.
     pub(crate) fn prepare(&self, arena: &Arena) -> Result<()> {
-        self.constants.iter().try_for_each(|constant| match constant {
-            Constant::Floats(span, values) => arena.write_floats(*span, values),
-            Constant::Ints(span, values) => arena.write_ints(*span, values),
-            Constant::Table(Table { at, numbers }) => arena.write_longs(*at, numbers),
-        })
+        self.constants.iter().try_for_each(|constant| constant.write(arena))
     }
 }
 

@@ -54,6 +54,9 @@ fn touches(step: &Step) -> Touches {
             of(&[(0, operand(exact)), (1, Plain)], &[(1, Plain)])
         }
         Kernel::Product { exact, .. } => of(&[(0, operand(exact))], &[(1, operand(exact))]),
+        Kernel::RowProduct { add: true, .. } => of(&[(0, Operand), (1, Plain)], &[(1, Plain)]),
+        Kernel::RowProduct { .. } => of(&[(0, Operand)], &[(1, Operand)]),
+        Kernel::RowGradient(_) => of(&[(0, Operand), (1, Operand)], &[]),
         Kernel::ProductGelu { exact, .. } => of(&[(0, operand(exact))], &[(1, Plain), (2, operand(exact))]),
         Kernel::ProductGeluOnly { exact, .. } => of(&[(0, operand(exact))], &[(1, operand(exact))]),
         Kernel::ProductGeluBack { exact, .. } => {
@@ -121,6 +124,11 @@ impl Rule<'_> {
 }
 
 impl Stored {
+    /// Everything lies at its place.
+    pub(crate) fn nowhere_else() -> Self {
+        Self::default()
+    }
+
     /// What holds of a pair of lists.
     pub(crate) fn of(rule: &Rule<'_>) -> Self {
         let mut found = Search::through(rule);

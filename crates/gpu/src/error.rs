@@ -1,5 +1,3 @@
-use std::path::PathBuf;
-
 /// Why something can't be done on a GPU.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -63,7 +61,7 @@ pub enum Error {
         log: String,
     },
     /// cuBLASLt has no algorithm.
-    #[error("cuBLASLt has no algorithm for the product {product}")]
+    #[error("cuBLASLt knows no way to do the {product}")]
     NoAlgorithm {
         /// The product.
         product: String,
@@ -96,14 +94,17 @@ pub enum Error {
         /// The library's word for it.
         status: String,
     },
-    /// The kernels' cache can't be written.
-    #[error("can't write the compiled kernels to {}: {source}", path.display())]
-    Cache {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+}
+
+impl Error {
+    /// The same in few words, for who didn't ask for a GPU.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        match self {
+            Self::Missing { what, .. } => format!("{what} is not on this machine"),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// A result with this crate's error.

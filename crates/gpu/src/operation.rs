@@ -48,6 +48,26 @@ impl Operation {
         }
     }
 
+    /// The bytes of the places that it touches, each counted once: it reads or writes no more of memory than that.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let mut places: Vec<Span> = self.touches().concat();
+        places.sort_by_key(|span| (span.offset, span.bytes()));
+        places.dedup();
+        places.into_iter().map(Span::bytes).sum()
+    }
+
+    /// The floating-point operations of a product; of all else none are counted.
+    #[must_use]
+    pub fn flops(&self) -> f64 {
+        match self {
+            Self::Product(Product { rows, outputs, inputs, .. }) => {
+                2.0 * *rows as f64 * *outputs as f64 * *inputs as f64
+            }
+            _ => 0.0,
+        }
+    }
+
     /// Whether this and another come to the same in either order: neither writes where the other reads or writes.
     #[must_use]
     pub fn commutes_with(&self, other: &Self) -> bool {
@@ -89,6 +109,8 @@ mod tests {
             out: c,
         });
         assert!(product.commutes_with(&copy(a, layout.floats(16))));
+        assert_eq!((product.bytes(), product.flops()), (3 * 64, 128.0));
+        assert_eq!((copy(a, a).bytes(), copy(a, b).bytes()), (64, 128));
         assert!(!product.commutes_with(&Operation::Clear(b)));
         assert!(!product.commutes_with(&copy(c, layout.floats(16))));
     }

@@ -103,6 +103,74 @@ fn kernels_are_compiled_once_and_a_failure_shows_the_compiler_s_words() {
     assert!(text.contains("the kernels don't compile for sm_90:\nfake"), "{text}");
     assert!(told(&[]).contains("compiled"));
     assert!(told(&[("FAKE_NVRTC_FAILS", "1")]).contains("compiled"), "the cache isn't used");
+    // Half a file isn't used: it is compiled anew, and kept.
+    let files =
+        || std::fs::read_dir(cache.path()).expect("a folder").map(|file| file.expect("a file").path());
+    assert!(files().count() > 0);
+    for file in files() {
+        let bytes = std::fs::read(&file).expect("a file");
+        std::fs::write(file, &bytes[..bytes.len() / 2]).expect("a file");
+    }
+    assert!(told(&[("FAKE_NVRTC_FAILS", "1")]).contains("don't compile"), "damaged kernels are used");
+    assert!(told(&[]).contains("compiled"));
+    assert!(told(&[("FAKE_NVRTC_FAILS", "1")]).contains("compiled"), "what was compiled anew isn't kept");
+}
+
+#[test]
+fn where_no_kernels_can_be_kept_they_are_compiled_each_time() {
+    let Some(folder) = fake::libraries() else { return };
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    // No folder can be made within a file, whoever runs the tests.
+    let output = fake::under_cached(folder, &file.path().join("kernels"), "inner_compiling", &[]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("compiled"), "{output:?}");
+}
+
+#[test]
+fn how_a_product_is_done_is_asked_once_for_each_shape() {
+    let Some(folder) = fake::libraries() else { return };
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let asked = |settings: &[(&str, &str)]| {
+        let path = file.path().to_str().expect("a name");
+        let output =
+            fake::under(folder, "inner_products", &[&[("FAKE_CUBLAS_TELLS", path)], settings].concat());
+        let asked = std::fs::read_to_string(file.path()).expect("a file");
+        (asked.trim().to_owned(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (often, told) = asked(&[]);
+    assert!(often == "2" && told.contains("planned"), "{often}: {told}");
+    let (_, told) = asked(&[("FAKE_CUBLAS_KNOWS_NOTHING", "1")]);
+    assert!(told.contains("cuBLASLt knows no way to do the product forward 4 x 8 x 8"), "{told}");
+}
+
+#[test]
+#[ignore = "run by the test above, under the fake libraries"]
+fn inner_products() {
+    let device = Device::open(0).expect("a device");
+    let mut layout = looped_gpu::Layout::default();
+    let mut product = |rows: usize| {
+        let [left, right, out] = [rows * 8, 64, rows * 8].map(|len| layout.floats(len));
+        looped_gpu::Operation::Product(looped_gpu::Product {
+            form: looped_gpu::Form::Forward,
+            math: Math::F32,
+            rows,
+            outputs: 8,
+            inputs: 8,
+            left,
+            right,
+            bias: None,
+            start: None,
+            out,
+        })
+    };
+    let all = [product(4), product(4), product(6), product(4)];
+    let arena = Arena::new(&device, layout.bytes()).expect("an arena");
+    // In the next program, too.
+    for _ in 0..2 {
+        match Program::new(&arena, &all, Options::default()) {
+            Ok(_) => println!("planned"),
+            Err(error) => println!("{error}"),
+        }
+    }
 }
 
 #[test]

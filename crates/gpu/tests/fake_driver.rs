@@ -6,7 +6,7 @@ use std::ffi::CString;
 use std::sync::Arc;
 
 use cudarc::driver::sys::CUresult;
-use cudarc::driver::{CudaContext, CudaFunction, CudaStream, LaunchConfig, PushKernelArg};
+use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DevicePtr, LaunchConfig, PushKernelArg};
 use cudarc::nvrtc::{Ptx, result};
 
 const COMMON: &str = include_str!("../kernels/common.cu");
@@ -114,6 +114,31 @@ fn inner_any_source() {
     let told = compile(&text, &["-DBY=1", "-O3"]).expect_err("an option of another compiler");
     assert!(told.contains("NVRTC_ERROR_INVALID_OPTION") && told.contains("-O3"), "{told}");
     assert!(context.load_module(Ptx::from_binary(vec![0; 64])).is_err());
+}
+
+#[test]
+fn memory_that_was_given_back_is_spoilt() {
+    fake::passes("inner_given_back", &[]);
+}
+
+#[test]
+#[ignore = "run by the test above, on the fake GPU"]
+fn inner_given_back() {
+    let context = CudaContext::new(0).expect("a context");
+    let stream = context.new_stream().expect("a stream");
+    let there = stream.clone_htod(&[1.0_f32; 300]).expect("a copy");
+    let address = there.device_ptr(&stream).0;
+    let mut found = [0.0_f32; 300];
+    let mut read = || {
+        // SAFETY: none for a real GPU. The fake one keeps what was given back for a while, so that this can be told.
+        unsafe { cudarc::driver::result::memcpy_dtoh_async(&mut found, address, stream.cu_stream()) }
+            .expect("a copy");
+        stream.synchronize().expect("done");
+        found
+    };
+    assert_eq!(read(), [1.0; 300]);
+    drop(there);
+    assert!(read().iter().all(|value| value.is_nan()));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 use looped_config::Experiment;
-use looped_core::{Footprint, Pass, Work};
+use looped_core::{Footprint, Pass, Rng, Work};
 use looped_cuda::{PromptShape, math_of};
 use looped_graph::{Graph, ParamInfo};
 use looped_reference::{footprint, passing_through};
@@ -91,7 +91,12 @@ pub fn memory_on_gpu(experiment: &Experiment) -> Result<f64> {
     let (math, points) = (math_of(training.precision), training.curriculum.points.end);
     let shape = |prompts| PromptShape { prompts, layout: experiment.model.layout(), points };
     let mut most = 0;
-    for Pass { plan, counted, .. } in training.passes(training.most_loops()) {
+    let loops = training.step_loops(training.most_loops(), Rng::stream(0, "memory", 0));
+    let passes = loops.passes();
+    if passes.is_none() {
+        most = shape(training.batch_size).through(&graph, &loops, math).map_err(not_on_gpu)?;
+    }
+    for Pass { plan, counted, .. } in passes.unwrap_or_default() {
         let objective = experiment.task.objective();
         let step = looped_cuda::Step { plan, loss_loops: counted, objective, math };
         most = most.max(shape(training.batch_size).training(&graph, step).map_err(not_on_gpu)?.bytes);

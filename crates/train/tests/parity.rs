@@ -3,6 +3,9 @@
 //! The fixtures come from `scripts/torch/make_fixtures.py`, computed in f64 and rounded to f32.
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
+#[path = "../../gpu/tests/fake/mod.rs"]
+mod fake;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +13,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use looped_blocks as _;
 use looped_core::{LoopPlan, ModelConfig, Objective, Place, Predictor, Prompts};
-use looped_train::{Model, StepPlan, Updater, decode, default_optimizer};
+use looped_train::{Model, StepPlan, Target, Updater, decode, default_optimizer};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
@@ -62,6 +65,17 @@ impl Fixture {
         let models = if device.is_cpu() { vec![new("candle"), new("fused")] } else { vec![new("candle")] };
         let engines: Vec<_> = models.iter().map(Model::engine).collect();
         assert!(engines == ["candle", "fused"] || (engines == ["candle"] && !device.is_cpu()));
+        self.with_parameters(models)
+    }
+
+    /// The model on the CUDA engine.
+    fn on_the_gpu(&self) -> Vec<Model> {
+        let model = Model::new(Arc::clone(&self.case.model), 0, "fused", Target::Cuda(0), 2).unwrap();
+        assert_eq!(model.engine(), "cuda");
+        self.with_parameters(vec![model])
+    }
+
+    fn with_parameters(&self, models: Vec<Model>) -> Vec<Model> {
         models.iter().for_each(|model| model.load(&self.group("param.")).unwrap());
         models
     }
@@ -104,8 +118,36 @@ fn without_key_bias(name: &str, values: Vec<f32>) -> Vec<f32> {
 
 #[test]
 fn predictions_after_every_loop() {
+    predictions(Fixture::models);
+}
+
+#[test]
+fn loss_and_every_gradient() {
+    gradients(Fixture::models);
+}
+
+#[test]
+fn parameters_after_three_adam_steps() {
+    parameters(Fixture::models);
+}
+
+#[test]
+fn all_of_it_on_a_gpu() {
+    fake::passes("inner_on_a_gpu", &[]);
+}
+
+#[test]
+#[ignore = "run by the test above, on the fake GPU"]
+fn inner_on_a_gpu() {
+    [predictions, gradients, parameters].into_iter().for_each(|agree| agree(Fixture::on_the_gpu));
+}
+
+/// A fixture's model on some engines.
+type Models = fn(&Fixture) -> Vec<Model>;
+
+fn predictions(models: Models) {
     for fixture in fixtures() {
-        for model in fixture.models() {
+        for model in models(&fixture) {
             let what = format!("{}, {}", fixture.name, model.engine());
             let predictions = model.predict(&fixture.prompts(""), fixture.case.loops).unwrap();
             assert_close(&what, &predictions.values, &flat(&fixture.tensors["preds"]), 1e-5);
@@ -113,10 +155,9 @@ fn predictions_after_every_loop() {
     }
 }
 
-#[test]
-fn loss_and_every_gradient() {
+fn gradients(models: Models) {
     for fixture in fixtures() {
-        for model in fixture.models() {
+        for model in models(&fixture) {
             let what = format!("{}, {}", fixture.name, model.engine());
             let (loss, gradients) = model.loss_and_gradients(&fixture.prompts(""), fixture.plan()).unwrap();
             assert_close(&what, &[loss as f32], &flat(&fixture.tensors["loss"]), 1e-5);
@@ -136,10 +177,9 @@ fn loss_and_every_gradient() {
     }
 }
 
-#[test]
-fn parameters_after_three_adam_steps() {
+fn parameters(models: Models) {
     for fixture in fixtures() {
-        for model in fixture.models() {
+        for model in models(&fixture) {
             let case = &fixture.case;
             let graph = model.candle().graph();
             let mut adam =

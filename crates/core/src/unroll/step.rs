@@ -82,14 +82,6 @@ impl StepLoops {
         }
     }
 
-    /// What it is, in words.
-    #[must_use]
-    pub fn in_words(&self) -> String {
-        let (way, loss) = (self.unroll.typetag_name(), self.loss.typetag_name());
-        let more = if self.regularizers.is_empty() { "" } else { " with regularisers" };
-        format!("go through the loops by the unroll `{way}` and the loss `{loss}`{more}")
-    }
-
     /// The same as plain passes, for an engine without a [`Body`]; `None` if it can't be said so.
     #[must_use]
     pub fn passes(&self) -> Option<Vec<Pass>> {

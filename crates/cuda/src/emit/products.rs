@@ -2,6 +2,7 @@
 
 use looped_gpu::{Element, Form, Math, Operation, Product, Result, Span};
 use looped_graph::Param;
+use looped_graph::lower::RowMatrix;
 
 use super::{Constant, Emit, Here};
 use crate::low::{Late, next_readers};
@@ -36,15 +37,15 @@ impl Emit<'_> {
         Ok(())
     }
 
-    /// The operand of a product that a step begins with: as it is, or rounded.
-    pub(super) fn operand(&mut self, here: Here<'_>, exact: bool) -> Result<Span> {
-        let place = here.of().places[0];
+    /// An operand of a product, which is one of a step's places: as it is, or rounded.
+    fn operand(&mut self, here: Here<'_>, which: usize, exact: bool) -> Result<Span> {
+        let place = here.of().places[which];
         let span = self.places.at(place, here.run.slot);
         if exact {
             return Ok(span);
         }
         if self.math != Math::Bf16 || self.low.known(span).is_some() {
-            return Ok(self.get(here, 0));
+            return Ok(self.get(here, which));
         }
         let to = match next_readers(here.steps, here.step, place) {
             (Some((step, operand)), _) => self.home(here.run, (here.half, step, operand)),
@@ -70,7 +71,7 @@ impl Emit<'_> {
     ) -> Result<()> {
         let math = if exact { Math::F32 } else { self.math };
         let [outputs, inputs] = self.sides(weight);
-        let left = self.operand(here, exact)?;
+        let left = self.operand(here, 0, exact)?;
         let right = self.weight(weight, math.operands());
         let bias = bias.map(|bias| self.weight(bias, out.element()));
         let (form, each) = if transposed { (Form::Input, outputs) } else { (Form::Forward, inputs) };
@@ -86,6 +87,57 @@ impl Emit<'_> {
             bias,
             start,
             out,
+        }));
+        Ok(())
+    }
+
+    /// A product of a step's first place with a matrix that is a row.
+    pub(super) fn row_product(
+        &mut self,
+        here: Here<'_>,
+        RowMatrix { row, out: outputs, inputs }: RowMatrix,
+        transposed: bool,
+        start: Option<Span>,
+        out: Span,
+    ) -> Result<()> {
+        let left = self.operand(here, 0, false)?;
+        let right = self.operand_of(self.shared(row, here.run.index), self.math.operands());
+        let (form, each) = if transposed { (Form::Input, outputs) } else { (Form::Forward, inputs) };
+        let (math, rows, bias) = (self.math, left.len() / each.max(1), None);
+        self.push(Operation::Product(Product {
+            form,
+            math,
+            rows,
+            outputs,
+            inputs,
+            left,
+            right,
+            bias,
+            start,
+            out,
+        }));
+        Ok(())
+    }
+
+    /// The gradient of a matrix that is a row. In another loop it is another row's, so it is computed at once.
+    pub(super) fn row_gradient(
+        &mut self,
+        here: Here<'_>,
+        RowMatrix { row, out: outputs, inputs }: RowMatrix,
+    ) -> Result<()> {
+        let [left, right] = [self.operand(here, 0, false)?, self.operand(here, 1, false)?];
+        let goal = self.shared(row, here.run.index).grads;
+        self.push(Operation::Product(Product {
+            form: Form::Weight,
+            math: self.math,
+            rows: left.len() / outputs.max(1),
+            outputs,
+            inputs,
+            left,
+            right,
+            bias: None,
+            start: Some(goal),
+            out: goal,
         }));
         Ok(())
     }

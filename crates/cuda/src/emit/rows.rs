@@ -2,10 +2,11 @@
 
 use looped_gpu::calls::{Calls, Cores, Given, NormBackward, Seen, StateSpace, States};
 use looped_gpu::{Math, Result, Source, Span, Storage};
-use looped_graph::lower::{At, Chunk, PointOf, ScanOf, Shared};
+use looped_graph::lower::{At, Chunk, PointOf, ScanOf};
 use looped_graph::{Heads, Norm};
 
 use super::joined::HandedOn;
+use super::parts::is_by_loop;
 use super::{Emit, Here, storage};
 use crate::low::next_readers;
 use crate::point;
@@ -56,6 +57,16 @@ impl Emit<'_> {
         Ok(())
     }
 
+    /// Where one of the places lies that attention reads, whose result is another. It takes all of them rounded or none: what was rounded for
+    /// a product alone is no business of its.
+    pub(super) fn seen_at(&self, here: Here<'_>, which: usize, result: usize) -> Span {
+        let rounded = here.run.pair.stored.elsewhere((here.half, here.step, result));
+        match self.math {
+            Math::Bf16 if !rounded => self.places.at(here.of().places[which], here.run.slot),
+            _ => self.get(here, which),
+        }
+    }
+
     /// How attention is done to rows as wide as `out`'s.
     pub(super) fn seen(&self, heads: Heads, prefix: usize, chunk: &Chunk, out: Span) -> (Calls, Cores, Seen) {
         let width = out.len() / chunk.rows().max(1);
@@ -66,7 +77,7 @@ impl Emit<'_> {
     }
 
     pub(super) fn system(&self, of: ScanOf) -> StateSpace {
-        let [decay, gain, read, skip] = of.system.map(|shared| self.shared(shared, 0)[0]);
+        let [decay, gain, read, skip] = of.system.map(|shared| self.shared(shared, 0).values);
         StateSpace { decay, gain, read, skip }
     }
 
@@ -79,7 +90,7 @@ impl Emit<'_> {
             .system
             .iter()
             .scan(0, |column, shared| {
-                let goal = self.shared(*shared, 0)[1];
+                let goal = self.shared(*shared, 0).grads;
                 let first = *column;
                 *column += goal.len();
                 Some((first, goal))
@@ -107,7 +118,9 @@ impl Emit<'_> {
         }
         let inputs = of.inputs.iter().map(|strided| match strided.at {
             At::Place(place) => Given::Read(self.places.at(places[place], here.run.slot)),
-            At::Shared(shared) | At::Gradient(shared) => Given::Read(self.shared(shared, here.run.index)[0]),
+            At::Shared(shared) | At::Gradient(shared) => {
+                Given::Read(self.shared(shared, here.run.index).values)
+            }
         });
         let inputs = inputs.collect();
         let mut results = Vec::new();
@@ -115,8 +128,8 @@ impl Emit<'_> {
             results.push(Given::Write(match strided.at {
                 At::Place(place) => self.places.at(places[place], here.run.slot),
                 At::Shared(shared) | At::Gradient(shared) => {
-                    let goal = self.shared(shared, here.run.index)[1].part(strided.column, of.width);
-                    let own = matches!(shared, Shared::Loop { .. }).then_some(here.run.index);
+                    let goal = self.shared(shared, here.run.index).grads.part(strided.column, of.width);
+                    let own = is_by_loop(shared).then_some(here.run.index);
                     let key = (here.list(), here.step, which, own);
                     self.sum(here, key, [point::lines(of, rows), of.width], &[(0, goal)])
                 }

@@ -49,6 +49,12 @@ impl Emit<'_> {
                 }
                 self.calls_of(out).gelu_turn(out, pre, !kept)?
             }
+            Kernel::RowProduct { matrix, transposed, add } => {
+                let out = if *add { at(self, 1) } else { self.put(here, 1) };
+                return self.row_product(here, *matrix, *transposed, add.then_some(out), out);
+            }
+            Kernel::WeightGradient { .. } | Kernel::RowGradient(_) if self.state_alone => return Ok(()),
+            Kernel::RowGradient(matrix) => return self.row_gradient(here, *matrix),
             Kernel::WeightGradient { weight, out, bias, exact } => {
                 return self.weight_gradient(here, *weight, *out, *bias, *exact);
             }
@@ -76,14 +82,14 @@ impl Emit<'_> {
             Kernel::Norm(norm) => return self.norm(here, *norm),
             Kernel::NormBack { norm, add } => return self.norm_back(here, *norm, *add),
             Kernel::Attention { heads, prefix } => {
-                let (qkv, out, kept) = (self.get(here, 0), self.put(here, 2), at(self, 3));
+                let (qkv, out, kept) = (self.seen_at(here, 0, 2), self.put(here, 2), at(self, 3));
                 let (calls, by, seen) = self.seen(*heads, *prefix, chunk, out);
                 let logs = kept.part(0, heads.heads * rows);
                 calls.attention(by, seen, [qkv, out], maybe(self, 1), logs)?
             }
             Kernel::AttentionBack { heads, prefix } => {
-                let (qkv, kept, dout) = (self.get(here, 0), at(self, 2), self.get(here, 3));
-                let (dqkv, out) = (self.put(here, 4), Some(self.get(here, 6)));
+                let [qkv, dout, out] = [0, 3, 6].map(|which| self.seen_at(here, which, 4));
+                let (kept, dqkv, out) = (at(self, 2), self.put(here, 4), Some(out));
                 let (calls, by, seen) = self.seen(*heads, *prefix, chunk, dout);
                 let logs = kept.part(0, heads.heads * rows);
                 let earlier = [maybe(self, 1), maybe(self, 5)];
@@ -181,10 +187,7 @@ impl Emit<'_> {
                 let picks = self.picks(chunk);
                 calls.scatter_rows(x, picks, out, out.len() / rows, *add)?
             }
-            Kernel::RowProduct { .. }
-            | Kernel::RowGradient(_)
-            | Kernel::Island(_)
-            | Kernel::IslandBack(_) => {
+            Kernel::Island(_) | Kernel::IslandBack(_) => {
                 let problem = "there is no CUDA kernel for it".to_owned();
                 return Err(Error::Operation { operation: "CUDA".to_owned(), problem });
             }

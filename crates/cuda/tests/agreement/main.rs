@@ -11,13 +11,14 @@ mod fake;
 #[allow(dead_code, reason = "the CPU engine's tests use all of it")]
 #[path = "../../../cpu/tests/random_graphs/recipe.rs"]
 mod recipe;
+mod ways;
 
 use std::sync::Arc;
 
 use cases::{Case, cases};
 use looped_core::{LoopPlan, ModelDims, Objective, ParamStore, Predictor, Prompts};
 use looped_cuda::{CudaModel, Math, Step};
-use looped_graph::{Graph, Linear, Trace};
+use looped_graph::{Graph, Heads, Linear, Norm, Trace};
 use looped_testing::{Asked, Results, agrees_with_reference, by_name, noisy_parameters};
 use proptest::test_runner::{Config, TestRunner};
 use recipe::{Line, Recipe, recipes};
@@ -151,9 +152,6 @@ fn inner_states() {
         }
         of(TRANSFORMER, injector, r#","relaxation":0.9"#);
     }
-    let wrap = r#"{"type":"loop_embedding","loops":3,"beyond":"wrap"}"#;
-    let blocks = format!(r#"{{"type":"sequential","blocks":[{wrap},{TRANSFORMER}]}}"#);
-    of(&blocks, r#"{"type":"full"}"#, "");
     for norm in ["post", "peri", "sandwich"] {
         let keys = format!(r#""n_head":2,"norm":"{norm}","residual_scale":0.5"#);
         of(&format!(r#"{{"type":"transformer",{keys}}}"#), r#"{"type":"full"}"#, "");
@@ -162,20 +160,40 @@ fn inner_states() {
 }
 
 #[test]
-fn what_has_no_kernel_is_refused_by_name() {
-    let refusals = |block: &str| {
-        let case = Case::small(block, r#"{"type":"full"}"#);
-        CudaModel::refusals(&case.model().graph().unwrap()).join("\n")
-    };
-    let stretched = r#"{"type":"loop_embedding","loops":3,"beyond":"interpolate"}"#;
-    let stretched = refusals(&format!(r#"{{"type":"sequential","blocks":[{stretched},{TRANSFORMER}]}}"#));
-    let row = "h.0.0: by loop `_backbone.transformer.h.0.0.weight`: a row by loop that is computed has no CUDA kernel";
-    assert!(stretched.starts_with(row), "{stretched}");
-    let lora = refusals(r#"{"type":"transformer","n_head":2,"lora":{"rank":2,"loops":3}}"#);
-    assert!(
-        lora.starts_with("h.0: product to 2: a product with a matrix by loop has no CUDA kernel"),
-        "{lora}"
-    );
+fn rows_and_matrices_by_loop() {
+    fake::passes("inner_by_loop", &[]);
+}
+
+/// Blocks with parameters of which each loop has its own, or what lies between two of them.
+fn blocks_by_loop() -> Vec<String> {
+    let mut blocks = Vec::new();
+    for beyond in ["clamp", "wrap", "interpolate"] {
+        let row = format!(r#"{{"type":"loop_embedding","loops":3,"beyond":"{beyond}"}}"#);
+        blocks.push(format!(r#"{{"type":"sequential","blocks":[{row},{TRANSFORMER}]}}"#));
+        let keys = format!(r#""n_head":2,"lora":{{"rank":2,"loops":3,"beyond":"{beyond}"}}"#);
+        blocks.push(format!(r#"{{"type":"transformer",{keys}}}"#));
+        blocks.push(format!(r#"{{"type":"llama",{keys}}}"#));
+    }
+    blocks
+}
+
+#[test]
+#[ignore = "run by the test above, on the fake GPU"]
+fn inner_by_loop() {
+    for block in blocks_by_loop() {
+        for (loops, window, loss_loops) in [(5, 3, 2), (3, 9, 9)] {
+            let plan = LoopPlan { loops, window };
+            agree(&Case { plan, loss_loops, ..Case::small(&block, r#"{"type":"last_n","n":3}"#) });
+        }
+    }
+}
+
+#[test]
+fn nothing_built_in_is_refused() {
+    for block in blocks_by_loop().iter().map(String::as_str).chain(BLOCKS) {
+        let graph = Case::small(block, r#"{"type":"full"}"#).model().graph().unwrap();
+        assert_eq!(CudaModel::refusals(&graph), [""; 0], "{block}");
+    }
 }
 
 /// A looped model whose layer is an operation of an author's own.
@@ -302,6 +320,24 @@ fn agree_on(recipe: &Recipe) {
     }
 }
 
+/// A looped model of which attention and a product read the same rows.
+fn seen_by_both() -> Graph {
+    let trace = Trace::new();
+    {
+        let params = trace.params();
+        let linear = |name: &str, inputs, out| Linear::uniform(inputs, out, &mut params.scope(name));
+        let input = trace.input(3).linear(&linear("in", 3, 32));
+        let state = trace.carry(input.like(0.0));
+        let norm = Norm::layer(32, &mut params.scope("norm"));
+        let rows = (state.value() + input).norm(&norm).linear(&linear("rows", 32, 96));
+        let (product, seen) = (rows.linear(&linear("product", 96, 32)), rows.attention(Heads::causal(2)));
+        let next = product + seen.linear(&linear("seen", 32, 32)) + seen;
+        trace.next(state, next);
+        trace.read(next.linear(&linear("out", 32, 1)));
+    }
+    trace.finish().unwrap()
+}
+
 #[test]
 fn tf32_and_bf16_are_f32_roughly() {
     fake::passes("inner_precisions", &[("FAKE_CUBLAS_ROUNDS", "1")]);
@@ -310,11 +346,15 @@ fn tf32_and_bf16_are_f32_roughly() {
 #[test]
 #[ignore = "run by the test above, on the fake GPU"]
 fn inner_precisions() {
-    let block = r#"{"type":"transformer","n_head":2}"#;
-    for injector in [r#"{"type":"full"}"#, r#"{"type":"last_n","n":5}"#] {
+    let by_loop = r#"{"type":"transformer","n_head":2,"lora":{"rank":3,"loops":3,"beyond":"interpolate"}}"#;
+    let (full, last) = (r#"{"type":"full"}"#, r#"{"type":"last_n","n":5}"#);
+    for (block, injector) in [(TRANSFORMER, full), (TRANSFORMER, last), (by_loop, full), ("seen twice", full)]
+    {
+        let seen_twice = block == "seen twice";
+        let block = if seen_twice { TRANSFORMER } else { block };
         let case = Case { n_embd: 32, points: 6, ..Case::small(block, injector) };
         let (config, data) = (case.model(), case.data());
-        let graph = config.graph().unwrap();
+        let graph = if seen_twice { seen_by_both() } else { config.graph().unwrap() };
         let store = noisy_parameters(&graph, case.seed);
         let model = CudaModel::new(Arc::new(graph), config.dims(), 0).unwrap();
         let of = |math| results(&model, &store, &data, asked(&case), math);

@@ -19,7 +19,7 @@ pub(super) fn version() -> Result<(i32, i32)> {
     Ok((major, minor))
 }
 
-/// The machine code for an architecture.
+/// The machine code for an architecture: kept from before, or compiled and then kept, if that can be.
 pub(super) fn for_target(source: &Code, target: &str) -> Result<Vec<u8>> {
     let (text, options) = (source.text(), source.options(target));
     let file = cache_folder().map(|folder| {
@@ -28,17 +28,29 @@ pub(super) fn for_target(source: &Code, target: &str) -> Result<Vec<u8>> {
         let name: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         folder.join(format!("{name}.cubin"))
     });
-    if let Some(kept) =
-        file.as_ref().and_then(|file| std::fs::read(file).ok()).filter(|kept| !kept.is_empty())
-    {
+    if let Some(kept) = file.as_ref().and_then(|file| std::fs::read(file).ok()).and_then(whole) {
         return Ok(kept);
     }
     let binary = compile(&text, &options, target)?;
     if let Some(file) = file {
-        keep(&file, &binary).map_err(|source| Error::Cache { path: file, source })?;
+        // Where nothing can be kept, as in a folder that may only be read, each program compiles anew.
+        let _ = keep(&file, &binary);
     }
     Ok(binary)
 }
+
+/// What was kept, if it is what was written: behind the machine code stands its checksum. The driver is told no length, and would read
+/// past the end of half a file.
+fn whole(mut kept: Vec<u8>) -> Option<Vec<u8>> {
+    let len = kept.len().checked_sub(CHECKSUM)?;
+    (Sha256::digest(&kept[..len])[..] == kept[len..]).then(|| {
+        kept.truncate(len);
+        kept
+    })
+}
+
+/// Bytes of a checksum.
+const CHECKSUM: usize = 32;
 
 /// `LOOPED_KERNELS`, or `looped/kernels` below the user's cache folder.
 fn cache_folder() -> Option<PathBuf> {
@@ -56,8 +68,12 @@ fn keep(file: &std::path::Path, binary: &[u8]) -> std::io::Result<()> {
     // Of this process and thread alone: several may compile the same kernels at once.
     let (process, thread) = (std::process::id(), std::thread::current().id());
     let unfinished = file.with_extension(format!("{process}-{thread:?}"));
-    std::fs::write(&unfinished, binary)?;
-    std::fs::rename(unfinished, file)
+    let done = std::fs::write(&unfinished, [binary, &Sha256::digest(binary)].concat())
+        .and_then(|()| std::fs::rename(&unfinished, file));
+    if done.is_err() {
+        let _ = std::fs::remove_file(unfinished);
+    }
+    done
 }
 
 /// A program of NVRTC's, destroyed with this.

@@ -3,7 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cudarc::driver::sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+use cudarc::driver::result::device;
+use cudarc::driver::sys::CUdevice_attribute::{
+    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+    CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
+};
 use cudarc::driver::{CudaContext, CudaModule, CudaStream, DriverError, sys};
 use cudarc::nvrtc::Ptx;
 
@@ -41,11 +45,11 @@ fn version(number: i32) -> String {
 }
 
 impl Device {
-    /// Opens `cuda:ordinal`.
+    /// The name of the card `cuda:ordinal`, if it can be used. Nothing is begun on it, and none of its memory is taken.
     ///
     /// # Errors
     /// If a library is missing, the driver is too old, there is no such device, or its card is too old.
-    pub fn open(ordinal: usize) -> Result<Self> {
+    pub fn find(ordinal: usize) -> Result<String> {
         for library in [Library::Driver, Library::Nvrtc, Library::CublasLt] {
             library.find()?;
         }
@@ -68,16 +72,34 @@ impl Device {
         if ordinal >= found {
             return Err(Error::NoDevice { asked: ordinal, found });
         }
+        let told = |error: DriverError| refused(format!("looking at cuda:{ordinal}"), "the driver", &error.0);
+        // There are fewer than the driver's integer holds, since it counted them.
+        let card = device::get(ordinal as i32).map_err(told)?;
+        let name = device::get_name(card).map_err(told)?;
+        // SAFETY: the driver has just given this card.
+        let capability = |which| unsafe { device::get_attribute(card, which) }.map_err(told);
+        let (major, minor) = (
+            capability(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+            capability(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+        );
+        if major < 8 {
+            return Err(Error::OldCard { name, major, minor });
+        }
+        Ok(name)
+    }
+
+    /// Opens `cuda:ordinal`.
+    ///
+    /// # Errors
+    /// As [`Device::find`], or if the driver or cuBLASLt can't begin on it.
+    pub fn open(ordinal: usize) -> Result<Self> {
+        let (name, driver) = (Self::find(ordinal)?, driver_version()?);
         let doing = || format!("opening cuda:{ordinal}");
         let told = |error: DriverError| refused(doing(), "the driver", &error.0);
         let context = CudaContext::new(ordinal).map_err(told)?;
         // SAFETY: events would order work of several streams; here there is one.
         unsafe { context.disable_event_tracking() };
-        let name = context.name().map_err(told)?;
         let capability = context.compute_capability().map_err(told)?;
-        if capability.0 < 8 {
-            return Err(Error::OldCard { name, major: capability.0, minor: capability.1 });
-        }
         let limit = context.attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN).map_err(told)?;
         let stream = context.new_stream().map_err(told)?;
         let cublas = Cublas::new(&stream)?;

@@ -1,8 +1,9 @@
 //! cuBLASLt: how each product is done is asked once, and kept.
 
+use std::collections::HashMap;
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys::{
@@ -15,7 +16,7 @@ use cudarc::driver::{CudaSlice, CudaStream, DevicePtr};
 
 use super::refused;
 use crate::product::Columns;
-use crate::{Element, Error, Math, Product, Result};
+use crate::{Element, Error, Math, Product, Result, Span};
 
 /// Bytes that cuBLASLt may work in, whatever the products: NVIDIA's advice for Hopper. Each open device takes them.
 pub const WORKSPACE: usize = 32 << 20;
@@ -29,7 +30,23 @@ pub(super) struct Cublas {
     handle: sys::cublasLtHandle_t,
     stream: Arc<CudaStream>,
     workspace: CudaSlice<u8>,
+    /// What was asked for once: a step has many products of one shape.
+    known: Mutex<HashMap<Asked, Algorithms>>,
 }
+
+/// What the ways to do a product depend on.
+#[derive(PartialEq, Eq, Hash)]
+struct Asked {
+    columns: Columns,
+    math: Math,
+    out: Element,
+    with_bias: bool,
+    /// Bytes that the places of the operands, of what is added, and of the result are multiples of.
+    alignments: [u32; 4],
+}
+
+/// The ways to do a product, those first that cuBLASLt expects to be the fastest.
+type Algorithms = Arc<[sys::cublasLtMatmulAlgo_t]>;
 
 // SAFETY: the handle may be used by any thread: cuBLASLt's functions take their stream and keep nothing of a call in it.
 unsafe impl Send for Cublas {}
@@ -53,7 +70,7 @@ impl Cublas {
         let workspace = unsafe { stream.alloc::<u8>(WORKSPACE) }
             .map_err(|error| refused("allocating cuBLASLt's workspace", "the driver", &error.0))?;
         let handle = result::create_handle().map_err(told("starting cuBLASLt"))?;
-        Ok(Self { handle, stream: stream.clone(), workspace })
+        Ok(Self { handle, stream: stream.clone(), workspace, known: Mutex::default() })
     }
 
     pub(super) fn version(&self) -> usize {
@@ -109,7 +126,7 @@ pub(super) struct Plan {
     /// Of the first operand, the second, and the result.
     layouts: [MatrixLayout; 3],
     /// The ways to do it, and the one that is taken.
-    algorithms: Vec<sys::cublasLtMatmulAlgo_t>,
+    algorithms: Algorithms,
     taken: usize,
     first: CUdeviceptr,
     second: CUdeviceptr,
@@ -176,7 +193,8 @@ impl Plan {
     pub(super) fn new(cublas: &Cublas, product: &Product, at: &Addresses) -> Result<Self> {
         let name = product.name();
         let failed = |error: CublasError| refused(name.as_str(), "cuBLASLt", &error.0);
-        let Columns { m, n, k, transposed, lda, ldb, ldc, swapped } = product.columns();
+        let columns = product.columns();
+        let Columns { m, n, k, transposed, lda, ldb, ldc, swapped } = columns;
         let compute = match product.math {
             Math::Tf32 => Compute::CUBLAS_COMPUTE_32F_FAST_TF32,
             Math::F32 | Math::Bf16 => Compute::CUBLAS_COMPUTE_32F,
@@ -206,21 +224,17 @@ impl Plan {
             layout(operand, b_rows, b_columns, ldb).map_err(failed)?,
             layout(out, m, n, ldc).map_err(failed)?,
         ];
-        let preference = Preference(result::create_matmul_pref().map_err(failed)?);
         let [first, second] =
             if swapped { [product.right, product.left] } else { [product.left, product.right] };
         let start = product.start.unwrap_or(product.out);
-        preference.set(Prefers::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &WORKSPACE).map_err(failed)?;
-        preference.set(Prefers::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &REDUCTION).map_err(failed)?;
-        for (attribute, alignment) in [
-            (Prefers::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, first.alignment()),
-            (Prefers::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, second.alignment()),
-            (Prefers::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, start.alignment()),
-            (Prefers::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, product.out.alignment()),
-        ] {
-            preference.set(attribute, &alignment).map_err(failed)?;
-        }
-        let algorithms = algorithms(cublas, &description, &layouts, &preference).map_err(failed)?;
+        let asked = Asked {
+            columns,
+            math: product.math,
+            out,
+            with_bias: at.bias.is_some(),
+            alignments: [first, second, start, product.out].map(Span::alignment),
+        };
+        let algorithms = cublas.algorithms(asked, &description, &layouts).map_err(failed)?;
         if algorithms.is_empty() {
             return Err(Error::NoAlgorithm { product: name });
         }
@@ -268,6 +282,38 @@ impl Plan {
         }
         self.taken = best.1;
         Ok(())
+    }
+}
+
+impl Cublas {
+    /// The ways to do a product, described as it was asked for: asked of the library the first time.
+    fn algorithms(
+        &self,
+        asked: Asked,
+        description: &Description,
+        layouts: &[MatrixLayout; 3],
+    ) -> std::result::Result<Algorithms, CublasError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(algorithms) = known.get(&asked) {
+            return Ok(Arc::clone(algorithms));
+        }
+        let preference = Preference(result::create_matmul_pref()?);
+        preference.set(Prefers::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &WORKSPACE)?;
+        preference.set(Prefers::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &REDUCTION)?;
+        for (attribute, alignment) in [
+            Prefers::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+            Prefers::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+            Prefers::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+            Prefers::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+        ]
+        .into_iter()
+        .zip(asked.alignments)
+        {
+            preference.set(attribute, &alignment)?;
+        }
+        let algorithms = Algorithms::from(algorithms(self, description, layouts, &preference)?);
+        known.insert(asked, Arc::clone(&algorithms));
+        Ok(algorithms)
     }
 }
 

@@ -122,6 +122,17 @@ impl Program {
         (0..self.len()).try_for_each(|index| self.enqueue(index))
     }
 
+    /// Enqueues some of the operations.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    ///
+    /// # Panics
+    /// If there are no such operations.
+    pub fn run_part(&self, mut indices: std::ops::Range<usize>) -> Result<()> {
+        indices.try_for_each(|index| self.enqueue(index))
+    }
+
     /// Runs all operations one by one and waits for each, so that a failure is told with its operation.
     ///
     /// # Errors

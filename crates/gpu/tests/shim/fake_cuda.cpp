@@ -105,6 +105,18 @@ bool is_pinned(const void* at) {
   return static_cast<const char*>(at) < start + bytes;
 }
 
+// What was asked for: FAKE_CUDA_COUNTS names a file that gets it when the program ends.
+struct Counts {
+  long allocations = 0, copies_there = 0, copies_back = 0, bytes_back = 0, kernels = 0, graphs = 0;
+  ~Counts() {
+    const char* file = std::getenv("FAKE_CUDA_COUNTS");
+    FILE* told = file ? std::fopen(file, "w") : nullptr;
+    if (!told) return;
+    std::fprintf(told, "%ld %ld %ld %ld %ld %ld\n", allocations, copies_there, copies_back, bytes_back, kernels, graphs);
+    std::fclose(told);
+  }
+} counts;
+
 // Memory that is taken, and the most that ever was: FAKE_CUDA_TELLS names a file that gets it.
 std::map<void*, size_t> taken;
 size_t in_use = 0, most = 0;
@@ -116,6 +128,7 @@ int allocate(void** at, size_t bytes) {
   if (bytes == 0) return INVALID_VALUE;
   if (lost()) return UNKNOWN;
   if (in_use + bytes > memory()) return OUT_OF_MEMORY;
+  counts.allocations++;
   *at = emu::poisoned(bytes);
   in_use += taken[*at] = bytes;
   const char* file = std::getenv("FAKE_CUDA_TELLS");
@@ -126,12 +139,28 @@ int allocate(void** at, size_t bytes) {
   return 0;
 }
 
-// From here on others may have it, in the stream's order.
-void give_back(void* at) {
+// From here on others may have it, in the stream's order. Returns its bytes.
+size_t give_back(void* at) {
   auto found = taken.find(at);
-  if (found == taken.end()) return;
-  in_use -= found->second;
+  if (found == taken.end()) return 0;
+  size_t bytes = found->second;
+  in_use -= bytes;
   taken.erase(found);
+  return bytes;
+}
+
+// Memory that was given back is NaN from then on. Some of it stays, so that who reads it finds that.
+constexpr size_t MOST_STAYS = 64 << 20;
+std::deque<std::pair<void*, size_t>> given_back;
+size_t stays = 0;
+
+void poison(void* at, size_t bytes) {
+  std::memset(at, 0xff, bytes);
+  given_back.push_back({at, bytes});
+  for (stays += bytes; stays > MOST_STAYS; given_back.pop_front()) {
+    stays -= given_back.front().second;
+    std::free(given_back.front().first);
+  }
 }
 }  // namespace
 
@@ -251,13 +280,13 @@ API cuMemAllocAsync(void** at, size_t bytes, void*) { return allocate(at, bytes)
 API cuMemFree_v2(void* at) {
   LOCKED;
   int waited = wait_for_all();
-  return give_back(at), std::free(at), waited;
+  return poison(at, give_back(at)), waited;
 }
 API cuMemFreeAsync(void* at, void* stream) {
   LOCKED;
   if (stream_of(stream).recorded) return NOT_WHILE_CAPTURED;
-  give_back(at);
-  return put(stream, [=] { std::free(at); });
+  size_t bytes = give_back(at);
+  return put(stream, [=] { poison(at, bytes); });
 }
 API cuMemHostAlloc(void** at, size_t bytes, unsigned) {
   LOCKED;
@@ -289,6 +318,7 @@ API cuMemsetD32Async(unsigned* at, unsigned word, size_t count, void* stream) {
 API cuMemsetD8_v2(void* at, unsigned char byte, size_t bytes) { return std::memset(at, byte, bytes), 0; }
 API cuMemcpyHtoDAsync_v2(void* to, const void* from, size_t bytes, void* stream) {
   LOCKED;
+  counts.copies_there++;
   // What isn't pinned is read at once, and can't be captured.
   if (is_pinned(from)) return put(stream, [=] { std::memcpy(to, from, bytes); });
   if (stream_of(stream).recorded) return NOT_WHILE_CAPTURED;
@@ -297,6 +327,7 @@ API cuMemcpyHtoDAsync_v2(void* to, const void* from, size_t bytes, void* stream)
 }
 API cuMemcpyDtoHAsync_v2(void* to, const void* from, size_t bytes, void* stream) {
   LOCKED;
+  counts.copies_back++, counts.bytes_back += bytes;
   // What isn't pinned is written before this returns, as CUDA promises and cudarc's `clone_dtoh` needs.
   if (is_pinned(to)) return put(stream, [=] { std::memcpy(to, from, bytes); });
   if (stream_of(stream).recorded) return NOT_WHILE_CAPTURED;
@@ -373,7 +404,7 @@ API cuLaunchKernel(Kernel* kernel, unsigned gx, unsigned gy, unsigned gz, unsign
   if (threads == 0 || threads > 1024 || shared > kernel->shared_allowed) return INVALID_VALUE;
   // A kernel of this project runs with just the threads that its declaration names.
   if (threads > kernel->entry->threads || (kernel->entry->exactly && threads != kernel->entry->threads)) return TOO_MANY_THREADS;
-  asked_for++;
+  asked_for++, counts.kernels++;
   std::vector<std::vector<char>> kept;
   for (size_t i = 0; i < kernel->entry->arguments; i++) {
     auto start = static_cast<char*>(arguments[i]);
@@ -407,7 +438,7 @@ API cuGraphInstantiateWithFlags(std::shared_ptr<Works>** made, std::shared_ptr<W
 API cuGraphUpload(void*, void*) { return 0; }
 API cuGraphLaunch(std::shared_ptr<Works>* graph, void* stream) {
   LOCKED;
-  asked_for++;
+  asked_for++, counts.graphs++;
   return put(stream, [works = *graph] {
     for (Work& work : *works) work();
   });
