@@ -13,7 +13,7 @@ trap 'rm -rf "$out"' EXIT
 # The whole model and schedule, with fewer prompts, points and loops, so that a step takes a moment.
 cut=(training.train_steps=3 training.batch_size=4 evaluation.prompts=8 model.n_embd=32
   training.curriculum.points='{ start = 5, end = 7, inc = 2, interval = 1 }')
-dims="training.curriculum.dims={ start = 3, end = 4, inc = 1, interval = 1 }"
+dims="training.curriculum.dims={ start = 2, end = 3, inc = 1, interval = 1 }"
 
 for file in $(git ls-files 'experiments/*.toml'); do
   "$looped" check "$file" > "$out/config.toml"
