@@ -19,7 +19,7 @@ RESULTS = Path(__file__).resolve().parent.parent / "experiments/loops/results"
 
 # The 95 % quantiles of Student's t, by degrees of freedom.
 T = {
-    3: 2.3534, 4: 2.1318, 5: 2.0150, 6: 1.9432, 7: 1.8946,
+    2: 2.9200, 3: 2.3534, 4: 2.1318, 5: 2.0150, 6: 1.9432, 7: 1.8946,
     15: 1.7531, 16: 1.7459, 17: 1.7396, 18: 1.7341, 19: 1.7291, 20: 1.7247, 21: 1.7207, 22: 1.7171, 23: 1.7139,
 }
 
@@ -313,6 +313,38 @@ def windows(page):
     page.says(f"averaging has {short(comparison['baselines']['averaging']['mean'][10])}")
 
 
+PLACEMENTS = ("pre", "post", "peri", "sandwich")
+INJECTORS = ("full", "concat", "learned_gate")
+
+
+def grid_name(norm, injector):
+    """As the sweep names a variant of its grid."""
+    return f"norm={norm}, injector={injector}"
+
+
+def settled(every, names):
+    """For each seed the part of prompts that settle, its mean over the variants; and the mean over the seeds with its 90 % CI."""
+    of_seeds = [statistics.mean(every[name][seed]["stability"]["shares"]["settles"] for name in names) for seed in every[names[0]]]
+    return interval(*over_seeds(of_seeds))
+
+
+def norms(page):
+    """Norm placements by injectors."""
+    every, comparison = load("runs.json"), load("norm/comparison.json")
+    reference = grid_name("pre", "full")
+    for variant in comparison["variants"]:
+        name, runs = variant["name"], every[variant["name"]].values()
+        norm, injector = (part.split("=")[1] for part in name.split(", "))
+        error = interval(*(variant["error"][end][6] for end in ("mean", "low", "high")))
+        ratio = "" if name == reference else cell(comparison, name, 6)
+        page.says(f"| {norm} | `{injector}` | {len(learnt(every[name]))} of {len(runs)} | {error} | {ratio} |")
+        page.says(f"| {norm} | `{injector}` | {stability_row(runs)}")
+    for norm in PLACEMENTS:
+        page.says(f"| {norm} | {settled(every, [grid_name(norm, injector) for injector in INJECTORS])} |")
+    for injector in INJECTORS:
+        page.says(f"| `{injector}` | {settled(every, [grid_name(norm, injector) for norm in PLACEMENTS])} |")
+
+
 def slope(steps):
     """Of a least-squares line through (3, steps[0]), (4, steps[1]), ..."""
     mean = statistics.mean(steps)
@@ -420,7 +452,7 @@ def main():
     return 1 if wrong else 0
 
 
-CHECKS = [time_to_quality, confirmed, quickstart, beyond_the_loops, other_draws, windows, solvers, ill_conditioned]
+CHECKS = [time_to_quality, confirmed, quickstart, beyond_the_loops, other_draws, windows, norms, solvers, ill_conditioned]
 
 if __name__ == "__main__":
     sys.exit(main())
