@@ -23,7 +23,12 @@ const RUNS: &str = "runs";
 const RUNS_VARIABLE: &str = "LOOPED_RUNS";
 
 /// What scripts go by.
-const EXIT_CODES: &str = "Exit codes:
+const AFTER_HELP: &str = "Environment:
+  LOOPED_RUNS, LOOPED_DEVICE  defaults of --runs and --device
+  MLFLOW_TRACKING_URI         an MLflow server that gets what `run`, `resume` and the runs of `sweep` log, as in
+                              http://127.0.0.1:5000
+
+Exit codes:
   0    done
   1    a run that failed
   2    a bad config or argument
@@ -32,7 +37,7 @@ const EXIT_CODES: &str = "Exit codes:
 
 /// Train and study looped models: small stacks of blocks applied again and again to their own state.
 #[derive(Debug, Parser)]
-#[command(name = "looped", version = crate::build::VERSION, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(name = "looped", version = crate::build::VERSION, arg_required_else_help = true, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

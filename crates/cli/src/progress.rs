@@ -1,4 +1,4 @@
-//! What long work shows while it runs: a bar on a terminal, plain lines elsewhere; and a training's TensorBoard events.
+//! What long work shows while it runs: a bar on a terminal, plain lines elsewhere; and what follows a training: TensorBoard, MLflow.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use looped_core::Watch;
-use looped_study::Events;
+use looped_study::{Events, Tracker};
 use looped_train::{Observer, Record, RunDir, TrainError};
 
 use crate::stop::Stop;
@@ -15,20 +15,27 @@ use crate::terminal;
 /// Off a terminal, at most one line in this time.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Shows a training's records, writes them as TensorBoard events and passes on a wish to stop.
-pub(crate) struct Progress {
+/// Shows a training's records, writes them as TensorBoard events, says what its tracker says and passes on a wish to stop.
+pub(crate) struct Progress<'a> {
     stop: Stop,
     bar: Option<ProgressBar>,
     last_line: Option<Instant>,
     total: usize,
     events: Events,
+    tracker: &'a Tracker,
 }
 
-impl Progress {
-    pub(crate) fn new(run: &RunDir, steps_done: usize, total: usize, stop: Stop) -> Result<Self, TrainError> {
+impl<'a> Progress<'a> {
+    pub(crate) fn new(
+        run: &RunDir,
+        tracker: &'a Tracker,
+        steps_done: usize,
+        total: usize,
+        stop: Stop,
+    ) -> Result<Self, TrainError> {
         let events = Events::open(run.path(), steps_done)?;
         let bar = is_shown().then(|| training_bar(steps_done, total));
-        Ok(Self { stop, bar, last_line: None, total, events })
+        Ok(Self { stop, bar, last_line: None, total, events, tracker })
     }
 
     fn print(&mut self, record: &Record) {
@@ -60,12 +67,22 @@ impl Progress {
     }
 }
 
+impl Progress<'_> {
+    /// Says a line above the bar.
+    fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+    }
+}
+
 /// Whether bars are for somebody.
 fn is_shown() -> bool {
     std::io::stderr().is_terminal() && !terminal::is_quiet()
 }
 
-impl Observer for Progress {
+impl Observer for Progress<'_> {
     fn stepped(&mut self, step: usize, _: f64) {
         if let Some(bar) = &self.bar {
             bar.set_position(step as u64 + 1);
@@ -74,15 +91,13 @@ impl Observer for Progress {
 
     fn recorded(&mut self, record: &Record) -> Result<(), TrainError> {
         self.print(record);
+        self.tracker.begun();
+        self.tracker.said().iter().for_each(|line| self.say(line));
         self.events.record(record)
     }
 
     fn doubted(&mut self, step: usize, what: &str) {
-        let text = format!("step {}: {what}", step + 1);
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
-        }
+        self.say(&format!("step {}: {what}", step + 1));
     }
 
     fn wants_stop(&self) -> bool {
@@ -90,7 +105,7 @@ impl Observer for Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for Progress<'_> {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.abandon();

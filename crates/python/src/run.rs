@@ -130,6 +130,10 @@ impl Observer for Seen<'_> {
         self.doubts.push(format!("step {}: {what}", step + 1));
     }
 
+    fn told(&mut self, line: &str) {
+        self.doubts.extend(line.strip_prefix("warning: ").map(str::to_owned));
+    }
+
     fn wants_stop(&self) -> bool {
         self.talk.stopped()
     }

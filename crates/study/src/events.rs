@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use looped_core::Watch;
 use looped_eval::Evaluation;
 use looped_report::tensorboard::{EventWriter, newest, truncate_after};
 use looped_train::{Observer, Record, Result, TrainError};
@@ -29,25 +28,9 @@ impl Events {
     /// # Errors
     /// If it can't be written.
     pub fn record(&mut self, record: &Record) -> Result<()> {
-        let mut values = vec![
-            ("train/loss", record.loss as f32),
-            ("train/grad_norm", record.grad_norm as f32),
-            ("train/learning_rate", record.learning_rate as f32),
-            ("train/steps_per_second", record.steps_per_second as f32),
-            ("curriculum/dims", record.stage.dims as f32),
-            ("curriculum/points", record.stage.points as f32),
-            ("curriculum/loops", record.stage.loops as f32),
-        ];
-        let validation = record.validation_loss_last_stage;
-        values.extend(validation.map(|loss| ("validation/loss_last_stage", loss as f32)));
-        values.extend(record.validation_loss_ema.map(|loss| ("validation/loss_ema", loss as f32)));
-        values.extend((record.skipped > 0).then_some(("train/skipped", record.skipped as f32)));
-        let notes: Vec<(String, f32)> = record
-            .notes
-            .iter()
-            .filter_map(|(what, value)| Some((format!("notes/{what}"), (*value)? as f32)))
-            .collect();
-        values.extend(notes.iter().map(|(what, value)| (what.as_str(), *value)));
+        let named = record.named();
+        let values: Vec<(&str, f32)> =
+            named.iter().map(|(name, value)| (name.as_str(), *value as f32)).collect();
         self.write(record.step, &values)
     }
 
@@ -73,35 +56,6 @@ impl Events {
 impl Observer for Events {
     fn recorded(&mut self, record: &Record) -> Result<()> {
         self.record(record)
-    }
-}
-
-/// A training whose events are written beside what another observer does.
-pub(crate) struct WithEvents<'a> {
-    pub(crate) events: Events,
-    pub(crate) observer: &'a mut dyn Observer,
-}
-
-impl Observer for WithEvents<'_> {
-    fn stepped(&mut self, step: usize, loss: f64) {
-        self.observer.stepped(step, loss);
-    }
-
-    fn recorded(&mut self, record: &Record) -> Result<()> {
-        self.events.record(record)?;
-        self.observer.recorded(record)
-    }
-
-    fn doubted(&mut self, step: usize, what: &str) {
-        self.observer.doubted(step, what);
-    }
-
-    fn wants_stop(&self) -> bool {
-        self.observer.wants_stop()
-    }
-
-    fn evaluation(&self) -> &dyn Watch {
-        self.observer.evaluation()
     }
 }
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | An experiment is trained in a directory, and evaluated | [`run()`], [`resume()`], [`resume_with()`] |
 //! | A finished training is scored as its experiment says, and leaves `eval.json`, the score of each prompt, plots and a report | [`finish()`], [`run_report`] |
-//! | TensorBoard shows both | [`Events`] |
+//! | TensorBoard and MLflow show both | [`Events`], [`Tracker`] |
 //! | Finished runs are set side by side, grouped into variants and averaged over seeds, and compared by their ratios | [`Comparison`], [`statistics`] |
 //! | A sweep file becomes a plan, the plan becomes runs, and the runs a comparison | [`sweep`] |
 //!
@@ -17,6 +17,7 @@ mod events;
 mod figures;
 mod finish;
 mod floor;
+mod followed;
 mod name;
 #[cfg(test)]
 mod never_panics;
@@ -30,6 +31,7 @@ pub use comparison::{CompareOptions, Comparison, ReportContext};
 pub use error::{Result, StudyError};
 pub use events::Events;
 pub use finish::{finish, plan_of, save_evaluation, score};
+pub use looped_mlflow::Tracker;
 pub use looped_train::command_line;
 pub use reopen::{Reopened, moved_data, reopen, tell_damaged};
 pub use run::{RunEnd, begin, resume, resume_with, run, to_the_end};

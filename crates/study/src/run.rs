@@ -6,11 +6,13 @@ use std::sync::Arc;
 use looped_config::Experiment;
 use looped_core::Error;
 use looped_eval::Evaluation;
+use looped_mlflow::Tracker;
 use looped_train::{
     Build, How, Observer, Outcome, Provenance, RunDir, Session, Target, TrainError, Trainer, resolve, train,
 };
 
-use crate::events::{Events, WithEvents};
+use crate::events::Events;
+use crate::followed::Followed;
 use crate::reopen::{Reopened, reopen};
 use crate::{Result, StudyError, finish};
 
@@ -26,7 +28,7 @@ pub enum RunEnd {
 /// Trains an experiment in a new directory, and evaluates it.
 ///
 /// As by `looped run`, what the experiment leaves open is settled in the run's `config.toml`, `run.json` says what made the
-/// run, and TensorBoard can follow it.
+/// run, and TensorBoard can follow it; so can an MLflow server that the environment names ([`Tracker`]).
 ///
 /// # Errors
 /// If `folder` isn't free, a step fails, or a file can't be written.
@@ -89,7 +91,9 @@ pub fn resume_with(
 /// If a step fails, or a file can't be written.
 pub fn to_the_end(mut trainer: Trainer, run: &RunDir, observer: &mut dyn Observer) -> Result<RunEnd> {
     let events = Events::open(run.path(), trainer.steps_done())?;
-    let trained = train(&mut trainer, run, &mut WithEvents { events, observer: &mut *observer });
+    let tracker = Tracker::follow(run.path());
+    let followed = &mut Followed { events, tracker: &tracker, observer: &mut *observer };
+    let trained = train(&mut trainer, run, followed);
     let ended = match trained {
         Ok(Outcome::Finished) => {
             finish(&trainer, run, observer.evaluation()).map(Box::new).map(RunEnd::Finished)
@@ -105,7 +109,8 @@ pub fn to_the_end(mut trainer: Trainer, run: &RunDir, observer: &mut dyn Observe
         }
         Err(error) => (How::Failed, Some(error.to_string())),
     };
-    let noted = Provenance::end(run.path(), trainer.steps_done(), how, error);
+    let noted = Provenance::end(run.path(), trainer.steps_done(), how, error.clone());
+    tracker.end(how, trainer.steps_done(), error.as_deref()).iter().for_each(|line| observer.told(line));
     match ended {
         Err(StudyError::Core(Error::Stopped)) => Ok(RunEnd::Stopped),
         // That an error can't be noted must not hide it.

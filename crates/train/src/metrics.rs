@@ -53,6 +53,31 @@ pub struct Record {
     pub notes: BTreeMap<String, Option<f64>>,
 }
 
+impl Record {
+    /// Its numbers by the names that trackers show them under, as in `train/loss`; what the step has no number for is missing.
+    #[must_use]
+    pub fn named(&self) -> Vec<(String, f64)> {
+        let always = [
+            ("train/loss", self.loss),
+            ("train/grad_norm", self.grad_norm),
+            ("train/learning_rate", self.learning_rate),
+            ("train/steps_per_second", self.steps_per_second),
+            ("curriculum/dims", self.stage.dims as f64),
+            ("curriculum/points", self.stage.points as f64),
+            ("curriculum/loops", self.stage.loops as f64),
+        ];
+        let sometimes = [
+            ("validation/loss_last_stage", self.validation_loss_last_stage),
+            ("validation/loss_ema", self.validation_loss_ema),
+            ("train/skipped", (self.skipped > 0).then_some(self.skipped as f64)),
+        ];
+        let always = always.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let sometimes = sometimes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let notes = self.notes.iter().filter_map(|(what, value)| Some((format!("notes/{what}"), (*value)?)));
+        always.chain(sometimes).chain(notes).collect()
+    }
+}
+
 const fn is_zero(count: &usize) -> bool {
     *count == 0
 }

@@ -26,6 +26,11 @@ pub trait Observer {
         let _ = (step, what);
     }
 
+    /// Called with what the run's user should know of what goes on beside the training: a line that begins with `note:` or `warning:`.
+    fn told(&mut self, line: &str) {
+        let _ = line;
+    }
+
     /// Asked between steps: `true` saves and ends the training.
     fn wants_stop(&self) -> bool {
         false

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use looped_config::load_run;
-use looped_study::{Reopened, reopen, tell_damaged};
-use looped_train::{Chosen, Opened, Ranks, Trainer, device_of_run};
+use looped_study::{Reopened, Tracker, reopen, tell_damaged};
+use looped_train::{Chosen, How, Opened, Ranks, Trainer, device_of_run};
 
 use crate::args::ResumeArgs;
 use crate::build::build;
@@ -25,12 +25,15 @@ pub(crate) fn resume(args: &ResumeArgs, ranks: Option<Ranks>) -> Outcome {
         eprintln!("all {} steps of this run are done, and evaluated", trainer.steps_done());
         let evaluation: Option<serde_json::Value> =
             std::fs::read(run.evaluation()).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let said = Tracker::catch_up(run.path()).end(How::Finished, trainer.steps_done(), None);
+        said.iter().for_each(|line| eprintln!("{line}"));
         let found = serde_json::json!({ "run": shown(run.path()), "evaluation": evaluation });
         return answer(args.output.json, &found, || run.path().display().to_string());
     }
     tell_engine(&trainer, &words);
     if trainer.is_done() {
-        return finish_or_stop(&trainer, &run, args.output.json);
+        let tracker = Tracker::follow(run.path());
+        return finish_or_stop(&trainer, &run, tracker, args.output.json);
     }
     if let Some(ranks) = ranks {
         trainer.lead(ranks)?;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use looped_config::{Experiment, Loaded};
+use looped_study::Tracker;
 use looped_train::{
     Chosen, Cost, How, Outcome as Ended, Provenance, Ranks, RunDir, Session, Target, TrainError, Trainer,
     device_and_note, device_for, refuse_what_does_not_fit, resolve, train,
@@ -89,23 +90,24 @@ fn create_by_name(runs: &Path, experiment: &Experiment) -> Outcome<RunDir> {
 /// Trains, shows progress, and evaluates at the end.
 pub(crate) fn train_to_the_end(mut trainer: Trainer, run: &RunDir, stop: Stop, as_json: bool) -> Outcome {
     let total = trainer.experiment().training.train_steps;
-    let mut progress = Progress::new(run, trainer.steps_done(), total, stop)?;
+    let tracker = Tracker::follow(run.path());
+    let mut progress = Progress::new(run, &tracker, trainer.steps_done(), total, stop)?;
     let ended = train(&mut trainer, run, &mut progress);
     drop(progress);
     match ended {
-        Ok(Ended::Finished) => finish_or_stop(&trainer, run, as_json),
+        Ok(Ended::Finished) => finish_or_stop(&trainer, run, tracker, as_json),
         Ok(Ended::Stopped) => {
             eprintln!(
                 "stopped after {} steps and saved; resume by `{}`",
                 trainer.steps_done(),
                 resume_by(run.path())
             );
-            ended_by(run, &trainer, How::Stopped, None);
+            ended_by(run, &trainer, tracker, How::Stopped, None);
             Err(Failure::Stopped)
         }
         Err(error) => {
             let how = if matches!(error, TrainError::NonFinite { .. }) { How::Diverged } else { How::Failed };
-            ended_by(run, &trainer, how, Some(error.to_string()));
+            ended_by(run, &trainer, tracker, how, Some(&error.to_string()));
             let advice = if how == How::Diverged { another_try(run) } else { String::new() };
             Err(Failure::failed(format!("{error}\nThe run directory is {}{advice}", run.path().display())))
         }
@@ -121,28 +123,28 @@ fn another_try(run: &RunDir) -> String {
 }
 
 /// Evaluates; a stop there loses nothing, since `resume` evaluates again.
-pub(crate) fn finish_or_stop(trainer: &Trainer, run: &RunDir, as_json: bool) -> Outcome {
+pub(crate) fn finish_or_stop(trainer: &Trainer, run: &RunDir, tracker: Tracker, as_json: bool) -> Outcome {
     let finished = finish(trainer, run, as_json);
-    match &finished {
-        Ok(()) => ended_by(run, trainer, How::Finished, None),
+    let (how, error) = match &finished {
+        Ok(()) => (How::Finished, None),
         Err(Failure::Stopped) => {
             let (steps, resume) = (trainer.steps_done(), resume_by(run.path()));
             eprintln!("all {steps} steps are done; stopped before the evaluation; resume by `{resume}`");
-            ended_by(run, trainer, How::Stopped, None);
+            (How::Stopped, None)
         }
-        Err(Failure::Usage(message) | Failure::Failed(message)) => {
-            ended_by(run, trainer, How::Failed, Some(message.clone()));
-        }
-        Err(Failure::Config(error)) => ended_by(run, trainer, How::Failed, Some(error.to_string())),
-    }
+        Err(Failure::Usage(message) | Failure::Failed(message)) => (How::Failed, Some(message.clone())),
+        Err(Failure::Config(error)) => (How::Failed, Some(error.to_string())),
+    };
+    ended_by(run, trainer, tracker, how, error.as_deref());
     finished
 }
 
-/// Notes in `run.json` how this session ended. That it can't be written is no reason for another end.
-fn ended_by(run: &RunDir, trainer: &Trainer, how: How, error: Option<String>) {
-    if let Err(error) = Provenance::end(run.path(), trainer.steps_done(), how, error) {
+/// Notes in `run.json` how this session ended, and lets the tracker send the rest. That either can't be done is no reason for another end.
+fn ended_by(run: &RunDir, trainer: &Trainer, tracker: Tracker, how: How, error: Option<&str>) {
+    if let Err(error) = Provenance::end(run.path(), trainer.steps_done(), how, error.map(str::to_owned)) {
         eprintln!("warning: {error}");
     }
+    tracker.end(how, trainer.steps_done(), error).iter().for_each(|line| eprintln!("{line}"));
 }
 
 /// Evaluates a finished training, and prints its directory and the table.

@@ -114,6 +114,7 @@ fn by_shell(place: &Place, command: &str) -> Ran {
         .args(["-c", command])
         .current_dir(place.path(""))
         .env("PATH", path)
+        .env_remove("MLFLOW_TRACKING_URI")
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
