@@ -130,6 +130,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  looped compare runs/all runs/last20 --out runs/last20_against_all\n  looped compare runs/*-seed* --against \"all tokens\" --margin 1.05 --examples 10 --out runs/compared"
     )]
     Compare(CompareArgs),
+    /// Write what runs have logged, or were scored, as a table: CSV or Parquet
+    #[command(
+        after_help = "Examples:\n  looped export runs/quickstart\n  looped export runs/last_n/runs/* --out metrics.parquet\n  looped export runs/last_n/runs/* --what evaluation --out errors.csv"
+    )]
+    Export(ExportArgs),
     /// Run every variant of a sweep file with every seed, and compare them; resumes where it stopped
     #[command(
         after_help = "Examples:\n  looped sweep experiments/study/a_last_n.toml --out runs/last_n --jobs 2\n  looped sweep experiments/quickstart.toml 'model.n_layer=[1, 2]' --seeds 0..2 --out runs/layers --dry-run"
@@ -367,6 +372,34 @@ pub(crate) struct CompareArgs {
     pub(crate) eval: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The run directories: their lines come one below the other
+    #[arg(required = true, value_name = "RUN", value_hint = ValueHint::DirPath)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// The file to write, .csv or .parquet [default: print CSV]
+    #[arg(short, long, value_hint = ValueHint::FilePath)]
+    pub(crate) out: Option<PathBuf>,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Exported::Metrics)]
+    pub(crate) what: Exported,
+    /// The evaluations saved under this name by `looped eval RUN --save NAME` [default: those that the runs ended with]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) eval: Option<String>,
+    /// Print JSON instead of the file's path
+    #[arg(long, requires = "out")]
+    pub(crate) json: bool,
+}
+
+/// What of runs can be a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Exported {
+    /// The logged steps: metrics.jsonl
+    Metrics,
+    /// The errors by examples and by loops: eval.json
+    Evaluation,
 }
 
 #[derive(Debug, Args)]

@@ -101,6 +101,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Exits(args) => commands::exits::exits(&args),
         Command::Baselines(args) => commands::baselines::baselines(&args),
         Command::Compare(args) => commands::compare::compare(&args),
+        Command::Export(args) => commands::export::export(&args),
         Command::Sweep(args) => commands::sweep::sweep(&args),
         Command::New(args) => commands::new::new(&args),
         Command::Completions(args) => commands::completions::completions(&args),

@@ -63,7 +63,10 @@ impl Sender {
         let mut link = before.unwrap_or_else(|| Link::new(&settings.tracking_uri));
         link.tracking_uri.clone_from(&settings.tracking_uri);
         let server = Server::new(settings.clone())?;
-        Ok(Self { server, settings, folder: folder.to_owned(), link, asked, connected: None })
+        let sender = Self { server, settings, folder: folder.to_owned(), link, asked, connected: None };
+        // Also of a server that is never reached, a resume knows.
+        sender.keep()?;
+        Ok(sender)
     }
 
     /// Sends what is there: the run and its parameters; with `reads`, what `metrics.jsonl` has; with an `end`, all the rest.

@@ -195,7 +195,8 @@ fn a_server_that_is_down_hangs_or_fails_costs_one_warning_and_gets_all_later() {
             "{said:?}"
         );
         assert!(said[1].contains("looped resume"), "{said:?}");
-        assert!(!Link::read(run.path()).is_some_and(|link| link.complete));
+        let link = Link::read(run.path()).unwrap();
+        assert!(link.tracking_uri == server.uri() && !link.complete, "a resume finds the server: {link:?}");
 
         server.set(Manner::Answers);
         let said = Tracker::with(settings(&server), run.path()).end(How::Finished, 200, None);

@@ -1,5 +1,5 @@
 //! What a run looks like from the outside: figures for a paper, tables for the terminal, a report to open in a
-//! browser, and event files for TensorBoard.
+//! browser, event files for TensorBoard, and tables for other programs.
 //!
 //! The crate knows nothing of models or tasks; its users turn their numbers into a [`plot::Curve`] or a
 //! [`table::Table`].
@@ -16,6 +16,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod columns;
 mod error;
 mod escape;
 mod html;

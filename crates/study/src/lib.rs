@@ -6,6 +6,7 @@
 //! | A finished training is scored as its experiment says, and leaves `eval.json`, the score of each prompt, plots and a report | [`finish()`], [`run_report`] |
 //! | TensorBoard and MLflow show both | [`Events`], [`Tracker`] |
 //! | Finished runs are set side by side, grouped into variants and averaged over seeds, and compared by their ratios | [`Comparison`], [`statistics`] |
+//! | What runs have logged, and were scored, becomes a table for other programs | [`export`] |
 //! | A sweep file becomes a plan, the plan becomes runs, and the runs a comparison | [`sweep`] |
 //!
 //! Nothing here prints. What happens meanwhile is reported to an observer, and errors are one type, [`StudyError`].
@@ -14,6 +15,7 @@
 pub mod comparison;
 mod error;
 mod events;
+pub mod export;
 mod figures;
 mod finish;
 mod floor;

@@ -7,6 +7,7 @@ pub(crate) mod completions;
 pub(crate) mod eval;
 pub(crate) mod exits;
 mod explain;
+pub(crate) mod export;
 pub(crate) mod import;
 mod lab;
 pub(crate) mod list;

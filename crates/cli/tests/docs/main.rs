@@ -37,7 +37,7 @@ const NAMES: [(&str, &str); 14] = [
 /// Commands that are only named, so that their options can be looked up; one that needs a GPU; `check --explain`, which
 /// `explain.rs` runs; and those of a cluster, which `shared_sweep.rs`, `scripts/slurm/check.py` and
 /// `scripts/mpi/check.py` run.
-const NAMED: [&str; 33] = [
+const NAMED: [&str; 34] = [
     "looped ARGS",
     "looped check",
     "looped check --device cuda:0",
@@ -45,6 +45,7 @@ const NAMED: [&str; 33] = [
     "looped compare",
     "looped eval",
     "looped exits",
+    "looped export",
     "looped help",
     "looped import",
     "looped list",

@@ -24,6 +24,18 @@ examples model least_squares averaging knn_#
 "#]]
         },
     ),
+    ("looped export runs/all-seed0 runs/all-seed1 --out metrics.parquet", || {
+        str![[r#"
+metrics.parquet
+
+"#]]
+    }),
+    ("looped export runs/all-seed0 runs/all-seed1 --what evaluation --out errors.csv", || {
+        str![[r#"
+errors.csv
+
+"#]]
+    }),
     ("looped check EXP.toml", || {
         str![[r#"
 name = "tiny"

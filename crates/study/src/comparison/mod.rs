@@ -27,6 +27,7 @@ use looped_report::report::Report;
 pub(crate) use history::normaliser;
 pub use options::CompareOptions;
 pub use publish::refuse_unless_free;
+pub(crate) use scored::Scored;
 pub use tables::clock;
 pub(crate) use task::scored_on;
 pub use variant::MissingRun;
