@@ -54,7 +54,7 @@ fn code(of: &PointOf, places: usize) -> PointCode {
 }
 
 fn ops_place(operand: usize, strided: &Strided) -> looped_ops::Place {
-    looped_ops::Place { operand, column: strided.column, stride: strided.stride }
+    looped_ops::Place { operand, column: strided.column, stride: strided.stride, block: None }
 }
 
 /// The most rows of gradients that an elementwise step adds to.
@@ -96,6 +96,6 @@ impl Run<'_> {
             Ok(slices) => operands.extend(slices.into_iter().take(count).map(Operand::Write)),
             Err(error) => unreachable!("two parameters don't overlap: {error}"),
         }
-        self.weights.exact.point(&self.codes[of.id], rows.unwrap_or(0), &mut operands);
+        self.weights.exact.point(&self.codes[of.id], rows.unwrap_or(0), 0, &mut operands);
     }
 }

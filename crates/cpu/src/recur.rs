@@ -7,10 +7,10 @@ pub(crate) use looped_graph::cell::Extent;
 use looped_graph::cell::{Back, BackPlan, Buffers, CellPlan, NormStep, Plan, Space, Term, View, Work};
 use looped_graph::lower::RecurRoom;
 use looped_graph::ops::Cell;
-use looped_ops::{Kernels, Scratch, Start};
+use looped_ops::{Kernels, PointCode, Scratch, Start};
 
 use self::buffers::{Parts, to_batch_major, to_time_major};
-use self::code::Compiled;
+use self::code::compile;
 use crate::layout::two;
 use crate::weights::Weights;
 
@@ -19,11 +19,11 @@ use crate::weights::Weights;
 pub(crate) struct CellRun {
     steps: CellPlan,
     /// For each program: what is left for the backward pass, too, and what goes on alone.
-    recorded: Vec<Compiled>,
-    free: Vec<Compiled>,
+    recorded: Vec<PointCode>,
+    free: Vec<PointCode>,
     /// Backward at each token, and for all tokens after that.
-    scan: Vec<Back<Compiled>>,
-    hoisted: Vec<Back<Compiled>>,
+    scan: Vec<Back<PointCode>>,
+    hoisted: Vec<Back<PointCode>>,
 }
 
 /// What a forward pass reads and writes.
@@ -68,7 +68,7 @@ impl CellRun {
     /// If there is something in the cell for which there is no kernel.
     pub(crate) fn new(cell: &Cell, input_width: usize) -> Result<Self, String> {
         let steps = CellPlan::new(cell, input_width)?;
-        let compiled = |code: &_| Compiled::new(&steps.plan.buffers, code);
+        let compiled = |code: &_| compile(&steps.plan.buffers, code);
         let all = |codes: &[_]| codes.iter().map(compiled).collect();
         let back = |list: &[Back<_>]| list.iter().map(|step| step.map(compiled)).collect();
         let (recorded, free) = (all(&steps.recorded), all(&steps.free));
@@ -216,7 +216,7 @@ impl Run<'_, '_> {
         if term.layer.exact { self.weights.exact } else { self.weights.kernels }
     }
 
-    fn works(&mut self, works: &[Work], codes: &[Compiled], token: Option<usize>) {
+    fn works(&mut self, works: &[Work], codes: &[PointCode], token: Option<usize>) {
         for work in works {
             match *work {
                 Work::Product(product, term) => self.product(product, term, token),
@@ -226,10 +226,9 @@ impl Run<'_, '_> {
         }
     }
 
-    fn points(&mut self, code: &Compiled, token: Option<usize>) {
+    fn points(&mut self, code: &PointCode, token: Option<usize>) {
         let rows = if token.is_some() { self.of.sequences } else { self.of.sequences * self.of.tokens };
-        let k = self.weights.exact;
-        self.buffers.operands(&code.views, token, |operands| k.point(&code.code, rows, operands));
+        self.weights.exact.point(code, rows, token.unwrap_or(0), self.buffers.operands());
     }
 
     fn product(&mut self, product: usize, term: usize, token: Option<usize>) {
@@ -266,7 +265,7 @@ impl Run<'_, '_> {
         }
     }
 
-    fn back(&mut self, back: &BackPlan, step: &Back<Compiled>, grads: &mut [f32], token: Option<usize>) {
+    fn back(&mut self, back: &BackPlan, step: &Back<PointCode>, grads: &mut [f32], token: Option<usize>) {
         let weights = self.weights;
         match step {
             Back::Points(code) => self.points(code, token),

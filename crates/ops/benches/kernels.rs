@@ -97,7 +97,7 @@ fn pointwise(criterion: &mut Criterion) {
                     Operand::Write(&mut c),
                     Operand::Write(&mut h),
                 ];
-                kernels.point(&cell, ROWS, &mut operands);
+                kernels.point(&cell, ROWS, 0, &mut operands);
             },
             BatchSize::LargeInput,
         );
@@ -144,8 +144,8 @@ fn pointwise(criterion: &mut Criterion) {
 fn lstm_cell() -> PointCode {
     use PointFunc::{Add, Mul, Sigmoid, Tanh};
     use PointStep::{Apply, Input};
-    let gate = |i: usize| Place { operand: 0, column: i * WIDTH, stride: 4 * WIDTH };
-    let state = |operand| Place { operand, column: 0, stride: WIDTH };
+    let gate = |i: usize| Place { operand: 0, column: i * WIDTH, stride: 4 * WIDTH, block: None };
+    let state = |operand| Place { operand, column: 0, stride: WIDTH, block: None };
     let gates = [Apply(Sigmoid, 0, 0), Apply(Sigmoid, 1, 1), Apply(Tanh, 2, 2), Apply(Sigmoid, 3, 3)];
     let cell =
         [Apply(Mul, 6, 4), Apply(Mul, 5, 7), Apply(Add, 9, 10), Apply(Tanh, 11, 11), Apply(Mul, 8, 12)];

@@ -9,6 +9,7 @@ mod run;
 
 pub use code::{Place, PointCode, PointFunc, PointResult, PointStep};
 
+use self::run::{Cursor, Run};
 use crate::isa::Kernels;
 
 /// A buffer that a program reads or writes.
@@ -21,33 +22,56 @@ pub enum Operand<'a> {
 }
 
 impl Operand<'_> {
-    fn len(&self) -> usize {
+    /// What is written.
+    ///
+    /// # Panics
+    /// If it is read only.
+    pub fn written(&mut self) -> &mut [f32] {
         match self {
-            Self::Read(x) => x.len(),
-            Self::Write(x) => x.len(),
+            Self::Read(_) => panic!("an operand that is read only is written"),
+            Self::Write(x) => x,
         }
     }
 }
 
+/// Registers and places that fit a table on the stack.
+const SMALL: usize = 32;
+
 impl Kernels {
-    /// Runs an elementwise program on `rows` rows. Every place is read as it was before the call, whatever the program writes there.
+    /// Runs an elementwise program on `rows` rows of each place, those of the operands' block `block`. Every place is read as it was before the call,
+    /// whatever the program writes there.
     ///
     /// # Panics
     /// If an operand doesn't hold all rows of a place in it, or one that is written is [`Operand::Read`].
-    pub fn point(self, code: &PointCode, rows: usize, operands: &mut [Operand<'_>]) {
-        for (i, place) in code.places.iter().enumerate() {
-            let operand = &operands[place.operand];
-            let end = rows.saturating_sub(1) * place.stride + place.column + code.width;
-            assert!(rows == 0 || end <= operand.len(), "point: operand {} is too short", place.operand);
-            if code.written[i] {
-                let write = matches!(operand, Operand::Write(_));
-                assert!(write, "point: operand {} is written", place.operand);
-                let set = place.stride == 0 && !code.added[i];
-                assert!(!set || rows <= 1, "point: several rows are written to one");
-            }
+    pub fn point(self, code: &PointCode, rows: usize, block: usize, operands: &mut [Operand<'_>]) {
+        if rows == 0 || code.width == 0 || code.lines.is_empty() {
+            return;
         }
-        if rows > 0 && code.width > 0 && !code.lines.is_empty() {
-            self.run(run::Run { code, rows, operands });
+        assert!(rows == 1 || !code.single, "point: several rows are written to one");
+        let mut small = [Cursor { at: std::ptr::null_mut(), step: 0 }; SMALL];
+        let mut large = Vec::new();
+        let count = code.registers + code.places.len();
+        let cursors = if count <= SMALL {
+            &mut small[..count]
+        } else {
+            large.resize(count, small[0]);
+            &mut large[..]
+        };
+        for ((place, written), cursor) in
+            code.places.iter().zip(&code.written).zip(&mut cursors[code.registers..])
+        {
+            let first = place.block.map_or(0, |later| (block + later) * rows * place.stride) + place.column;
+            let (at, len) = match &mut operands[place.operand] {
+                Operand::Read(_) if *written => panic!("point: operand {} is written", place.operand),
+                Operand::Read(x) => (x.as_ptr().cast_mut(), x.len()),
+                Operand::Write(x) => (x.as_mut_ptr(), x.len()),
+            };
+            let end = first + (rows - 1) * place.stride + code.width;
+            assert!(end <= len, "point: operand {} is too short", place.operand);
+            // SAFETY: `first` is within the operand.
+            *cursor = Cursor { at: unsafe { at.add(first) }, step: place.stride };
         }
+        let (rows, width) = if code.joined { (1, rows * code.width) } else { (rows, code.width) };
+        self.run(Run { code, rows, width, cursors });
     }
 }

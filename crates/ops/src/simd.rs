@@ -69,6 +69,12 @@ pub(crate) trait Kernel {
     fn run<S: Simd>(self, s: S) -> Self::Output;
 }
 
+/// Calls a function that isn't inlined. A function of an instruction set can't be marked so itself: rustc (1.95) forgets the mark.
+#[inline(never)]
+fn apart<T>(act: impl FnOnce() -> T) -> T {
+    act()
+}
+
 /// `x = n + r` with a whole `n` and `|r| <= 1/2`; returns `n`, `r` and `(2^r - 1) / r`.
 #[inline(always)]
 pub(crate) fn reduce<S: Simd>(s: S, x: S::F) -> (S::F, S::F, S::F) {

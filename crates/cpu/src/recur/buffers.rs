@@ -5,10 +5,9 @@ use std::ops::Range;
 use looped_graph::cell::{Buffer, Buffers, Extent, Rows, Space, View, When};
 use looped_ops::Operand;
 
-/// A buffer's memory, and how a token's rows are found in it.
-#[derive(Default)]
-struct Part<'a> {
-    rows: &'a mut [f32],
+/// How a token's rows are found in a buffer.
+#[derive(Clone, Copy)]
+struct Lie {
     /// Floats from a token's rows to the next token's, and of a token's rows.
     step: usize,
     each: usize,
@@ -16,15 +15,15 @@ struct Part<'a> {
     all: usize,
 }
 
-impl<'a> Part<'a> {
-    fn new(buffer: Buffer, of: Extent, rows: &'a mut [f32]) -> Self {
+impl Lie {
+    fn new(buffer: Buffer, of: Extent) -> Self {
         let token = of.sequences * buffer.width;
         let [step, each, all] = match buffer.rows {
             Rows::One => [0, buffer.width, buffer.width],
             Rows::Token => [0, token, token],
             Rows::All | Rows::States => [token, token, token * of.tokens],
         };
-        Self { rows, step, each, all }
+        Self { step, each, all }
     }
 
     /// The rows that are meant at a token, or at all of them.
@@ -36,10 +35,11 @@ impl<'a> Part<'a> {
 }
 
 /// A pass's memory, cut into its buffers.
-pub(super) struct Parts<'a>(Vec<Part<'a>>);
-
-/// Operands of a program that take no memory from the heap. A token's steps are short: one request for memory shows in their time.
-const FEW: usize = 16;
+pub(super) struct Parts<'a> {
+    /// Each buffer, as a program's operand.
+    operands: Vec<Operand<'a>>,
+    lies: Vec<Lie>,
+}
 
 impl<'a> Parts<'a> {
     /// Each buffer's part of the tape or the scratch space.
@@ -51,77 +51,50 @@ impl<'a> Parts<'a> {
         pass: Space,
     ) -> Self {
         let mut taken = [0, 0];
-        let places = buffers.0.iter().zip(buffers.places(of, pass));
-        let part = |(buffer, (of_tape, range)): (&Buffer, (bool, Range<usize>))| {
+        let part = |(of_tape, range): (bool, Range<usize>)| {
             if range.is_empty() {
-                return Part::default();
+                return Operand::Write(&mut []);
             }
             let (from, at) =
                 (if of_tape { &mut tape } else { &mut scratch }, &mut taken[usize::from(of_tape)]);
             let (rows, rest) = std::mem::take(from)[range.start - *at..].split_at_mut(range.len());
             (*from, *at) = (rest, range.end);
-            Part::new(*buffer, of, rows)
+            Operand::Write(rows)
         };
-        Self(places.map(part).collect())
+        Self {
+            operands: buffers.places(of, pass).into_iter().map(part).collect(),
+            lies: buffers.0.iter().map(|buffer| Lie::new(*buffer, of)).collect(),
+        }
     }
 }
 
-impl Parts<'_> {
+impl<'a> Parts<'a> {
     /// All of a buffer.
     pub(super) fn whole(&mut self, buffer: usize) -> &mut [f32] {
-        self.0[buffer].rows
+        self.operands[buffer].written()
     }
 
     /// Lets two buffers of one size change places.
     pub(super) fn swap(&mut self, a: usize, b: usize) {
-        self.0.swap(a, b);
+        self.operands.swap(a, b);
     }
 
     /// The rows of different buffers at a token, or at all.
     pub(super) fn at<const N: usize>(&mut self, views: [View; N], token: Option<usize>) -> [&mut [f32]; N] {
         let mut views_left = views.iter();
-        match self.0.get_disjoint_mut(views.map(|view| view.buffer)) {
-            Ok(parts) => parts.map(|part| {
-                let when = views_left.next().map_or(When::Now, |view| view.when);
-                let range = part.range(when, token);
-                &mut part.rows[range]
+        match self.operands.get_disjoint_mut(views.map(|view| view.buffer)) {
+            Ok(operands) => operands.map(|operand| {
+                let range =
+                    views_left.next().map_or(0..0, |view| self.lies[view.buffer].range(view.when, token));
+                &mut operand.written()[range]
             }),
             Err(error) => panic!("a recurrence's buffers {views:?}: {error}"),
         }
     }
 
-    /// Calls `act` with these rows as a program's operands. `views` are in order, and of one buffer there may be several that lie apart.
-    pub(super) fn operands(
-        &mut self,
-        views: &[View],
-        token: Option<usize>,
-        act: impl FnOnce(&mut [Operand<'_>]),
-    ) {
-        let mut few = [const { Operand::Read(&[]) }; FEW];
-        let mut many = Vec::new();
-        let operands = if views.len() <= FEW {
-            &mut few[..views.len()]
-        } else {
-            many.resize_with(views.len(), || Operand::Read(&[]));
-            &mut many[..]
-        };
-        let (mut later, mut next): (&mut [Part<'_>], usize) = (&mut self.0, 0);
-        // What is left of the buffer before `next`, from `at` on.
-        let mut now = (Part::default(), 0);
-        for (view, operand) in views.iter().zip(&mut *operands) {
-            if view.buffer >= next {
-                let (here, after) = std::mem::take(&mut later)[view.buffer - next..].split_at_mut(1);
-                let Part { rows, step, each, all } = &mut here[0];
-                now = (Part { rows, step: *step, each: *each, all: *all }, 0);
-                (later, next) = (after, view.buffer + 1);
-            }
-            let (part, at) = &mut now;
-            let range = part.range(view.when, token);
-            let (rows, after) = std::mem::take(&mut part.rows)[range.start - *at..].split_at_mut(range.len());
-            (part.rows, *at) = (after, range.end);
-            *operand = Operand::Write(rows);
-        }
-        act(operands);
+    /// All buffers, as a program's operands.
+    pub(super) fn operands(&mut self) -> &mut [Operand<'a>] {
+        &mut self.operands
     }
 }
 

@@ -1,35 +1,26 @@
 //! A cell's elementwise code as the kernels' code.
 
-use looped_graph::cell::{Buffers, Code, View, Window};
+use looped_graph::cell::{Buffers, Code, Rows, When, Window};
 use looped_ops::{Place, PointCode, PointResult};
 
 use crate::code::steps;
 
-/// Code and what its operands are.
-#[derive(Clone, Debug)]
-pub(super) struct Compiled {
-    /// In order.
-    pub(super) views: Vec<View>,
-    pub(super) code: PointCode,
-}
-
-impl Compiled {
-    pub(super) fn new(buffers: &Buffers, of: &Code) -> Self {
-        let Code { program, inputs, results } = of;
-        let views = of.views();
-        let place = |window: &Window| Place {
-            // An input that isn't read has no operand, and its place isn't looked at.
-            operand: views.binary_search(&window.view).unwrap_or(0),
-            column: window.column,
-            stride: buffers.0[window.view.buffer].width,
+/// Code whose operands are all buffers of the cell, and whose blocks are the tokens.
+pub(super) fn compile(buffers: &Buffers, of: &Code) -> PointCode {
+    let Code { program, inputs, results } = of;
+    let place = |window: &Window| {
+        let buffer = buffers.0[window.view.buffer];
+        let block = match buffer.rows {
+            Rows::One | Rows::Token => None,
+            Rows::All | Rows::States => Some(usize::from(window.view.when == When::After)),
         };
-        let inputs: Vec<Place> = inputs.iter().map(place).collect();
-        let width = results.first().map_or(0, |(_, window, _)| window.width);
-        let results: Vec<PointResult> = results
-            .iter()
-            .map(|(reg, window, add)| PointResult { value: *reg, place: place(window), add: *add })
-            .collect();
-        let code = PointCode::new(width, &steps(program), &inputs, &results);
-        Self { views, code }
-    }
+        Place { operand: window.view.buffer, column: window.column, stride: buffer.width, block }
+    };
+    let inputs: Vec<Place> = inputs.iter().map(place).collect();
+    let width = results.first().map_or(0, |(_, window, _)| window.width);
+    let results: Vec<PointResult> = results
+        .iter()
+        .map(|(reg, window, add)| PointResult { value: *reg, place: place(window), add: *add })
+        .collect();
+    PointCode::new(width, &steps(program), &inputs, &results)
 }

@@ -1,5 +1,7 @@
 //! From a list of values, each computed from earlier ones, to instructions on places and registers.
 
+use super::run;
+
 /// A scalar function of one or two values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PointFunc {
@@ -61,6 +63,9 @@ pub struct Place {
     pub column: usize,
     /// From one row to the next; 0 if one row stands for all.
     pub stride: usize,
+    /// A call is of one block of the operand's rows, which lie one after another. How many blocks further this is; `None`: the first one, whatever
+    /// the call's.
+    pub block: Option<usize>,
 }
 
 /// What a program leaves.
@@ -79,14 +84,19 @@ pub struct PointResult {
 pub struct PointCode {
     pub(super) width: usize,
     pub(super) places: Vec<Place>,
-    /// Which of the places are written, and which of these are added to.
+    /// Which of the places are written.
     pub(super) written: Vec<bool>,
-    pub(super) added: Vec<bool>,
     /// What the last registers are filled with before anything is run.
     pub(super) constants: Vec<f32>,
     /// All registers; places are numbered after them.
     pub(super) registers: usize,
     pub(super) lines: Vec<Line>,
+    /// Numbers in a strip; 0 if there are more registers than have room.
+    pub(super) strip: usize,
+    /// Whether rows lie one after another everywhere, so that they are one long row.
+    pub(super) joined: bool,
+    /// Whether all rows are written to one, which stands if there are no others.
+    pub(super) single: bool,
 }
 
 /// What an instruction does, with the fused ones that no author writes.
@@ -272,7 +282,12 @@ impl Draft {
     fn refuse_overlaps(&self) {
         for (a, written) in self.places.iter().zip(&self.written).filter(|(_, written)| **written) {
             for b in self.places.iter().filter(|b| *b != a && b.operand == a.operand) {
-                let apart = a.stride == b.stride && a.column.abs_diff(b.column) >= self.width;
+                let within_rows = |place: &Place| place.column + self.width <= place.stride;
+                let apart = a.stride == b.stride
+                    && match (a.block, b.block) {
+                        (Some(x), Some(y)) if x != y => within_rows(a) && within_rows(b),
+                        (x, y) => x == y && a.column.abs_diff(b.column) >= self.width,
+                    };
                 assert!(apart || !written, "{a:?} is written and overlaps {b:?}");
             }
         }
@@ -342,7 +357,12 @@ impl Draft {
             lines.push(Line { action: Action::Copy, to: all + place, from: [number(at[value]); 3] });
         }
         let Self { width, places, written, added } = self;
-        PointCode { width, places, written, added, constants, registers: all, lines }
+        let strip = run::strip(all, &lines);
+        let joined = places.iter().all(|place| place.stride == width);
+        let mut set =
+            places.iter().zip(&written).zip(&added).filter(|((_, written), added)| **written && !**added);
+        let single = set.any(|((place, _), _)| place.stride == 0);
+        PointCode { width, places, written, constants, registers: all, lines, strip, joined, single }
     }
 }
 

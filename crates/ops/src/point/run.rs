@@ -1,9 +1,8 @@
 //! The interpreter: one instruction at a time on a strip of one or several rows.
 
-use super::{Operand, PointCode, PointFunc};
+use super::code::{Action, Line, PointCode, PointFunc};
 use crate::gelu;
 use crate::math::{exp, log, sigmoid, tanh};
-use crate::point::code::Action;
 use crate::simd::{Kernel, MOST_LANES, Simd};
 
 use std::mem::MaybeUninit;
@@ -12,136 +11,128 @@ use std::mem::MaybeUninit;
 const STRIP: usize = 256;
 /// Floats for all registers: half a first-level cache at most.
 const MEMORY: usize = 4096;
-/// Registers and places that fit a table on the stack.
-const SMALL: usize = 48;
 
 /// All registers. A vector of one that straddled two cache lines would take twice as long to read.
 #[repr(align(64))]
 struct Registers([MaybeUninit<f32>; MEMORY]);
 
-pub(super) struct Run<'a, 'b> {
-    pub(super) code: &'a PointCode,
-    pub(super) rows: usize,
-    pub(super) operands: &'a mut [Operand<'b>],
+/// The numbers in a strip of a program with so many registers; 0 if not even vectors fit the registers' memory.
+pub(super) fn strip(registers: usize, lines: &[Line]) -> usize {
+    match lines {
+        // Nothing is left for a later instruction.
+        [_] if registers == 0 => usize::MAX,
+        _ => (MEMORY / registers.max(1)).min(STRIP) / MOST_LANES * MOST_LANES,
+    }
 }
 
 /// Where a register's or a place's part of the strip starts, and how far its next row is.
 #[derive(Clone, Copy)]
-struct Cursor {
-    at: *mut f32,
-    step: usize,
+pub(super) struct Cursor {
+    pub(super) at: *mut f32,
+    pub(super) step: usize,
 }
 
-/// A strip: some rows of some columns.
-#[derive(Clone, Copy)]
-struct Strip {
-    rows: usize,
-    columns: usize,
+/// A program on all its rows.
+pub(super) struct Run<'a> {
+    pub(super) code: &'a PointCode,
+    pub(super) rows: usize,
+    pub(super) width: usize,
+    /// Room for the registers, then the places, each with `rows` rows of `width` floats in memory.
+    pub(super) cursors: &'a mut [Cursor],
 }
 
-impl Kernel for Run<'_, '_> {
+impl Kernel for Run<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { code, rows, operands } = self;
-        // Rows that lie one after another everywhere are one long row.
-        let joined = code.places.iter().all(|place| place.stride == code.width);
-        let (rows, width) = if joined { (1, rows * code.width) } else { (rows, code.width) };
-
-        let strip = match &code.lines[..] {
-            // Nothing is left for a later instruction.
-            [_] if code.registers == 0 => rows * width,
-            _ => (MEMORY / code.registers.max(1)).min(STRIP) / MOST_LANES * MOST_LANES,
-        };
+        let Self { code, rows, width, cursors } = self;
         let mut memory = Registers([const { MaybeUninit::uninit() }; MEMORY]);
         let mut overflow = Vec::new();
-        let (registers, strip): (&mut [MaybeUninit<f32>], usize) = if strip > 0 {
-            (&mut memory.0, strip)
+        let (registers, strip): (&mut [MaybeUninit<f32>], usize) = if code.strip > 0 {
+            (&mut memory.0, code.strip)
         } else {
             overflow.resize(code.registers * MOST_LANES, MaybeUninit::uninit());
             (&mut overflow, MOST_LANES)
         };
-        let mut small = [Cursor { at: std::ptr::null_mut(), step: 0 }; SMALL];
-        let mut large = Vec::new();
-        let count = code.registers + code.places.len();
-        let table: &mut [Cursor] = if count <= SMALL {
-            &mut small[..count]
-        } else {
-            large.resize(count, small[0]);
-            &mut large
-        };
-
         let columns_most = strip.min(width);
         let rows_most = if columns_most == width { (strip / width).clamp(1, rows) } else { 1 };
-        for (cursor, register) in table.iter_mut().zip(registers.chunks_exact_mut(strip)).take(code.registers)
-        {
+        let variables = code.registers - code.constants.len();
+        for (i, cursor) in cursors[..code.registers].iter_mut().enumerate() {
+            let register = &mut registers[i * strip..][..strip];
+            if i >= variables {
+                register.fill(MaybeUninit::new(code.constants[i - variables]));
+            }
             *cursor = Cursor { at: register.as_mut_ptr().cast(), step: columns_most };
         }
-        let first = code.registers - code.constants.len();
-        for (c, register) in code.constants.iter().zip(registers.chunks_exact_mut(strip).skip(first)) {
-            register.fill(MaybeUninit::new(*c));
-        }
-        for top in (0..rows).step_by(rows_most) {
-            let rows_here = rows_most.min(rows - top);
-            for left in (0..width).step_by(columns_most) {
-                let columns = columns_most.min(width - left);
-                for (place, cursor) in code.places.iter().zip(&mut table[code.registers..]) {
-                    let step = if joined { 0 } else { place.stride };
-                    let base = match &mut operands[place.operand] {
-                        Operand::Read(x) => x.as_ptr().cast_mut(),
-                        Operand::Write(x) => x.as_mut_ptr(),
-                    };
-                    // SAFETY: `Kernels::point` has seen that the operand holds all rows of the place.
-                    *cursor = Cursor { at: unsafe { base.add(top * step + place.column + left) }, step };
-                }
-                let strip = Strip { rows: rows_here, columns };
-                for line in &code.lines {
-                    let from = [table[line.from[0]], table[line.from[1]], table[line.from[2]]];
-                    // SAFETY: all cursors stand at `rows_here` rows of `columns` floats each: registers hold a strip, and places are
-                    // within their operands. Only places of `Operand::Write` are written, which `Kernels::point` has seen too. Every register is
-                    // written before it is read.
-                    unsafe { step(s, line.action, strip, table[line.to], from) };
-                }
+
+        let (mut top, mut left) = (0, 0);
+        loop {
+            let (rows_here, columns) = (rows_most.min(rows - top), columns_most.min(width - left));
+            for line in &code.lines {
+                let part = Part { line, cursors, rows: rows_here, columns };
+                // SAFETY: all cursors stand at `rows_here` rows of `columns` floats each: registers hold a strip, and places are
+                // within their operands. Only places of `Operand::Write` are written, which `Kernels::point` has seen too. Every register is
+                // written before it is read.
+                unsafe { step(s, &part) };
             }
+            let places = &mut cursors[code.registers..];
+            left += columns;
+            if left < width {
+                places.iter_mut().for_each(|place| place.at = place.at.wrapping_add(columns));
+                continue;
+            }
+            top += rows_here;
+            if top == rows {
+                return;
+            }
+            // Back to the first column, rows further down.
+            for place in places {
+                place.at = place.at.wrapping_add(rows_here * place.step).wrapping_sub(left - columns);
+            }
+            left = 0;
         }
     }
 }
 
-/// One instruction on a strip.
+/// An instruction and its strip.
+struct Part<'a> {
+    line: &'a Line,
+    cursors: &'a [Cursor],
+    rows: usize,
+    columns: usize,
+}
+
+/// One instruction on a strip. Each is a function of its own: together they would have more constants than there are registers for.
 ///
 /// # Safety
-/// `to` and those of `from` that the action reads stand at `strip.rows` rows of `strip.columns` floats; `to` may be written.
+/// What the line writes and reads stands at `rows` rows of `columns` floats; what it writes may be written.
 #[inline(always)]
-unsafe fn step<S: Simd>(s: S, action: Action, strip: Strip, to: Cursor, from: [Cursor; 3]) {
-    let [a, b, c] = from;
-    // SAFETY: the caller's promise.
-    unsafe {
-        match action {
-            Action::Copy => each(s, strip, to, [a], Copy),
-            Action::MulAdd => each(s, strip, to, [a, b, c], MulAdd),
-            Action::NegMulAdd => each(s, strip, to, [a, b, c], NegMulAdd),
-            Action::TanhSlope => each(s, strip, to, [a, b], TanhSlope),
-            Action::SigmoidSlope => each(s, strip, to, [a, b], SigmoidSlope),
-            Action::MulTanhSlope => each(s, strip, to, [a, b, c], MulTanhSlope),
-            Action::MulSigmoidSlope => each(s, strip, to, [a, b, c], MulSigmoidSlope),
-            Action::Func(func) => match func {
-                PointFunc::Add => each(s, strip, to, [a, b], Add),
-                PointFunc::Sub => each(s, strip, to, [a, b], Sub),
-                PointFunc::Mul => each(s, strip, to, [a, b], Mul),
-                PointFunc::Div => each(s, strip, to, [a, b], Div),
-                PointFunc::IfPositive => each(s, strip, to, [a, b], IfPositive),
-                PointFunc::Scale(c) => each(s, strip, to, [a], Scale(c)),
-                PointFunc::Offset(c) => each(s, strip, to, [a], Offset(c)),
-                PointFunc::Exp => each(s, strip, to, [a], Exp),
-                PointFunc::Log => each(s, strip, to, [a], Log),
-                PointFunc::Sqrt => each(s, strip, to, [a], Sqrt),
-                PointFunc::Relu => each(s, strip, to, [a], Relu),
-                PointFunc::Tanh => each(s, strip, to, [a], Tanh),
-                PointFunc::Sigmoid => each(s, strip, to, [a], Sigmoid),
-                PointFunc::Gelu => each(s, strip, to, [a], Gelu),
-                PointFunc::GeluSlope => each(s, strip, to, [a], GeluSlope),
-            },
-        }
+unsafe fn step<S: Simd>(s: S, part: &Part<'_>) {
+    match part.line.action {
+        Action::Copy => s.call(Each { part, map: Copy }),
+        Action::MulAdd => s.call(Each { part, map: MulAdd }),
+        Action::NegMulAdd => s.call(Each { part, map: NegMulAdd }),
+        Action::TanhSlope => s.call(Each { part, map: TanhSlope }),
+        Action::SigmoidSlope => s.call(Each { part, map: SigmoidSlope }),
+        Action::MulTanhSlope => s.call(Each { part, map: MulTanhSlope }),
+        Action::MulSigmoidSlope => s.call(Each { part, map: MulSigmoidSlope }),
+        Action::Func(func) => match func {
+            PointFunc::Add => s.call(Each { part, map: Add }),
+            PointFunc::Sub => s.call(Each { part, map: Sub }),
+            PointFunc::Mul => s.call(Each { part, map: Mul }),
+            PointFunc::Div => s.call(Each { part, map: Div }),
+            PointFunc::IfPositive => s.call(Each { part, map: IfPositive }),
+            PointFunc::Scale(c) => s.call(Each { part, map: Scale(c) }),
+            PointFunc::Offset(c) => s.call(Each { part, map: Offset(c) }),
+            PointFunc::Exp => s.call(Each { part, map: Exp }),
+            PointFunc::Log => s.call(Each { part, map: Log }),
+            PointFunc::Sqrt => s.call(Each { part, map: Sqrt }),
+            PointFunc::Relu => s.call(Each { part, map: Relu }),
+            PointFunc::Tanh => s.call(Each { part, map: Tanh }),
+            PointFunc::Sigmoid => s.call(Each { part, map: Sigmoid }),
+            PointFunc::Gelu => s.call(Each { part, map: Gelu }),
+            PointFunc::GeluSlope => s.call(Each { part, map: GeluSlope }),
+        },
     }
 }
 
@@ -150,41 +141,69 @@ trait Map<const N: usize>: std::marker::Copy {
     fn apply<S: Simd>(self, s: S, x: [S::F; N]) -> S::F;
 }
 
-/// # Safety
-/// As [`step`].
-#[inline(always)]
-unsafe fn each<S: Simd, const N: usize>(
-    s: S,
-    strip: Strip,
-    mut to: Cursor,
-    mut from: [Cursor; N],
-    map: impl Map<N>,
-) {
-    let whole = strip.columns / S::LANES * S::LANES;
-    let rest = strip.columns - whole;
-    for _ in 0..strip.rows {
-        for at in (0..whole).step_by(S::LANES) {
-            let mut x = [s.splat(0.0); N];
-            // SAFETY: the caller's promise; a vector is read before the same place is written.
-            unsafe {
-                for i in 0..N {
-                    x[i] = s.load_ptr(from[i].at.add(at));
-                }
-                s.store_ptr(to.at.add(at), map.apply(s, x));
-            }
+/// A function of each number of a strip. Made by [`step`] alone, whose caller promises what `run` needs.
+struct Each<'a, M, const N: usize> {
+    part: &'a Part<'a>,
+    map: M,
+}
+
+impl<M: Map<N>, const N: usize> Kernel for Each<'_, M, N> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Part { line, cursors, rows, columns } = *self.part;
+        let mut from = [cursors[line.to]; N];
+        for (from, at) in from.iter_mut().zip(line.from) {
+            *from = cursors[at];
         }
-        if rest > 0 {
+        let first = Row { to: cursors[line.to], from };
+        let rest = columns % S::LANES;
+        let whole = columns - rest;
+
+        let mut row = first;
+        for _ in 0..rows {
+            let mut at = 0;
+            while at < whole {
+                let mut x = [s.splat(0.0); N];
+                // SAFETY: the promise of `step`'s caller; a vector is read before the same place is written.
+                unsafe {
+                    for (x, from) in x.iter_mut().zip(&row.from) {
+                        *x = s.load_ptr(from.at.add(at));
+                    }
+                    s.store_ptr(row.to.at.add(at), self.map.apply(s, x));
+                }
+                at += S::LANES;
+            }
+            row.advance();
+        }
+        // In a loop of its own: the vectors' loop needs all registers.
+        let mut row = first;
+        for _ in 0..if rest > 0 { rows } else { 0 } {
             let mut x = [s.splat(0.0); N];
             // SAFETY: as above, of the `rest` columns that are left.
             unsafe {
-                for i in 0..N {
-                    x[i] = s.load_first_ptr(from[i].at.add(whole), rest);
+                for (x, from) in x.iter_mut().zip(&row.from) {
+                    *x = s.load_first_ptr(from.at.add(whole), rest);
                 }
-                s.store_first_ptr(to.at.add(whole), map.apply(s, x), rest);
+                s.store_first_ptr(row.to.at.add(whole), self.map.apply(s, x), rest);
             }
+            row.advance();
         }
-        to.at = to.at.wrapping_add(to.step);
-        for cursor in &mut from {
+    }
+}
+
+/// Where an instruction's rows begin.
+#[derive(Clone, Copy)]
+struct Row<const N: usize> {
+    to: Cursor,
+    from: [Cursor; N],
+}
+
+impl<const N: usize> Row<N> {
+    #[inline(always)]
+    fn advance(&mut self) {
+        self.to.at = self.to.at.wrapping_add(self.to.step);
+        for cursor in &mut self.from {
             cursor.at = cursor.at.wrapping_add(cursor.step);
         }
     }

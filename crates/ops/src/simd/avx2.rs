@@ -1,6 +1,6 @@
 //! 8 lanes of AVX2 with fused multiply-add.
 
-use super::{Kernel, SQRT_HALF, Simd};
+use super::{Kernel, SQRT_HALF, Simd, apart};
 use std::arch::x86_64::*;
 
 /// Exists only where the machine has the features `run` names.
@@ -13,12 +13,6 @@ impl Avx2 {
     #[target_feature(enable = "avx2,fma")]
     pub(crate) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
         kernel.run(Avx2(()))
-    }
-
-    #[inline(never)]
-    #[target_feature(enable = "avx2,fma")]
-    fn run_outlined<K: Kernel>(self, kernel: K) -> K::Output {
-        kernel.run(self)
     }
 }
 
@@ -60,7 +54,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn call<K: Kernel>(self, kernel: K) -> K::Output {
-        unsafe { self.run_outlined(kernel) }
+        apart(|| unsafe { Self::run(kernel) })
     }
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {

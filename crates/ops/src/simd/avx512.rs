@@ -1,6 +1,6 @@
 //! 16 lanes of AVX-512.
 
-use super::{Kernel, SQRT_HALF, Simd, WHOLE};
+use super::{Kernel, SQRT_HALF, Simd, WHOLE, apart};
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
@@ -15,12 +15,6 @@ impl Avx512<false> {
     pub(crate) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
         kernel.run(Self(()))
     }
-
-    #[inline(never)]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    fn run_outlined<K: Kernel>(kernel: K) -> K::Output {
-        kernel.run(Self(()))
-    }
 }
 
 impl Avx512<true> {
@@ -28,12 +22,6 @@ impl Avx512<true> {
     /// The machine has these features.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     pub(crate) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
-        kernel.run(Self(()))
-    }
-
-    #[inline(never)]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
-    fn run_outlined<K: Kernel>(kernel: K) -> K::Output {
         kernel.run(Self(()))
     }
 }
@@ -112,9 +100,9 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     #[inline(always)]
     fn call<K: Kernel>(self, kernel: K) -> K::Output {
         if BF16 {
-            unsafe { Avx512::<true>::run_outlined(kernel) }
+            apart(|| unsafe { Avx512::<true>::run(kernel) })
         } else {
-            unsafe { Avx512::<false>::run_outlined(kernel) }
+            apart(|| unsafe { Avx512::<false>::run(kernel) })
         }
     }
     #[inline(always)]

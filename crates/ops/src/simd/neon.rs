@@ -1,6 +1,6 @@
 //! 4 lanes of ARM's NEON.
 
-use super::{Kernel, SQRT_HALF, Simd};
+use super::{Kernel, SQRT_HALF, Simd, apart};
 use std::arch::aarch64::*;
 
 /// Exists only where the machine has NEON.
@@ -13,12 +13,6 @@ impl Neon {
     #[target_feature(enable = "neon")]
     pub(crate) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
         kernel.run(Neon(()))
-    }
-
-    #[inline(never)]
-    #[target_feature(enable = "neon")]
-    fn run_outlined<K: Kernel>(self, kernel: K) -> K::Output {
-        kernel.run(self)
     }
 }
 
@@ -49,7 +43,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn call<K: Kernel>(self, kernel: K) -> K::Output {
-        unsafe { self.run_outlined(kernel) }
+        apart(|| unsafe { Self::run(kernel) })
     }
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {

@@ -90,12 +90,12 @@ proptest! {
     ) {
         let stride = 2 * width + 3;
         let inputs = [
-            Place { operand: 0, column: 0, stride },
-            Place { operand: 0, column: width + 3, stride },
-            Place { operand: 1, column: 0, stride: width },
-            Place { operand: 2, column: 0, stride: 0 },
+            Place { operand: 0, column: 0, stride, block: None },
+            Place { operand: 0, column: width + 3, stride, block: None },
+            Place { operand: 1, column: 0, stride: width, block: None },
+            Place { operand: 2, column: 0, stride: 0, block: None },
         ];
-        let targets = [inputs[0], inputs[1], inputs[2], Place { operand: 3, column: 0, stride: 0 }];
+        let targets = [inputs[0], inputs[1], inputs[2], Place { operand: 3, column: 0, stride: 0, block: None }];
         let results: Vec<PointResult> = (0..4).map(|i| PointResult {
             value: usize::from(picks[i]) % steps.len(), place: targets[i], add: add[i] || i == 3,
         }).collect();
@@ -119,7 +119,7 @@ proptest! {
             let [mut a, mut b, c, mut d] = before.clone();
             let mut operands =
                 [Operand::Write(&mut a), Operand::Write(&mut b), Operand::Read(&c), Operand::Write(&mut d)];
-            kernels.point(&code, rows, &mut operands);
+            kernels.point(&code, rows, 0, &mut operands);
             for (got, want) in [&a, &b, &c, &d].iter().zip(&want) {
                 // A long chain of products may grow; then it grows in both.
                 assert_close("result", kernels, got, want, 2e-5);
@@ -136,7 +136,7 @@ fn a_slope_is_the_same_joined_with_its_product_and_apart() {
     use PointStep::{Apply, Const, Input};
     let (rows, width) = (3, 53);
     let x: Vec<Vec<f32>> = (0..3).map(|seed| values(seed, rows * width)).collect();
-    let place = |operand| Place { operand, column: 0, stride: width };
+    let place = |operand| Place { operand, column: 0, stride: width, block: None };
     for of_tanh in [true, false] {
         for slope_first in [true, false] {
             for other_reader in [true, false] {
@@ -165,7 +165,7 @@ fn a_slope_is_the_same_joined_with_its_product_and_apart() {
                     let mut outs = vec![vec![f32::NAN; rows * width]; results.len()];
                     let mut operands: Vec<Operand<'_>> = x.iter().map(|x| Operand::Read(x)).collect();
                     operands.extend(outs.iter_mut().map(|out| Operand::Write(out)));
-                    kernels.point(&code, rows, &mut operands);
+                    kernels.point(&code, rows, 0, &mut operands);
                     for (out, value) in outs.iter().zip(&results) {
                         let of = |i: usize| run(&steps, &[0, 1, 2].map(|j| f64::from(x[j][i])))[*value];
                         let want: Vec<f64> = (0..rows * width).map(of).collect();
@@ -179,7 +179,7 @@ fn a_slope_is_the_same_joined_with_its_product_and_apart() {
 
 /// One function of all of `x`.
 fn of(kernels: looped_ops::Kernels, func: PointFunc, x: &[f32]) -> Vec<f32> {
-    let place = |operand| Place { operand, column: 0, stride: x.len() };
+    let place = |operand| Place { operand, column: 0, stride: x.len(), block: None };
     let steps = [PointStep::Input(0), PointStep::Apply(func, 0, 0)];
     let code = PointCode::new(
         x.len(),
@@ -188,7 +188,7 @@ fn of(kernels: looped_ops::Kernels, func: PointFunc, x: &[f32]) -> Vec<f32> {
         &[PointResult { value: 1, place: place(1), add: false }],
     );
     let mut out = vec![f32::NAN; x.len()];
-    kernels.point(&code, 1, &mut [Operand::Read(x), Operand::Write(&mut out)]);
+    kernels.point(&code, 1, 0, &mut [Operand::Read(x), Operand::Write(&mut out)]);
     out
 }
 
@@ -271,7 +271,7 @@ fn an_lstm_cell_computes_its_formulas() {
         let (mut g, mut c, mut h) = (gates.clone(), vec![0.0; rows * width], vec![0.0; rows * width]);
         let mut operands =
             [Operand::Write(&mut g), Operand::Read(&before), Operand::Write(&mut c), Operand::Write(&mut h)];
-        kernels.point(&code, rows, &mut operands);
+        kernels.point(&code, rows, 0, &mut operands);
         for at in 0..rows * width {
             let gate = |i: usize| f64::from(gates[at / width * 4 * width + i * width + at % width]);
             let cell = logistic(gate(1)) * f64::from(before[at]) + logistic(gate(0)) * gate(2).tanh();
@@ -287,8 +287,8 @@ fn an_lstm_cell_computes_its_formulas() {
 fn lstm(width: usize) -> PointCode {
     use PointFunc::{Add, Mul, Sigmoid, Tanh};
     use PointStep::{Apply, Input};
-    let gate = |i: usize| Place { operand: 0, column: i * width, stride: 4 * width };
-    let state = |operand| Place { operand, column: 0, stride: width };
+    let gate = |i: usize| Place { operand: 0, column: i * width, stride: 4 * width, block: None };
+    let state = |operand| Place { operand, column: 0, stride: width, block: None };
     let steps = [
         Input(0),
         Input(1),
@@ -321,7 +321,7 @@ fn lstm(width: usize) -> PointCode {
 #[test]
 #[should_panic(expected = "is written and overlaps")]
 fn places_that_overlap_in_part_are_refused() {
-    let place = |column| Place { operand: 0, column, stride: 8 };
+    let place = |column| Place { operand: 0, column, stride: 8, block: None };
     let result = PointResult { value: 0, place: place(2), add: false };
     let _ = PointCode::new(4, &[PointStep::Input(0)], &[place(0)], &[result]);
 }
@@ -329,8 +329,8 @@ fn places_that_overlap_in_part_are_refused() {
 #[test]
 #[should_panic(expected = "operand 0 is too short")]
 fn an_operand_that_is_too_short_is_refused() {
-    let place = Place { operand: 0, column: 2, stride: 8 };
+    let place = Place { operand: 0, column: 2, stride: 8, block: None };
     let result = PointResult { value: 0, place, add: false };
     let code = PointCode::new(4, &[PointStep::Const(1.0)], &[], &[result]);
-    looped_ops::Kernels::best().point(&code, 2, &mut [Operand::Write(&mut [0.0; 13])]);
+    looped_ops::Kernels::best().point(&code, 2, 0, &mut [Operand::Write(&mut [0.0; 13])]);
 }
