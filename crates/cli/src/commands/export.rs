@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use looped_report::columns::{csv, parquet};
+use looped_report::columns::{Column, csv, parquet};
 use looped_study::export;
 use looped_train::write_atomically;
 use serde_json::json;
@@ -29,8 +29,11 @@ pub(crate) fn export(args: &ExportArgs) -> Outcome {
     answer(args.json, &json!({ "out": shown(out), "columns": names }), || shown(out))
 }
 
+/// Writes a table as the bytes of a file.
+type Writer = fn(&[Column]) -> Vec<u8>;
+
 /// What writes a file of this name.
-fn writer(out: &Path) -> Outcome<fn(&[looped_report::columns::Column]) -> Vec<u8>> {
+fn writer(out: &Path) -> Outcome<Writer> {
     if out.is_dir() {
         return Err(Failure::usage(format!("--out {}: is a folder", out.display())));
     }
