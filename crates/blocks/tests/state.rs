@@ -143,7 +143,7 @@ fn a_relaxed_loop_goes_a_part_of_the_way() {
         let prompts = prompts(2);
         let keeps = |token: usize| match injector {
             LAST => token >= 10 - kept,
-            EVERY_OTHER => token % 2 == 0,
+            EVERY_OTHER => token.is_multiple_of(2),
             _ => token < kept,
         };
         let relaxed = states(&model(injector, r#","relaxation":0.7"#), &prompts, 4);
