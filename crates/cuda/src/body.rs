@@ -9,30 +9,14 @@ use std::ops::Range;
 
 use looped_core::{Body, Error, Found, Joint, Objective, ParamStore, Policy, Prompts, Result, Share};
 use looped_cpu::engines::{LossOf, check, once_backward};
-use looped_gpu::{Arena, Graph as Captured, Math, Options, Program as Ready};
+use looped_gpu::{Arena, Math, Options, Program as Ready};
 use looped_graph::Graph;
-use looped_graph::lower::{Chunk, Looped, Place, Program, Shapes};
+use looped_graph::lower::{Chunk, Looped, Place};
 
 use crate::batch;
 use crate::model::{CudaModel, Memory, Prepared, lost, shapes, told};
+use crate::parted::{Asked, Parted};
 use crate::segments::{Part, Room, Segments, Way};
-
-/// What the parts of a step were put together for.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Asked {
-    shapes: Shapes,
-    math: Math,
-    room: Room,
-}
-
-/// The parts of a step, ready to be run.
-pub(crate) struct Parted {
-    lowered: Program,
-    segments: Segments,
-    program: Ready,
-    /// How often a part was run, and its graph from the second time on.
-    graphs: HashMap<Part, Option<Captured>>,
-}
 
 /// Steps of so many kinds are kept.
 const KEPT: usize = 8;
@@ -290,21 +274,6 @@ impl<'m> WholeBody<'m> {
         self.back_over_reading(slot);
         self.kept[slot].slope = Some(self.gradient());
         self.set(dstate, 0, &before);
-    }
-}
-
-impl Parted {
-    /// Runs a part. The first time it runs operation after operation, since libraries load what they need then; later as a graph.
-    fn run(&mut self, part: Part) -> looped_gpu::Result<()> {
-        let Some(range) = self.segments.range(part) else { return Ok(()) };
-        let Some(graph) = self.graphs.get_mut(&part) else {
-            self.graphs.insert(part, None);
-            return self.program.run_part(range);
-        };
-        if graph.is_none() {
-            *graph = Some(self.program.capture(range)?);
-        }
-        graph.as_ref().map_or(Ok(()), Captured::replay)
     }
 }
 

@@ -17,6 +17,7 @@ mod footprint;
 mod held;
 mod low;
 mod model;
+mod parted;
 mod places;
 mod point;
 mod profile;

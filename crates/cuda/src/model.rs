@@ -11,8 +11,8 @@ use looped_graph::lower::{Program, Shapes, Shared};
 use looped_graph::{Form, Graph, Op};
 
 use crate::batch;
-use crate::body::{Asked, Parted};
 use crate::cells::Cells;
+use crate::parted::{Asked, Parted};
 use crate::places::{EachLoop, Front};
 use crate::profile::Profile;
 use crate::shape::PromptShape;

@@ -70,25 +70,10 @@ impl Emit<'_> {
         out: Span,
     ) -> Result<()> {
         let math = if exact { Math::F32 } else { self.math };
-        let [outputs, inputs] = self.sides(weight);
-        let left = self.operand(here, 0, exact)?;
         let right = self.weight(weight, math.operands());
         let bias = bias.map(|bias| self.weight(bias, out.element()));
-        let (form, each) = if transposed { (Form::Input, outputs) } else { (Form::Forward, inputs) };
-        let rows = left.len() / each.max(1);
-        self.push(Operation::Product(Product {
-            form,
-            math,
-            rows,
-            outputs,
-            inputs,
-            left,
-            right,
-            bias,
-            start,
-            out,
-        }));
-        Ok(())
+        let sides = self.sides(weight);
+        self.with_matrix(here, (right, sides, transposed), (math, exact), [bias, start], out)
     }
 
     /// A product of a step's first place with a matrix that is a row.
@@ -100,22 +85,24 @@ impl Emit<'_> {
         start: Option<Span>,
         out: Span,
     ) -> Result<()> {
-        let left = self.operand(here, 0, false)?;
         let right = self.operand_of(self.shared(row, here.run.index), self.math.operands());
+        self.with_matrix(here, (right, [outputs, inputs], transposed), (self.math, false), [None, start], out)
+    }
+
+    /// A product of a step's first place with a matrix, of so many outputs and inputs, or transposed.
+    fn with_matrix(
+        &mut self,
+        here: Here<'_>,
+        (right, [outputs, inputs], transposed): (Span, [usize; 2], bool),
+        (math, exact): (Math, bool),
+        [bias, start]: [Option<Span>; 2],
+        out: Span,
+    ) -> Result<()> {
+        let left = self.operand(here, 0, exact)?;
         let (form, each) = if transposed { (Form::Input, outputs) } else { (Form::Forward, inputs) };
-        let (math, rows, bias) = (self.math, left.len() / each.max(1), None);
-        self.push(Operation::Product(Product {
-            form,
-            math,
-            rows,
-            outputs,
-            inputs,
-            left,
-            right,
-            bias,
-            start,
-            out,
-        }));
+        let rows = left.len() / each.max(1);
+        let product = Product { form, math, rows, outputs, inputs, left, right, bias, start, out };
+        self.push(Operation::Product(product));
         Ok(())
     }
 

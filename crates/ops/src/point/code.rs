@@ -1,6 +1,11 @@
 //! From a list of values, each computed from earlier ones, to instructions on places and registers.
 
-use super::run;
+use crate::simd::MOST_LANES;
+
+/// Numbers in a strip, if there are registers for so many.
+const STRIP: usize = 256;
+/// Floats for all registers: half a first-level cache at most.
+pub(super) const MEMORY: usize = 4096;
 
 /// A scalar function of one or two values.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -357,7 +362,7 @@ impl Draft {
             lines.push(Line { action: Action::Copy, to: all + place, from: [number(at[value]); 3] });
         }
         let Self { width, places, written, added } = self;
-        let strip = run::strip(all, &lines);
+        let strip = strip(all, &lines);
         let joined = places.iter().all(|place| place.stride == width);
         let mut set =
             places.iter().zip(&written).zip(&added).filter(|((_, written), added)| **written && !**added);
@@ -371,4 +376,13 @@ enum Location {
     Register(usize),
     Const(usize),
     Place(usize),
+}
+
+/// The numbers in a strip of a program with so many registers; 0 if not even vectors fit the registers' memory.
+fn strip(registers: usize, lines: &[Line]) -> usize {
+    match lines {
+        // Nothing is left for a later instruction.
+        [_] if registers == 0 => usize::MAX,
+        _ => (MEMORY / registers.max(1)).min(STRIP) / MOST_LANES * MOST_LANES,
+    }
 }

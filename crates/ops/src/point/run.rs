@@ -1,29 +1,15 @@
 //! The interpreter: one instruction at a time on a strip of one or several rows.
 
-use super::code::{Action, Line, PointCode, PointFunc};
+use super::code::{Action, Line, MEMORY, PointCode, PointFunc};
 use crate::gelu;
 use crate::math::{exp, log, sigmoid, tanh};
 use crate::simd::{Kernel, MOST_LANES, Simd};
 
 use std::mem::MaybeUninit;
 
-/// Numbers in a strip, if there are registers for so many.
-const STRIP: usize = 256;
-/// Floats for all registers: half a first-level cache at most.
-const MEMORY: usize = 4096;
-
 /// All registers. A vector of one that straddled two cache lines would take twice as long to read.
 #[repr(align(64))]
 struct Registers([MaybeUninit<f32>; MEMORY]);
-
-/// The numbers in a strip of a program with so many registers; 0 if not even vectors fit the registers' memory.
-pub(super) fn strip(registers: usize, lines: &[Line]) -> usize {
-    match lines {
-        // Nothing is left for a later instruction.
-        [_] if registers == 0 => usize::MAX,
-        _ => (MEMORY / registers.max(1)).min(STRIP) / MOST_LANES * MOST_LANES,
-    }
-}
 
 /// Where a register's or a place's part of the strip starts, and how far its next row is.
 #[derive(Clone, Copy)]
