@@ -4,8 +4,9 @@ that is committed beside it.
 
     scripts/check-numbers.py
 
-Fails where a sentence or a row of the page doesn't follow from the JSON, and where a decimal number or a percentage stands on the
-page that nothing here computes or names as given. Numbers in code, which are settings, are left out.
+Fails where a sentence or a row of the page doesn't follow from the JSON, where a decimal number or a percentage stands on the page that
+nothing here computes or names as given, and where a figure of means over seeds isn't what figures.py draws. Numbers in code, which are
+settings, are left out.
 """
 
 import json
@@ -16,14 +17,12 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-RESULTS = Path(__file__).resolve().parent.parent / "experiments/loops/results"
+LOOPS_FOLDER = Path(__file__).resolve().parent.parent / "experiments/loops"
+RESULTS = LOOPS_FOLDER / "results"
+sys.path.insert(0, str(LOOPS_FOLDER))
 
-# The 95 % quantiles of Student's t, by degrees of freedom.
-T = {
-    2: 2.9200, 3: 2.3534, 4: 2.1318, 5: 2.0150, 6: 1.9432, 7: 1.8946,
-    15: 1.7531, 16: 1.7459, 17: 1.7396, 18: 1.7341, 19: 1.7291, 20: 1.7247, 21: 1.7207, 22: 1.7171, 23: 1.7139,
-}
-
+from figures import FIGURES, INJECTORS, PLACEMENTS, grid_name, settled  # noqa: E402
+from seeds import interval, over_seeds, ratio_over_seeds, short  # noqa: E402
 
 # What is decided, or quoted of the quickstart's own file, not computed here.
 GIVEN = (
@@ -69,33 +68,8 @@ def load(name):
     return json.loads((RESULTS / name).read_text())
 
 
-def short(x):
-    """Three digits, as the reports print a number."""
-    if x == 0:
-        return "0"
-    digits = max(0, 2 - math.floor(math.log10(abs(x))))
-    text = f"{x:.{digits}f}"
-    # 0.09996 is 0.1000 to four places: one digit too many.
-    return f"{x:.{digits - 1}f}" if digits and len(text.strip("-0.").replace(".", "")) > 3 else text
-
-
 def percent(x):
     return f"{100 * x:.0f} %"
-
-
-def interval(mean, low, high):
-    return f"{short(mean)} [{short(low)}, {short(high)}]"
-
-
-def over_seeds(values):
-    """Mean and 90 % CI by Student's t over the seeds."""
-    mean, half = statistics.mean(values), T[len(values) - 1] * statistics.stdev(values) / math.sqrt(len(values))
-    return mean, mean - half, mean + half
-
-
-def ratio_over_seeds(values):
-    """Geometric mean and 90 % CI by Student's t over the logarithms of the seeds' ratios."""
-    return tuple(math.exp(x) for x in over_seeds([math.log(value) for value in values]))
 
 
 def cell(comparison, variant, examples=10):
@@ -352,21 +326,6 @@ def windows(page):
     page.says(f"averaging has {short(comparison['baselines']['averaging']['mean'][10])}")
 
 
-PLACEMENTS = ("pre", "post", "peri", "sandwich")
-INJECTORS = ("full", "concat", "learned_gate")
-
-
-def grid_name(norm, injector):
-    """As the sweep names a variant of its grid."""
-    return f"norm={norm}, injector={injector}"
-
-
-def settled(every, names):
-    """For each seed the part of prompts that settle, its mean over the variants; and the mean over the seeds with its 90 % CI."""
-    of_seeds = [statistics.mean(every[name][seed]["stability"]["shares"]["settles"] for name in names) for seed in every[names[0]]]
-    return interval(*over_seeds(of_seeds))
-
-
 def norms(page):
     """Norm placements by injectors."""
     every, comparison = load("runs.json"), load("norm/comparison.json")
@@ -379,9 +338,9 @@ def norms(page):
         page.says(f"| {norm} | `{injector}` | {len(learnt(every[name]))} of {len(runs)} | {error} | {ratio} |")
         page.says(f"| {norm} | `{injector}` | {stability_row(runs)}")
     for norm in PLACEMENTS:
-        page.says(f"| {norm} | {settled(every, [grid_name(norm, injector) for injector in INJECTORS])} |")
+        page.says(f"| {norm} | {interval(*over_seeds(settled(every, [grid_name(norm, each) for each in INJECTORS])))} |")
     for injector in INJECTORS:
-        page.says(f"| `{injector}` | {settled(every, [grid_name(norm, injector) for norm in PLACEMENTS])} |")
+        page.says(f"| `{injector}` | {interval(*over_seeds(settled(every, [grid_name(norm, injector) for norm in PLACEMENTS])))} |")
 
 
 def slope(steps):
@@ -484,7 +443,10 @@ def main():
         check(page)
     # The summary quotes the page.
     summary = (RESULTS.parent.parent / "README.md").read_text(encoding="utf-8").split("## Eight seeds or more")[1].split("\n## ")[0]
-    wrong = page.wrong + [
+    every = load("runs.json")
+    stale = [name for name, draw in FIGURES.items() if (RESULTS / name).read_text(encoding="utf-8") != draw(every)]
+    wrong = page.wrong + [f"{name} isn't what figures.py draws" for name in stale]
+    wrong += [
         f"isn't recomputed: {number}" for text in (page.text, summary) for number in unchecked(text, page.checked)
     ]
     print("\n".join(wrong) or "every number of experiments/loops follows from the JSON")
