@@ -10,6 +10,9 @@ The runs' variants are the keys of the first level, their seeds of the second. O
     validation  [step, loss] for each validation
     stability   from `looped stability RUN --save`, if it was run
     match       from `looped match RUN --save`, if it was run: for each solver and loop the best step by SimW and by SimE
+    exits       from `looped exits RUN --save`, if it was run: the error after each loop, the oracle's, and of each rule its mean loops, its
+                error and that of its exits at random, where it takes nearest to 2, 3, ... loops on the mean
+    notes       what the training noted at its last logged step, if anything
 """
 
 import json
@@ -66,6 +69,19 @@ def match(found):
     }
 
 
+def exits(found):
+    def nearest(front, loops):
+        i = min(range(len(front["mean_loops"])), key=lambda i: abs(front["mean_loops"][i] - loops))
+        return [front["mean_loops"][i], front["error"]["mean"][i], front["random"][i]]
+
+    return {
+        "prompts": found["prompts"],
+        "fixed": found["fixed"]["mean"],
+        "oracle": [found["oracle_loops"], found["oracle"]["mean"][0]],
+        "rules": {rule["name"]: [nearest(rule["front"], loops) for loops in range(2, found["loops"])] for rule in found["rules"]},
+    }
+
+
 def of_run(run):
     scored = json.loads((run / "eval.json").read_text())
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -76,7 +92,9 @@ def of_run(run):
             [line["step"], line["validation_loss_last_stage"]] for line in lines if "validation_loss_last_stage" in line
         ],
     }
-    for name, summary in {"stability": stability, "match": match}.items():
+    if "notes" in lines[-1]:
+        kept["notes"] = lines[-1]["notes"]
+    for name, summary in {"stability": stability, "match": match, "exits": exits}.items():
         place = run / "lab" / f"{name}.json"
         if place.exists():
             kept[name] = summary(json.loads(place.read_text()))
