@@ -3,6 +3,7 @@
 mod adam;
 mod adamw;
 mod muon;
+mod orthogonal;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

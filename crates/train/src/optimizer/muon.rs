@@ -1,19 +1,13 @@
 //! Muon (Jordan et al., 2024, <https://kellerjordan.github.io/posts/muon>): steps of matrices, made orthogonal.
 
-use candle_core::{Device, Tensor};
 use looped_core::{Error, Kept, Optimizer, Parameter, Problems, Role, Update};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::adam::{average, betas, eps};
 use super::adamw::{shrink, weight_decay};
+use super::orthogonal::orthogonal;
 use super::{Adam, AdamW};
-
-/// The quintic iteration whose slope at 0 is steepest: singular values come to lie around 1, between 0.7 and 1.2.
-const COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
-
-/// Added to the Frobenius norm that a matrix is divided by.
-const NORM_EPS: f64 = 1e-7;
 
 /// Momentum made orthogonal by Newton-Schulz steps for the weights of products in the model; AdamW for all else.
 ///
@@ -93,25 +87,6 @@ impl Muon {
     }
 }
 
-/// A matrix that is nearly orthogonal, with the singular vectors of `of`: X <- aX + (bA + cA^2)X with A = XX^T, from X = of / |of|.
-///
-/// # Errors
-/// If a tensor operation fails.
-fn orthogonal(of: &Tensor, steps: usize) -> candle_core::Result<Tensor> {
-    let [a, b, c] = COEFFICIENTS;
-    let (rows, columns) = of.dims2()?;
-    // The smaller of the two products.
-    let wide = if rows > columns { of.t()?.contiguous()? } else { of.contiguous()? };
-    let norm = (wide.sqr()?.sum_all()?.sqrt()? + NORM_EPS)?;
-    let mut x = wide.broadcast_div(&norm)?;
-    for _ in 0..steps {
-        let square = x.matmul(&x.t()?)?;
-        let polynomial = ((&square * b)? + (square.matmul(&square)? * c)?)?;
-        x = ((&x * a)? + polynomial.matmul(&x)?)?;
-    }
-    if rows > columns { x.t()?.contiguous() } else { Ok(x) }
-}
-
 #[typetag::serde(name = "muon")]
 impl Optimizer for Muon {
     fn validate(&self, problems: &mut Problems) {
@@ -147,8 +122,7 @@ impl Optimizer for Muon {
         // Nesterov: the mean as it would be if the same gradient came once more.
         let mut ahead = mean.to_vec();
         average(&mut ahead, gradient, self.momentum);
-        let ahead = Tensor::from_vec(ahead, (rows, columns), &Device::Cpu)?;
-        let step = orthogonal(&ahead, self.steps)?.flatten_all()?.to_vec1::<f32>()?;
+        let step = orthogonal(&ahead, [rows, columns], self.steps);
         let size = (update.learning_rate * self.scale.of(rows, columns)) as f32;
         let shrink = shrink(parameter.role, self.weight_decay, update) as f32;
         for (value, step) in value.iter_mut().zip(step) {
