@@ -191,22 +191,34 @@ pub(crate) fn scan_back(
     let (dstate, rest) = rest.split_at_mut(of.states);
     let again = &mut rest[..chunk.tokens * of.width];
     let parts = of.system.map(|shared| weights.layout.shared(shared, 0));
-    let [decay, gain, read, skip] = match grads.get_disjoint_mut(parts) {
-        Ok(parts) => parts,
-        Err(error) => unreachable!("the numbers of a scan don't overlap: {error}"),
+    let mut back = |[decay, gain, read, skip]: [&mut [f32]; 4]| {
+        for i in 0..chunk.sequences {
+            let [x, before, dlast, dy, dbefore] = each(i, chunk.sequences, [x, before, dlast, dy, dbefore]);
+            scan_one(weights, of, before, x, states, again);
+            if dlast.is_empty() {
+                dstate.fill(0.0);
+            } else {
+                dstate.copy_from_slice(dlast);
+            }
+            let gradients = DiagonalGradients {
+                decay: &mut *decay,
+                gain: &mut *gain,
+                read: &mut *read,
+                skip: &mut *skip,
+            };
+            weights.exact.scan_backward(system(weights, of), x, states, dy, dstate, gradients);
+            if of.prefix {
+                weights.exact.add(dstate, dbefore);
+            }
+        }
     };
-    for i in 0..chunk.sequences {
-        let [x, before, dlast, dy, dbefore] = each(i, chunk.sequences, [x, before, dlast, dy, dbefore]);
-        scan_one(weights, of, before, x, states, again);
-        if dlast.is_empty() {
-            dstate.fill(0.0);
-        } else {
-            dstate.copy_from_slice(dlast);
-        }
-        let gradients = DiagonalGradients { decay, gain, read, skip };
-        weights.exact.scan_backward(system(weights, of), x, states, dy, dstate, gradients);
-        if of.prefix {
-            weights.exact.add(dstate, dbefore);
-        }
+    if let Ok(parts) = grads.get_disjoint_mut(parts.clone()) {
+        return back(parts);
+    }
+    // One parameter is several of the numbers, and gets the sum of their gradients.
+    let mut apart = parts.clone().map(|part| vec![0.0; part.len()]);
+    back(apart.each_mut().map(Vec::as_mut_slice));
+    for (part, gradient) in parts.into_iter().zip(apart) {
+        weights.exact.add(&gradient, &mut grads[part]);
     }
 }

@@ -42,3 +42,32 @@ impl Block for Fade {
 fn elementwise_code_and_columns_of_parameters_agree_with_the_reference_engine() {
     sound(&Fading {}, 7);
 }
+
+/// What a state takes in is also what is read of it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Mirrored {}
+
+#[typetag::serde(name = "mirrored")]
+impl BlockConfig for Mirrored {
+    fn build(&self, dims: &ModelDims, params: &mut Params<'_>) -> Box<dyn Block> {
+        let mut get = |name| params.get(name, [dims.n_embd], Init::Normal { std: 0.5 });
+        Box::new(Mirror { decay: get("decay"), gain: get("gain") })
+    }
+}
+
+struct Mirror {
+    decay: looped_core::graph::Param,
+    gain: looped_core::graph::Param,
+}
+
+impl Block for Mirror {
+    fn forward<'t>(&self, x: Value<'t>, at: At<'t>) -> Value<'t> {
+        let [decay, gain] = [at.param(self.decay).sigmoid(), at.param(self.gain)];
+        x + x.scan(decay, gain, gain, gain).tanh()
+    }
+}
+
+#[test]
+fn one_parameter_can_be_several_of_a_scans_numbers() {
+    sound(&Mirrored {}, 7);
+}
