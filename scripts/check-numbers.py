@@ -21,8 +21,8 @@ LOOPS_FOLDER = Path(__file__).resolve().parent.parent / "experiments/loops"
 RESULTS = LOOPS_FOLDER / "results"
 sys.path.insert(0, str(LOOPS_FOLDER))
 
-from figures import FIGURES, INJECTORS, PLACEMENTS, grid_name, settled  # noqa: E402
-from seeds import interval, over_seeds, ratio_over_seeds, short  # noqa: E402
+from figures import FIGURES, INJECTORS, PLACEMENTS, grid_name, options_endpoints, redrawn, settled  # noqa: E402
+from seeds import holm, interval, over_seeds, p_of, ratio_over_seeds, short  # noqa: E402
 
 # What is decided, or quoted of the quickstart's own file, not computed here.
 GIVEN = (
@@ -110,9 +110,9 @@ SLOWER = "dims every 300"
 MUON = "quickstart_muon"
 
 
-def learnt(runs):
+def learnt(runs, loop=8):
     """The runs that don't predict 0 as good as everywhere."""
-    return {seed: run for seed, run in runs.items() if after(run, 8) < 0.3}
+    return {seed: run for seed, run in runs.items() if after(run, loop) < 0.3}
 
 
 def time_to_quality(page):
@@ -298,11 +298,12 @@ def other_draws(page):
 
 
 def windows(page):
-    """How many of the last of up to 20 loops carry gradient."""
+    """How many of the last of up to 20 loops carry gradient. `window 8` ran later, and has a comparison of its own."""
     comparison, runs = load("window/comparison.json"), load("runs.json")
-    widest = next(variant for variant in comparison["variants"] if variant["name"] == "window 20")
+    variants = comparison["variants"] + load("window/window_8.json")["variants"]
+    widest = next(variant for variant in variants if variant["name"] == "window 20")
     reference = learnt(runs["window 20"])
-    for variant in comparison["variants"]:
+    for variant in variants:
         name, every = variant["name"], runs[variant["name"]]
         good = learnt(every)
         # Where none learns there is nothing else to describe.
@@ -314,8 +315,12 @@ def windows(page):
         page.says(f"| {name} | {cost} | {error} | {', '.join(short(after(run, 20)) for run in every.values())} |")
         means = [short(statistics.geometric_mean(after(run, loop) for run in shown)) for loop in (8, 20, 60)]
         page.says(f"| {name} | {len(shown)} | {' | '.join(means)} | {stability_row(shown)}")
-        if name != "window 20":
+        if name == "window 8":
+            ratios = [after(run, 20) / after(runs["window 20"][seed], 20) for seed, run in every.items()]
+            page.says(f"{name}: {interval(*ratio_over_seeds(ratios))}, 8 seeds")
+        elif name != "window 20":
             page.says(f"{name}: {cell(comparison, name)}")
+        if name != "window 20":
             both = [seed for seed in good if seed in reference]
             if both:
                 ratios = [after(every[seed], 20) / after(reference[seed], 20) for seed in both]
@@ -341,6 +346,42 @@ def norms(page):
         page.says(f"| {norm} | {interval(*over_seeds(settled(every, [grid_name(norm, each) for each in INJECTORS])))} |")
     for injector in INJECTORS:
         page.says(f"| `{injector}` | {interval(*over_seeds(settled(every, [grid_name(norm, injector) for norm in PLACEMENTS])))} |")
+
+
+def verdicts(endpoints, ratios):
+    """Of each variant's seeds: mean, interval and verdict, after Holm's correction; ratios go by their logarithms."""
+    p = holm({name: p_of([math.log(each) for each in seeds] if ratios else seeds) for name, seeds in endpoints.items()})
+
+    def said(name, seeds):
+        mean, low, high = ratio_over_seeds(seeds) if ratios else over_seeds(seeds)
+        of_p = f"{p[name]:.3f}" if p[name] >= 0.0005 else "< 0.001"
+        if ratios:
+            verdict = "better" if mean < 1 else "worse"
+        else:
+            verdict = "more" if mean > 0 else "fewer"
+        return f"{interval(mean, low, high)} {verdict if p[name] < 0.05 else 'undecided'} (p {of_p})"
+
+    return {name: said(name, seeds) for name, seeds in endpoints.items()}
+
+
+def options(page):
+    """One change each of a model of 4 loops."""
+    every, comparison = load("options/runs.json"), load("options/comparison.json")
+    flops = {variant["name"]: variant["flops"] for variant in comparison["variants"]}
+    for name, runs in every.items():
+        errors = [interval(*ratio_over_seeds([after(run, loop) for run in runs.values()])) for loop in (4, 16)]
+        parts = [run["stability"]["shares"]["settles"] for run in runs.values()]
+        seconds = statistics.mean(run["cpu_seconds"] for run in runs.values())
+        page.says(
+            f"| {name} | {len(learnt(runs, 4))} of {len(runs)} | {' | '.join(errors)} | {interval(*over_seeds(parts))} | "
+            f"{flops[name] / 1e12:.2f}e12 | {seconds:.0f} |"
+        )
+    endpoints = options_endpoints(every)
+    columns = [verdicts({name: of[i] for name, of in endpoints.items()}, ratios=i < 2) for i in range(3)]
+    for name in endpoints:
+        page.says(f"| {name} | {' | '.join(column[name] for column in columns)} |")
+        for what, column in zip(("after 4 loops", "after 16", "settles"), columns, strict=True):
+            page.says(f"{name}, {what}: {column[name]}")
 
 
 def slope(steps):
@@ -435,6 +476,75 @@ def ill_conditioned(page):
     page.says(f"in proportion to the loop would be {short(slope([math.log2(loop) for loop in range(3, 9)]))} doublings a loop")
 
 
+def at_the_same_loops(fixed, loops):
+    """The error of all prompts after a mean number of loops: on the straight line between the two nearest numbers."""
+    whole = min(int(loops), len(fixed) - 1)
+    return fixed[whole - 1] + (loops - whole) * (fixed[whole] - fixed[whole - 1])
+
+
+def rules_at(runs, rule, loops):
+    """Of a rule at the threshold that takes nearest to so many loops: its mean loops, its error, and its ratios to all prompts after as many
+    loops and to the same exits at random."""
+    found = [(run["exits"]["rules"][rule][loops - 2], run["exits"]["fixed"]) for run in runs.values()]
+    return [
+        over_seeds([taken for (taken, _, _), _ in found]),
+        ratio_over_seeds([error for (_, error, _), _ in found]),
+        ratio_over_seeds([error / at_the_same_loops(fixed, taken) for (taken, error, _), fixed in found]),
+        ratio_over_seeds([error / random for (_, error, random), _ in found]),
+    ]
+
+
+def exits(page):
+    """When the models of options.toml could stop: the rules at half of the 4 loops, and the gate at 3."""
+    every = load("options/runs.json")
+    for variant in ("base", "gate"):
+        runs = every[variant]
+        for rule in runs["0"]["exits"]["rules"]:
+            page.says(f"| {variant} | {rule} | {' | '.join(interval(*each) for each in rules_at(runs, rule, 2))} |")
+        best = [run["exits"]["oracle"] for run in runs.values()]
+        loops, error = over_seeds([loops for loops, _ in best]), ratio_over_seeds([error for _, error in best])
+        page.says(f"| {variant} | oracle | {interval(*loops)} | {interval(*error)} |")
+    page.says(f"| gate | gate, nearest to 3 | {' | '.join(interval(*each) for each in rules_at(every['gate'], 'gate', 3))} |")
+
+
+def laboratory(page):
+    """What docs/lab.md says was seen here."""
+    page.says("90 % CI")
+    every = load("runs.json")
+    shipped = [run["match"] for run in every["shipped"].values()]
+    for name in ("gd", "newton_schulz", "cg"):
+        of_loops = [[run["simw_step"][name][loop] for run in shipped] for loop in range(2, 8)]
+        page.says(f"| `{name}` | {' | '.join(f'{statistics.median(of):g} ({min(of)} to {max(of)})' for of in of_loops)} |")
+    slopes = {name: list(zip(*(grown(run, name) for run in shipped), strict=True)) for name in ("gd", "newton_schulz", "cg")}
+    page.says(f"`gd` grows by {interval(*over_seeds(slopes['gd'][1]))} doublings a loop")
+    page.says(f"`newton_schulz` by {interval(*over_seeds(slopes['newton_schulz'][0]))} steps")
+    page.says(f"`cg` by {interval(*over_seeds(slopes['cg'][0]))}")
+    fast = [grown(run["match"], "gd")[1] for run in learnt(every["fast"]).values()]
+    page.says(f"with the recipe `fast` it is {interval(*over_seeds(fast))} doublings")
+    linear = [[run["linear"][loop] for run in shipped] for loop in (0, 1, 7)]
+    page.says(", ".join(f"{min(of):.2f} to {max(of):.2f} after loop {loop}" for of, loop in zip(linear, (1, 2, 8), strict=True)))
+    skewed = [run["match"] for run in every["skewed"].values()]
+    closest = [max(of[7] for of in run["simw"].values()) for run in skewed]
+    page.says(f"the closest solver to loop 8 has a SimW of {min(closest):.3f} to {max(closest):.3f}")
+    runs = [learnt(every[name]) for name in ("fast", DRAWN)]
+    for what, of in {
+        "settles": lambda found: found["shares"]["settles"],
+        "drifts": lambda found: found["shares"]["drifts"],
+        "cycles": lambda found: found["shares"]["cycles"],
+        "alignment from another prompt's state": lambda found: found["alignment"],
+        "its control": lambda found: found["alignment_of_others"],
+        "spectral radius": lambda found: found["spectral_radius"],
+        "largest Lyapunov exponent": lambda found: found["lyapunov"],
+        "error of the last loop / of the best": lambda found: found["last_against_best"][0],
+    }.items():
+        page.says(f"| {what} | {' | '.join(interval(*over_seeds([of(run['stability']) for run in each.values()])) for each in runs)} |")
+
+
+def seen(text, paragraph):
+    """The parts of a page that say what was seen here."""
+    return "\n".join(re.findall(paragraph, text, flags=re.DOTALL))
+
+
 def main():
     page = Page((RESULTS / "README.md").read_text(encoding="utf-8"))
     for fragment in GIVEN:
@@ -443,9 +553,13 @@ def main():
         check(page)
     # The summary quotes the page.
     summary = (RESULTS.parent.parent / "README.md").read_text(encoding="utf-8").split("## Eight seeds or more")[1].split("\n## ")[0]
-    every = load("runs.json")
-    stale = [name for name, draw in FIGURES.items() if (RESULTS / name).read_text(encoding="utf-8") != draw(every)]
-    wrong = page.wrong + [f"{name} isn't what figures.py draws" for name in stale]
+    stale = [name for name in FIGURES if (RESULTS / name).read_text(encoding="utf-8") != redrawn(name)]
+    docs = LOOPS_FOLDER.parent.parent / "docs"
+    lab = Page(seen((docs / "lab.md").read_text(encoding="utf-8").split("## `looped exits`")[0], r"\*\*What was seen here\.\*\*.*?(?=\n## |\Z)"))
+    laboratory(lab)
+    wrong = page.wrong + [f"docs/lab.md {what}" for what in lab.wrong]
+    wrong += [f"docs/lab.md: isn't recomputed: {number}" for number in unchecked(lab.text, lab.checked)]
+    wrong += [f"{name} isn't what figures.py draws" for name in stale]
     wrong += [
         f"isn't recomputed: {number}" for text in (page.text, summary) for number in unchecked(text, page.checked)
     ]

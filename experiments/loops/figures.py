@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the figures of means over seeds on experiments/loops/results/README.md from runs.json, in the style of the reports.
+"""Draws the figures of means over seeds on experiments/loops/results/README.md from the runs' JSON, in the style of the reports.
 
     experiments/loops/figures.py
 
@@ -17,7 +17,7 @@ from seeds import over_seeds
 
 RESULTS = Path(__file__).resolve().parent / "results"
 FONT = "'Liberation Sans', Arimo, Arial, Helvetica, sans-serif"
-BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
+BLUE, ORANGE, GREEN, PINK, YELLOW, SKY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
 ROW, TOP = 15.0, 22.0
 
 PLACEMENTS = ("pre", "post", "peri", "sandwich")
@@ -92,6 +92,16 @@ def figure(rows, axes, labels=150.0, width=190.0, gap=16.0):
     return "\n".join([*drawn, "</svg>", ""])
 
 
+def windows(every):
+    rows = [
+        (name, BLUE, *([run["per_loop"][loop - 1] for run in every[name].values()] for loop in (8, 20, 60)),
+         [run["stability"]["shares"]["settles"] for run in every[name].values()])
+        for name in ("window 20", "window 8", "window 4", "window 2", "window 1")
+    ]  # fmt: skip
+    errors = [Axis(f"error after {loops} loops", (0.01, 0.03, 0.1, 0.3, 1), 0.004, 1.3, logarithmic=True) for loops in (8, 20, 60)]
+    return figure(rows, [*errors, Axis("part that settles", (0, 0.5, 1), 0, 1)], labels=70, width=140)
+
+
 def grid_name(norm, injector):
     """As the sweep names a variant of its grid."""
     return f"norm={norm}, injector={injector}"
@@ -112,13 +122,54 @@ def norms(every):
     return figure(rows, [Axis("part of 32 prompts whose state settles", (0, 0.2, 0.4, 0.6, 0.8, 1), 0, 1)], width=300)
 
 
-FIGURES = {"norm/plots/settles.svg": norms}
+def options_endpoints(every):
+    """Of each variant of options.toml the three endpoints, a number a seed: the ratio to the base of the errors after 4 and 16 loops, and
+    the difference of the part of prompts that settle."""
+    base = every["base"]
+
+    def of(seed, run):
+        errors = [run["per_loop"][loop - 1] / base[seed]["per_loop"][loop - 1] for loop in (4, 16)]
+        return [*errors, run["stability"]["shares"]["settles"] - base[seed]["stability"]["shares"]["settles"]]
+
+    others = {name: runs for name, runs in every.items() if name != "base"}
+    return {name: list(zip(*(of(seed, run) for seed, run in runs.items()), strict=True)) for name, runs in others.items()}
+
+
+def options(every):
+    groups = {
+        "depth": ("drawn 2 to 6",),
+        "unroll": ("window 2", "random_prefix", "phantom", "implicit"),
+        "loss": ("last loss", "progressive", "gate"),
+        "regulariser": ("jacobian", "fixed_point"),
+        "state": ("embedded", "noise", "learned", "relaxation"),
+        "weights by loop": ("loop_embedding", "lora"),
+    }
+    endpoints, rows = options_endpoints(every), []
+    for (group, names), colour in zip(groups.items(), (GREEN, BLUE, ORANGE, PINK, YELLOW, SKY), strict=True):
+        rows += [(group, colour), *((name, colour, *endpoints[name]) for name in names)]
+    axes = [
+        Axis("error after 4 loops, × base", (0.3, 1, 3, 10, 30), 0.3, 40, logarithmic=True, mark=1),
+        Axis("error after 16 loops, × base", (0.3, 1, 3, 10, 30), 0.3, 40, logarithmic=True, mark=1),
+        Axis("part that settles, less base's", (-0.8, -0.4, 0, 0.4), -0.9, 0.5, mark=0),
+    ]
+    return figure(rows, axes, labels=110)
+
+
+# A figure, the runs that it is of, and what draws it.
+FIGURES = {
+    "norm/plots/settles.svg": ("runs.json", norms),
+    "window/plots/windows.svg": ("runs.json", windows),
+}
+
+
+def redrawn(name):
+    runs, draw = FIGURES[name]
+    return draw(json.loads((RESULTS / runs).read_text()))
 
 
 def main():
-    every = json.loads((RESULTS / "runs.json").read_text())
-    for name, draw in FIGURES.items():
-        (RESULTS / name).write_text(draw(every))
+    for name in FIGURES:
+        (RESULTS / name).write_text(redrawn(name))
         print(RESULTS / name)
 
 
