@@ -354,12 +354,10 @@ def verdicts(endpoints, ratios):
 
     def said(name, seeds):
         mean, low, high = ratio_over_seeds(seeds) if ratios else over_seeds(seeds)
-        of_p = f"{p[name]:.3f}" if p[name] >= 0.0005 else "< 0.001"
-        if ratios:
-            verdict = "better" if mean < 1 else "worse"
-        else:
-            verdict = "more" if mean > 0 else "fewer"
-        return f"{interval(mean, low, high)} {verdict if p[name] < 0.05 else 'undecided'} (p {of_p})"
+        of_p = f"p {p[name]:.3f}" if p[name] >= 0.0005 else "p < 0.001"
+        verdict = ("better", "worse") if ratios else ("fewer", "more")
+        shown = verdict[mean > (1 if ratios else 0)] if p[name] < 0.05 else "undecided"
+        return interval(mean, low, high), shown, of_p
 
     return {name: said(name, seeds) for name, seeds in endpoints.items()}
 
@@ -377,11 +375,21 @@ def options(page):
             f"{flops[name] / 1e12:.2f}e12 | {seconds:.0f} |"
         )
     endpoints = options_endpoints(every)
+    for name, found in options_verdicts(endpoints).items():
+        page.says(f"| {name} | {' | '.join(f'{mean} {verdict} ({p})' for mean, verdict, p in found)} |")
+
+
+def options_verdicts(endpoints):
+    """Of each variant what is said of its three endpoints."""
     columns = [verdicts({name: of[i] for name, of in endpoints.items()}, ratios=i < 2) for i in range(3)]
-    for name in endpoints:
-        page.says(f"| {name} | {' | '.join(column[name] for column in columns)} |")
-        for what, column in zip(("after 4 loops", "after 16", "settles"), columns, strict=True):
-            page.says(f"{name}, {what}: {column[name]}")
+    return {name: [column[name] for column in columns] for name in endpoints}
+
+
+def options_seen(page):
+    """What a page says of each option in a sentence."""
+    for name, found in options_verdicts(options_endpoints(load("options/runs.json"))).items():
+        after_4, after_16, settles = (f"{mean} ({verdict})" for mean, verdict, _ in found)
+        page.says(f"`{name}`: {after_4} times the error after 4 loops, {after_16} times after 16, {settles} in the part that settles")
 
 
 def slope(steps):
@@ -538,6 +546,15 @@ def laboratory(page):
         "error of the last loop / of the best": lambda found: found["last_against_best"][0],
     }.items():
         page.says(f"| {what} | {' | '.join(interval(*over_seeds([of(run['stability']) for run in each.values()])) for each in runs)} |")
+    window_8 = learnt(every["window 8"])
+    for rule in ("context", "state", "acceleration", "prediction"):
+        page.says(f"| {rule} | {' | '.join(interval(*each) for each in rules_at(window_8, rule, 4))} |")
+    for loops in (4, 8):
+        errors = [run["exits"]["fixed"][loops - 1] for run in window_8.values()]
+        page.says(f"| all after loop {loops} | {loops} | {interval(*ratio_over_seeds(errors))} | | |")
+    best = [run["exits"]["oracle"] for run in window_8.values()]
+    loops, error = over_seeds([loops for loops, _ in best]), ratio_over_seeds([error for _, error in best])
+    page.says(f"| oracle | {interval(*loops)} | {interval(*error)} | | |")
 
 
 def seen(text, paragraph):
@@ -555,7 +572,7 @@ def main():
     summary = (RESULTS.parent.parent / "README.md").read_text(encoding="utf-8").split("## Eight seeds or more")[1].split("\n## ")[0]
     stale = [name for name in FIGURES if (RESULTS / name).read_text(encoding="utf-8") != redrawn(name)]
     docs = LOOPS_FOLDER.parent.parent / "docs"
-    lab = Page(seen((docs / "lab.md").read_text(encoding="utf-8").split("## `looped exits`")[0], r"\*\*What was seen here\.\*\*.*?(?=\n## |\Z)"))
+    lab = Page(seen((docs / "lab.md").read_text(encoding="utf-8"), r"\*\*What was seen here\.\*\*.*?(?=\n## |\Z)"))
     laboratory(lab)
     wrong = page.wrong + [f"docs/lab.md {what}" for what in lab.wrong]
     wrong += [f"docs/lab.md: isn't recomputed: {number}" for number in unchecked(lab.text, lab.checked)]
