@@ -84,7 +84,7 @@ impl<'t> Value<'t> {
     #[must_use]
     #[track_caller]
     pub fn attention(self, heads: Heads) -> Self {
-        self.by(ops::Attention(heads))
+        self.by(ops::Attention::new(heads))
     }
 
     /// The hidden states of a recurrence over the tokens, from 0 on: `cell` gives the next states from a token's row and the last states, each as
