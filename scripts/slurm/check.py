@@ -45,6 +45,23 @@ set = {{ "model.injector" = {{ type = "none" }} }}
 """
 
 
+# A cluster's sweep: 27 variants, each with 10 seeds.
+MANY = """
+base = "{base}"
+seeds = {seeds}
+
+[executor]
+type = "slurm"
+cpus = 1
+{more}
+
+[axes]
+"model.n_layer" = [1, 2, 3]
+"model.injector" = [{{ type = "full" }}, {{ type = "last_n", n = 4 }}, {{ type = "none" }}]
+"training.learning_rate" = [3e-4, 1e-3, 3e-3]
+"""
+
+
 class Check:
     def __init__(self, program, folder):
         self.program, self.folder = program, folder
@@ -55,8 +72,8 @@ class Check:
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 
-    def submit(self, name, steps, seeds, more="", *words, code=0):
-        (self.folder / f"{name}.toml").write_text(SWEEP.format(base=self.base, seeds=seeds, more=more))
+    def submit(self, name, steps, seeds, more="", *words, sweep=SWEEP, code=0):
+        (self.folder / f"{name}.toml").write_text(sweep.format(base=self.base, seeds=seeds, more=more))
         # The same bits by any machine: one thread, as Slurm gives.
         self.settings = [f"training.train_steps={steps}", "evaluation.prompts=64", "training.threads=1"]
         return self.looped("sweep", f"{name}.toml", "--out", name, *self.settings, *words, code=code)
@@ -105,22 +122,32 @@ def arrays_and_throttle(check, _):
     check.same("array")
 
 
-def requeued_drained_and_restarted(check, cluster):
+def requeued_drained_down_and_restarted(check, cluster):
     check.submit("moved", 4000, "[0]")
     job = check.array("moved")
+    # Somebody who waits meanwhile hears of none of it.
+    waiting = subprocess.Popen([check.program, "sweep", "moved", "--wait"], cwd=check.folder, stderr=subprocess.PIPE, text=True)
     until("a task runs", 60, lambda: "running" in check.states("moved"))
     time.sleep(3)
     Cluster.ask("scontrol", "requeue", f"{job}_0")
     say("requeued a task by hand")
     cluster.stop("slurmctld")
-    time.sleep(2)
+    time.sleep(20)
     cluster.controller()
     say("restarted the controller")
     Cluster.ask("scontrol", "update", "nodename=n1", "state=drain", "reason=test")
     time.sleep(3)
     Cluster.ask("scontrol", "update", "nodename=n1", "state=resume")
     say("drained a node, and took it back")
+    node = until("a task runs on a node", 300, lambda: Cluster.ask("squeue", "-h", "-t", "RUNNING", "-o", "%N").split())[0]
+    Cluster.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    until("its task is back in the queue", 60, lambda: node not in Cluster.ask("squeue", "-h", "-o", "%N").split())
+    Cluster.ask("scontrol", "update", f"nodename={node}", "state=resume")
+    say("took a node down with its task, and up again")
     check.wait("moved")
+    _, said = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0, said
+    say("--wait waited for all of it:", said.count("Slurm doesn't answer"), "times without an answer")
     check.same("moved")
 
 
@@ -164,7 +191,7 @@ def refused(check, _):
 def many(check, _):
     # 270 runs are planned, checked and handed in.
     begun = time.time()
-    check.submit("many", 300, str(list(range(90))), "", "--plan")
+    check.submit("many", 300, str(list(range(10))), "", "--plan", sweep=MANY)
     seconds = time.time() - begun
     say(f"270 runs planned and checked in {seconds:.1f} s")
     assert seconds < 10, seconds
@@ -182,7 +209,7 @@ def main():
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="sweeps-"))
     check, cluster = Check(arguments.program.resolve(), folder), Cluster()
-    checks = [refused, arrays_and_throttle, requeued_drained_and_restarted, cancelled, time_limit, many]
+    checks = [refused, arrays_and_throttle, requeued_drained_down_and_restarted, cancelled, time_limit, many]
     # The cluster's processes end with this one, however it is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     try:

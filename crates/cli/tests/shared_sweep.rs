@@ -1,13 +1,16 @@
 //! Sweeps whose runs are done by several processes in one folder: every run once, whoever dies meanwhile.
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod common;
 
 use std::fs;
-use std::process::{Child, Stdio};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Place, assert_same};
+use common::{Place, Ran, assert_same, wait_until};
+use serde_json::Value;
 
 const SWEEP: &str = "
 base = \"tiny.toml\"
@@ -26,7 +29,10 @@ fn place() -> Place {
 }
 
 fn shard(place: &Place, which: &str) -> Child {
-    let mut command = place.command(&["sweep", "out", "--shard", which, "--jobs", "2"]);
+    quiet(&mut place.command(&["sweep", "out", "--shard", which, "--jobs", "2"]))
+}
+
+fn quiet(command: &mut Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
@@ -89,8 +95,84 @@ fn two_that_want_the_same_run_do_it_once_and_a_dead_one_is_replaced() {
 }
 
 #[test]
+fn what_a_sweep_here_adds_is_there_for_the_others_too() {
+    let place = place();
+    let planned = || -> Value { serde_json::from_str(&place.read("out/plan.json")).unwrap() };
+    let names = |plan: &Value| -> Vec<String> {
+        let runs = plan["runs"].as_array().unwrap().iter();
+        runs.map(|run| run["stem"].as_str().unwrap().to_owned()).collect()
+    };
+    let sweep = ["sweep", "sweep.toml", "--out", "out", "training.train_steps=2", "training.threads=1"];
+    let mut plan = place.command(&[&sweep[..], &["--plan"]].concat());
+    assert!(plan.env("LOOPED_LEASE_SECONDS", "7").status().unwrap().success());
+    let before = names(&planned());
+    fs::write(place.path("sweep.toml"), SWEEP.replace("[0, 1, 2]", "[0, 1, 2, 3]")).unwrap();
+    place.looped(&sweep).ok();
+    // By whose numbers others know the runs, and for how long they hold them, stays.
+    let after = names(&planned());
+    assert_eq!(after[..6], before);
+    assert_eq!(after[6..], ["all-tokens-seed3", "last-4-seed3"]);
+    assert_eq!(planned()["lease"]["seconds"], 7.0);
+    place.looped(&["sweep", "out", "--report"]).ok();
+    let report: Value = serde_json::from_str(&place.read("out/report/comparison.json")).unwrap();
+    for variant in report["variants"].as_array().unwrap() {
+        assert_eq!(variant["seeds"], serde_json::json!([0, 1, 2, 3]));
+    }
+}
+
+/// Processes as on other machines: `elsewhere.c` has what differs there.
+#[cfg(target_os = "linux")]
+fn as_elsewhere(place: &Place, which: &str, variable: &str, value: &str) -> Child {
+    let library = place.path("elsewhere.so");
+    if !library.exists() {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/elsewhere.c");
+        let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
+        assert!(built.unwrap().success());
+    }
+    let mut command = place.command(&["sweep", "out", "--shard", which, "--jobs", "2"]);
+    quiet(command.env("LD_PRELOAD", library).env(variable, value))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn machines_whose_clocks_are_days_apart_do_each_run_once() {
+    let place = place();
+    place.looped(&["sweep", "sweep.toml", "--out", "out", "--plan", "training.threads=1"]).ok();
+    // All of them want all runs; the first to come has one when the others do.
+    let ahead = as_elsewhere(&place, "0/1", "CLOCK_AHEAD", "200000");
+    wait_until("the first run is held", || place.path("out/leases").exists());
+    let behind = as_elsewhere(&place, "0/1", "CLOCK_AHEAD", "-200000");
+    let workers = [ahead, behind, shard(&place, "0/1")];
+    workers.into_iter().for_each(|mut worker| assert!(worker.wait().unwrap().success()));
+    assert_as_by_one(&place);
+    let sessions = |run: &str| -> Vec<String> {
+        let run: Value = serde_json::from_str(&place.read(&format!("{run}/run.json"))).unwrap();
+        let sessions = run["sessions"].as_array().unwrap().iter();
+        sessions.map(|session| session["started"].as_str().unwrap()[..10].to_owned()).collect()
+    };
+    for run in names(&place, "out/runs") {
+        assert_eq!(sessions(&format!("out/runs/{run}")).len(), 1, "{run}");
+    }
+    let [first, now] = ["out", "one"].map(|sweep| sessions(&format!("{sweep}/runs/all-tokens-seed0")));
+    assert!(first > now, "the clocks weren't apart");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_system_without_locks_is_good_enough() {
+    let place = place();
+    place.looped(&["sweep", "sweep.toml", "--out", "out", "--plan", "training.threads=1"]).ok();
+    let workers = [0, 1].map(|_| as_elsewhere(&place, "0/1", "NO_LOCKS", "1"));
+    workers.into_iter().for_each(|mut worker| assert!(worker.wait().unwrap().success()));
+    assert_as_by_one(&place);
+}
+
+#[test]
 fn what_is_asked_of_the_wrong_place_says_where_to_ask() {
     let place = place();
+    place
+        .looped(&["sweep", "gone", "--shard", "0/2"])
+        .fails(2, &["--shard is asked of the folder of a sweep, and gone isn't there; is it shared with this machine, "]);
     place
         .looped(&["sweep", "sweep.toml", "--out", "out", "--shard", "0/2"])
         .fails(2, &["--shard is asked of the folder of a sweep, and sweep.toml isn't one"]);
@@ -110,19 +192,61 @@ fn what_is_asked_of_the_wrong_place_says_where_to_ask() {
     place.looped(&["sweep", "out", "--status"]).fails(2, &["was never handed to Slurm", "--executor slurm"]);
 }
 
-/// Where Slurm's commands aren't.
+/// The program where Slurm's commands are these scripts, and no others.
+fn with_slurm(place: &Place, arguments: &[&str], scripts: &[(&str, &str)]) -> Ran {
+    let programs = place.path("programs");
+    fs::create_dir_all(&programs).unwrap();
+    for (name, script) in scripts {
+        fs::write(programs.join(name), format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(programs.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    // What the test and the scripts may start besides.
+    for name in ["env", "cat", "rm"] {
+        let _ = std::os::unix::fs::symlink(format!("/usr/bin/{name}"), programs.join(name));
+    }
+    let mut command = place.command(arguments);
+    let Output { status, stdout, stderr } = command.env("PATH", programs).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+const TO_SLURM: [&str; 6] = ["sweep", "sweep.toml", "--out", "out", "--executor", "slurm"];
+
 #[test]
-fn without_slurm_a_sweep_is_planned_and_said_to_be_for_nobody() {
+fn without_slurm_a_sweep_is_refused_before_anything_is_written() {
     let place = place();
-    // With the one program that the test itself may start.
-    fs::create_dir(place.path("programs")).unwrap();
-    std::os::unix::fs::symlink("/usr/bin/env", place.path("programs/env")).unwrap();
-    let mut command = place.command(&["sweep", "sweep.toml", "--out", "out", "--executor", "slurm"]);
-    let ran = command.env("PATH", place.path("programs")).output().unwrap();
-    let said = String::from_utf8(ran.stderr).unwrap();
-    assert_eq!(ran.status.code(), Some(2), "{said}");
-    assert!(said.contains("sbatch isn't on this machine") && said.contains("--executor local"), "{said}");
-    assert!(!place.path("out/slurm/looped").exists());
+    let parts = ["sbatch isn't on this machine", "--executor local"];
+    with_slurm(&place, &TO_SLURM, &[]).fails(2, &parts);
+    assert!(!place.path("out").exists());
+}
+
+#[test]
+fn slurm_has_all_of_a_sweep_or_nothing() {
+    let place = place();
+    let sbatch = "case \"$*\" in *--version*) echo slurm 1;; *--dependency*) echo 'error: enough' >&2; exit 1;; *) echo 17;; esac";
+    let scripts = [("sbatch", sbatch), ("scancel", "echo \"$*\" > cancelled")];
+    with_slurm(&place, &TO_SLURM, &scripts).fails(2, &["sbatch: error: enough"]);
+    assert_eq!(place.read("cancelled"), "17\n");
+    assert!(!place.path("out/slurm/submission.json").exists());
+}
+
+#[test]
+fn a_controller_that_is_away_for_a_moment_ends_no_waiting() {
+    let place = place();
+    let sbatch = "case \"$*\" in *--version*) echo slurm 1;; *) echo 17;; esac";
+    // It is asked once when the sweep is handed in and three times for a look, then isn't there, then has nothing left to do.
+    let squeue = "printf x >> said; case \"$(cat said)\" in \
+        x|xx|xxx|xxxx) echo '0|RUNNING|n1|None';; \
+        xxxxx) echo 'error: Unable to contact slurm controller' >&2; exit 1;; \
+        esac";
+    let wait = [&TO_SLURM[..], &["--wait"]].concat();
+    let waited = with_slurm(
+        &place,
+        &wait,
+        &[("sbatch", sbatch), ("squeue", squeue), ("sacct", "exit 1"), ("scontrol", "exit 1")],
+    );
+    assert_eq!(waited.stderr.matches("Slurm doesn't answer; asking again").count(), 1, "{}", waited.stderr);
+    waited.fails(1, &["Unable to contact slurm controller", "6 of 6 runs aren't finished", "--resubmit"]);
 }
 
 #[test]

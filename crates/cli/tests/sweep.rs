@@ -266,6 +266,43 @@ fn slips_of_the_pen_are_told_before_anything_runs() {
 }
 
 #[test]
+fn a_run_of_several_processes_is_no_run_of_a_sweep() {
+    let place = place(VARIANTS);
+    let parts = [
+        "sweep.toml: training.ranks: is 2, and each run of a sweep is one process",
+        "mpirun -n 2 looped run",
+    ];
+    let here = ["sweep", "sweep.toml", "--out", "out"];
+    let elsewhere = [&here[..], &["--executor", "slurm"]].concat();
+    let planned = [&here[..], &["--plan"]].concat();
+    for command in [&here[..], &elsewhere, &planned, &["check", "sweep.toml"]] {
+        let refused = place.looped(&[command, &["training.ranks=2"]].concat());
+        assert_eq!(refused.stderr.matches("training.ranks").count(), 1, "{}", refused.stderr);
+        refused.fails(2, &parts);
+    }
+    assert!(!place.path("out").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_is_killed_may_have_wanted_for_memory() {
+    let place = place("base = \"tiny.toml\"\nseeds = [0]\n");
+    let sweep = ["sweep", "sweep.toml", "training.train_steps=1000000", "--out", "out"];
+    let child = place.command(&sweep).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let metrics = place.path("out/runs/tiny-seed0/metrics.jsonl");
+    let begun = Instant::now();
+    while !metrics.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(300), "the sweep doesn't get on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let run = place.read("out/runs/tiny-seed0/.lock");
+    assert!(std::process::Command::new("kill").args(["-KILL", run.trim()]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.contains("1 of 1 runs failed") && said.contains("where memory runs out"), "{said}");
+}
+
+#[test]
 fn arguments_that_do_not_fit_the_sweep_are_refused() {
     let place = place(VARIANTS);
     let sweep = |more: &[&str]| place.looped(&[&["sweep", "sweep.toml", "--out", "out"], more].concat());

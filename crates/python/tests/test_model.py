@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from conftest import ROOT
 
 import looped
 
@@ -98,6 +101,40 @@ def test_a_state_dict_of_another_model_is_refused_as_a_whole(run: looped.Run) ->
     for line in ["_read_in.bias is missing (expected shape [8])", "_read_out.bias has shape [2], the model needs [1]", "unknown is not in the model"]:
         assert line in str(told.value)
     np.testing.assert_array_equal(model.predict(XS, YS), run.model.predict(XS, YS))
+
+
+@pytest.mark.parametrize("block", [{"type": "transformer", "n_head": 2}, {"type": "lstm"}, {"type": "ssm"}])
+def test_a_module_of_torch_predicts_the_same_and_gives_its_parameters_back(
+    tiny: Path, block: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(ROOT / "scripts/torch"))
+    experiment = looped.Experiment(tiny, {"model.block": block})
+    module = importlib.import_module("looped_torch").LoopedModel(experiment.config["model"])
+    xs, ys = (torch.from_numpy(part.astype(np.float32)) for part in (XS, YS))
+
+    def theirs() -> Array:
+        with torch.no_grad():
+            predictions: Array = module(xs, ys, 5).numpy()
+        return predictions
+
+    trainer = looped.Trainer(experiment)
+    for _ in range(3):
+        trainer.step()
+    model = trainer.model
+    # To PyTorch, every name and none more.
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in model.state_dict().items()}, strict=True)
+    np.testing.assert_allclose(theirs(), model.predict(XS, YS, loops=5), atol=1e-5)
+    # A step of PyTorch's own, and back.
+    module(xs, ys, 5).square().mean().backward()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter -= 0.1 * parameter.grad
+    before = model.predict(XS, YS, loops=5)
+    model.load_state_dict(module.state_dict())
+    after = model.predict(XS, YS, loops=5)
+    assert np.abs(after - before).max() > 1e-3
+    np.testing.assert_allclose(theirs(), after, atol=1e-5)
 
 
 def test_tensors_of_torch_go_in_and_out(run: looped.Run) -> None:

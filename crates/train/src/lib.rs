@@ -46,6 +46,7 @@ pub use error::{At, FileError, Result, TrainError};
 pub use files::{replace_file, write_atomically};
 pub use gradients::{Gradients, clip, global_norm};
 pub use in_f64::InF64;
+pub use lock::has_no_locks;
 pub use looped_core::Target;
 pub use memory::{
     Asked, available_memory, memory_of_predicting, memory_of_scoring, memory_on_gpu, opened_and_predicting,

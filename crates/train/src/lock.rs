@@ -1,7 +1,7 @@
 //! The lock of a run's directory: one process trains a run, and others can see that it does.
 
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::error::At;
@@ -15,6 +15,7 @@ pub(crate) fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
     let mut file = File::options().create(true).truncate(false).write(true).open(&path).at("open", &path)?;
     match file.try_lock() {
+        Err(TryLockError::Error(error)) if has_no_locks(&error) => Ok(file),
         Ok(()) => {
             let process = format!("{}\n", std::process::id());
             file.set_len(0).and_then(|()| file.write_all(process.as_bytes())).at("write", &path)?;
@@ -33,9 +34,41 @@ pub(crate) fn lock(folder: &Path) -> Result<File> {
     }
 }
 
+/// Whether a lock couldn't be had since the file system knows none, as some that clusters share don't (Lustre without `flock`, NFS without its
+/// lock service). There a user's own care keeps two processes out of one directory, and the leases of a sweep do.
+#[must_use]
+pub fn has_no_locks(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        let code = Errno::from_io_error(error);
+        code.is_some_and(|code| [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP].contains(&code))
+    }
+    #[cfg(not(unix))]
+    {
+        error.kind() == io::ErrorKind::Unsupported
+    }
+}
+
 /// Whether a process holds the lock of a directory.
 pub(crate) fn is_locked(folder: &Path) -> bool {
     // A shared lock: two that ask don't refuse each other.
     File::open(folder.join(LOCK))
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_system_that_knows_no_locks_is_excused() {
+        use rustix::io::Errno;
+        for code in [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP] {
+            assert!(has_no_locks(&code.into()), "{code}");
+        }
+        for code in [Errno::IO, Errno::ACCESS, Errno::STALE] {
+            assert!(!has_no_locks(&code.into()), "{code}");
+        }
+    }
 }

@@ -26,9 +26,12 @@ pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
     // A sweep that is handed in now can be waited for.
     if let Some(asked) = args.elsewhere.asked().filter(|asked| *asked != Asked::Wait) {
         let (asked, file) = (asked.option(), args.sweep.display());
-        return Err(Failure::usage(format!(
-            "{asked} is asked of the folder of a sweep, and {file} isn't one"
-        )));
+        let why = if args.sweep.exists() {
+            format!("{file} isn't one")
+        } else {
+            format!("{file} isn't there; is it shared with this machine, {}?", shared::host())
+        };
+        return Err(Failure::usage(format!("{asked} is asked of the folder of a sweep, and {why}")));
     }
     let Some(out) = &args.out else {
         return Err(Failure::usage("--out is needed: the folder of the sweep, new, or of one to be resumed"));
@@ -60,7 +63,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> Outcome {
         return Ok(());
     }
     if let Some(config) = slurm {
-        slurm::refuse_while_in_work(out)?;
+        slurm::refuse_unless_ready(out)?;
         planned(args, &plan, &sweep)?;
         return slurm::submit(out, &config, args);
     }
@@ -107,7 +110,7 @@ fn slurm_of(args: &SweepArgs, sweep: &Sweep) -> Option<SlurmConfig> {
 /// Writes the folder of a sweep whose runs are done by others.
 fn planned(args: &SweepArgs, plan: &Plan, sweep: &Sweep) -> Outcome {
     let folder = SweepFolder::take(plan, sweep)?;
-    SweepRecord::of(plan, title(args), again(args)).write(&plan.out)?;
+    SweepRecord::write(plan, title(args), again(args))?;
     drop(folder);
     Ok(())
 }
@@ -117,10 +120,10 @@ fn here(args: &SweepArgs, plan: &Plan, sweep: &Sweep) -> Outcome {
     let mut watch = Watch { stop: Stop::listen()? };
     let folder = SweepFolder::take(plan, sweep)?;
     let local = LocalProcesses::of_this_program(args.jobs as usize, &args.device.device);
-    // Where others may do runs of it, who does one is settled by leases.
+    // Where others may do runs of it, who does one is settled by leases, and what the sweep has more of now is for them too.
     let executor: Box<dyn Executor> = if SweepRecord::is_in(&plan.out) {
-        let lease = SweepRecord::read(&plan.out)?.lease;
-        Box::new(Leased::new(local, &plan.out, &shared::host(), lease))
+        let record = SweepRecord::write(plan, title(args), again(args))?;
+        Box::new(Leased::new(local, &plan.out, &shared::host(), record.lease))
     } else {
         Box::new(local)
     };

@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use looped_config::sweep::Sweep;
-use looped_train::{At as _, write_atomically};
+use looped_train::{At as _, has_no_locks, write_atomically};
 
 use crate::comparison::refuse_unless_free;
 use crate::sweep::Plan;
@@ -68,6 +68,7 @@ fn lock(folder: &Path) -> Result<File> {
     let lock = File::create(&path).at("write", &path)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
+        Err(TryLockError::Error(error)) if has_no_locks(&error) => Ok(lock),
         Err(TryLockError::WouldBlock) => {
             Err(StudyError::Refused(format!("{} is in use by another looped sweep", folder.display())))
         }

@@ -104,7 +104,18 @@ fn has_diverged(folder: &Path) -> bool {
 fn reason(status: ExitStatus, log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let said = text.rfind("error: ").map_or_else(|| last_line(log), |start| text[start..].trim().to_owned());
-    format!("{status}; {said}\n  log: {}", log.display())
+    let killed = if was_killed(status) { "; the system kills so where memory runs out" } else { "" };
+    format!("{status}{killed}; {said}\n  log: {}", log.display())
+}
+
+#[cfg(unix)]
+fn was_killed(status: ExitStatus) -> bool {
+    std::os::unix::process::ExitStatusExt::signal(&status) == Some(rustix::process::Signal::KILL.as_raw())
+}
+
+#[cfg(not(unix))]
+fn was_killed(_: ExitStatus) -> bool {
+    false
 }
 
 /// What a run has said last.

@@ -140,6 +140,7 @@ impl Plan {
             }
             plan.variants.push(PlannedVariant { experiment, seeds: sweep.seeds.len() });
         }
+        problems.extend(plan.variants.iter().filter_map(|variant| refuse_ranks(sweep, &variant.experiment)));
         problems.extend(refuse_what_cannot_be_compared(&plan.variants));
         problems.extend(refuse_another_sweep(out, &stems));
         // A mistake in the base of a grid would be told once for each of its points.
@@ -253,6 +254,18 @@ fn with_its_loops(mut experiment: Experiment) -> Experiment {
     let last = experiment.training.usual_loops();
     experiment.evaluation.loops.get_or_insert(last);
     experiment
+}
+
+/// An error if a run needs several processes. Sweeps start one for each, here and on a cluster: what is to be done sooner is shared out by runs.
+fn refuse_ranks(sweep: &Sweep, experiment: &Experiment) -> Option<String> {
+    let ranks = experiment.training.ranks;
+    (ranks > 1).then(|| {
+        format!(
+            "{}: training.ranks: is {ranks}, and each run of a sweep is one process; allowed in a sweep: 1. Runs of {ranks} ranks are \
+             started one by one (`mpirun -n {ranks} looped run EXP.toml --out RUN`), and compared by `looped compare`",
+            sweep.path.display()
+        )
+    })
 }
 
 /// An error if the variants' scores would not be of one kind: known now, and not when all are trained.

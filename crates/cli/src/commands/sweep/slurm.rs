@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use looped_config::sweep::SlurmConfig;
 use looped_report::table::{Column, Table};
+use looped_study::StudyError;
 use looped_study::sweep::slurm::{Submission, TaskState};
 use looped_study::sweep::{Program, SweepRecord, slurm};
 use serde_json::json;
@@ -19,6 +20,9 @@ use crate::stop::Stop;
 
 /// From one look at the queue to the next.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// How long Slurm, once it has answered, may then fail to while a sweep is waited for.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Hands a sweep in that is planned, and waits for it if that is asked for.
 pub(super) fn submit(folder: &Path, config: &SlurmConfig, args: &SweepArgs) -> Outcome {
@@ -40,12 +44,13 @@ pub(super) fn submit(folder: &Path, config: &SlurmConfig, args: &SweepArgs) -> O
 /// Hands in again what isn't finished, as it was handed in before.
 pub(super) fn resubmit(folder: &Path, args: &SweepArgs) -> Outcome {
     let submission = Submission::read(folder)?;
-    refuse_while_in_work(folder)?;
+    refuse_unless_ready(folder)?;
     submit(folder, &submission.config, args)
 }
 
-/// Refuses to hand in a second time what Slurm still has.
-pub(super) fn refuse_while_in_work(folder: &Path) -> Outcome {
+/// Refuses to hand in what Slurm still has, or anything where Slurm isn't.
+pub(super) fn refuse_unless_ready(folder: &Path) -> Outcome {
+    slurm::version()?;
     if Submission::is_in(folder) && Submission::read(folder)?.is_in_work()? {
         let folder = folder.display().to_string();
         let wait = command_line(&["looped", "sweep", &folder, "--wait"]);
@@ -99,18 +104,26 @@ pub(super) fn status(folder: &Path, as_json: bool) -> Outcome {
 /// Waits until Slurm has nothing left to do, telling what changes; an error if a run isn't finished then.
 pub(super) fn wait(folder: &Path) -> Outcome {
     let (stop, submission) = (Stop::listen()?, Submission::read(folder)?);
-    let mut told = String::new();
+    let look = || Ok::<_, StudyError>((submission.is_in_work()?, submission.state(folder)?));
+    let (mut told, mut answered): (_, Option<Instant>) = (String::new(), None);
     let runs = loop {
-        let in_work = submission.is_in_work()?;
-        let runs = submission.state(folder)?;
-        let now = summary(runs.iter().map(|(_, at)| &at.state));
-        if now != told {
-            eprintln!("{now}");
-            told = now;
-        }
-        if !in_work {
-            break runs;
-        }
+        let now = match look() {
+            Ok((in_work, runs)) => {
+                answered = Some(Instant::now());
+                let now = summary(runs.iter().map(|(_, at)| &at.state));
+                if !in_work {
+                    tell(&mut told, now);
+                    break runs;
+                }
+                now
+            }
+            // Its controller may be begun again.
+            Err(error) if answered.is_some_and(|last| last.elapsed() < PATIENCE) => {
+                format!("Slurm doesn't answer; asking again ({error})")
+            }
+            Err(error) => return Err(error.into()),
+        };
+        tell(&mut told, now);
         for _ in 0..LOOK_EVERY.as_millis() / 100 {
             if stop.asked() {
                 eprintln!("no longer waiting; the runs continue");
@@ -135,6 +148,14 @@ pub(super) fn wait(folder: &Path) -> Outcome {
         command_line(&["looped", "sweep", &folder.display().to_string(), "--resubmit"]),
         lines.collect::<String>()
     )))
+}
+
+/// Tells what wasn't told last.
+fn tell(told: &mut String, now: String) {
+    if now != *told {
+        eprintln!("{now}");
+        *told = now;
+    }
 }
 
 /// As in `12 runs: 9 finished, 2 running, 1 waiting`.

@@ -1,5 +1,6 @@
 //! The runs of a sweep as its folder keeps them, so that other processes need not plan it again.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -39,25 +40,33 @@ struct Recorded {
 }
 
 impl SweepRecord {
-    /// What is to be known of a plan.
-    #[must_use]
-    pub fn of(plan: &Plan, title: String, command: String) -> Self {
+    /// Writes down what is to be known of a plan, in its folder.
+    ///
+    /// A plan that only adds to the one that is there changes nothing for those who are at work on that: its runs keep their places, by whose
+    /// numbers tasks are named that wait in a queue, and its leases their length, which all who share a folder must count alike.
+    ///
+    /// # Errors
+    /// If the file that is there can't be read, or can't be written.
+    pub fn write(plan: &Plan, title: String, command: String) -> Result<Self> {
         let run = |run: &PlannedRun| Recorded {
             variant: run.variant.clone(),
             seed: run.seed,
             label: run.label.clone(),
             stem: run.stem(),
         };
-        let runs = plan.runs.iter().map(run).collect();
-        Self { format: FORMAT, title, command, lease: Terms::from_environment(), runs }
-    }
-
-    /// Writes it into the sweep's folder.
-    ///
-    /// # Errors
-    /// If the file can't be written.
-    pub fn write(&self, folder: &Path) -> Result<()> {
-        Ok(write_atomically(&folder.join(FILE), &serde_json::to_vec_pretty(self)?)?)
+        let mut runs: Vec<Recorded> = plan.runs.iter().map(run).collect();
+        let mut lease = Terms::from_environment();
+        if Self::is_in(&plan.out) {
+            let earlier = Self::read(&plan.out)?;
+            let places = earlier.runs.iter().enumerate().map(|(i, run)| (run.stem.as_str(), i));
+            let places: HashMap<&str, usize> = places.collect();
+            // Those that are new stay in their order, behind the others.
+            runs.sort_by_key(|run| places.get(run.stem.as_str()).copied().unwrap_or(usize::MAX));
+            lease = earlier.lease;
+        }
+        let record = Self { format: FORMAT, title, command, lease, runs };
+        write_atomically(&plan.out.join(FILE), &serde_json::to_vec_pretty(&record)?)?;
+        Ok(record)
     }
 
     /// Whether a folder is that of a planned sweep.

@@ -24,6 +24,14 @@ pub(super) fn output(program: &str, arguments: &[&str]) -> Result<String> {
     Err(StudyError::Refused(format!("{program}: {said}")))
 }
 
+/// Slurm's version.
+///
+/// # Errors
+/// If its commands aren't on this machine.
+pub fn version() -> Result<String> {
+    output("sbatch", &["--version"]).map(|said| said.trim().to_owned())
+}
+
 /// Puts the Slurm job that this process is back into the queue; nothing where it is none.
 ///
 /// # Errors

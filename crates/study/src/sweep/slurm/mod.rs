@@ -9,6 +9,6 @@ mod script;
 mod state;
 mod submission;
 
-pub use command::requeue_this_job;
+pub use command::{requeue_this_job, version};
 pub use state::{RunAt, TaskState};
 pub use submission::{Submission, submit};

@@ -7,7 +7,7 @@ use looped_config::sweep::SlurmConfig;
 use looped_train::{At as _, command_line, write_atomically};
 use serde::{Deserialize, Serialize};
 
-use super::command::output;
+use super::command::{output, version};
 use super::script::Script;
 use super::state::{self, RunAt};
 use crate::sweep::{PlannedRun, Program, RunState, SweepRecord};
@@ -46,10 +46,9 @@ pub fn submit(folder: &Path, config: &SlurmConfig, device: &str, program: &Progr
             command_line(&["looped", "sweep", &folder.display().to_string(), "--report"])
         )));
     }
+    version()?;
     let of_slurm = folder.join(FOLDER);
     fs::create_dir_all(&of_slurm).at("create", &of_slurm)?;
-    // Asked first: where Slurm isn't there, nothing is copied.
-    output("sbatch", &["--version"])?;
     let own = if program.is_whole() { copied(&program.path, &of_slurm)? } else { program.clone() };
     let name = record.title.strip_prefix("Sweep ").unwrap_or(&record.title);
     let script = Script { name, folder, config, program: &own };
@@ -60,7 +59,10 @@ pub fn submit(folder: &Path, config: &SlurmConfig, device: &str, program: &Progr
     let tasks = format!("--array={}{most}", ranges(&open));
     let array = handed_in(&[&tasks, &array.display().to_string()])?;
     let after = format!("--dependency=afterany:{array}");
-    let report = handed_in(&[&after, &report.display().to_string()])?;
+    let report = handed_in(&[&after, &report.display().to_string()]).inspect_err(|_| {
+        // All of it or nothing: nobody would know of an array without its submission.
+        let _ = output("scancel", &[&array]);
+    })?;
     let (config, device) = (config.clone(), device.to_owned());
     let submission = Submission { array, report, config, device };
     write_atomically(&place(folder), &serde_json::to_vec_pretty(&submission)?)?;
