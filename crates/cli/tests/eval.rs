@@ -111,6 +111,13 @@ fn baselines_can_be_chosen() {
     assert_eq!(names(&[]).len(), 10);
     let two = ["--baseline", "averaging", "--baseline", "{type = \"knn\", k = 2}"];
     assert_eq!(names(&two), ["averaging", "knn_2"]);
+    let each = ["--baseline", "{type = \"solver\", method = \"cg\", steps = \"loops\"}"];
+    place
+        .looped(
+            &[&["baselines", "--data", "prompts.safetensors", "--out", "none.safetensors"], &each[..]]
+                .concat(),
+        )
+        .fails(1, &["baseline cg_loops", "takes a model beside it", "allowed for steps: a number"]);
     let twice = [&["eval", "run"], &two[..], &["--baseline", "averaging"]].concat();
     place.looped(&twice).fails(2, &["--baseline averaging: is called averaging, as another one is"]);
 

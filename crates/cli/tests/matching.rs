@@ -1,7 +1,9 @@
-//! `match`: what it prints and leaves, and what it refuses.
+//! `match`: what it prints and leaves, and what it refuses; and its solvers as baselines.
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod common;
+
+use std::fs;
 
 use common::Place;
 use serde_json::Value;
@@ -101,4 +103,78 @@ fn a_solver_stands_beside_the_model_as_a_baseline() {
     }
     let changed = "evaluation.baselines=[{type=\"solver\",method=\"gd\",steps=0}]";
     place.looped(&["check", "tiny.toml", changed]).fails(2, &["evaluation.baselines", "steps", "is 0"]);
+}
+
+/// `steps = "loops"`: after loop l it is the solver of l steps, in every file that has a curve over loops.
+#[test]
+fn a_solver_with_a_step_in_each_loop_stands_beside_the_model_over_loops() {
+    let place = Place::new();
+    let solver = |method: &str, steps: &str| format!("{{type=\"solver\",method=\"{method}\",steps={steps}}}");
+    let fixed = (1..=4).map(|steps| solver("cg", &steps.to_string()));
+    let all: Vec<String> = fixed.chain(["cg", "gd"].map(|method| solver(method, "\"loops\""))).collect();
+    let baselines = format!("evaluation.baselines=[{}]", all.join(","));
+    place.looped(&["run", "tiny.toml", &baselines, "--out", "run"]).ok();
+    let found: Value = serde_json::from_str(&place.read("run/eval.json")).unwrap();
+    assert_eq!(found["loops"], 4);
+    let over_loops = &found["baselines_per_loop"]["cg_loops"];
+    for index in 0..4 {
+        let of_as_many = &found["curves"][format!("cg_{}", index + 1)];
+        for part in ["mean", "low", "high", "median"] {
+            assert_eq!(over_loops[part][index], of_as_many[part][4], "{part} after loop {}", index + 1);
+        }
+    }
+    assert!(over_loops["mean"][0].as_f64() > over_loops["mean"][1].as_f64(), "two coordinates, two steps");
+    assert_eq!(found["curves"]["cg_loops"], found["curves"]["cg_4"], "over examples, as many steps as loops");
+    assert_eq!(found["baselines_per_loop"].as_object().unwrap().len(), 2, "a fixed number has no such curve");
+
+    // The report's own figure, and its numbers.
+    let figure = place.read("run/plots/loops.svg");
+    for curve in ["model", "cg loops", "gd loops"] {
+        assert!(figure.contains(curve), "{curve}");
+    }
+    assert!(!figure.contains("cg 1"), "no fixed number of steps is drawn over loops");
+    let exported = place.looped(&["export", "run", "--what", "evaluation"]).ok().stdout;
+    assert_eq!(exported.lines().filter(|line| line.contains("cg_loops,loops,")).count(), 4, "{exported}");
+    let scores = fs::read(place.path("run/scores.safetensors")).unwrap();
+    let scores = safetensors::SafeTensors::deserialize(&scores).unwrap();
+    assert_eq!(scores.tensor("per_loop.cg_loops").unwrap().shape(), [16, 4]);
+
+    // Asked again for more loops, and in a comparison of runs that have some prompts in common.
+    let eval = |more: &[&str]| {
+        place.looped(&[&["eval", "run", "--baseline", &all[4], "--json"], more].concat()).ok().stdout
+    };
+    let longer: Value = serde_json::from_str(&eval(&["--loops", "6"])).unwrap();
+    assert_eq!(longer["baselines_per_loop"]["cg_loops"]["mean"].as_array().unwrap().len(), 6);
+    assert_eq!(longer["baselines_per_loop"]["cg_loops"]["mean"][1], over_loops["mean"][1]);
+    let fewer = "evaluation.prompts=12";
+    place.looped(&["run", "tiny.toml", &baselines, fewer, "seed=4", "--out", "other"]).ok();
+    place.looped(&["compare", "run", "other", "--out", "compared"]).ok();
+    let compared: Value = serde_json::from_str(&place.read("compared/comparison.json")).unwrap();
+    let again = |place: &str| compared["baselines_per_loop"]["cg_loops"][place].as_array().unwrap().clone();
+    let own: Value = serde_json::from_str(&place.read("other/eval.json")).unwrap();
+    let own = own["baselines_per_loop"]["cg_loops"]["mean"].as_array().unwrap().clone();
+    for (compared, own) in again("mean").iter().zip(&own) {
+        let (compared, own) = (compared.as_f64().unwrap(), own.as_f64().unwrap());
+        assert!(
+            (compared - own).abs() <= 1e-6 * own.max(1e-6),
+            "of the prompts in common: {compared}, {own}"
+        );
+    }
+    assert!(place.read("compared/plots/loops.svg").contains("cg loops"));
+}
+
+#[test]
+fn steps_of_a_solver_are_a_number_or_the_word() {
+    let place = Place::new();
+    for (steps, told) in [
+        ("\"loop\"", "is \"loop\", expected an integer, 1 to 100000, or \"loops\""),
+        ("true", "is true, expected an integer, 1 to 100000, or \"loops\""),
+        ("1.5", "is 1.5, expected an integer, 1 to 100000"),
+        ("0", "is 0; allowed: 1 to 100000"),
+        ("200000", "is 200000; allowed: 1 to 100000"),
+    ] {
+        let changed = format!("evaluation.baselines=[{{type=\"solver\",method=\"gd\",steps={steps}}}]");
+        let told = format!("evaluation.baselines.0.steps: {told}");
+        place.looped(&["check", "tiny.toml", &changed]).fails(2, &[&told]);
+    }
 }

@@ -36,4 +36,18 @@ pub trait Baseline: Debug + Send + Sync {
     /// # Errors
     /// If a fit fails.
     fn predict(&self, prompt: Prompt<'_>) -> Result<Vec<f32>>;
+
+    /// Itself where it takes a step for each loop of the model beside it: it is asked for those, and not by [`predict`](Self::predict).
+    fn by_loop(&self) -> Option<&dyn ByLoop> {
+        None
+    }
+}
+
+/// A baseline that takes a step for each loop of the model beside it.
+pub trait ByLoop: Send + Sync {
+    /// The prediction of every y after each of so many loops, each from the points before it; 0 for the first: (loops, points).
+    ///
+    /// # Errors
+    /// If a fit fails.
+    fn predict_each(&self, prompt: Prompt<'_>, loops: usize) -> Result<Vec<Vec<f32>>>;
 }

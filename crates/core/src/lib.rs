@@ -35,7 +35,7 @@ mod task;
 mod unroll;
 mod watch;
 
-pub use baseline::{Baseline, Prompt};
+pub use baseline::{Baseline, ByLoop, Prompt};
 pub use block::BlockConfig;
 pub use candle_core::{Device, Tensor, Var};
 pub use config::{Embed, ExitGate, FirstState, Head, LoopNorm, ModelConfig, Positions};

@@ -17,7 +17,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use looped_core::{Baseline, Error, Kind, Part, Prompt, Prompts, Result, Watch};
+use looped_core::{Baseline, ByLoop, Error, Kind, Part, Prompt, Prompts, Result, Watch};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -84,7 +84,55 @@ pub fn baseline_predictions(
     baselines.iter().map(|baseline| of(baseline.as_ref())).collect()
 }
 
-/// One baseline's predictions, which sees the first `dims` coordinates only.
+/// One baseline's predictions of every y, (prompts, points) row-major; it sees the first `dims` coordinates only.
+///
+/// # Errors
+/// As [`of_each`].
+pub(crate) fn predictions_of(
+    baseline: &dyn Baseline,
+    prompts: &Prompts,
+    dims: usize,
+    watch: &dyn Watch,
+) -> Result<Vec<f32>> {
+    let of_one = |prompt: Prompt<'_>| {
+        let predictions = baseline.predict(prompt)?;
+        expect("predictions for", predictions.len(), prompt.ys.len(), "points").map(|()| predictions)
+    };
+    Ok(of_each(prompts, dims, watch, of_one)?.concat())
+}
+
+/// The predictions of a baseline that takes a step for each of so many loops: of every y after the last one, (prompts, points), and of the last y of
+/// each prompt after each, (prompts, loops).
+///
+/// # Errors
+/// As [`of_each`].
+pub(crate) fn predictions_by_loop(
+    baseline: &dyn ByLoop,
+    prompts: &Prompts,
+    (dims, loops): (usize, usize),
+    watch: &dyn Watch,
+) -> Result<(Vec<f32>, Vec<f32>)> {
+    let of_one = |prompt: Prompt<'_>| {
+        let mut after = baseline.predict_each(prompt, loops)?;
+        expect("rows of predictions for", after.len(), loops, "loops")?;
+        let mut last_query = Vec::with_capacity(loops);
+        for predictions in &after {
+            expect("predictions for", predictions.len(), prompt.ys.len(), "points")?;
+            last_query.extend(predictions.last());
+        }
+        Ok((after.pop().unwrap_or_default(), last_query))
+    };
+    let (after_last, last_query): (Vec<_>, Vec<_>) =
+        of_each(prompts, dims, watch, of_one)?.into_iter().unzip();
+    Ok((after_last.concat(), last_query.concat()))
+}
+
+/// Refuses what a baseline says where there is less or more of it than there should be.
+fn expect(what: &str, got: usize, expected: usize, of: &str) -> Result<()> {
+    if got == expected { Ok(()) } else { Err(Error::Data(format!("{got} {what} {expected} {of}"))) }
+}
+
+/// What a baseline says of each prompt, which sees the first `dims` coordinates only.
 ///
 /// A baseline that panics has failed as one that returns an error: it may be somebody else's, and the model's scores beside
 /// it are hours of work.
@@ -92,25 +140,19 @@ pub fn baseline_predictions(
 /// # Errors
 /// That of the first prompt where a fit fails, however many threads there are; or if `watch` wants to stop. After a panic
 /// no other prompt is begun.
-pub(crate) fn predictions_of(
-    baseline: &dyn Baseline,
+fn of_each<T: Send>(
     prompts: &Prompts,
     dims: usize,
     watch: &dyn Watch,
-) -> Result<Vec<f32>> {
+    predict: impl Fn(Prompt<'_>) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
     let of_one = |i| {
         let (xs, ys) = prompts.get(i);
         let xs: Vec<f32> = xs.chunks(prompts.n_dims).flat_map(|x| &x[..dims]).copied().collect();
-        let predictions = baseline.predict(Prompt { xs: &xs, ys, dims })?;
-        if predictions.len() == ys.len() {
-            Ok(predictions)
-        } else {
-            let (got, points) = (predictions.len(), ys.len());
-            Err(Error::Data(format!("{got} predictions for {points} points")))
-        }
+        predict(Prompt { xs: &xs, ys, dims })
     };
     let has_panicked = AtomicBool::new(false);
-    let of_prompts: Vec<Option<Result<Vec<f32>>>> = (0..prompts.prompts)
+    let of_prompts: Vec<Option<Result<T>>> = (0..prompts.prompts)
         .into_par_iter()
         .map(|i| {
             if let Err(stopped) = watch.check() {
@@ -127,7 +169,7 @@ pub(crate) fn predictions_of(
         })
         .collect();
     // Prompts that were left out have an error before or behind them.
-    Ok(of_prompts.into_iter().flatten().collect::<Result<Vec<_>>>()?.concat())
+    of_prompts.into_iter().flatten().collect()
 }
 
 /// What a panic says of itself.

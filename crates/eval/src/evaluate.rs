@@ -6,7 +6,7 @@ use looped_core::{
     Baseline, Error, Objective, Predictions, Predictor, Prompts, Result, Task, Watch, score_scale,
 };
 
-use crate::baselines::{predictions_of, reason};
+use crate::baselines::{predictions_by_loop, predictions_of, reason};
 use crate::convergence::Sums;
 use crate::plan::LOT;
 use crate::prompt_scores::fingerprint;
@@ -58,7 +58,7 @@ pub fn score_prompts(
     let scale = Scale::of(task, plan.dims);
     let mut of_model = Scores::new(plan.points);
     let mut beside: Vec<Beside<'_>> =
-        baselines.iter().map(|baseline| Beside::new(baseline.as_ref(), plan.points)).collect();
+        baselines.iter().map(|baseline| Beside::new(baseline.as_ref(), plan)).collect();
     let mut per_loop = Scores::new(plan.loops);
     let mut fingerprints = Vec::new();
     let mut sums = Sums::new(plan.loops, plan.points);
@@ -88,20 +88,27 @@ pub fn score_prompts(
             }
         }
         for one in &mut beside {
-            one.score(&drawn, plan.dims, &scale, watch)?;
+            one.score(&drawn, plan, &scale, watch)?;
         }
         watch.advanced(first + drawn.prompts, plan.prompts);
     }
     let mut curves = vec![(MODEL.to_owned(), of_model)];
+    let mut baselines_per_loop = Vec::new();
     let mut failed_baselines = BTreeMap::new();
     for one in beside {
+        let name = one.baseline.name();
         match one.scores {
-            Ok(scores) => curves.push((one.baseline.name(), scores)),
-            Err(why) => drop(failed_baselines.insert(one.baseline.name(), why)),
+            Ok(scores) => {
+                baselines_per_loop.extend(one.per_loop.map(|per_loop| (name.clone(), per_loop)));
+                curves.push((name, scores));
+            }
+            Err(why) => drop(failed_baselines.insert(name, why)),
         }
     }
-    let scores = PromptScores { prompts: fingerprints, curves, per_loop };
+    let scores = PromptScores { prompts: fingerprints, curves, per_loop, baselines_per_loop };
     let curve = |scores: &Scores| scores.curve(plan.resamples, plan.seed);
+    let curves_of =
+        |all: &[(String, Scores)]| Curves(all.iter().map(|(name, of)| (name.clone(), curve(of))).collect());
     let evaluation = Evaluation {
         format: Evaluation::FORMAT,
         task: task.typetag_name().into(),
@@ -113,9 +120,10 @@ pub fn score_prompts(
         dims: plan.dims,
         score: scale.objective.score_name().into(),
         by_length: if task.alphabet().is_some() { sums.means(plan.prompts) } else { Vec::new() },
-        curves: Curves(scores.curves.iter().map(|(name, of)| (name.clone(), curve(of))).collect()),
+        curves: curves_of(&scores.curves),
         failed_baselines,
         per_loop: curve(&scores.per_loop),
+        baselines_per_loop: curves_of(&scores.baselines_per_loop),
         converged_at: sums.converged_at(),
         state_change: None,
     };
@@ -140,18 +148,33 @@ fn check_shape(predictions: &Predictions, prompts: &Prompts, loops: usize) -> Re
 struct Beside<'a> {
     baseline: &'a dyn Baseline,
     scores: std::result::Result<Scores, String>,
+    /// At the last query after each loop, of one that takes a step for each.
+    per_loop: Option<Scores>,
 }
 
 impl<'a> Beside<'a> {
-    fn new(baseline: &'a dyn Baseline, points: usize) -> Self {
-        Self { baseline, scores: Ok(Scores::new(points)) }
+    fn new(baseline: &'a dyn Baseline, plan: &EvalPlan) -> Self {
+        let per_loop = baseline.by_loop().map(|_| Scores::new(plan.loops));
+        Self { baseline, scores: Ok(Scores::new(plan.points)), per_loop }
     }
 
     /// Adds the scores of more prompts; a baseline that has failed once is not asked again.
-    fn score(&mut self, drawn: &Prompts, dims: usize, scale: &Scale, watch: &dyn Watch) -> Result<()> {
+    fn score(&mut self, drawn: &Prompts, plan: &EvalPlan, scale: &Scale, watch: &dyn Watch) -> Result<()> {
         let Ok(scores) = &mut self.scores else { return Ok(()) };
-        match predictions_of(self.baseline, drawn, dims, watch) {
-            Ok(predictions) => scale.score(&predictions, drawn, scores),
+        let found = match self.baseline.by_loop() {
+            Some(by_loop) => predictions_by_loop(by_loop, drawn, (plan.dims, plan.loops), watch),
+            None => predictions_of(self.baseline, drawn, plan.dims, watch).map(|all| (all, Vec::new())),
+        };
+        match found {
+            Ok((after_last, last_query)) => {
+                scale.score(&after_last, drawn, scores);
+                if let Some(per_loop) = &mut self.per_loop {
+                    for (i, after) in last_query.chunks_exact(plan.loops).enumerate() {
+                        let y = drawn.ys[(i + 1) * plan.points - 1];
+                        per_loop.push(after.iter().map(|&prediction| scale.of_one(&[prediction], y)));
+                    }
+                }
+            }
             Err(Error::Stopped) => return Err(Error::Stopped),
             Err(error) => self.scores = Err(reason(error)),
         }

@@ -53,6 +53,9 @@ pub struct Evaluation {
     pub failed_baselines: BTreeMap<String, String>,
     /// The model's score at the last query; entry l is after loop l + 1.
     pub per_loop: Curve,
+    /// The same of the baselines that take a step for each loop of the model.
+    #[serde(default, skip_serializing_if = "Curves::is_empty")]
+    pub baselines_per_loop: Curves,
     /// The loop from which on the model's mean score stays within 5 % of its value after the last loop; entry k is for
     /// k in-context examples. Equal to `loops` where it moves to the end; `null` where that value isn't finite.
     #[serde(default)]
@@ -146,6 +149,8 @@ impl Evaluation {
             ("state_change", self.state_change.as_ref().map(|c| &c.distance)),
         ];
         let of_loops = of_loops.into_iter().filter_map(|(name, curve)| Some((name, curve?, self.loops)));
+        let of_loops =
+            of_loops.chain(self.baselines_per_loop.iter().map(|(name, curve)| (name, curve, self.loops)));
         for (name, curve, length) in
             self.curves.iter().map(|(name, curve)| (name, curve, examples)).chain(of_loops)
         {
@@ -177,6 +182,12 @@ impl Curves {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Curve> {
         self.iter().find(|&(other, _)| other == name).map(|(_, curve)| curve)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Names and curves in order.

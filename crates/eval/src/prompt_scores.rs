@@ -8,6 +8,7 @@
 //! | `prompts` | u64 | (prompts) | a fingerprint of each prompt |
 //! | `curves.NAME` | f32 | (prompts, points) | after the last loop; entry k of a row has k in-context examples |
 //! | `per_loop` | f32 | (prompts, loops) | the model's at the last query |
+//! | `per_loop.NAME` | f32 | (prompts, loops) | that of a baseline with a step for each loop |
 //!
 //! NAME is `model` or a baseline, as in `eval.json`, whose means are those of the columns. Its metadata has the `format`.
 
@@ -18,13 +19,16 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest, Sha256};
 
-use crate::{Evaluation, Scores};
+use crate::{Curve, Curves, Evaluation, Scores};
 
 /// The format that is written.
 const FORMAT: &str = "1";
 
 /// What the name of a curve's tensor begins with.
 const CURVES: &str = "curves.";
+
+/// The tensor of the model's scores over loops; those of baselines have their name behind it.
+const PER_LOOP: &str = "per_loop";
 
 /// Scores are kept as f32; a mean may be that far from the one in `eval.json`, relative to it.
 const ROUNDING: f64 = 1e-4;
@@ -38,6 +42,8 @@ pub struct PromptScores {
     pub curves: Vec<(String, Scores)>,
     /// The model's scores at the last query: (prompts, loops).
     pub per_loop: Scores,
+    /// Those of the baselines that take a step for each loop.
+    pub baselines_per_loop: Vec<(String, Scores)>,
 }
 
 impl PromptScores {
@@ -55,7 +61,9 @@ impl PromptScores {
         let prompts: Vec<u8> = self.prompts.iter().flat_map(|value| value.to_le_bytes()).collect();
         let mut tensors = vec![("prompts".to_owned(), Dtype::U64, vec![self.prompts.len()], prompts)];
         let named = self.curves.iter().map(|(name, scores)| (format!("{CURVES}{name}"), scores));
-        for (name, scores) in named.chain([("per_loop".to_owned(), &self.per_loop)]) {
+        let of_loops =
+            self.baselines_per_loop.iter().map(|(name, scores)| (format!("{PER_LOOP}.{name}"), scores));
+        for (name, scores) in named.chain([(PER_LOOP.to_owned(), &self.per_loop)]).chain(of_loops) {
             let values = scores.rows().flatten().flat_map(|&value| (value as f32).to_le_bytes());
             tensors.push((name, Dtype::F32, vec![scores.prompts(), scores.columns()], values.collect()));
         }
@@ -82,14 +90,16 @@ impl PromptScores {
             let found = format.map_or("none", String::as_str);
             return Err(format!("has format {found}; this version of looped reads format {FORMAT}"));
         }
-        let curves = evaluation.curves.iter().map(|(name, curve)| {
-            let scores = scores(&file, &format!("{CURVES}{name}"), &curve.mean, evaluation.prompts)?;
-            Ok((name.to_owned(), scores))
-        });
+        let of = |tensor: &str, curve: &Curve| scores(&file, tensor, &curve.mean, evaluation.prompts);
+        let all = |curves: &Curves, prefix: &str| -> Result<Vec<(String, Scores)>, String> {
+            let named = curves.iter();
+            named.map(|(name, curve)| Ok((name.to_owned(), of(&format!("{prefix}{name}"), curve)?))).collect()
+        };
         Ok(Self {
             prompts: prompts(&file, evaluation.prompts)?,
-            curves: curves.collect::<Result<_, String>>()?,
-            per_loop: scores(&file, "per_loop", &evaluation.per_loop.mean, evaluation.prompts)?,
+            curves: all(&evaluation.curves, CURVES)?,
+            per_loop: of(PER_LOOP, &evaluation.per_loop)?,
+            baselines_per_loop: all(&evaluation.baselines_per_loop, &format!("{PER_LOOP}."))?,
         })
     }
 }

@@ -218,6 +218,7 @@ mod tests {
             curves: Curves(curves),
             failed_baselines: Default::default(),
             per_loop: Curve::default(),
+            baselines_per_loop: Curves::default(),
             converged_at: vec![Some(1), Some(2), Some(3), None, Some(3), Some(3)],
             state_change: None,
         }

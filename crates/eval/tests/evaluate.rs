@@ -6,7 +6,7 @@ mod common;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use common::{Constant, Failing, LINEAR, SIGN};
+use common::{ByLoops, Constant, Failing, LINEAR, SIGN};
 use looped_core::{Predictions, Predictor, Prompts, Result, Watch};
 use looped_eval::{EvalPlan, Evaluation, default_baselines, evaluate};
 
@@ -132,6 +132,31 @@ fn a_baseline_that_fails_costs_its_own_curve_alone() {
     let read = looped_eval::PromptScores::decode(&scores.encode().unwrap(), &found).unwrap();
     assert_eq!(read.curves.len(), found.curves.0.len());
     assert!(!serde_json::to_string(&expected).unwrap().contains("failed"), "old files stay as they are");
+}
+
+/// It predicts what the model does, and so is scored as the model is, on every scale.
+#[test]
+fn a_baseline_with_a_step_in_each_loop_is_scored_after_each_of_them() {
+    let with = |task: &dyn looped_core::Task, missing| {
+        let baselines: [Box<dyn looped_core::Baseline>; 1] = [Box::new(ByLoops { value: 0.5, missing })];
+        looped_eval::score_prompts(&Constant(0.5), task, &plan(), &baselines, &()).unwrap()
+    };
+    for task in [&LINEAR, &SIGN] {
+        let (found, scores) = with(task, 0);
+        assert_eq!(found.baselines_per_loop.get("by_loops"), Some(&found.per_loop));
+        assert_eq!(found.curves.get("by_loops"), found.curves.get("model"));
+        let text = serde_json::to_string(&found).unwrap();
+        assert_eq!(serde_json::from_str::<Evaluation>(&text).unwrap(), found);
+        let read = looped_eval::PromptScores::decode(&scores.encode().unwrap(), &found).unwrap();
+        assert_eq!(read.baselines_per_loop, [("by_loops".to_owned(), read.per_loop.clone())]);
+        let mut short = serde_json::to_value(&found).unwrap();
+        short["baselines_per_loop"]["by_loops"]["mean"].as_array_mut().unwrap().pop();
+        let message = serde_json::from_value::<Evaluation>(short).unwrap_err().to_string();
+        assert!(message.starts_with("by_loops has ") && message.contains("expected 4 of each"), "{message}");
+    }
+    let (failed, scores) = with(&LINEAR, 1);
+    assert_eq!(failed.failed_baselines["by_loops"], "3 rows of predictions for 4 loops");
+    assert!(failed.baselines_per_loop.is_empty() && scores.baselines_per_loop.is_empty());
 }
 
 /// Counts how often it is told and asked, and stops when asked for the `stop`-th time.

@@ -105,7 +105,7 @@ impl PyModel {
             };
             let baselines = &experiment.evaluation.baselines;
             let asked = Asked { prompts: plan.prompts, points: plan.points, loops: plan.loops };
-            let needed = memory_of_scoring(experiment, asked, baselines.len()).or_raise()?;
+            let needed = memory_of_scoring(experiment, asked, baselines).or_raise()?;
             let target = trainer.model().target();
             refuse_what_does_not_fit("this evaluation needs", needed, target, "prompts or loops")
                 .or_raise()?;

@@ -94,7 +94,9 @@ fn all_curves(evaluation: &Evaluation) -> impl Iterator<Item = (&'static str, us
     let first = evaluation.first();
     let axis = if first == 0 { "examples" } else { "length" };
     let over_examples = evaluation.curves.iter().map(move |(name, curve)| (axis, first, name, curve));
-    over_examples.chain([("loops", 1, looped_eval::MODEL, &evaluation.per_loop)])
+    let beside = evaluation.baselines_per_loop.iter();
+    let over_loops = std::iter::once((looped_eval::MODEL, &evaluation.per_loop)).chain(beside);
+    over_examples.chain(over_loops.map(|(name, curve)| ("loops", 1, name, curve)))
 }
 
 /// Which run each line is of.

@@ -43,6 +43,11 @@ pub(crate) fn baseline(name: &str, x: Vec<f64>, curve: &looped_eval::Curve) -> C
     Curve::baseline(name.replace('_', " "), x, band(curve))
 }
 
+/// A curve for each of these baselines, whose points are counted from `first`.
+pub(crate) fn baselines(first: usize, curves: &looped_eval::Curves) -> impl Iterator<Item = Curve> {
+    curves.iter().map(move |(name, of)| baseline(name, counted_from(first, of.mean.len()), of))
+}
+
 /// Scores over what an evaluation's entries are counted in: the number of in-context examples, or the length.
 pub(crate) fn over_examples(title: &str, of: &Evaluation, palette: Palette, curves: Vec<Curve>) -> Figure {
     on_its_scale(Figure { curves, palette, ..Figure::new(title, of.counted_in(), of.score_label()) })

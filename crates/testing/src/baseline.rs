@@ -4,13 +4,18 @@ use looped_core::{Baseline, Prompt, Rng};
 
 const POINTS: usize = 9;
 
+/// Loops of the model that isn't there.
+const LOOPS: usize = 4;
+
 /// One finite prediction per point, 0 for the first; the same in every call; and each from its own x and the points
 /// before it alone: other values there, or another length of the prompt, change nothing before them.
+///
+/// One that takes a step for each loop of a model is looked at after some loops, and all that it says at the earlier ones must be of the right length.
 pub fn baseline_is_causal(baseline: &dyn Baseline) {
     for dims in [1, 3] {
         let xs = Rng::stream(11, "xs", 0).normals(POINTS * dims);
         let ys = Rng::stream(11, "ys", 0).normals(POINTS);
-        let predict = |xs: &[f32], ys: &[f32]| baseline.predict(Prompt { xs, ys, dims }).unwrap();
+        let predict = |xs: &[f32], ys: &[f32]| predictions(baseline, Prompt { xs, ys, dims });
         let whole = predict(&xs, &ys);
         assert_eq!(whole.len(), POINTS, "{POINTS} points need as many predictions");
         assert!(whole.iter().all(|v| v.is_finite()), "a prediction isn't finite: {whole:?}");
@@ -31,4 +36,14 @@ pub fn baseline_is_causal(baseline: &dyn Baseline) {
             }
         }
     }
+}
+
+fn predictions(baseline: &dyn Baseline, prompt: Prompt<'_>) -> Vec<f32> {
+    let Some(by_loop) = baseline.by_loop() else { return baseline.predict(prompt).unwrap() };
+    let mut after = by_loop.predict_each(prompt, LOOPS).unwrap();
+    assert_eq!(after.len(), LOOPS, "{LOOPS} loops need as many rows of predictions");
+    assert!(after.iter().all(|row| row.len() == prompt.ys.len()), "a row isn't as long as the prompt");
+    let earlier = by_loop.predict_each(prompt, LOOPS - 1).unwrap();
+    assert_eq!(earlier, after[..LOOPS - 1], "what comes before depends on the number of loops");
+    after.pop().unwrap()
 }

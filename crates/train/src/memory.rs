@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 use looped_config::Experiment;
-use looped_core::{Footprint, Pass, Rng, Work};
+use looped_core::{Baseline, Footprint, Pass, Rng, Work};
 use looped_cuda::{PromptShape, math_of};
 use looped_graph::{Graph, ParamInfo};
 use looped_reference::{footprint, passing_through};
@@ -73,9 +73,8 @@ pub(crate) fn of_run(experiment: &Experiment, graph: &Graph) -> f64 {
     let states = LOOKED_AT_ONCE as f64 * passing_through(graph, experiment.model.layout().tokens(points));
     let own = bytes_kept(experiment, graph);
     let kept = PROGRAM + own + step.kept.max(predicting.kept);
-    let computing = (step.passing + prompts_at_once(training.batch_size)).max(
-        predicting.passing + scores(scored, evaluation.baselines.len()) + prompts_at_once(PREDICTED_AT_ONCE),
-    );
+    let computing = (step.passing + prompts_at_once(training.batch_size))
+        .max(predicting.passing + scores(scored, &evaluation.baselines) + prompts_at_once(PREDICTED_AT_ONCE));
     // A look at the states finds what a save gave back. The rest seldom has sizes that fit into one another: it adds up.
     kept + computing + saving(own, parameters).max(states) + PLOTS
 }
@@ -116,11 +115,15 @@ fn not_on_gpu(error: looped_core::Error) -> TrainError {
     ))
 }
 
-/// Bytes that scoring a trained model beside so many baselines takes at once: an estimate, on the CPU.
+/// Bytes that scoring a trained model beside baselines takes at once: an estimate, on the CPU.
 ///
 /// # Errors
 /// If the model can't be built.
-pub fn memory_of_scoring(experiment: &Experiment, asked: Asked, baselines: usize) -> Result<f64> {
+pub fn memory_of_scoring(
+    experiment: &Experiment,
+    asked: Asked,
+    baselines: &[Box<dyn Baseline>],
+) -> Result<f64> {
     let states = LOOKED_AT_ONCE as f64
         * passing_through(&experiment.model.graph()?, experiment.model.layout().tokens(asked.points));
     Ok(opened_and_predicting(experiment, asked)? + scores(asked, baselines) + states + PLOTS)
@@ -153,10 +156,11 @@ fn values(experiment: &Experiment, Asked { prompts, points, .. }: Asked) -> f64 
     4.0 * prompts as f64 * points as f64 * (experiment.model.n_dims + 1) as f64
 }
 
-/// A score of each prompt for each curve's points, and for each loop, and all of them again as a file; and the means in
+/// A score of each prompt for each curve's points, and for each loop where a curve has those, and all of them again as a file; and the means in
 /// each resample of the prompts.
-fn scores(Asked { prompts, points, loops }: Asked, baselines: usize) -> f64 {
-    let scores = prompts as f64 * ((baselines + 1) * points + loops) as f64;
+fn scores(Asked { prompts, points, loops }: Asked, baselines: &[Box<dyn Baseline>]) -> f64 {
+    let by_loop = baselines.iter().filter(|baseline| baseline.by_loop().is_some()).count();
+    let scores = prompts as f64 * ((baselines.len() + 1) * points + (by_loop + 1) * loops) as f64;
     (8.0 + 2.0 * 4.0) * scores + 8.0 * RESAMPLES * points.max(loops) as f64
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Outcome {
     let baselines = chosen(&args.baselines, copied(&trainer.experiment().evaluation.baselines)?)?;
     refuse_what_does_not_fit(
         "this evaluation needs",
-        memory_of_scoring(trainer.experiment(), asked(&plan), baselines.len())?,
+        memory_of_scoring(trainer.experiment(), asked(&plan), &baselines)?,
         trainer.model().target(),
         "--prompts or --loops",
     )?;

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "no test file uses all of it")]
 
 use looped_core::{
-    Baseline, Objective, Predictions, Predictor, Prompt, Prompts, Request, Result, Rng, Task, typetag,
+    Baseline, ByLoop, Objective, Predictions, Predictor, Prompt, Prompts, Request, Result, Rng, Task, typetag,
 };
 use serde::{Deserialize, Serialize};
 
@@ -80,5 +80,34 @@ impl Baseline for Failing {
             return Err(looped_core::Error::Data(format!("no fit for y = {}", prompt.ys[0])));
         }
         Ok(vec![0.0; prompt.ys.len()])
+    }
+}
+
+/// Predicts `value` / loop as [`Constant`] does, in each of the model's loops but the last `missing` ones.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ByLoops {
+    pub(crate) value: f32,
+    pub(crate) missing: usize,
+}
+
+#[typetag::serde(name = "by_loops_for_tests")]
+impl Baseline for ByLoops {
+    fn name(&self) -> String {
+        "by_loops".into()
+    }
+
+    fn predict(&self, _: Prompt<'_>) -> Result<Vec<f32>> {
+        Err(looped_core::Error::Data("nobody asks for this".into()))
+    }
+
+    fn by_loop(&self) -> Option<&dyn ByLoop> {
+        Some(self)
+    }
+}
+
+impl ByLoop for ByLoops {
+    fn predict_each(&self, prompt: Prompt<'_>, loops: usize) -> Result<Vec<Vec<f32>>> {
+        let after = |index| vec![self.value / (index + 1) as f32; prompt.ys.len()];
+        Ok((0..loops - self.missing).map(after).collect())
     }
 }

@@ -77,7 +77,7 @@ class Evaluation:
         return self._core.warnings()
 
     def plot(self, over: str = "examples", ax: Axes | None = None) -> Axes | Picture:
-        """The scores over the number of in-context ``examples``, or the model's over ``loops``.
+        """The scores over the number of in-context ``examples``, or over ``loops``: the model's, and those of baselines with a step for each.
 
         Draws into ``ax`` by matplotlib, or into new axes, where matplotlib is installed; else the picture of the report comes back, which a
         notebook shows.
@@ -91,7 +91,8 @@ class Evaluation:
         if ax is None:
             ax = plt.subplots()[1]
         first = 1 if over == "loops" or self.values.get("by_length") else 0
-        curves = {"model": self.per_loop} if over == "loops" else self.curves
+        beside = {name: _curve(of) for name, of in self.values.get("baselines_per_loop", {}).items()}
+        curves = {"model": self.per_loop, **beside} if over == "loops" else self.curves
         for name, (mean, low, high) in curves.items():
             x = np.arange(first, first + len(mean))
             own = name in ("model", "model_ema")

@@ -7,7 +7,7 @@ use crate::comparison::history::ValidationHistory;
 use crate::comparison::seeds::mean;
 use crate::comparison::variant::Variant;
 use crate::comparison::varied::{Arrangement, arrangement};
-use crate::figures::{self, counted_from};
+use crate::figures;
 use crate::statistics::{self, level};
 
 /// Error over the number of in-context examples, beside the baselines.
@@ -16,17 +16,17 @@ pub(crate) fn over_examples(comparison: &Comparison) -> Figure {
     let first = comparison.first().scored.evaluation.first();
     let curve = |variant: &Variant| figures::model(&variant.name, first, &variant.error, variant.errors());
     let mut curves = arranged(comparison, &order, curve);
-    let baselines = comparison.baselines.iter();
-    curves.extend(baselines.map(|(name, of)| figures::baseline(name, counted_from(0, of.mean.len()), of)));
+    curves.extend(figures::baselines(0, &comparison.baselines));
     figures::over_examples("", &comparison.first().scored.evaluation, palette, curves)
 }
 
-/// Error at the last query over loops, with a mark where training stopped.
+/// Error at the last query over loops, beside the baselines that take a step for each, with a mark where training stopped.
 pub(crate) fn over_loops(comparison: &Comparison) -> Figure {
     let Arrangement { palette, order } = arrangement(comparison);
     let curve =
         |variant: &Variant| figures::model(&variant.name, 1, &variant.per_loop, variant.errors_per_loop());
-    let curves = arranged(comparison, &order, curve);
+    let mut curves = arranged(comparison, &order, curve);
+    curves.extend(figures::baselines(1, &comparison.baselines_per_loop));
     let trained = comparison.variants.iter().map(|variant| variant.first().trained_loops);
     let score = comparison.first().scored.evaluation.score_label();
     figures::over_loops("", &score, palette, curves, trained)

@@ -21,7 +21,7 @@ mod varied;
 
 use std::path::{Path, PathBuf};
 
-use looped_eval::{Curve, Curves, MODEL, MODEL_EMA};
+use looped_eval::{Curve, Curves, Evaluation, MODEL, MODEL_EMA};
 use looped_report::report::Report;
 
 pub(crate) use history::normaliser;
@@ -44,6 +44,8 @@ pub struct Comparison {
     variants: Vec<Variant>,
     /// Of all runs: each baseline where it was scored on the longest prompts.
     baselines: Curves,
+    /// Over loops, of the baselines that take a step for each: where there were most loops.
+    baselines_per_loop: Curves,
     /// What pairs the runs.
     basis: Basis,
     /// Each variant against one of them.
@@ -103,14 +105,15 @@ impl Comparison {
         for run in &mut runs {
             run.means = run.scored.means(basis != Basis::NoScores);
         }
-        let baselines = baselines(&runs);
+        let baselines_per_loop = longest(&runs, |evaluation| &evaluation.baselines_per_loop);
+        let baselines = longest(&runs, |evaluation| &evaluation.curves);
         let variants = variant::group(runs);
         let names: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
         let against = options.place(&names)?;
         let points = variants.iter().map(|variant| variant.error.mean.len()).min().unwrap_or(0);
         let counts = options.counts(variants[0].first().scored.evaluation.dims, points)?;
         let ratios = Ratios::of(&variants, against, &counts, options);
-        Ok(Self { variants, baselines, basis, ratios, missing: Vec::new() })
+        Ok(Self { variants, baselines, baselines_per_loop, basis, ratios, missing: Vec::new() })
     }
 
     /// The same with the runs that are missing told in their variants' rows: a mean of those that came through may flatter.
@@ -202,10 +205,11 @@ fn same_folder(a: &Path, b: &Path) -> bool {
     }
 }
 
-fn baselines(runs: &[FinishedRun]) -> Curves {
+/// The curves of each baseline where they are longest.
+fn longest(runs: &[FinishedRun], of: fn(&Evaluation) -> &Curves) -> Curves {
     let mut found: Vec<(String, Curve)> = Vec::new();
     let own = |name: &str| [MODEL, MODEL_EMA].contains(&name);
-    let all = runs.iter().flat_map(|run| run.scored.evaluation.curves.iter()).filter(|(name, _)| !own(name));
+    let all = runs.iter().flat_map(|run| of(&run.scored.evaluation).iter()).filter(|(name, _)| !own(name));
     for (name, curve) in all {
         match found.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) if known.mean.len() >= curve.mean.len() => {}

@@ -1,6 +1,6 @@
 //! `comparison.json`: every number behind the report.
 
-use looped_eval::Curve;
+use looped_eval::{Curve, Curves};
 use serde_json::{Value, json};
 
 use crate::comparison::ratios::Ratio;
@@ -15,7 +15,8 @@ const FORMAT: u32 = 1;
 pub(crate) fn json(comparison: &Comparison) -> Value {
     let evaluation = &comparison.first().scored.evaluation;
     let first = &comparison.variants[0];
-    let baselines = comparison.baselines.iter().map(|(name, of)| (name.to_owned(), curve(of)));
+    let curves =
+        |all: &Curves| Value::Object(all.iter().map(|(name, of)| (name.to_owned(), curve(of))).collect());
     json!({
         "format": FORMAT,
         "task": evaluation.task,
@@ -25,7 +26,8 @@ pub(crate) fn json(comparison: &Comparison) -> Value {
         "prompts": evaluation.prompts,
         "variants": comparison.variants.iter().map(|of| variant(of, first)).collect::<Vec<_>>(),
         "missing": comparison.missing.iter().map(missing).collect::<Vec<_>>(),
-        "baselines": Value::Object(baselines.collect()),
+        "baselines": curves(&comparison.baselines),
+        "baselines_per_loop": curves(&comparison.baselines_per_loop),
         "ratios": ratios(comparison),
     })
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use looped_core::Objective;
-use looped_eval::{Curve, Evaluation, MODEL, PromptScores, Scores};
+use looped_eval::{Curve, Curves, Evaluation, MODEL, PromptScores, Scores};
 use looped_train::{command_line, resume_by};
 
 use crate::statistics::Scale;
@@ -98,13 +98,16 @@ impl Scored {
     pub(crate) fn keep(&mut self, positions: &[usize]) {
         let Some(prompts) = &mut self.prompts else { return };
         prompts.prompts = positions.iter().map(|&i| prompts.prompts[i]).collect();
-        prompts.curves.iter_mut().for_each(|(_, scores)| *scores = scores.at(positions));
+        let named = prompts.curves.iter_mut().chain(&mut prompts.baselines_per_loop);
+        named.for_each(|(_, scores)| *scores = scores.at(positions));
         prompts.per_loop = prompts.per_loop.at(positions);
         let seed = self.evaluation.seed;
         let curve = |scores: &Scores| scores.curve(RESAMPLES, seed);
-        for ((_, to), (_, from)) in self.evaluation.curves.0.iter_mut().zip(&prompts.curves) {
-            *to = curve(from);
-        }
+        let again = |curves: &mut Curves, scores: &[(String, Scores)]| {
+            curves.0.iter_mut().zip(scores).for_each(|((_, to), (_, from))| *to = curve(from));
+        };
+        again(&mut self.evaluation.curves, &prompts.curves);
+        again(&mut self.evaluation.baselines_per_loop, &prompts.baselines_per_loop);
         self.evaluation.per_loop = curve(&prompts.per_loop);
         self.evaluation.prompts = positions.len();
     }

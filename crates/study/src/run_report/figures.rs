@@ -67,17 +67,13 @@ fn last_values(evaluation: &Evaluation, names: &[&str]) -> Band {
     row
 }
 
-/// Error at the last query over loops, with a mark at the loops that the model was `trained` with.
+/// Error at the last query over loops, beside the baselines that take a step for each, with a mark at the loops that the model was `trained` with.
 #[must_use]
 pub fn over_loops(evaluation: &Evaluation, trained: usize) -> Figure {
-    let curve = figures::model(MODEL, 1, &evaluation.per_loop, []);
-    figures::over_loops(
-        &title(evaluation),
-        &evaluation.score_label(),
-        Palette::Distinct,
-        vec![curve],
-        [trained],
-    )
+    let mut curves = vec![figures::model(MODEL, 1, &evaluation.per_loop, [])];
+    curves.extend(figures::baselines(1, &evaluation.baselines_per_loop));
+    let (title, score) = (title(evaluation), evaluation.score_label());
+    figures::over_loops(&title, &score, Palette::Distinct, curves, [trained])
 }
 
 /// The losses over the steps, each divided by the normaliser of its stage.
