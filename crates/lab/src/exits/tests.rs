@@ -1,3 +1,6 @@
+mod formulas;
+mod slower;
+
 use looped_core::{Looping, Loops, Predictions, Prompts, Rng, Tensor};
 use looped_eval::Scores;
 use looped_tasks::{LinearClassification, LinearRegression};
@@ -166,9 +169,6 @@ fn the_rules_look_at_what_they_say() {
     // The last loop is the best of all prompts, and a quarter of each error is left from loop to loop.
     assert_eq!(found.oracle_loops, 6.0);
     assert!(found.fixed.mean.windows(2).all(|pair| (pair[1] / pair[0] - 0.25).abs() < 1e-3));
-    // It leaves 2^-l of each y of the context: fewer loops where these are small.
-    let context = &found.rules[3];
-    assert!((1.0..6.0).contains(&context.at_threshold.mean_loops), "{:?}", context.at_threshold);
     let [examples, dims] = &found.difficulties[..] else { panic!("{:?}", found.difficulties) };
     assert_eq!((&examples.values, &dims.values), (&vec![2, 3, 4, 5], &vec![1, 2, 3]));
     assert_eq!(examples.exits.len(), 4);

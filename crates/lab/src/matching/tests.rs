@@ -32,6 +32,84 @@ impl Predictor for Follows {
     }
 }
 
+/// Pairs of numbers turned by an angle: as long as before, and the cosine with what they were is that of the angle.
+fn turned(v: &[f64], angle: f64) -> Vec<f64> {
+    let (sin, cos) = angle.sin_cos();
+    v.chunks_exact(2).flat_map(|p| [cos * p[0] - sin * p[1], sin * p[0] + cos * p[1]]).collect()
+}
+
+/// The angle after a loop, and the step of plain gradient descent that is turned by it.
+const ANGLES: [f64; 3] = [0.3, 0.9, 2.0];
+const TURNED_STEP: usize = 2;
+
+/// What is turned: the residuals at the points with an example before them, or the weights after each number of examples.
+struct Turned(Measure);
+
+impl Turned {
+    /// The solver's weights on the first k points, and its residual there at the next.
+    fn solved(prompts: &Prompts, i: usize) -> Vec<(Vec<f64>, f64)> {
+        let (dims, (xs, ys)) = (prompts.n_dims, in_use(prompts, i, prompts.n_dims));
+        let at = |k: usize| {
+            let problem = Problem::new(&xs[..k * dims], &ys[..k], dims);
+            let solver = GradientDescent { step: Step::InverseLargest };
+            let w = solver.iterates(&problem, TURNED_STEP).pop().unwrap();
+            let residual = predict(&w, &xs[k * dims..][..dims]) - f64::from(ys[k]);
+            (w, residual)
+        };
+        (0..prompts.points).map(at).collect()
+    }
+
+    fn predictions(&self, prompts: &Prompts, i: usize, angle: f64) -> Vec<f32> {
+        let (xs, ys) = in_use(prompts, i, prompts.n_dims);
+        let solved = Self::solved(prompts, i);
+        if self.0 == Measure::Weights {
+            let weights = solved.iter().map(|(w, _)| turned(w, angle));
+            return weights.zip(xs.chunks(prompts.n_dims)).map(|(w, x)| predict(&w, x) as f32).collect();
+        }
+        let residuals: Vec<f64> = solved[1..].iter().map(|(_, residual)| *residual).collect();
+        // Nothing is known before the first example: what is said there doesn't count.
+        let own =
+            turned(&residuals, angle).into_iter().zip(&ys[1..]).map(|(r, &y)| (r + f64::from(y)) as f32);
+        std::iter::once(1e3).chain(own).collect()
+    }
+}
+
+impl Predictor for Turned {
+    fn predict(&self, prompts: &Prompts, loops: usize) -> Result<Predictions> {
+        let values = ANGLES[..loops]
+            .iter()
+            .flat_map(|&angle| (0..prompts.prompts).flat_map(move |i| self.predictions(prompts, i, angle)));
+        let (count, points) = (prompts.prompts, prompts.points);
+        Ok(Predictions { values: values.collect(), width: 1, loops, prompts: count, points })
+    }
+}
+
+#[test]
+fn similarities_are_cosines_of_residuals_and_of_weights_and_the_difference_is_that_of_the_predictions() {
+    let plan = plan(24, 13, 4, 3);
+    let found = |what| match_solvers(&Turned(what), &LinearRegression {}, &plan, Vec::new(), &()).unwrap();
+    let safe = 1;
+    let at_step = |found: &Match, measure, index: usize| {
+        let agreement = found.agreements.iter().find(|agreement| agreement.measure == measure).unwrap();
+        assert_eq!((found.solvers[safe].as_str(), found.steps[TURNED_STEP - 1]), ("gd_safe", TURNED_STEP));
+        agreement.mean[index][safe][TURNED_STEP - 1].unwrap()
+    };
+    let (residuals, weights) = (found(Measure::Errors), found(Measure::Weights));
+    let prompts = plan.eval.draw(&LinearRegression {}, 0, 24).unwrap();
+    let squares = |i: usize| Turned::solved(&prompts, i)[1..].iter().map(|(_, r)| r * r).sum::<f64>();
+    // The mean square of the twelve residuals, divided by the four dimensions.
+    let size = (0..24).map(squares).sum::<f64>() / 24.0 / 12.0 / 4.0;
+    for (index, angle) in ANGLES.into_iter().enumerate() {
+        let similar = at_step(&residuals, Measure::Errors, index);
+        assert!((similar - angle.cos()).abs() < 1e-5, "SimE {similar} at {angle}");
+        let similar = at_step(&weights, Measure::Weights, index);
+        assert!((similar - angle.cos()).abs() < 1e-5, "SimW {similar} at {angle}");
+        // What is turned by an angle has moved by 2 sin(angle / 2) of its length.
+        let (apart, moved) = (at_step(&residuals, Measure::Difference, index), 2.0 * (angle / 2.0).sin());
+        assert!((apart / (moved * moved * size) - 1.0).abs() < 1e-4, "difference {apart} at {angle}");
+    }
+}
+
 fn plan(prompts: usize, points: usize, dims: usize, loops: usize) -> MatchPlan {
     MatchPlan {
         eval: EvalPlan { prompts, resamples: 100, ..EvalPlan::new(points, dims, dims, loops, 3) },

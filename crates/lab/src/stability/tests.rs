@@ -149,9 +149,9 @@ fn what_says_nothing_is_refused() {
     assert!(refused(StabilityPlan { states: 1, ..plan(8) }).contains("1 prompt has no other"));
 }
 
-/// A transformer of width 4 on 2 points, with parameters large enough to bend: its state has 16 numbers.
-fn transformer() -> (ReferenceModel, ParamStore, Prompts) {
-    let config = r#"{"n_dims": 2, "n_positions": 4, "n_embd": 4, "n_layer": 1,
+/// A transformer of width 4 on prompts of so many points, with parameters large enough to bend: its state has 8 numbers a point.
+fn transformer(points: usize) -> (ReferenceModel, ParamStore, Prompts) {
+    let config = r#"{"n_dims": 2, "n_positions": 8, "n_embd": 4, "n_layer": 1,
         "block": {"type": "transformer", "n_head": 2}, "injector": {"type": "full"}}"#;
     let config: ModelConfig = serde_json::from_str(config).unwrap();
     let model = ReferenceModel::new(config.graph().unwrap()).unwrap().in_f64();
@@ -163,7 +163,7 @@ fn transformer() -> (ReferenceModel, ParamStore, Prompts) {
         own.iter_mut().zip(rng.normals(place.range.len())).for_each(|(own, v)| *own = 0.7 * v);
     }
     drop(values);
-    let prompts = Prompts::pairs(rng.normals(4), rng.normals(2), [1, 2, 2]);
+    let prompts = Prompts::pairs(rng.normals(2 * points), rng.normals(points), [1, points, 2]);
     (model, store, prompts)
 }
 
@@ -179,7 +179,7 @@ impl Stateful for Exact<'_> {
     }
 }
 
-/// The derivative of the loop at a state by candle's own gradients: (16, 16), row i that of number i; and the state after it.
+/// The derivative of the loop at a state by candle's own gradients: square, row i that of number i; and the state after it.
 fn dense(exact: &Exact<'_>, prompts: &Prompts, state: &Tensor, done: usize) -> (Vec<f64>, Tensor) {
     let var = Var::from_tensor(state).unwrap();
     let mut looping = exact.looping(prompts, done).unwrap();
@@ -195,7 +195,7 @@ fn dense(exact: &Exact<'_>, prompts: &Prompts, state: &Tensor, done: usize) -> (
 
 #[test]
 fn the_numbers_of_the_jacobian_are_those_of_a_dense_one() {
-    let (model, store, prompts) = transformer();
+    let (model, store, prompts) = transformer(2);
     let exact = Exact(&model, &store);
     let (from, to) = (3, 12);
     let found = jacobian(&exact, &Device::Cpu, &prompts, (from, to), 9, &()).unwrap();
@@ -243,6 +243,31 @@ fn the_numbers_of_the_jacobian_are_those_of_a_dense_one() {
     }
 }
 
+/// Of more numbers than directions: |J v|^2, v ~ N(0, I), has the mean |J|^2 and the variance 2 |J^T J|^2.
+#[test]
+fn the_norm_of_a_large_jacobian_is_estimated_within_its_standard_error() {
+    const SEEDS: u64 = 32;
+    let (model, store, prompts) = transformer(6);
+    let exact = Exact(&model, &store);
+    let (size, loops) = (48, 6);
+    let mut looping = exact.looping(&prompts, loops).unwrap();
+    let state = (0..loops).map(|_| looping.next_state().unwrap()).last().unwrap();
+    let (rows, _) = dense(&exact, &prompts, &state, loops);
+    let column = |j: usize| rows.iter().skip(j).step_by(size).copied().collect::<Vec<f64>>();
+    let columns: Vec<Vec<f64>> = (0..size).map(column).collect();
+    let squares = columns.iter().flat_map(|a| columns.iter().map(|b| dot(a, b).powi(2)));
+    let (square, error) = (dot(&rows, &rows), (2.0 * squares.sum::<f64>() / 40.0).sqrt());
+
+    let of = |seed| jacobian(&exact, &Device::Cpu, &prompts, (3, loops), seed, &()).unwrap();
+    let found: Vec<f64> = (0..SEEDS).map(|seed| of(seed).frobenius.mean.unwrap().powi(2)).collect();
+    let mean = found.iter().sum::<f64>() / SEEDS as f64;
+    let of_mean = error / (SEEDS as f64).sqrt();
+    assert!((mean - square).abs() < 3.0 * of_mean, "{mean}, not {square} +- {of_mean}");
+    assert!(of_mean < 0.1 * square, "else it says little: {of_mean} of {square}");
+    let spread = found.iter().map(|of| (of - mean).powi(2)).sum::<f64>() / (SEEDS - 1) as f64;
+    assert!((0.7..1.4).contains(&(spread.sqrt() / error)), "{} {error}", spread.sqrt());
+}
+
 /// The logarithms of the volumes of the first 1, 2, ... vectors.
 fn volumes(frame: &[Vec<f64>]) -> Vec<f64> {
     let mut frame = frame.to_vec();
@@ -268,7 +293,7 @@ fn the_radius_of_a_small_matrix_is_that_of_its_largest_eigenvalue() {
 
 #[test]
 fn another_state_is_gone_on_from_only_if_it_fits() {
-    let (model, store, prompts) = transformer();
+    let (model, store, prompts) = transformer(2);
     let exact = Exact(&model, &store);
     let mut looping = exact.looping(&prompts, 2).unwrap();
     let (first, second) = (looping.next_state().unwrap(), looping.next_state().unwrap());
