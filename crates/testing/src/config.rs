@@ -1,6 +1,8 @@
 //! Checks of configs.
 
-use looped_core::{Baseline, BlockConfig, Depth, Injector, Kind, Optimizer, Schedule, Task};
+use looped_core::{
+    Baseline, BlockConfig, Depth, Injector, Kind, LoopLoss, Optimizer, Regularizer, Schedule, Task, Unroll,
+};
 use serde_json::Value;
 
 /// A part's table, as JSON, reads back to itself, and an unknown key in it is refused.
@@ -59,5 +61,8 @@ part!(
     Baseline: Baseline,
     Optimizer: Optimizer,
     Schedule: Schedule,
-    Depth: Depth
+    Depth: Depth,
+    Unroll: Unroll,
+    LoopLoss: LoopLoss,
+    Regularizer: Regularizer
 );

@@ -226,7 +226,7 @@ pub fn default_optimizer() -> Arc<dyn Optimizer> {
 mod tests {
     use super::*;
     use looped_core::Init;
-    use looped_graph::{Linear, Trace};
+    use looped_graph::{Linear, Norm, Trace};
 
     /// Ones for parameters of these names and lengths.
     fn ones(named: &[(&str, usize)]) -> Gradients {
@@ -262,7 +262,9 @@ mod tests {
         let layer = Linear::new(2, 3, Init::Ones, Init::Ones, &mut params.scope("h"));
         let end = Linear::new(3, 1, Init::Ones, Init::Ones, &mut params.scope("_read_out"));
         let table = params.scope("wpe").get("weight", [4, 2], Init::Ones);
-        trace.read(trace.input(2).positions(table).linear(&layer).linear(&end));
+        let norms = [Norm::layer(3, &mut params.scope("ln")), Norm::rms(3, &mut params.scope("rms"))];
+        let hidden = trace.input(2).positions(table).linear(&layer);
+        trace.read(norms.iter().fold(hidden, |x, norm| x.norm(norm)).linear(&end));
         let graph = trace.finish().unwrap();
         for rule in [
             Arc::new(AdamW { weight_decay: 0.5, ..AdamW::default() }) as Arc<dyn Optimizer>,
@@ -272,8 +274,11 @@ mod tests {
             let mut updater = Updater::new(Arc::clone(&rule), &graph, &store, 0.0).unwrap();
             updater.update(&store, &Flat::zeros(Arc::clone(store.layout())), 0.2).unwrap();
             for (Place { name, .. }, values) in store.values().named() {
-                let expected =
-                    if ["h.weight", "_read_out.weight"].contains(&name.as_str()) { 0.9 } else { 1.0 };
+                let expected = match name.as_str() {
+                    "h.weight" | "_read_out.weight" => 0.9,
+                    "ln.bias" => 0.0,
+                    _ => 1.0,
+                };
                 assert!(values.iter().all(|v| *v == expected), "{rule:?}: {name} is {values:?}");
             }
             let (state, _) = updater.state().unwrap();

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use candle_core::Device;
 use common::{experiment, tiny, trainer};
 use looped_core::{LoopPlan, Request, Rng, Split, StepWork};
-use looped_train::{Cost, Gradients, StepPlan, Trainer, encode, resolve};
+use looped_train::{Checkpoint, Cost, Gradients, StepPlan, Trainer, encode, resolve};
 use serde_json::{Value, json};
 
 const DEPTHS: [&str; 3] = [
@@ -30,6 +30,12 @@ fn part(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
+/// All that a checkpoint's files would hold.
+fn bytes(trainer: &Trainer) -> [Vec<u8>; 3] {
+    let Checkpoint { model, optimizer, state, .. } = trainer.checkpoint().unwrap();
+    [encode(&model).unwrap(), encode(&optimizer).unwrap(), serde_json::to_vec(&state).unwrap()]
+}
+
 fn weights(trainer: &Trainer) -> Vec<u8> {
     encode(&trainer.model().values().unwrap()).unwrap()
 }
@@ -38,6 +44,8 @@ fn weights(trainer: &Trainer) -> Vec<u8> {
 fn the_loops_of_a_step_depend_on_seed_and_step_alone_and_a_resume_is_exact() {
     for depth in DEPTHS {
         for (unroll, loss) in [
+            (json!({ "type": "implicit", "products": 4 }), json!({ "type": "last" })),
+            (json!({ "type": "last" }), json!({ "type": "exit_weighted" })),
             (json!({ "type": "last" }), json!({ "type": "uniform" })),
             (json!({ "type": "random_prefix" }), json!({ "type": "last" })),
             (json!({ "type": "last" }), json!({ "type": "progressive", "alpha": 0.5 })),
@@ -46,28 +54,35 @@ fn the_loops_of_a_step_depend_on_seed_and_step_alone_and_a_resume_is_exact() {
             let regularizers =
                 json!([{ "type": "jacobian", "weight": 0.1 }, { "type": "fixed_point", "weight": 0.1 }]);
             let each = json!(depth.contains("uniform") && loss["type"] == "last");
-            let table = with(&[
+            let window = json!(if unroll["type"] == "implicit" { 1 } else { 2 });
+            let gate = loss["type"] == "exit_weighted";
+            let what = format!("{depth}, {unroll}, {loss}");
+            let mut table = with(&[
                 ("depth", part(depth)),
                 ("unroll", unroll),
                 ("loss", loss),
                 ("regularizers", regularizers),
                 ("depth_per_prompt", each),
+                ("n_loop_window", window),
             ]);
+            if gate {
+                table["model"]["exit_gate"] = json!({});
+            }
             let mut whole = trainer(table.clone());
             let loops: Vec<usize> = (0..12).map(|_| whole.step().unwrap().stage.loops).collect();
-            assert!(loops.iter().collect::<BTreeSet<_>>().len() > 1, "{depth}: {loops:?}");
+            assert!(loops.iter().collect::<BTreeSet<_>>().len() > 1, "{what}: {loops:?}");
             let all = experiment(table.clone());
             assert_eq!((0..12).map(|step| all.stage(step).loops).collect::<Vec<_>>(), loops);
             let mut reseeded = table.clone();
             reseeded["seed"] = 4.into();
             let reseeded = experiment(reseeded);
-            assert_ne!((0..12).map(|step| reseeded.stage(step).loops).collect::<Vec<_>>(), loops, "{depth}");
+            assert_ne!((0..12).map(|step| reseeded.stage(step).loops).collect::<Vec<_>>(), loops, "{what}");
             let mut first = trainer(table.clone());
             (0..7).for_each(|_| _ = first.step().unwrap());
             let mut second = trainer(table);
             second.restore(&first.checkpoint().unwrap()).unwrap();
             (7..12).for_each(|_| _ = second.step().unwrap());
-            assert!(weights(&second) == weights(&whole), "{depth}");
+            assert!(bytes(&second) == bytes(&whole), "{what}");
         }
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use looped_core::graph::{Graph, Init, Linear, Trace};
-use looped_core::{Depth, Flat, Optimizer, ParamStore, Schedule};
-use looped_testing::{is_registered, round_trips};
+use looped_core::{Depth, Flat, LoopLoss, Optimizer, ParamStore, Regularizer, Schedule, Unroll};
+use looped_testing::{Part, is_registered, round_trips};
 use looped_train::{Updater, decode};
 use safetensors::SafeTensors;
 use serde::Deserialize;
@@ -105,32 +105,47 @@ fn muon_is_that_of_the_pytorch_script_over_100_steps() {
     }
 }
 
+/// Each table's part is in the register, and reads back to itself.
+fn fits<T: Part + ?Sized>(tables: &[&str]) {
+    for table in tables {
+        is_registered::<T>(table);
+        round_trips::<T>(table);
+    }
+}
+
 #[test]
 fn each_part_of_a_training_is_registered_documented_and_reads_back() {
-    for table in [
+    fits::<dyn Optimizer>(&[
         r#"{"type":"adam"}"#,
         r#"{"type":"adamw","weight_decay":0.1}"#,
         r#"{"type":"muon","scale":"shape","steps":6}"#,
-    ] {
-        is_registered::<dyn Optimizer>(table);
-        round_trips::<dyn Optimizer>(table);
-    }
-    for table in [
+    ]);
+    fits::<dyn Schedule>(&[
         r#"{"type":"constant"}"#,
         r#"{"type":"linear","warmup":3}"#,
         r#"{"type":"cosine","final":0.1}"#,
         r#"{"type":"wsd","decay":4}"#,
-    ] {
-        is_registered::<dyn Schedule>(table);
-        round_trips::<dyn Schedule>(table);
-    }
-    for table in [
+    ]);
+    fits::<dyn Depth>(&[
         r#"{"type":"ramp"}"#,
         r#"{"type":"uniform","from":1,"to":4}"#,
         r#"{"type":"set","loops":[3,3,9]}"#,
         r#"{"type":"poisson_lognormal","mean":4.0,"most":20}"#,
-    ] {
-        is_registered::<dyn Depth>(table);
-        round_trips::<dyn Depth>(table);
-    }
+    ]);
+    fits::<dyn Unroll>(&[
+        r#"{"type":"last"}"#,
+        r#"{"type":"random_prefix"}"#,
+        r#"{"type":"phantom","loops":3,"damping":0.5}"#,
+        r#"{"type":"implicit","solver":{"type":"anderson","memory":3},"tolerance":0.01}"#,
+    ]);
+    fits::<dyn LoopLoss>(&[
+        r#"{"type":"uniform"}"#,
+        r#"{"type":"last"}"#,
+        r#"{"type":"progressive","alpha":0.5}"#,
+        r#"{"type":"exit_weighted","prior":{"type":"geometric","rate":0.2}}"#,
+    ]);
+    fits::<dyn Regularizer>(&[
+        r#"{"type":"jacobian","weight":0.1}"#,
+        r#"{"type":"fixed_point","weight":0.1}"#,
+    ]);
 }

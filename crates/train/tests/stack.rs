@@ -169,6 +169,31 @@ fn steps_that_are_not_finite_change_nothing_are_counted_and_end_the_training_aft
     assert_eq!(Checkpoint::read(&folder.path().join("c")).unwrap().state.optimizer_updates, 2);
 }
 
+/// A loss that is a number says nothing of its gradient: one number of that is infinite here, or none.
+#[test]
+fn a_gradient_that_is_not_finite_is_passed_over_where_the_loss_is() {
+    let mut trainer = trainer(with(json!({ "skip_non_finite": 1, "ema": 0.9, "gradient_clip": 1.0 })));
+    trainer.step().unwrap();
+    for (bad, name) in [(f32::INFINITY, "inf"), (f32::NAN, "NaN")] {
+        let before = bytes(&trainer.checkpoint().unwrap());
+        let mut step = || {
+            let mut found = trainer.gradients(trainer.stage()).unwrap();
+            assert!(found.loss.is_finite());
+            let middle = found.gradients.len() / 2;
+            found.gradients[middle] = bad;
+            trainer.apply(found)
+        };
+        let report = step().unwrap();
+        assert!(report.skipped && !report.grad_norm.is_finite() && report.loss.is_finite(), "{report:?}");
+        let message = step().unwrap_err().to_string();
+        assert!(message.contains(&format!("the gradient's norm is {name}")), "{message}");
+        let after = bytes(&trainer.checkpoint().unwrap());
+        assert!(before[..3] == after[..3], "weights, moments and averages");
+        assert!(!trainer.step().unwrap().skipped);
+    }
+    assert_eq!(trainer.steps_skipped(), 2);
+}
+
 /// Stops a run before a step.
 struct StopBefore(usize, Cell<usize>);
 
