@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Recomputes every number that experiments/loops/results/README.md, and its summary in experiments/README.md, quote from the JSON
-that is committed beside it.
+"""Recomputes every number that experiments/loops/results/README.md, its summary in experiments/README.md, and what docs/lab.md and
+docs/experiment-file.md say was seen here, quote from the JSON that is committed beside the first.
 
     scripts/check-numbers.py
 
@@ -30,6 +30,7 @@ GIVEN = (
     "equal within 1.1",
     "0.038 at its own seed",
     "0.4 of them",
+    "p < 0.05 after Holm's correction",
     "### Steps and seconds to 0.038",
     "the least steps to 0.038",
     "eight seeds of eight had reached 0.038",
@@ -511,8 +512,17 @@ def exits(page):
             page.says(f"| {variant} | {rule} | {' | '.join(interval(*each) for each in rules_at(runs, rule, 2))} |")
         best = [run["exits"]["oracle"] for run in runs.values()]
         loops, error = over_seeds([loops for loops, _ in best]), ratio_over_seeds([error for _, error in best])
-        page.says(f"| {variant} | oracle | {interval(*loops)} | {interval(*error)} |")
+        page.says(f"| {variant} | oracle | {interval(*loops)} | {interval(*error)} | | |")
+    page.says(f"{interval(*rules_at(every['gate'], 'gate', 2)[3])} of that of its own exits at random")
+    gate_seen(page)
     page.says(f"| gate | gate, nearest to 3 | {' | '.join(interval(*each) for each in rules_at(every['gate'], 'gate', 3))} |")
+
+
+def gate_seen(page):
+    """What a page says of the gate against a fixed depth."""
+    half, three = (rules_at(load("options/runs.json")["gate"], "gate", loops)[2] for loops in (2, 3))
+    page.says(f"it has {interval(*half)} of its error")
+    page.says(f"told from a fixed depth, {interval(*three)}")
 
 
 def laboratory(page):
@@ -574,8 +584,14 @@ def main():
     docs = LOOPS_FOLDER.parent.parent / "docs"
     lab = Page(seen((docs / "lab.md").read_text(encoding="utf-8"), r"\*\*What was seen here\.\*\*.*?(?=\n## |\Z)"))
     laboratory(lab)
-    wrong = page.wrong + [f"docs/lab.md {what}" for what in lab.wrong]
-    wrong += [f"docs/lab.md: isn't recomputed: {number}" for number in unchecked(lab.text, lab.checked)]
+    keys = Page(seen((docs / "experiment-file.md").read_text(encoding="utf-8"), r"Seen here.*?(?=\n\n[^-])"))
+    keys.says("90 % CI")
+    options_seen(keys)
+    gate_seen(keys)
+    wrong = page.wrong
+    for name, part in {"lab.md": lab, "experiment-file.md": keys}.items():
+        wrong += [f"docs/{name} {what}" for what in part.wrong]
+        wrong += [f"docs/{name}: isn't recomputed: {number}" for number in unchecked(part.text, part.checked)]
     wrong += [f"{name} isn't what figures.py draws" for name in stale]
     wrong += [
         f"isn't recomputed: {number}" for text in (page.text, summary) for number in unchecked(text, page.checked)
@@ -584,7 +600,7 @@ def main():
     return 1 if wrong else 0
 
 
-CHECKS = [time_to_quality, confirmed, quickstart, steps_to_quality, beyond_the_loops, other_draws, windows, norms, solvers, ill_conditioned]
+CHECKS = [time_to_quality, confirmed, quickstart, steps_to_quality, beyond_the_loops, other_draws, windows, norms, options, options_seen, exits, solvers, ill_conditioned]
 
 if __name__ == "__main__":
     sys.exit(main())

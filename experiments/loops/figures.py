@@ -148,9 +148,9 @@ def options(every):
     for (group, names), colour in zip(groups.items(), (GREEN, BLUE, ORANGE, PINK, YELLOW, SKY), strict=True):
         rows += [(group, colour), *((name, colour, *endpoints[name]) for name in names)]
     axes = [
-        Axis("error after 4 loops, × base", (0.3, 1, 3, 10, 30), 0.3, 40, logarithmic=True, mark=1),
-        Axis("error after 16 loops, × base", (0.3, 1, 3, 10, 30), 0.3, 40, logarithmic=True, mark=1),
-        Axis("part that settles, less base's", (-0.8, -0.4, 0, 0.4), -0.9, 0.5, mark=0),
+        Axis("error after 4 loops, × base", (0.1, 0.3, 1, 3, 10), 0.08, 12, logarithmic=True, mark=1),
+        Axis("error after 16 loops, × base", (0.1, 0.3, 1, 3, 10), 0.08, 12, logarithmic=True, mark=1),
+        Axis("part that settles, less base's", (-0.8, -0.4, 0, 0.4), -0.95, 0.55, mark=0),
     ]
     return figure(rows, axes, labels=110)
 
@@ -159,6 +159,7 @@ def options(every):
 FIGURES = {
     "norm/plots/settles.svg": ("runs.json", norms),
     "window/plots/windows.svg": ("runs.json", windows),
+    "options/plots/options.svg": ("options/runs.json", options),
 }
 
 
