@@ -142,7 +142,9 @@ def requeued_drained_down_and_restarted(check, cluster):
     node = until("a task runs on a node", 300, lambda: Cluster.ask("squeue", "-h", "-t", "RUNNING", "-o", "%N").split())[0]
     Cluster.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     until("its task is back in the queue", 60, lambda: node not in Cluster.ask("squeue", "-h", "-o", "%N").split())
-    Cluster.ask("scontrol", "update", f"nodename={node}", "state=resume")
+    # It may have come back by itself, and then this is refused.
+    subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], capture_output=True)
+    until("it takes tasks again", 60, lambda: Cluster.ask("sinfo", "-h", "-n", node, "-o", "%T").strip() in ("idle", "mixed", "allocated"))
     say("took a node down with its task, and up again")
     check.wait("moved")
     _, said = waiting.communicate(timeout=60)
