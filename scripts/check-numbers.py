@@ -213,10 +213,10 @@ def steps_to(loss, run):
     return None
 
 
-def steps_to_quality(page):
-    """Steps and CPU seconds to an error of 0.038, by the validation loss that goes with it."""
+def recipes():
+    """The runs of the recipes of time to quality, by their names."""
     every = load("runs.json")
-    recipes = {
+    return {
         "adam": [*every["shipped"].values(), *every["adam"].values()],
         "adam, drawn": every["adam, drawn"].values(),
         "fast": every["fast"].values(),
@@ -224,38 +224,53 @@ def steps_to_quality(page):
         SLOWER: every[SLOWER].values(),
         MUON: every[MUON].values(),
     }
-    near = [run["validation"][-1][1] for runs in recipes.values() for run in runs if abs(after(run, 8) / 0.038 - 1) < 0.1]
-    loss = round(statistics.mean(near), 3)
+
+
+def losses_at_the_goal():
+    """The validation losses of the recipes' runs that end within 10 % of an error of 0.038."""
+    return [run["validation"][-1][1] for runs in recipes().values() for run in runs if abs(after(run, 8) / 0.038 - 1) < 0.1]
+
+
+def goal():
+    """The validation loss that goes with an error of 0.038."""
+    return round(statistics.mean(losses_at_the_goal()), 3)
+
+
+def spread(values):
+    """Median and range."""
+    return f"{statistics.median(values):.0f} ({min(values):.0f} to {max(values):.0f})" if values else ""
+
+
+def steps_to_quality(page):
+    """Steps and CPU seconds to an error of 0.038, by the validation loss that goes with it."""
+    near, loss = losses_at_the_goal(), goal()
     page.says(
         f"The {len(near)} runs of the table's recipes that end within 10 % of 0.038 have a validation loss of "
         f"{short(min(near))} to {short(max(near))} there, {loss} on the mean"
     )
-    for name, runs in recipes.items():
+    for name, runs in recipes().items():
         reached = [(steps, run) for run in runs if (steps := steps_to(loss, run)) is not None]
-        steps = [steps for steps, _ in reached]
         seconds = [run["cpu_seconds"] * steps / run["validation"][-1][0] for steps, run in reached]
-
-        def over(values):
-            return f"{statistics.median(values):.0f} ({min(values):.0f} to {max(values):.0f})"
-
-        page.says(f"| {name} | {len(reached)} of {len(runs)} | {over(steps)} | {over(seconds)} |")
+        page.says(f"| {name} | {len(reached)} of {len(runs)} | {spread([steps for steps, _ in reached])} | {spread(seconds)} |")
 
 
 def schedules(page):
     """Other ways for the rate to fall, seed by seed against the linear one, which the recipe has."""
-    every = load("schedule/runs.json")
+    every, loss = load("schedule/runs.json"), goal()
     linear = {seed: load("runs.json")[MUON][seed] for seed in every["cosine"]}
-    endpoints = {name: [after(run, 8) / after(linear[seed], 8) for seed, run in runs.items()] for name, runs in every.items()}
-    said = verdicts(endpoints, ratios=True)
+    ratios = {name: [after(run, 8) / after(linear[seed], 8) for seed, run in runs.items()] for name, runs in every.items()}
+    said = verdicts(ratios, ratios=True)
     for name, runs in {"linear": linear, **every}.items():
         errors = [after(run, 8) for run in runs.values()]
         good = sum(error <= 0.038 for error in errors)
-        reached = [steps for run in runs.values() if (steps := steps_to(0.337, run)) is not None]
-        steps = f"{statistics.median(reached):.0f} ({min(reached):.0f} to {max(reached):.0f})" if reached else ""
+        reached = [steps for run in runs.values() if (steps := steps_to(loss, run)) is not None]
         against = "{} {} ({})".format(*said[name]) if name in said else ""
-        page.says(f"| {name} | {good} of {len(errors)} | {interval(*ratio_over_seeds(errors))} | {against} | {len(reached)} of {len(errors)} | {steps} |")
-        if name in said:
-            page.says(f"{name}: {said[name][0]} times the error")
+        page.says(
+            f"| {name} | {good} of {len(errors)} | {interval(*ratio_over_seeds(errors))} | {against} | "
+            f"{len(reached)} of {len(errors)} | {spread(reached)} |"
+        )
+    for name, (ratio, *_) in said.items():
+        page.says(f"{name}: {ratio} times the error")
 
 
 def stability_row(runs):

@@ -23,7 +23,7 @@ from cluster import Cluster, say, until
 # What two runs of one experiment have in common to the byte.
 SAME = ["config.toml", "eval.json", "scores.safetensors", "checkpoints/last/model.safetensors"]
 
-SWEEP = """
+TO_SLURM = """
 base = "{base}"
 seeds = {seeds}
 
@@ -31,33 +31,27 @@ seeds = {seeds}
 type = "slurm"
 cpus = 1
 {more}
+"""
 
+THREE = """
 [[variant]]
 name = "all tokens"
 
 [[variant]]
 name = "last 4"
-set = {{ "model.injector" = {{ type = "last_n", n = 4 }} }}
+set = { "model.injector" = { type = "last_n", n = 4 } }
 
 [[variant]]
 name = "none"
-set = {{ "model.injector" = {{ type = "none" }} }}
+set = { "model.injector" = { type = "none" } }
 """
 
 
-# A cluster's sweep: 27 variants, each with 10 seeds.
-MANY = """
-base = "{base}"
-seeds = {seeds}
-
-[executor]
-type = "slurm"
-cpus = 1
-{more}
-
+# A cluster's: with 10 seeds, 270 runs.
+TWENTY_SEVEN = """
 [axes]
 "model.n_layer" = [1, 2, 3]
-"model.injector" = [{{ type = "full" }}, {{ type = "last_n", n = 4 }}, {{ type = "none" }}]
+"model.injector" = [{ type = "full" }, { type = "last_n", n = 4 }, { type = "none" }]
 "training.learning_rate" = [3e-4, 1e-3, 3e-3]
 """
 
@@ -72,8 +66,8 @@ class Check:
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 
-    def submit(self, name, steps, seeds, more="", *words, sweep=SWEEP, code=0):
-        (self.folder / f"{name}.toml").write_text(sweep.format(base=self.base, seeds=seeds, more=more))
+    def submit(self, name, steps, seeds, more="", *words, variants=THREE, code=0):
+        (self.folder / f"{name}.toml").write_text(TO_SLURM.format(base=self.base, seeds=seeds, more=more) + variants)
         # The same bits by any machine: one thread, as Slurm gives.
         self.settings = [f"training.train_steps={steps}", "evaluation.prompts=64", "training.threads=1"]
         return self.looped("sweep", f"{name}.toml", "--out", name, *self.settings, *words, code=code)
@@ -125,7 +119,7 @@ def arrays_and_throttle(check, _):
 def requeued_drained_and_restarted(check, cluster):
     check.submit("moved", 4000, "[0]")
     job = check.array("moved")
-    # Somebody who waits meanwhile hears of none of it.
+    # Somebody waits meanwhile, and goes on waiting through all of it.
     waiting = subprocess.Popen([check.program, "sweep", "moved", "--wait"], cwd=check.folder, stderr=subprocess.PIPE, text=True)
     until("a task runs", 60, lambda: "running" in check.states("moved"))
     time.sleep(3)
@@ -186,7 +180,7 @@ def refused(check, _):
 def many(check, _):
     # 270 runs are planned, checked and handed in.
     begun = time.time()
-    check.submit("many", 300, str(list(range(10))), "", "--plan", sweep=MANY)
+    check.submit("many", 300, str(list(range(10))), "", "--plan", variants=TWENTY_SEVEN)
     seconds = time.time() - begun
     say(f"270 runs planned and checked in {seconds:.1f} s")
     assert seconds < 10, seconds
