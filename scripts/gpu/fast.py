@@ -41,6 +41,10 @@ PHASES = [
 # `looped run` itself: name, experiment, settings, device, steps, steps to a line of metrics.
 FULL = "training.curriculum.points.start=41 training.curriculum.loops.start=30 model.n_dims=20 " \
     "training.curriculum.dims.start=20 training.curriculum.dims.end=20"
+# Ways through the loops that go loop by loop.
+GATE = 'training.loss={type="exit_weighted"} model.exit_gate={bias=-3.0}'
+PHANTOM = 'training.unroll={type="phantom",loops=2,damping=0.5} training.n_loop_window=2'
+IMPLICIT = 'training.unroll={type="implicit"} training.n_loop_window=1'
 OURS = [
     ("D 256, f32", "study/base", FULL, "cuda:0", 200, 20),
     ("D 256, tf32", "study/base", f"{FULL} training.precision=tf32", "cuda:0", 400, 40),
@@ -49,10 +53,22 @@ OURS = [
     ("D 256, last 20 of 82 tokens, bf16", "study/base",
      f'{FULL} training.precision=bf16 model.injector={{type="last_n",n=20}}', "cuda:0", 600, 60),
     ("D 256, ssm, f32", "study/base", f'{FULL} model.block={{type="ssm"}}', "cuda:0", 120, 20),
-    ("quickstart, f32", "quickstart_adam", "training.curriculum.loops.start=8", "cuda:0", 1600, 160),
-    ("quickstart, f32, this machine's CPU", "quickstart_adam", "training.curriculum.loops.start=8", "cpu", 800, 80),
-    ("D 256, f32, this machine's CPU", "study/base", FULL, "cpu", 8, 1),
+    ("D 256, lstm, f32", "study/base", f'{FULL} model.block={{type="lstm"}}', "cuda:0", 40, 5),
+    ("D 256, 6 blocks, 5 loops, bf16", "study/base", f"{FULL} training.precision=bf16 model.n_layer=6 "
+     "training.curriculum.loops.start=5 training.curriculum.loops.end=5 training.n_loop_window=5", "cuda:0", 200, 20),
+    ("D 256, gate, bf16", "study/base", f"{FULL} training.precision=bf16 {GATE}", "cuda:0", 60, 10),
+    ("D 256, phantom, bf16", "study/base", f"{FULL} training.precision=bf16 {PHANTOM}", "cuda:0", 60, 10),
+    ("D 256, implicit, bf16", "study/base", f"{FULL} training.precision=bf16 {IMPLICIT}", "cuda:0", 60, 10),
 ]
+for where, device in [("", "cuda:0"), (", this machine's CPU", "cpu")]:
+    OURS += [
+        (f"quickstart, Adam{where}", "quickstart_adam", "training.curriculum.loops.start=8", device, 800, 80),
+        (f"quickstart, Muon on the host{where}", "quickstart", "training.schedule.warmup=10", device, 400, 40),
+        (f"quickstart, gate{where}", "quickstart_adam", f"training.curriculum.loops.start=8 {GATE}", device, 200, 20),
+        (f"quickstart, phantom{where}", "quickstart_adam", f"training.curriculum.loops.start=8 {PHANTOM}", device, 200, 20),
+        (f"quickstart, implicit{where}", "quickstart_adam", f"training.curriculum.loops.start=8 {IMPLICIT}", device, 200, 20),
+    ]
+OURS.append(("D 256, f32, this machine's CPU", "study/base", FULL, "cpu", 8, 1))
 TINY = "--width 16 --heads 2 --points 5 --batch 4 --loops 3 --window 2 --dims 3"
 
 
@@ -194,7 +210,7 @@ def main():
     add("--out", type=Path, required=True, help="the folder for fast.json and the processes' logs")
     add("--device", default="cuda")
     add("--tiny", action="store_true", help="toy sizes, to try this script")
-    add("--phases", default="012", help="which groups of settings")
+    add("--phases", default="012", help="which groups of settings of PyTorch's")
     add("--few", action="store_true", help="of `looped run` only D 256, in each precision")
     add("--our-seconds", type=float, default=40, help="the most seconds for each `looped run`; LOOPED names another program")
     add("--rounds", type=int, default=3)
@@ -210,6 +226,7 @@ def main():
     study = lambda name: name.startswith("D 256, ") and name.split(", ")[-1] in ("f32", "tf32", "bf16") and name.count(",") == 1
     print("ours, median ms a step (a tenth of the records took less .. more)")
     results["ours"] = [ours(args, study if args.few else lambda name: True)]
+    (args.out / "fast.json").write_text(json.dumps(results, indent=1) + "\n")
     for phase in map(int, args.phases):
         left = args.seconds - (time.monotonic() - begun)
         if left < 30:

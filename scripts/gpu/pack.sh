@@ -15,9 +15,9 @@ for line in sys.stdin:
         print(message["executable"])' "$1"; }
 cp "$(cargo build --locked -p cli --message-format=json | built looped)" "$folder/"
 cp "$(cargo build --locked -p looped-cuda --example cuda_step --message-format=json | built cuda_step)" "$folder/"
-cp "$(cargo test --no-run --locked -p looped-cuda --test agreement --message-format=json | built agreement)" "$folder/"
+cp "$(cargo test --no-run --locked -p looped-cuda --test agreement --message-format=json | built agreement)" "$folder/agreement"
 for test in on_gpu parity; do
-  cp "$(cargo test --no-run --locked -p looped-train --test $test --message-format=json | built $test)" "$folder/"
+  cp "$(cargo test --no-run --locked -p looped-train --test $test --message-format=json | built $test)" "$folder/$test"
 done
 rm -f "$folder/source"
 strip "$folder"/*
