@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use looped_core::{Body, Error, Found, Joint, Objective, ParamStore, Policy, Prompts, Result, Share};
-use looped_cpu::engines::{LossOf, check, once_backward};
+use looped_cpu::engines::{LossOf, check};
 use looped_gpu::{Arena, Math, Options, Program as Ready};
 use looped_graph::Graph;
 use looped_graph::lower::{Chunk, Looped, Place};
@@ -52,15 +52,15 @@ impl CudaModel {
         body.begin_early();
         let mut loss = policy.run(&mut body);
         loss += body.end_early();
+        body.run(Part::End);
         let WholeBody { fault, notes, .. } = body;
         fault.map_or(Ok(()), Err)?;
         let mut grads = arena.read_floats(self.front.grads).map_err(told)?;
         if each_loop.grads.len() > 0 {
             grads.extend(arena.read_floats(each_loop.grads).map_err(told)?);
         }
-        once_backward(&self.graph, &self.flat, &values, &mut grads, loops);
         let notes = notes.into_iter().map(|(what, sum)| (what, sum / prompts.prompts as f64)).collect();
-        Ok(Found { loss, gradients: self.of_parameters(&grads), notes })
+        Ok(Found { loss, gradients: self.gradients(&values, grads, loops), notes })
     }
 
     /// The parts of a step, in the last place of those that are known.

@@ -22,6 +22,7 @@ use crate::places::{Places, Row};
 use crate::stored::{Rule, Spot, Stored};
 use crate::sums::{Key, Sums};
 use joined::LastNorm;
+pub(crate) use parts::is_by_loop;
 
 /// The width of heads where a model has none.
 const NO_HEADS: usize = 16;
@@ -76,7 +77,7 @@ pub(crate) struct Emit<'a> {
     pub(crate) places: Places,
     pub(crate) operations: Vec<Operation>,
     pub(crate) constants: Vec<Constant>,
-    own: Option<Own>,
+    pub(crate) own: Option<Own>,
     cells: &'a Cells,
     heads: HashMap<usize, usize>,
     picks: Vec<(Chunk, Picks)>,
@@ -94,22 +95,22 @@ pub(crate) struct Emit<'a> {
 
 /// A step of a list as it is translated.
 #[derive(Clone, Copy)]
-struct Here<'c> {
-    run: Run<'c>,
+pub(crate) struct Here<'c> {
+    pub(crate) run: Run<'c>,
     /// Whether it goes back.
     half: usize,
     steps: &'c [Step],
     /// The step.
-    step: usize,
+    pub(crate) step: usize,
 }
 
 impl Here<'_> {
-    fn of(&self) -> &Step {
+    pub(crate) fn of(&self) -> &Step {
         &self.steps[self.step]
     }
 
     /// Which list.
-    fn list(&self) -> usize {
+    pub(crate) fn list(&self) -> usize {
         self.steps.as_ptr() as usize
     }
 
@@ -213,7 +214,7 @@ impl<'a> Emit<'a> {
     }
 
     /// A row that all prompts share, in a loop.
-    fn shared(&self, shared: Shared, index: usize) -> Row {
+    pub(crate) fn shared(&self, shared: Shared, index: usize) -> Row {
         if let Some((_, row)) = self.brought.iter().find(|(known, _)| *known == shared) {
             return *row;
         }
@@ -221,7 +222,7 @@ impl<'a> Emit<'a> {
     }
 
     /// Room of so many floats that the operations of one step need for themselves.
-    fn room(&mut self, what: &'static str, len: usize) -> Span {
+    pub(crate) fn room(&mut self, what: &'static str, len: usize) -> Span {
         *self.rooms.entry((what, len)).or_insert_with(|| self.layout.floats(len))
     }
 
@@ -338,7 +339,13 @@ impl<'a> Emit<'a> {
     }
 
     /// Room for partial sums, and what they are for.
-    fn sum(&mut self, here: Here<'_>, key: Key, shape: [usize; 2], goals: &[(usize, Span)]) -> Span {
+    pub(crate) fn sum(
+        &mut self,
+        here: Here<'_>,
+        key: Key,
+        shape: [usize; 2],
+        goals: &[(usize, Span)],
+    ) -> Span {
         // What has a gradient of its own in each loop is summed up alone.
         let runs = if key.3.is_some() { [0, 1] } else { here.run.runs };
         self.sums.room(&mut self.layout, key, runs, shape, goals)

@@ -1,8 +1,8 @@
 //! Parameters that stay on the GPU from step to step, with Adam's update there.
 
 use looped_core::{AdamUpdate, Error, Flat, ParamStore, Prompts, Result, Updated};
-use looped_gpu::Arena;
 use looped_gpu::calls::DECISION;
+use looped_gpu::{Arena, Span};
 
 use crate::model::{CudaModel, Memory, Step, told};
 
@@ -81,7 +81,7 @@ impl CudaModel {
     pub fn held_values(&self) -> Result<Option<Flat>> {
         let memory = self.memory();
         let Some(arena) = memory.arena.as_ref().filter(|_| memory.held) else { return Ok(None) };
-        Ok(Some(self.of_parameters(&arena.read_floats(self.front.values).map_err(told)?)))
+        Ok(Some(self.of_parameters(&arena.read_floats(self.params(self.front.values)).map_err(told)?)))
     }
 
     /// Replaces the parameters that are held by those of `store`; the moments stay. Nothing happens where nothing is held.
@@ -91,7 +91,9 @@ impl CudaModel {
     pub fn replace(&self, store: &ParamStore) -> Result<()> {
         let memory = self.memory();
         let Some(arena) = memory.arena.as_ref().filter(|_| memory.held) else { return Ok(()) };
-        arena.write_floats(self.front.values, &self.values(store, 0)?).map_err(told)
+        let values = store.values();
+        self.check_flat(&values)?;
+        arena.write_floats(self.params(self.front.values), &values).map_err(told)
     }
 
     /// Forgets what is held: from now on a store's parameters are the model's again.
@@ -99,10 +101,15 @@ impl CudaModel {
         self.memory().held = false;
     }
 
+    /// The parameters' part of a place for all rows.
+    fn params(&self, span: Span) -> Span {
+        span.part(0, self.flat.params().len())
+    }
+
     pub(crate) fn kept(&self, memory: &Memory) -> Result<Option<Held>> {
         let Some(arena) = memory.arena.as_ref().filter(|_| memory.held) else { return Ok(None) };
         let read = |span| arena.read_floats(span).map_err(told);
-        let flat = |span| read(span).map(|all| self.of_parameters(&all));
+        let flat = |span| read(self.params(span)).map(|all| self.of_parameters(&all));
         let [first, second] = self.front.moments.map(flat);
         // The last number of a decision counts the updates; it is an integer.
         let updates = read(self.front.decision())?[DECISION - 1].to_bits() as usize;
@@ -111,9 +118,9 @@ impl CudaModel {
 
     /// Puts what is held in place.
     pub(crate) fn keep(&self, arena: &Arena, held: &Held) -> Result<()> {
-        arena.write_floats(self.front.values, &held.values).map_err(told)?;
+        arena.write_floats(self.params(self.front.values), &held.values).map_err(told)?;
         for (span, values) in self.front.moments.into_iter().zip(&held.moments) {
-            arena.write_floats(span, values).map_err(told)?;
+            arena.write_floats(self.params(span), values).map_err(told)?;
         }
         let mut decision = [0; DECISION];
         decision[DECISION - 1] = held.updates as i32;

@@ -11,12 +11,14 @@
 mod batch;
 mod body;
 mod cells;
+mod custom;
 mod emit;
 mod engine;
 mod footprint;
 mod held;
 mod low;
 mod model;
+mod once;
 mod parted;
 mod places;
 mod point;

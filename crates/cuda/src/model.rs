@@ -12,6 +12,8 @@ use looped_graph::{Form, Graph, Op};
 
 use crate::batch;
 use crate::cells::Cells;
+use crate::custom;
+use crate::once;
 use crate::parted::{Asked, Parted};
 use crate::places::{EachLoop, Front};
 use crate::profile::Profile;
@@ -40,6 +42,8 @@ pub struct CudaModel {
     cells: Cells,
     pub(crate) flat: Layout,
     pub(crate) front: Front,
+    /// Whether the host computes rows of the parameters alone ([`once`](crate::once)).
+    rows_on_host: bool,
     device: Device,
     memory: Mutex<Memory>,
 }
@@ -117,7 +121,9 @@ impl CudaModel {
                     Some(why) => why.to_owned(),
                     None => continue,
                 },
-                Some(Form::Custom(_)) if rows => "an operation of one's own has no CUDA kernel".to_owned(),
+                Some(Form::Custom(_)) if rows && custom::text_of(graph, id).is_none() => {
+                    "an operation of one's own has no CUDA kernel".to_owned()
+                }
                 Some(Form::Norm(norm)) if !norm.has_kernel() => "there is no CUDA kernel for it".to_owned(),
                 _ => continue,
             };
@@ -140,7 +146,8 @@ impl CudaModel {
         let flat = Layout::new(&graph);
         let front = Front::new(&mut Default::default(), flat.len);
         let cells = Cells::new(&graph);
-        Ok(Self { dims, cells, flat, front, graph, device, memory: Mutex::default() })
+        let rows_on_host = once::operations(&graph).is_none();
+        Ok(Self { dims, cells, flat, front, rows_on_host, graph, device, memory: Mutex::default() })
     }
 
     /// The card and the libraries that results may depend on.
@@ -167,8 +174,7 @@ impl CudaModel {
         if each_loop.grads.len() > 0 {
             grads.extend(arena.read_floats(each_loop.grads).map_err(told)?);
         }
-        once_backward(&self.graph, &self.flat, &values, &mut grads, loops);
-        Ok((f64::from(loss), self.of_parameters(&grads)))
+        Ok((f64::from(loss), self.gradients(&values, grads, loops)))
     }
 
     /// Operations for a step on these prompts, with their numbers in place.
@@ -226,12 +232,22 @@ impl CudaModel {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The parameters, and what is computed of them alone, for so many loops.
+    /// The parameters, and what the host computes of them alone, for so many loops.
     pub(crate) fn values(&self, store: &ParamStore, loops: usize) -> Result<Vec<f32>> {
         let mut values = vec![0.0; self.flat.len_for(loops)];
         self.flat.read(&store.values(), &mut values)?;
-        once_forward(&self.graph, &self.flat, &mut values, loops);
+        if self.rows_on_host {
+            once_forward(&self.graph, &self.flat, &mut values, loops);
+        }
         Ok(values)
+    }
+
+    /// The parameters' gradients, of those with respect to `values`.
+    pub(crate) fn gradients(&self, values: &[f32], mut all: Vec<f32>, loops: usize) -> Flat {
+        if self.rows_on_host {
+            once_backward(&self.graph, &self.flat, values, &mut all, loops);
+        }
+        self.of_parameters(&all)
     }
 
     /// Puts them where what was put together last looks for them, and says where the loops' own rows are.
@@ -243,10 +259,10 @@ impl CudaModel {
         Ok(stage.each_loop)
     }
 
-    /// Whether the model can stay on the GPU from step to step: if nothing is computed of parameters alone, which is done on the host.
+    /// Whether the model can stay on the GPU from step to step: if the host has nothing to compute of its parameters.
     #[must_use]
-    pub fn can_be_held(&self) -> bool {
-        !self.flat.has_rows()
+    pub const fn can_be_held(&self) -> bool {
+        !self.rows_on_host
     }
 
     /// Refuses numbers of other parameters than the model's.

@@ -17,8 +17,10 @@ use crate::stored::Stored;
 /// A part of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Part {
-    /// What a step begins with: parameters are rounded, where products want that, and gradients set to 0.
+    /// What a step begins with: rows are computed of the parameters, those are rounded, where products want that, and gradients set to 0.
     Begin,
+    /// What it ends with: the gradients with respect to such rows are carried on to the parameters.
+    End,
     /// The early tokens.
     Early(Way),
     /// What comes before the loops; whether the gradient goes on into the first state.
@@ -78,6 +80,7 @@ impl Segments {
         emit.bring_by_loop(graph, flat);
         let mut parts = Parts { emit, ranges: HashMap::new() };
         parts.part(Part::Begin, |emit| {
+            emit.once_forward()?;
             emit.round_parameters()?;
             let all = [front.grads, emit.places.each_loop.grads];
             all.into_iter().filter(|grads| grads.len() > 0).for_each(|grads| emit.push(clear(grads)));
@@ -93,6 +96,7 @@ impl Segments {
             parts.part(Part::Fetch(index), |emit| emit.fetch_by_loop(index))?;
             parts.part(Part::Give(index), |emit| emit.give_by_loop(index))?;
         }
+        parts.part(Part::End, Emit::once_backward)?;
         let Parts { emit: Emit { operations, layout, constants, places, .. }, ranges } = parts;
         Ok(Self { operations, bytes: layout.bytes(), places, constants, ranges })
     }

@@ -8,7 +8,9 @@ use looped_graph::Graph;
 use looped_graph::lower::{Chunk, Early, Looped, Program};
 
 use crate::cells::Cells;
+use crate::custom;
 use crate::emit::{Constant, Emit, Pair, Run, clear};
+use crate::once;
 use crate::places::{EachLoop, Front, Places};
 use crate::point;
 
@@ -47,7 +49,9 @@ pub(crate) struct Of<'a> {
 impl Of<'_> {
     /// The kernels that are written for the model: its elementwise programs and its recurrences' cells; `None` if there are none.
     pub(crate) fn kernels(&self) -> Option<Own> {
-        let text = point::texts(self.program, self.cells.texts(self.math == Math::Bf16));
+        let cells = self.cells.texts(self.math == Math::Bf16);
+        let own = custom::texts(self.graph) + &once::texts(self.graph);
+        let text = point::texts(self.program, cells + &own);
         (!text.is_empty()).then(|| Own::new(text))
     }
 }
@@ -74,6 +78,7 @@ impl Stage {
             lost: 0,
             parts: Vec::new(),
         };
+        training.emit.once_forward()?;
         training.emit.round_parameters()?;
         training.emit.push(clear(front.grads));
         if each_loop > 0 {
@@ -93,12 +98,15 @@ impl Stage {
         }
         let Training { mut emit, parts, .. } = training;
         emit.finish()?;
+        emit.once_backward()?;
         let total = emit.calls().loss_total(losses, front.loss())?;
         emit.push(total);
         if updates {
             let (calls, squares) = (emit.calls(), emit.layout.floats(SQUARES));
-            let Front { values: parameters, grads: gradients, moments: [first, second], settings, .. } =
-                front;
+            let settings = front.settings;
+            let [parameters, gradients, first, second] =
+                [front.values, front.grads, front.moments[0], front.moments[1]]
+                    .map(|span| span.part(0, flat.params().len()));
             for operation in calls.decide(gradients, squares, settings, front.decision())? {
                 emit.push(operation);
             }
@@ -119,6 +127,7 @@ impl Stage {
         let places = Places::new(&mut layout, front, each_loop, math == Math::Bf16, program.sizes, [1, slot]);
         let own = of.kernels();
         let mut emit = Emit::new(graph, flat, math, layout, places, own, cells, tokens);
+        emit.once_forward()?;
         emit.round_parameters()?;
         let mut parts = Vec::new();
         if let Some(early) = &program.early {

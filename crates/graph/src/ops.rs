@@ -21,7 +21,7 @@ mod stop;
 pub use attention::Attention;
 pub use columns::Columns;
 pub use concat::Concat;
-pub use custom::{Candle, CpuKernel, Custom, CustomOp};
+pub use custom::{Candle, CpuKernel, CudaText, Custom, CustomOp};
 pub use fill::Fill;
 pub use keep::Keep;
 pub use linear::LinearOp;

@@ -50,9 +50,9 @@ fn experiment(more: &str) -> Arc<Experiment> {
     )
 }
 
-/// The same of a recurrence.
-fn lstm() -> Arc<Experiment> {
-    let text = BASE.replace("type = \"transformer\"\nn_head = 2", "type = \"lstm\"");
+/// The same of another block: of a recurrence, or of a state space, whose numbers are computed of parameters.
+fn with_block(block: &str) -> Arc<Experiment> {
+    let text = BASE.replace("type = \"transformer\"\nn_head = 2", &format!("type = \"{block}\""));
     Arc::new(Experiment::from_toml(&text).unwrap())
 }
 
@@ -77,7 +77,7 @@ fn training_on_the_gpu_is_training_on_the_cpu() {
 #[ignore = "run by the test above, on the fake GPU"]
 fn inner_training() {
     // Adam on the GPU; on the host, for want of its update there.
-    for experiment in [experiment(""), experiment("ema = 0.9"), lstm()] {
+    for experiment in [experiment(""), experiment("ema = 0.9"), with_block("lstm"), with_block("ssm")] {
         let mut cpu = Trainer::new(Arc::clone(&experiment), &Device::Cpu).unwrap();
         let mut gpu = Trainer::new(experiment, Target::Cuda(0)).unwrap();
         assert_eq!(gpu.model().engine(), "cuda");
@@ -117,7 +117,7 @@ fn a_run_goes_on_to_the_same_bits() {
 #[test]
 #[ignore = "run by the test above, on the fake GPU"]
 fn inner_resume() {
-    [experiment(""), lstm()].into_iter().for_each(resumes);
+    [experiment(""), with_block("lstm"), with_block("ssm")].into_iter().for_each(resumes);
 }
 
 fn resumes(experiment: Arc<Experiment>) {

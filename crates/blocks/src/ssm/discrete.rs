@@ -1,7 +1,7 @@
 //! A diagonal state space made discrete: from its parameters to what a token does to a state.
 
 use candle_core::{Result, Tensor};
-use looped_core::graph::ops::{CpuKernel, Custom};
+use looped_core::graph::ops::{CpuKernel, CudaText, Custom};
 use looped_core::graph::{Reach, Rows, Shape};
 
 /// The step of a channel whose `log_dt` is 0: the middle, of logarithms, of where steps start.
@@ -51,7 +51,38 @@ impl Custom for Discrete {
     fn cpu(&self) -> Option<&dyn CpuKernel> {
         Some(self)
     }
+
+    fn cuda(&self) -> Option<CudaText> {
+        Some(CudaText { forward: FORWARD, backward: BACKWARD })
+    }
 }
+
+/// In doubles, as on the CPU: where little is lost, decay is nearly 1. The middle step stands in both.
+const FORWARD: &str = "
+    for (int i = thread; i < width_out_0; i += threads) {
+      double rate = (i / width_in_0 + 1) * exp(static_cast<double>(in_1[i]));
+      double lost = 0.01 * exp(static_cast<double>(in_0[i % width_in_0])) * rate;
+      double gone = -expm1(-lost);
+      out_0[i] = static_cast<float>(1 - gone);
+      out_1[i] = static_cast<float>(gone / rate * in_2[i]);
+    }";
+
+/// A thread takes all states of a channel, which share its `log_dt`. By the logarithm of `lost`, the rate being held; of it `log_dt` and `log_a`
+/// are both a part.
+const BACKWARD: &str = "
+    for (int channel = thread; channel < width_in_0; channel += threads) {
+      double step = 0.01 * exp(static_cast<double>(in_0[channel]));
+      float sum = 0;
+      for (int i = channel; i < width_in_1; i += width_in_0) {
+        double rate = (i / width_in_0 + 1) * exp(static_cast<double>(in_1[i]));
+        double lost = step * rate, gone = -expm1(-lost), taken = gone / rate;
+        float of_lost = (dout_1[i] * in_2[i] / static_cast<float>(rate) - dout_0[i]) * static_cast<float>((1 - gone) * lost);
+        sum += of_lost;
+        din_1[i] += of_lost - dout_1[i] * static_cast<float>(taken * in_2[i]);
+        din_2[i] += dout_1[i] * static_cast<float>(taken);
+      }
+      din_0[channel] += sum;
+    }";
 
 /// One state of one channel.
 struct One {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use candle_core::{D, Result, Tensor};
 use looped_core::{LoopPlan, ModelDims, Objective, Prompts, Rng};
-use looped_graph::ops::{Beyond, CpuKernel, Custom};
+use looped_graph::ops::{Beyond, CpuKernel, CudaText, Custom};
 use looped_graph::{At, Graph, Heads, Init, Linear, Norm, Param, Params, Reach, Shape, Trace, Value};
 use proptest::prelude::*;
 
@@ -120,7 +120,7 @@ impl Custom for Waves {
     }
 }
 
-/// x y + sin(x), with a form on slices: y may be one row for all.
+/// x y + sin(x), with forms on slices and for a GPU: y may be one row for all.
 #[derive(Debug)]
 struct Sum;
 
@@ -144,6 +144,21 @@ impl Custom for Sum {
 
     fn cpu(&self) -> Option<&dyn CpuKernel> {
         Some(self)
+    }
+
+    fn cuda(&self) -> Option<CudaText> {
+        Some(CudaText {
+            forward: "
+    for (int i = thread; i < width_in_0; i += threads) {
+      out_0[i] = in_0[i] * in_1[i] + sinf(in_0[i]);
+      out_1[i] = 0.5f * in_0[i];
+    }",
+            backward: "
+    for (int i = thread; i < width_in_0; i += threads) {
+      din_0[i] += dout_0[i] * (in_1[i] + cosf(in_0[i])) + 0.5f * dout_1[i];
+      din_1[i] += dout_0[i] * in_0[i];
+    }",
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Emit, clear};
 use crate::places::Row;
 
 /// Whether each loop has its own of this.
-pub(super) fn is_by_loop(shared: Shared) -> bool {
+pub(crate) fn is_by_loop(shared: Shared) -> bool {
     matches!(shared, Shared::Loop { .. } | Shared::EachLoop(_))
 }
 

@@ -1,7 +1,7 @@
 //! The operations of one step.
 
 use looped_gpu::calls::{Calls, Columns, Shifted, States};
-use looped_gpu::{Error, Result, Span};
+use looped_gpu::{Result, Span};
 use looped_graph::lower::{Chunk, Kernel, Start, Step};
 
 use super::{Emit, Here};
@@ -187,10 +187,8 @@ impl Emit<'_> {
                 let picks = self.picks(chunk);
                 calls.scatter_rows(x, picks, out, out.len() / rows, *add)?
             }
-            Kernel::Island(_) | Kernel::IslandBack(_) => {
-                let problem = "there is no CUDA kernel for it".to_owned();
-                return Err(Error::Operation { operation: "CUDA".to_owned(), problem });
-            }
+            Kernel::Island(of) => return self.island(here, of),
+            Kernel::IslandBack(of) => return self.island_back(here, of),
         };
         self.push(operation);
         Ok(())

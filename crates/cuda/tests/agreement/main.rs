@@ -6,6 +6,7 @@
 #[path = "../../../cpu/tests/agreement/cases.rs"]
 mod cases;
 mod cells;
+mod custom;
 #[path = "../../../gpu/tests/fake/mod.rs"]
 mod fake;
 #[allow(dead_code, reason = "the CPU engine's tests use all of it")]

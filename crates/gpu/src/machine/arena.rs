@@ -1,5 +1,6 @@
 //! The one piece of memory that a program works in.
 
+use std::slice;
 use std::sync::Arc;
 
 use cudarc::driver::{CudaSlice, DevicePtr, DriverError, sys};
@@ -64,29 +65,43 @@ impl Arena {
         done.map_err(|error| refused("clearing memory", "the driver", &error.0))
     }
 
-    fn write<T>(&self, span: Span, values: &[T]) -> Result<()> {
+    fn write<T: Number>(&self, span: Span, values: &[T]) -> Result<()> {
         self.fits(span, values.len(), size_of::<T>())?;
-        self.inner.device.bind()?;
-        let (address, device) = (self.address(span)?, &self.inner.device);
-        // SAFETY: the place has as many bytes as the values, and both live until the copy is done: it is waited for.
-        let copied = unsafe {
-            cudarc::driver::result::memcpy_htod_async(address, values, device.inner.stream.cu_stream())
-        };
-        copied.map_err(|error| refused("copying to the GPU", "the driver", &error.0))?;
-        device.wait()
+        let (mut address, device) = (self.address(span)?, &self.inner.device);
+        device.bind()?;
+        let mut staging = device.staging();
+        for bytes in bytes_of(values).chunks(staging.bytes().len()) {
+            let staged = &mut staging.bytes()[..bytes.len()];
+            staged.copy_from_slice(bytes);
+            // SAFETY: the place, inside this arena's memory, has as many bytes as the values, of which these are the next; both pieces
+            // of memory live until the copy is done: it is waited for.
+            let copied = unsafe {
+                cudarc::driver::result::memcpy_htod_async(address, staged, device.inner.stream.cu_stream())
+            };
+            copied.map_err(|error| refused("copying to the GPU", "the driver", &error.0))?;
+            device.wait()?;
+            address += bytes.len() as u64;
+        }
+        Ok(())
     }
 
-    fn read<T: Clone>(&self, span: Span, zero: T) -> Result<Vec<T>> {
+    fn read<T: Number>(&self, span: Span, zero: T) -> Result<Vec<T>> {
         self.fits(span, span.len(), size_of::<T>())?;
-        self.inner.device.bind()?;
-        let (address, device) = (self.address(span)?, &self.inner.device);
+        let (mut address, device) = (self.address(span)?, &self.inner.device);
+        device.bind()?;
         let mut values = vec![zero; span.len()];
-        // SAFETY: as in `write`; any bits are a value of the number types that this is called with.
-        let copied = unsafe {
-            cudarc::driver::result::memcpy_dtoh_async(&mut values, address, device.inner.stream.cu_stream())
-        };
-        copied.map_err(|error| refused("copying from the GPU", "the driver", &error.0))?;
-        device.wait()?;
+        let mut staging = device.staging();
+        for bytes in bytes_of_mut(&mut values).chunks_mut(staging.bytes().len()) {
+            let staged = &mut staging.bytes()[..bytes.len()];
+            // SAFETY: as in `write`.
+            let copied = unsafe {
+                cudarc::driver::result::memcpy_dtoh_async(staged, address, device.inner.stream.cu_stream())
+            };
+            copied.map_err(|error| refused("copying from the GPU", "the driver", &error.0))?;
+            device.wait()?;
+            bytes.copy_from_slice(staged);
+            address += bytes.len() as u64;
+        }
         Ok(values)
     }
 
@@ -159,6 +174,32 @@ impl Arena {
             _ => self.read(span, 0.0),
         }
     }
+}
+
+/// A number of which any bits are a value, and that has no bytes between its own.
+///
+/// # Safety
+/// It is one of the primitive types of numbers.
+unsafe trait Number: Copy {}
+// SAFETY: a primitive type, as are those below.
+unsafe impl Number for f32 {}
+// SAFETY: as above.
+unsafe impl Number for f64 {}
+// SAFETY: as above.
+unsafe impl Number for i32 {}
+// SAFETY: as above.
+unsafe impl Number for i64 {}
+// SAFETY: as above.
+unsafe impl Number for u16 {}
+
+fn bytes_of<T: Number>(values: &[T]) -> &[u8] {
+    // SAFETY: numbers are bytes without gaps, and bytes have no alignment.
+    unsafe { slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+fn bytes_of_mut<T: Number>(values: &mut [T]) -> &mut [u8] {
+    // SAFETY: as in `bytes_of`; whatever is written to them is a value.
+    unsafe { slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
 }
 
 /// The nearest bf16, the even one of two: as the kernels round.

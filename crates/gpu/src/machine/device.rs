@@ -1,7 +1,7 @@
 //! One GPU: its context, the stream that all work goes to, and what its card can do.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::result::device;
 use cudarc::driver::sys::CUdevice_attribute::{
@@ -15,6 +15,7 @@ use super::compile;
 use super::libraries::Library;
 use super::plans::Cublas;
 use super::refused;
+use super::staging::Staging;
 use crate::source::Code;
 use crate::{Error, Result};
 
@@ -31,6 +32,8 @@ pub(super) struct Inner {
     pub(super) context: Arc<CudaContext>,
     pub(super) stream: Arc<CudaStream>,
     pub(super) cublas: Cublas,
+    /// What is copied to the card or from it goes through here.
+    pub(super) staging: Mutex<Staging>,
     name: String,
     capability: (i32, i32),
     driver: i32,
@@ -102,10 +105,11 @@ impl Device {
         let capability = context.compute_capability().map_err(told)?;
         let limit = context.attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN).map_err(told)?;
         let stream = context.new_stream().map_err(told)?;
-        let cublas = Cublas::new(&stream)?;
+        let (cublas, staging) = (Cublas::new(&stream)?, Mutex::new(Staging::new(&context)?));
         let shared_limit = u32::try_from(limit).unwrap_or(0);
         let modules = Mutex::default();
-        let inner = Inner { context, stream, cublas, name, capability, driver, modules, shared_limit };
+        let inner =
+            Inner { context, stream, cublas, staging, name, capability, driver, modules, shared_limit };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -139,6 +143,12 @@ impl Device {
             .mem_get_info()
             .map_err(|error| refused("reading the free memory", "the driver", &error.0))?;
         Ok((free >> 20, total >> 20))
+    }
+
+    /// Memory that the card copies from and to; one copy at a time.
+    pub(super) fn staging(&self) -> MutexGuard<'_, Staging> {
+        // What a panicking thread leaves behind is overwritten before it is copied.
+        self.inner.staging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the context that of this thread: the driver's calls act on it.

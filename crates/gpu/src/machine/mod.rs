@@ -13,6 +13,7 @@ mod device;
 mod libraries;
 mod plans;
 mod program;
+mod staging;
 
 pub use arena::Arena;
 pub use device::Device;

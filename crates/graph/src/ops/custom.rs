@@ -35,6 +35,26 @@ pub trait Custom: fmt::Debug + Send + Sync + 'static {
     fn cpu(&self) -> Option<&dyn CpuKernel> {
         None
     }
+
+    /// Its form for the engine on a GPU, which refuses an operation without one.
+    fn cuda(&self) -> Option<CudaText> {
+        None
+    }
+}
+
+/// The same in CUDA C, with its derivatives: the bodies of two functions, which the CUDA engine compiles when the model is first used.
+///
+/// A body is run for one row, by all threads of a block. It finds `thread`, from 0, and `threads`, and goes through its work as in
+/// `for (int i = thread; i < width_out_0; i += threads)`. A row's numbers are `in_0`, `in_1`, ... (`const float*`), as many as the constants
+/// `width_in_0`, ... say, and results are written to `out_0`, ... (`float*`) of `width_out_0`, ... numbers. Of a value that is one row for all
+/// prompts it is that row. As a [`CpuKernel`], this is for operations of [`Reach::Own`] alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CudaText {
+    /// Computes `out_0`, ... from `in_0`, ...
+    pub forward: &'static str,
+    /// Adds to `din_0`, ..., the gradients with respect to the inputs, those with respect to the results being `dout_0`, ... No two threads
+    /// may add to one number.
+    pub backward: &'static str,
 }
 
 /// The same on plain memory, with its derivatives: what a fast engine runs in [`Custom::meaning`]'s place.
