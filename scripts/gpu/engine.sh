@@ -3,7 +3,7 @@
 #
 #   scripts/gpu/engine.sh PROGRAMS LOGS          PROGRAMS: the folder that scripts/gpu/pack.sh filled, perhaps elsewhere
 #
-# Each part has its own time limit; of one that fails, the end of its log is printed, and the others go on. SLOWER=20 gives each so many
+# ONLY="inner_cells trainer" runs these parts alone. Each part has its own time limit; of one that fails, the end of its log is printed, and the others go on. SLOWER=20 gives each so many
 # times its limit, for a try on a fake driver: LD_LIBRARY_PATH=FAKE SLOWER=20 SKIP_SANITIZER=1 CASES=2 scripts/gpu/engine.sh ...
 set -uo pipefail
 usage="usage: scripts/gpu/engine.sh PROGRAMS LOGS"
@@ -18,6 +18,7 @@ export LOOPED_KERNELS="$work/kernels" libraries programs work
 export -f with_cuda
 
 part() { # NAME SECONDS COMMAND...
+  [[ -z "${ONLY:-}" || " $ONLY " = *" $1 "* ]] || return
   local name=$1 limit=$(($2 * ${SLOWER:-1})) log="$logs/$1.log" begun=$SECONDS
   shift 2
   timeout "$limit" bash -c '"$@"' _ "$@" >"$log" 2>&1
@@ -78,6 +79,8 @@ fi
 sanitize() {
   part memcheck 120 sanitized memcheck inner_losses
   part racecheck 120 sanitized racecheck inner_losses
+  part memcheck_custom 120 sanitized memcheck custom::inner_custom
+  part racecheck_cells 120 sanitized racecheck cells::inner_cells
 }
 if [ -n "${ONLY_SANITIZER:-}" ]; then
   sanitize
@@ -86,7 +89,7 @@ fi
 
 python3 scripts/gpu/card.py
 for test in inner_edges_of_the_window inner_edges_of_tokens inner_losses inner_precisions inner_states inner_steps_without_rows inner_by_loop \
-  cells::inner_cells cells::inner_rounding ways::inner_ways ways::inner_ways_in_bf16; do
+  cells::inner_cells cells::inner_rounding custom::inner_custom ways::inner_ways ways::inner_ways_in_bf16; do
   part "${test##*:}" 60 with_cuda "$programs/agreement" --exact $test --ignored
 done
 part parity 60 with_cuda "$programs/parity" --exact inner_on_a_gpu --ignored

@@ -12,6 +12,7 @@ PyTorch is timed by events on the GPU, `looped run` by its own clock, prompts an
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -211,6 +212,7 @@ def main():
     add("--device", default="cuda")
     add("--tiny", action="store_true", help="toy sizes, to try this script")
     add("--phases", default="012", help="which groups of settings of PyTorch's")
+    add("--only", help="only settings that have this regular expression in their name")
     add("--few", action="store_true", help="of `looped run` only D 256, in each precision")
     add("--our-seconds", type=float, default=40, help="the most seconds for each `looped run`; LOOPED names another program")
     add("--rounds", type=int, default=3)
@@ -225,14 +227,15 @@ def main():
     print("; ".join(f"{key} {value}" for key, value in results["on"].items()))
     study = lambda name: name.startswith("D 256, ") and name.split(", ")[-1] in ("f32", "tf32", "bf16") and name.count(",") == 1
     print("ours, median ms a step (a tenth of the records took less .. more)")
-    results["ours"] = [ours(args, study if args.few else lambda name: True)]
+    wanted = lambda name: not args.only or re.search(args.only, name)
+    results["ours"] = [ours(args, lambda name: wanted(name) and (study(name) or not args.few))]
     (args.out / "fast.json").write_text(json.dumps(results, indent=1) + "\n")
     for phase in map(int, args.phases):
         left = args.seconds - (time.monotonic() - begun)
         if left < 30:
             print(f"no time left for {', '.join(setting[0] for setting in PHASES[phase])}")
             continue
-        found = measure(PHASES[phase], args, left)
+        found = measure([setting for setting in PHASES[phase] if wanted(setting[0])], args, left)
         if phase == 0:
             results["ours"].append(ours(args, study))
         for name, forms in found.items():
