@@ -88,7 +88,7 @@ if [ -n "${ONLY_SANITIZER:-}" ]; then
 fi
 
 python3 scripts/gpu/card.py
-for test in inner_edges_of_the_window inner_edges_of_tokens inner_losses inner_precisions inner_states inner_steps_without_rows inner_by_loop \
+for test in inner_ordinary inner_edges_of_the_window inner_edges_of_tokens inner_losses inner_precisions inner_states inner_steps_without_rows inner_by_loop \
   cells::inner_cells cells::inner_rounding custom::inner_custom ways::inner_ways ways::inner_ways_in_bf16; do
   part "${test##*:}" 60 with_cuda "$programs/agreement" --exact $test --ignored
 done

@@ -42,7 +42,7 @@ pub use device::device;
 pub use gives::{block_gives, injector_gives};
 pub use model::noisy_parameters;
 pub use sound::{
-    Asked, Results, agrees_with_reference, by_name, engines_agree, moved_by_rounding, rows_hold, sound,
-    sound_injector, sound_model,
+    Asked, Results, agrees_with_reference, by_name, engines_agree, furthest_from_reference,
+    moved_by_rounding, rows_hold, sound, sound_injector, sound_model,
 };
 pub use task::task_is_seeded;

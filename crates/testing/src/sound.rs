@@ -14,7 +14,9 @@ use looped_reference::ReferenceModel;
 
 use crate::model::{Mixer, SEED, model, noisy_parameters, prompts};
 
-pub use engines::{Asked, Results, agrees_with_reference, by_name, engines_agree, moved_by_rounding};
+pub use engines::{
+    Asked, Results, agrees_with_reference, by_name, engines_agree, furthest_from_reference, moved_by_rounding,
+};
 pub use rows::rows_hold;
 
 /// A block of width `n_embd` can be trained and does what it says, under each kind of injector:

@@ -20,7 +20,9 @@ use cases::{Case, cases};
 use looped_core::{LoopPlan, ModelDims, Objective, ParamStore, Predictor, Prompts};
 use looped_cuda::{CudaModel, Math, Step};
 use looped_graph::{Graph, Heads, Linear, Norm, Trace};
-use looped_testing::{Asked, Results, agrees_with_reference, by_name, noisy_parameters};
+use looped_testing::{
+    Asked, Results, agrees_with_reference, by_name, furthest_from_reference, noisy_parameters,
+};
 use proptest::test_runner::{Config, TestRunner};
 use recipe::{Line, Recipe, recipes};
 
@@ -76,6 +78,30 @@ const BLOCKS: [&str; 4] = [
     r#"{"type":"ssm","n_state":3}"#,
     r#"{"type":"sequential","blocks":[{"type":"ssm","n_state":11},{"type":"transformer","n_head":3}]}"#,
 ];
+
+#[test]
+fn of_ordinary_models_within_1e_5() {
+    fake::passes("inner_ordinary", &[]);
+}
+
+#[test]
+#[ignore = "run by the test above, on the fake GPU"]
+fn inner_ordinary() {
+    for block in BLOCKS {
+        for injector in [r#"{"type":"full"}"#, r#"{"type":"last_n","n":9}"#] {
+            let size = Case { n_dims: 5, n_embd: 36, n_layer: 1, prompts: 6, ..Case::small(block, injector) };
+            let case = Case { points: 11, plan: LoopPlan { loops: 8, window: 4 }, loss_loops: 4, ..size };
+            let (config, asked) = (case.model(), asked(&case));
+            let graph = config.graph().unwrap();
+            let store = ParamStore::new(&graph, 1, &candle_core::Device::Cpu).unwrap();
+            let model = CudaModel::new(Arc::new(graph.clone()), config.dims(), 0).unwrap();
+            let found = results(&model, &store, &case.data(), asked, Math::F32);
+            let far = furthest_from_reference(&graph, &store, &case.data(), asked, &found).unwrap();
+            println!("{far:.1e}: {block}, {injector}");
+            assert!(far < 1e-5, "{far:.1e} in {case:?}");
+        }
+    }
+}
 
 #[test]
 fn at_the_edges_of_last_n_and_first_n() {

@@ -104,6 +104,22 @@ pub fn agrees_with_reference(
     Ok(())
 }
 
+/// How far what an engine has computed is from what the reference engine computes in 64 bits: the most of the loss and predictions beside their
+/// own size, and of gradients beside the largest of all.
+///
+/// # Errors
+/// What differs in kind, or what the reference engine refuses.
+pub fn furthest_from_reference(
+    graph: &Graph,
+    store: &ParamStore,
+    prompts: &Prompts,
+    asked: Asked,
+    found: &Results,
+) -> Result<f64, String> {
+    let far = distances(&by_reference(graph, store, prompts, asked, In::F64)?, found)?;
+    Ok(far.into_values().fold(0.0, f64::max))
+}
+
 /// How far rounding moves the loss, the predictions and each gradient, in the scales in which engines are compared.
 ///
 /// One engine's own roundings may cancel by luck, as in the mean of a row of equal numbers, which a norm then multiplies by 316. So the reference
