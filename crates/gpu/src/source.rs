@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 /// The files, in the order in which they become one source.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     include_str!("../kernels/common.cu"),
     include_str!("../kernels/norm.cu"),
     include_str!("../kernels/between_loops.cu"),
@@ -16,6 +16,7 @@ const FILES: [&str; 12] = [
     include_str!("../kernels/scan.cu"),
     include_str!("../kernels/rows.cu"),
     include_str!("../kernels/dots.cu"),
+    include_str!("../kernels/few_rows.cu"),
     include_str!("../kernels/losses.cu"),
 ];
 
@@ -218,7 +219,7 @@ mod tests {
         assert_eq!(norm.takes, [Read, Read, Read, Read, Write, Write, Int, Int, Float]);
         assert_eq!(SIGNATURES["squared_loss"].1.threads, 1024);
         assert_eq!(SIGNATURES["narrow"].1, Signature { threads: 256, takes: vec![Read, Write, Int] });
-        assert_eq!(SIGNATURES.len(), 48);
+        assert_eq!(SIGNATURES.len(), 52);
     }
 
     #[test]

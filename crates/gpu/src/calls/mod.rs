@@ -5,6 +5,7 @@ mod attention;
 mod between_loops;
 mod builder;
 mod column_sums;
+mod few_rows;
 mod losses;
 mod norm;
 mod own;

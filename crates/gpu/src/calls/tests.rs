@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::source::SIGNATURES;
-use crate::{Element, Layout, Operation, Result, Source, Storage};
+use crate::{Element, Form, Layout, Math, Operation, Product, Result, Source, Storage};
 
 const SOURCE: Source = Source { width: 64, head: 16, storage: Storage::Bf16 };
 
@@ -123,6 +123,17 @@ fn every_call() -> Vec<Operation> {
         floats.loss_total(dots, one),
         floats.partial_sums(layout.floats(15 * 3), layout.floats(5 * 3), 3),
     ]);
+    for (form, [columns, inner]) in
+        [(Form::Forward, [3072, 2]), (Form::Forward, [5, 4]), (Form::Input, [3072, 2]), (Form::Input, [5, 4])]
+    {
+        let [outputs, inputs] = if form == Form::Forward { [columns, inner] } else { [inner, columns] };
+        let bias = (form == Form::Forward).then(|| layout.floats(columns));
+        let [left, right, out] = [3 * inner, columns * inner, 3 * columns].map(|len| layout.floats(len));
+        let start = Some(out);
+        let product =
+            Product { form, math: Math::F32, rows: 3, outputs, inputs, left, right, bias, start, out };
+        all.push(floats.few_rows(&product));
+    }
     all.extend(floats.shift_rows_backward(shifted, a, last, b, before, false).unwrap().into_iter().map(Ok));
     for pair in [
         calls.column_sums(low, partials, line),

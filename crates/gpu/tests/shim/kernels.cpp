@@ -11,6 +11,7 @@
 #include "../../kernels/attention.cu"
 #include "../../kernels/attention_mma.cu"
 #include "../../kernels/scan.cu"
+#include "few_rows.h"
 #include "rows.h"
 
 constexpr float EPS = 1e-5f;
@@ -549,6 +550,7 @@ int main(int arguments, char** argument) {
   check_scan<float>(2, 6, 21, 3, true);
   check_scan<bf16>(2, 1, 45, 8, true);
   check_rows_dots_and_losses();
+  check_products_with_few_rows();
   std::printf("%d failures\n", failures);
   return failures != 0;
 }

@@ -62,6 +62,41 @@ struct Of<kernel, void (*)(A...)> {
 };
 constexpr unsigned first(unsigned threads, ...) { return threads; }
 
+// What a thread copies while it goes on: nothing is there before the thread waits for it, and until then its place holds NaN.
+struct Late {
+  void* to;
+  const void* from;  // null: zeros come
+  int batch;
+};
+struct LateOnes {
+  Late all[64];
+  int count, batch;
+};
+inline LateOnes late[1024];
+inline void bring_late(void* to, const void* from) {
+  LateOnes& own = late[host.now->current];
+  if (own.count == 64) __builtin_trap();
+  own.all[own.count++] = {to, from, own.batch};
+  __builtin_memset(to, 0xff, 16);
+}
+inline void end_late_batch() { late[host.now->current].batch++; }
+// All batches but the last `open` come.
+inline void await_late(int open) {
+  LateOnes& own = late[host.now->current];
+  int left = 0;
+  for (int i = 0; i < own.count; i++) {
+    Late& one = own.all[i];
+    if (one.batch >= own.batch - open) {
+      own.all[left++] = one;
+    } else if (one.from) {
+      __builtin_memcpy(one.to, one.from, 16);
+    } else {
+      __builtin_memset(one.to, 0, 16);
+    }
+  }
+  own.count = left;
+}
+
 }  // namespace emu
 
 // The three words FAKE_ are what the fake NVRTC looks for in the text, after macros: they name the kernels.
