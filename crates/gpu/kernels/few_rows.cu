@@ -62,19 +62,24 @@ struct Matrix {
   // A warp brings ROWS x COLUMNS of it, from `row` and `column` on, to rows STRIDE apart; zeros where it has none.
   template <int ROWS, int COLUMNS, int STRIDE>
   DEVICE void bring_part(int row, int column, T* to) const {
-    constexpr int RUNS = COLUMNS / RUN;
+    constexpr int RUNS = COLUMNS / RUN, AT_ONCE = 32 / RUNS;
+    static_assert(32 % RUNS == 0 && ROWS % AT_ONCE == 0, "all lanes have as much to do");
+    int own_row = lane_id() / RUNS, own_column = lane_id() % RUNS * RUN;
+    row += own_row;
+    column += own_column;
+    to += own_row * STRIDE + own_column;
+    const T* from = at + static_cast<size_t>(row) * columns + column;
+    // Rows that are left to this lane. Of a place past the matrix nothing is read.
+    int left = column < columns ? rows - row : 0;
+    if (in_runs) {
 #pragma unroll
-    for (int i = 0; i < ROWS * RUNS / 32; i++) {
-      int own = i * 32 + lane_id(), r = own / RUNS, c = own % RUNS * RUN;
-      const T* from = at + static_cast<size_t>(row + r) * columns + column + c;
-      T* goal = to + r * STRIDE + c;
-      bool there = row + r < rows && column + c < columns;
-      if (in_runs) {
-        bring(goal, there ? from : at, there);
-      } else {
+      for (int r = 0; r < ROWS; r += AT_ONCE, from += static_cast<size_t>(AT_ONCE) * columns) bring(to + r * STRIDE, from, r < left);
+      return;
+    }
+#pragma unroll 1
+    for (int r = 0; r < ROWS; r += AT_ONCE, from += static_cast<size_t>(AT_ONCE) * columns) {
 #pragma unroll
-        for (int e = 0; e < RUN; e++) goal[e] = there && column + c + e < columns ? from[e] : T{};
-      }
+      for (int e = 0; e < RUN; e++) to[r * STRIDE + e] = r < left && column + e < columns ? from[e] : T{};
     }
   }
 };

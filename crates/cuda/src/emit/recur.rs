@@ -183,7 +183,7 @@ impl<'a> Emit<'a> {
         };
         let math = if one.layer.exact { Math::F32 } else { self.math };
         let [outputs, inputs] = self.sides(one.layer.weight);
-        self.push(Operation::Product(Product {
+        self.push_product(&Product {
             form: Form::Forward,
             math,
             rows: out.len() / outputs.max(1),
@@ -194,8 +194,19 @@ impl<'a> Emit<'a> {
             bias,
             start,
             out,
-        }));
+        })?;
         self.round(pass, View::now(of.out), token)
+    }
+
+    /// A product forward or with respect to the input: at a token its rows are few.
+    fn push_product(&mut self, product: &Product) -> Result<()> {
+        let calls = if product.math == Math::Bf16 { self.rounding() } else { self.calls() };
+        let operation = match product.has_few_rows() {
+            true => calls.few_rows(product)?,
+            false => Operation::Product(*product),
+        };
+        self.push(operation);
+        Ok(())
     }
 
     fn cell_norm(&mut self, pass: &Pass<'_>, step: &NormStep, token: Option<usize>) -> Result<()> {
@@ -316,7 +327,7 @@ impl<'a> Emit<'a> {
                     pass.operand(gradient(of.out), token, one.layer.exact),
                     pass.at(View::now(target), token),
                 );
-                self.push(Operation::Product(Product {
+                self.push_product(&Product {
                     form: Form::Input,
                     math,
                     rows: left.len() / outputs.max(1),
@@ -327,7 +338,7 @@ impl<'a> Emit<'a> {
                     bias: None,
                     start: add.then_some(out),
                     out,
-                }));
+                })?;
                 self.round(pass, View::now(target), token)
             }
             Back::Norm { norm: index, target, add } => {
