@@ -167,17 +167,17 @@ DEVICE void few_rows_all(const T* x, const T* weight, const float* bias, const f
     }
     end_batch();
   };
-#pragma unroll
+#pragma unroll 1
   for (int turn = 0; turn < FEW_STAGES; turn++) bring_slice(turn);
 
-  // What a thread will add at the end, loaded before it waits.
-  float added[VALUES];
+  // What a thread will add at the end: asked for now, waited for then.
+  float of_bias[VALUES], of_start[VALUES];
 #pragma unroll
   for (int v = 0; v < VALUES; v++) {
     int value = v * FEW_WARPS * 32 + threadIdx.x, r = row + value / Tile::COLUMNS, c = column + value % Tile::COLUMNS;
     bool there = value < Tile::ROWS * Tile::COLUMNS && r < rows && c < columns;
-    added[v] = there && bias ? bias[c] : 0;
-    if (there && start) added[v] += start[static_cast<size_t>(r) * columns + c];
+    of_bias[v] = there && bias ? bias[c] : 0;
+    of_start[v] = there && start ? start[static_cast<size_t>(r) * columns + c] : 0;
   }
 
   float sums[4][4] = {};
@@ -209,7 +209,7 @@ DEVICE void few_rows_all(const T* x, const T* weight, const float* bias, const f
 #pragma unroll
       for (int g = 0; g < Tile::GROUPS; g++) total += parts[g * Tile::PART];
     }
-    out[static_cast<size_t>(row + r) * columns + column + c] = total + added[v];
+    out[static_cast<size_t>(row + r) * columns + column + c] = total + of_bias[v] + of_start[v];
   }
 }
 

@@ -287,7 +287,7 @@ fn check_kernels(storage: Storage) {
     let found = bench.all(checks::Shapes::SMALL).expect("the kernels run");
     let failed: Vec<String> = found.iter().filter(|one| !one.good()).map(ToString::to_string).collect();
     assert!(failed.is_empty(), "{failed:#?}");
-    assert_eq!(found.len(), 94);
+    assert_eq!(found.len(), 96);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::fmt;
 
 use looped_gpu::calls::{Adam, Calls, DECISION, NormBackward, StateSpace, States};
 use looped_gpu::{
-    Arena, Device, Element, Layout, Operation, Options, Program, Result, Source, Span, Storage,
+    Arena, Device, Element, Form, Layout, Math, Operation, Options, Product, Program, Result, Source, Span,
+    Storage,
 };
 
 use crate::reference;
@@ -18,6 +19,8 @@ pub(crate) struct Shapes {
     parameters: &'static [(usize, usize)],
     /// Sequences, tokens and states of a scan.
     scans: &'static [(usize, usize, usize)],
+    /// Rows of products with few.
+    few: &'static [usize],
 }
 
 impl Shapes {
@@ -27,11 +30,16 @@ impl Shapes {
         rows: &[1, 9, 1037, 5184],
         parameters: &[(77, 1), (1000, 3), (850_001, 264)],
         scans: &[(1, 1, 1), (3, 9, 11), (5, 41, 16), (64, 81, 8)],
+        few: &[1, 19, 64, 128],
     };
     /// For a GPU that a CPU plays.
     #[allow(dead_code, reason = "the program takes LARGE")]
-    pub(crate) const SMALL: Self =
-        Self { rows: &[1, 19], parameters: &[(77, 1), (1000, 3)], scans: &[(1, 1, 1), (3, 9, 11)] };
+    pub(crate) const SMALL: Self = Self {
+        rows: &[1, 19],
+        parameters: &[(77, 1), (1000, 3)],
+        scans: &[(1, 1, 1), (3, 9, 11)],
+        few: &[19],
+    };
 }
 
 /// How far a result is from f64: the largest difference, in units of the largest value. NaN counts as infinitely far.
@@ -158,6 +166,10 @@ impl Bench {
         }
         for (sequences, tokens, states) in shapes.scans {
             self.scan(*sequences, *tokens, *states)?;
+        }
+        for rows in shapes.few {
+            self.few_rows(*rows, Form::Forward)?;
+            self.few_rows(*rows, Form::Input)?;
         }
         Ok(self.found)
     }
@@ -335,6 +347,36 @@ impl Bench {
         check.compare(&name, &arena.read_stored(y)?, &want_y, allowed);
         check.compare(&format!("{name}: dx"), &arena.read_stored(dx)?, &want_dx, allowed);
         check.compare(&format!("{name}: numbers"), &arena.read_floats(partials)?, &want_sums, 4e-6);
+        Ok(())
+    }
+
+    /// The products of a cell with four gates: added to what is there, and forward with a bias too.
+    fn few_rows(&mut self, rows: usize, form: Form) -> Result<()> {
+        let (calls, (stored, _)) = (self.calls, self.stored(0.0));
+        let (inputs, outputs) = (calls.source.width, 4 * calls.source.width);
+        let math = if stored == Element::Bf16 { Math::Bf16 } else { Math::F32 };
+        let (columns, inner) = if form == Form::Forward { (outputs, inputs) } else { (inputs, outputs) };
+        let mut check = self.check();
+        let (left, left_values) = check.drawn(stored, rows * inner, 1.0, 0.0);
+        let (right, right_values) = check.drawn(stored, columns * inner, 1.0, 0.0);
+        let (out, start_values) = check.drawn(Element::F32, rows * columns, 1.0, 0.0);
+        let (bias, bias_values) = check.drawn(Element::F32, columns, 1.0, 0.0);
+        let bias = (form == Form::Forward).then_some(bias);
+        let arena = check.arena()?;
+        let start = Some(out);
+        let product = Product { form, math, rows, outputs, inputs, left, right, bias, start, out };
+        check.run(&arena, &[calls.few_rows(&product)?])?;
+        let want = |index: usize| -> f64 {
+            let (row, column) = (index / columns, index % columns);
+            let weight = |k: usize| match form {
+                Form::Forward => right_values[column * inner + k],
+                _ => right_values[k * columns + column],
+            };
+            let sum: f64 = (0..inner).map(|k| left_values[row * inner + k] * weight(k)).sum();
+            sum + start_values[index] + bias.map_or(0.0, |_| bias_values[column])
+        };
+        let want: Vec<f64> = (0..rows * columns).map(want).collect();
+        check.compare(&product.name(), &arena.read_floats(out)?, &want, 2e-6);
         Ok(())
     }
 }

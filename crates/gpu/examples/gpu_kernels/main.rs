@@ -1,8 +1,8 @@
 //! Kernels that are no part of `gpu_step`'s step, against f64 on the host: RMS norm, Adam with clipping and weight decay, the
-//! scan of a state space. Inputs are drawn anew for each SEED; whatever a kernel should write is NaN before it runs.
+//! scan of a state space, products with few rows. Inputs are drawn anew for each SEED; whatever a kernel should write is NaN before it runs.
 //!
 //! ```text
-//! gpu_kernels [SEED [WIDTH ...]]        widths of the norm and the scan: 20 64 96 256 384 unless told otherwise
+//! gpu_kernels [SEED [WIDTH ...]]        widths of rows: 20 64 96 256 384 unless told otherwise
 //! ```
 
 mod checks;

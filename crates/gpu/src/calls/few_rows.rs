@@ -4,10 +4,10 @@ use super::{Argument, Calls};
 use crate::source::constant;
 use crate::{Element, Error, Form, Operation, Product, Result};
 
-/// With more rows cuBLASLt is as fast: a block reads a weight's columns for no more than 16 rows, so that much of each weight
-/// is read 8 times already, of which the second level of cache allows about 5 MB in a microsecond.
+/// A block has 16 rows at most, so a weight is read as often as there are so many rows: of 128 rows 8 times, and the second
+/// level of cache gives about 5 MB in a microsecond. For more rows cuBLASLt's larger tiles are the better ones, by reckoning.
 const MOST_ROWS: usize = 128;
-/// Multiplications of a product; of this many they take 2.3 us of an H200, as floats. With more the tensor cores are worth waiting for.
+/// Multiplications of a product. So many take 2.3 us of an H200 in floats; for more, the tensor cores are worth waiting for.
 const MOST_WORK: usize = 1 << 26;
 /// Large tiles are taken where they are about as many as a GPU has multiprocessors, of which each then has one.
 const ENOUGH_TILES: usize = 96;
