@@ -69,15 +69,16 @@ struct Matrix {
     column += own_column;
     to += own_row * STRIDE + own_column;
     const T* from = at + static_cast<size_t>(row) * columns + column;
+    size_t apart = static_cast<size_t>(AT_ONCE) * columns;
     // Rows that are left to this lane. Of a place past the matrix nothing is read.
     int left = column < columns ? rows - row : 0;
     if (in_runs) {
 #pragma unroll
-      for (int r = 0; r < ROWS; r += AT_ONCE, from += static_cast<size_t>(AT_ONCE) * columns) bring(to + r * STRIDE, from, r < left);
+      for (int r = 0; r < ROWS; r += AT_ONCE, from += apart) bring(to + r * STRIDE, from, r < left);
       return;
     }
 #pragma unroll 1
-    for (int r = 0; r < ROWS; r += AT_ONCE, from += static_cast<size_t>(AT_ONCE) * columns) {
+    for (int r = 0; r < ROWS; r += AT_ONCE, from += apart) {
 #pragma unroll
       for (int e = 0; e < RUN; e++) to[r * STRIDE + e] = r < left && column + e < columns ? from[e] : T{};
     }
@@ -117,9 +118,9 @@ struct FewTile {
   DEVICE int row_of(int i) const { return row + ROW_LANES * i; }
   DEVICE int column_of(int j) const { return BACK ? 4 * column + j : column + COLUMN_LANES * j; }
 
-  // Adds the products of a slice's summands.
+  // Adds the products of a slice's summands. With more than two steps at once registers are spilled on sm_100.
   DEVICE void add(const T* x, const T* weight, float (&sums)[4][4]) const {
-#pragma unroll
+#pragma unroll 2
     for (int step = 0; step < SLICE / (4 * GROUPS); step++) {
       int first = 4 * (group + GROUPS * step);
       float left[4][4], right[4][4];

@@ -10,7 +10,8 @@ template <class T, bool LARGE, bool BACK>
 void check_few_rows(int rows, int columns, int inner, bool with_bias, bool in_place, int off = 0) {
   using Tile = FewTile<T, LARGE, BACK>;
   std::string sides = std::to_string(rows) + " x " + std::to_string(columns) + " x " + std::to_string(inner);
-  std::string name = named<T>(sides + (BACK ? " back" : "") + (LARGE ? ", large tiles" : ", small tiles") + (off ? ", unaligned" : ""));
+  std::string what = std::string(BACK ? " back" : "") + (LARGE ? ", large tiles" : ", small tiles");
+  std::string name = named<T>(sides + what + (off ? ", unaligned" : ""));
   auto x = Buffer<T>::random(rows * inner + off), weight = Buffer<T>::random(columns * inner + off);
   auto bias = Buffer<float>::random(columns), start = Buffer<float>::random(rows * columns);
   Buffer<float> out(rows * columns);
