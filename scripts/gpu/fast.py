@@ -55,6 +55,11 @@ OURS = [
      f'{FULL} training.precision=bf16 model.injector={{type="last_n",n=20}}', "cuda:0", 600, 60),
     ("D 256, ssm, f32", "study/base", f'{FULL} model.block={{type="ssm"}}', "cuda:0", 120, 20),
     ("D 256, lstm, f32", "study/base", f'{FULL} model.block={{type="lstm"}}', "cuda:0", 40, 5),
+    ("D 256, lstm, tf32", "study/base", f'{FULL} model.block={{type="lstm"}} training.precision=tf32', "cuda:0", 40, 5),
+    ("D 256, lstm, bf16", "study/base", f'{FULL} model.block={{type="lstm"}} training.precision=bf16', "cuda:0", 40, 5),
+    ("D 256, ssm, bf16", "study/base", f'{FULL} model.block={{type="ssm"}} training.precision=bf16', "cuda:0", 120, 20),
+    ("D 256, AdamW on the host, bf16", "study/base", f'{FULL} training.optimizer={{type="adamw"}} training.precision=bf16',
+     "cuda:0", 120, 20),
     ("D 256, 6 blocks, 5 loops, bf16", "study/base", f"{FULL} training.precision=bf16 model.n_layer=6 "
      "training.curriculum.loops.start=5 training.curriculum.loops.end=5 training.n_loop_window=5", "cuda:0", 200, 20),
     ("D 256, gate, bf16", "study/base", f"{FULL} training.precision=bf16 {GATE}", "cuda:0", 60, 10),

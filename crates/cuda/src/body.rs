@@ -38,15 +38,13 @@ impl CudaModel {
         let of = LossOf::new(objective, prompts)?;
         // Else one step is as good for any number of loops.
         let loops = if self.has_by_loop() { policy.loops() } else { 0 };
-        let values = self.values(store, loops)?;
         let mut memory = self.memory();
         memory.refuse_held()?;
         let room = Room { slots: policy.slots().0, loops };
         let arena = self.part(&mut memory, Asked { shapes: shapes(prompts), math, room })?;
         let Some((_, parted)) = memory.parted.last_mut() else { return Err(lost()) };
         let each_loop = parted.segments.places.each_loop;
-        arena.write_floats(self.front.values, &values[..self.flat.len]).map_err(told)?;
-        self.feed(&arena, each_loop.values, &values[self.flat.len..])?;
+        let rows = self.write_parameters(&arena, store, each_loop, loops)?;
         let mut body = WholeBody::new(&self.graph, parted, arena.clone(), prompts, of);
         body.run(Part::Begin);
         body.begin_early();
@@ -55,12 +53,9 @@ impl CudaModel {
         body.run(Part::End);
         let WholeBody { fault, notes, .. } = body;
         fault.map_or(Ok(()), Err)?;
-        let mut grads = arena.read_floats(self.front.grads).map_err(told)?;
-        if each_loop.grads.len() > 0 {
-            grads.extend(arena.read_floats(each_loop.grads).map_err(told)?);
-        }
+        let gradients = self.read_gradients(&arena, rows, each_loop, loops)?;
         let notes = notes.into_iter().map(|(what, sum)| (what, sum / prompts.prompts as f64)).collect();
-        Ok(Found { loss, gradients: self.gradients(&values, grads, loops), notes })
+        Ok(Found { loss, gradients, notes })
     }
 
     /// The parts of a step, in the last place of those that are known.

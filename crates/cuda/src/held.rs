@@ -1,8 +1,8 @@
 //! Parameters that stay on the GPU from step to step, with Adam's update there.
 
 use looped_core::{AdamUpdate, Error, Flat, ParamStore, Prompts, Result, Updated};
+use looped_gpu::Arena;
 use looped_gpu::calls::DECISION;
-use looped_gpu::{Arena, Span};
 
 use crate::model::{CudaModel, Memory, Step, told};
 
@@ -99,11 +99,6 @@ impl CudaModel {
     /// Forgets what is held: from now on a store's parameters are the model's again.
     pub fn release(&self) {
         self.memory().held = false;
-    }
-
-    /// The parameters' part of a place for all rows.
-    fn params(&self, span: Span) -> Span {
-        span.part(0, self.flat.params().len())
     }
 
     pub(crate) fn kept(&self, memory: &Memory) -> Result<Option<Held>> {

@@ -163,18 +163,17 @@ impl CudaModel {
     /// the GPU fails.
     pub fn step(&self, store: &ParamStore, prompts: &Prompts, step: Step) -> Result<(f64, Flat)> {
         let loops = step.plan.loops;
-        let values = self.values(store, loops)?;
         let mut memory = self.memory();
         memory.refuse_held()?;
         let arena = self.prepare_step(&mut memory, prompts, step, false)?;
-        let each_loop = self.write_values(&mut memory, &arena, &values)?;
+        let Some((_, Compiled { stage: Stage { each_loop, .. }, .. })) = memory.known.last() else {
+            return Err(lost());
+        };
+        let each_loop = *each_loop;
+        let rows = self.write_parameters(&arena, store, each_loop, loops)?;
         self.run_last(&mut memory)?;
         let loss = arena.read_floats(self.front.loss()).map_err(told)?[0];
-        let mut grads = arena.read_floats(self.front.grads).map_err(told)?;
-        if each_loop.grads.len() > 0 {
-            grads.extend(arena.read_floats(each_loop.grads).map_err(told)?);
-        }
-        Ok((f64::from(loss), self.gradients(&values, grads, loops)))
+        Ok((f64::from(loss), self.read_gradients(&arena, rows, each_loop, loops)?))
     }
 
     /// Operations for a step on these prompts, with their numbers in place.
@@ -242,21 +241,59 @@ impl CudaModel {
         Ok(values)
     }
 
-    /// The parameters' gradients, of those with respect to `values`.
-    pub(crate) fn gradients(&self, values: &[f32], mut all: Vec<f32>, loops: usize) -> Flat {
-        if self.rows_on_host {
-            once_backward(&self.graph, &self.flat, values, &mut all, loops);
+    /// Puts the parameters of `store` in place, with the rows that the host computes of them: these are returned, if there are any.
+    pub(crate) fn write_parameters(
+        &self,
+        arena: &Arena,
+        store: &ParamStore,
+        each_loop: EachLoop,
+        loops: usize,
+    ) -> Result<Option<Vec<f32>>> {
+        if !self.rows_on_host {
+            let values = store.values();
+            self.check_flat(&values)?;
+            arena.write_floats(self.params(self.front.values), &values).map_err(told)?;
+            return Ok(None);
         }
-        self.of_parameters(&all)
+        let values = self.values(store, loops)?;
+        let (first, own) = values.split_at(self.flat.len);
+        arena.write_floats(self.front.values, first).map_err(told)?;
+        self.feed(arena, each_loop.values, own)?;
+        Ok(Some(values))
     }
 
-    /// Puts them where what was put together last looks for them, and says where the loops' own rows are.
-    fn write_values(&self, memory: &mut Memory, arena: &Arena, values: &[f32]) -> Result<EachLoop> {
+    /// The parameters' gradients; `rows` is what [`CudaModel::write_parameters`] returned.
+    pub(crate) fn read_gradients(
+        &self,
+        arena: &Arena,
+        rows: Option<Vec<f32>>,
+        each_loop: EachLoop,
+        loops: usize,
+    ) -> Result<Flat> {
+        let Some(values) = rows else {
+            let mut flat = Flat::zeros(Arc::clone(self.flat.params()));
+            arena.read_floats_to(self.params(self.front.grads), &mut flat).map_err(told)?;
+            return Ok(flat);
+        };
+        let mut all = arena.read_floats(self.front.grads).map_err(told)?;
+        if each_loop.grads.len() > 0 {
+            all.extend(arena.read_floats(each_loop.grads).map_err(told)?);
+        }
+        once_backward(&self.graph, &self.flat, &values, &mut all, loops);
+        Ok(self.of_parameters(&all))
+    }
+
+    /// The parameters' part of a place for all rows.
+    pub(crate) fn params(&self, span: Span) -> Span {
+        span.part(0, self.flat.params().len())
+    }
+
+    /// Puts the parameters, and what is computed of them, where what was put together last looks for them.
+    fn write_values(&self, memory: &mut Memory, arena: &Arena, values: &[f32]) -> Result<()> {
         let Some((_, Compiled { stage, .. })) = memory.known.last() else { return Err(lost()) };
         let (first, each_loop) = values.split_at(self.flat.len);
         arena.write_floats(self.front.values, first).map_err(told)?;
-        self.feed(arena, stage.each_loop.values, each_loop)?;
-        Ok(stage.each_loop)
+        self.feed(arena, stage.each_loop.values, each_loop)
     }
 
     /// Whether the model can stay on the GPU from step to step: if the host has nothing to compute of its parameters.

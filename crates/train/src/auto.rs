@@ -3,31 +3,37 @@
 //! The times are estimated from the experiment alone, so that the same machine takes the same device each time. Both are rough: the GPU has
 //! to be expected to take less than half of the CPU's time.
 //!
-//! The CPU's rate is that of a core with AVX-512. The GPU's numbers were fitted to steps on one H200, timed when a step at width 256 had 622
-//! operations in bf16 and 656 else (`docs/gpu.md`):
+//! The CPU's numbers were fitted to a machine of 16 cores with AVX-512: `experiments/quickstart_adam.toml`, of width 32, on 1 to 16 threads,
+//! and the study's step at width 256 on 16. The GPU's were fitted on one H200, before some operations of a step were joined; what they say
+//! of a step since then was written down before it was timed (`docs/gpu.md`):
 //!
 //! | ms a step | measured | by these numbers |
 //! | --- | --- | --- |
-//! | width 256, bf16 | 5.1 to 5.2 | 4.9 |
-//! | tf32 | 7.9 to 8.0 | 7.9 |
-//! | f32 | 19.8 to 19.9 | 19.5 |
-//! | `experiments/quickstart_adam.toml` | 0.67 | 0.65 |
-//!
-//! A step has fewer operations now, and hasn't been timed since. Should each that is left take longer, the estimate is too low by what
-//! they took: 0.3 ms of 4.6 in bf16, which doesn't change what is faster.
+//! | GPU, width 256, bf16 | 4.7 | 4.6 |
+//! | tf32 | 7.3 | 7.5 |
+//! | f32 | 19.4 | 19.1 |
+//! | an LSTM, f32 | 32 | 33 |
+//! | a state space, f32 | 16.5 | 14.5 |
+//! | `experiments/quickstart_adam.toml` | 0.60 | 0.73 |
+//! | CPU, the same on 1, 4 and 16 threads | 17.4, 5.3, 1.9 | 17.6, 5.1, 1.9 |
+//! | width 256, f32, on 16 threads | 690 | 740 |
 
 use std::path::Path;
 
 use looped_config::{EngineName, Experiment};
-use looped_core::{NamedEngine, Precision, Target};
+use looped_core::{LoopPlan, NamedEngine, Pass, Precision, Target};
 use looped_cuda::{PromptShape, Step, math_of};
 
 use crate::cost::step_flops;
 use crate::model::all_threads;
 use crate::{Provenance, Result, device_and_note, device_in_words};
 
-/// Floating-point operations in a second of one core.
+/// Floating-point operations in a second of one core, of rows that are wide enough.
 const OF_A_CORE: f64 = 50e9;
+/// How wide that is; of narrower ones they fall with the root of the width.
+const WIDE: usize = 64;
+/// Seconds of a step in which the cores wait for one another, or for one of them.
+const A_STEP_OF_CORES: f64 = 0.9e-3;
 /// The same of a GPU, in f32, tf32 and bf16.
 const OF_A_GPU: [f64; 3] = [34e12, 100e12, 200e12];
 /// Seconds that each operation on a GPU takes beside its arithmetic.
@@ -36,6 +42,10 @@ const AN_OPERATION: f64 = 2.5e-6;
 const A_STEP: f64 = 0.35e-3;
 /// Seconds until a GPU does its first step: the driver begins, and kernels are compiled.
 const A_START: f64 = 2.0;
+/// How many times a window's time a step takes that goes loop by loop. At width 256 a gate took 5 times that, and `phantom` 7.
+const LOOP_BY_LOOP: f64 = 8.0;
+/// The same where the host looks at the state again and again: `implicit` took 46 times that. It counts for a plugin's ways, too.
+const STATE_BY_STATE: f64 = 50.0;
 /// How often the GPU's time has to fit into the CPU's.
 const CLEARLY: f64 = 2.0;
 
@@ -76,8 +86,18 @@ impl Expected {
             layout: experiment.model.layout(),
             points: stage.points,
         };
+        let window = training.n_loop_window.min(stage.loops);
+        let passes = training.passes(stage.loops);
+        let one = [Pass { share: 1.0, plan: LoopPlan { loops: stage.loops, window }, counted: window }];
+        let known = ["last", "random_prefix", "phantom"];
+        let way = training.unroll.as_ref().map_or("last", |unroll| unroll.typetag_name());
+        let (passes, slower) = match (passes.is_empty(), known.contains(&way)) {
+            (false, _) => (&passes[..], 1.0),
+            (true, true) => (&one[..], LOOP_BY_LOOP),
+            (true, false) => (&one[..], STATE_BY_STATE),
+        };
         let mut operations = 0;
-        for pass in training.passes(stage.loops) {
+        for pass in passes {
             let step = Step {
                 plan: pass.plan,
                 loss_loops: pass.counted,
@@ -92,7 +112,9 @@ impl Expected {
             Precision::Bf16 => OF_A_GPU[2],
         };
         let gpu = A_STEP + operations as f64 * AN_OPERATION + flops / rate;
-        Ok(Self { cpu: flops / (cores * OF_A_CORE), gpu })
+        let wide = (experiment.model.dims().n_embd as f64 / WIDE as f64).min(1.0).sqrt();
+        let cpu = A_STEP_OF_CORES + flops / (cores * OF_A_CORE * wide);
+        Ok(Self { cpu, gpu: gpu * slower })
     }
 
     /// Whether so many steps are expected to take clearly less time on the GPU.
@@ -128,9 +150,6 @@ pub fn device_for(name: &str, experiment: &Experiment) -> Result<Chosen> {
     let cuda = cuda.into_iter().find(|engine| engine.runs_on(&Target::Cuda(0)));
     if let Some(why) = cuda.and_then(|cuda| experiment.refused_by(cuda)) {
         return cpu(format!("the CUDA engine can't take this model: {why}"));
-    }
-    if training.passes(training.most_loops()).is_empty() {
-        return cpu("on a GPU this way through the loops hasn't been timed".to_owned());
     }
     let expected = match Expected::of(experiment) {
         Ok(expected) => expected,

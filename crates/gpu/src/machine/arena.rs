@@ -86,12 +86,17 @@ impl Arena {
     }
 
     fn read<T: Number>(&self, span: Span, zero: T) -> Result<Vec<T>> {
-        self.fits(span, span.len(), size_of::<T>())?;
+        let mut values = vec![zero; span.len()];
+        self.read_to(span, &mut values)?;
+        Ok(values)
+    }
+
+    fn read_to<T: Number>(&self, span: Span, values: &mut [T]) -> Result<()> {
+        self.fits(span, values.len(), size_of::<T>())?;
         let (mut address, device) = (self.address(span)?, &self.inner.device);
         device.bind()?;
-        let mut values = vec![zero; span.len()];
         let mut staging = device.staging();
-        for bytes in bytes_of_mut(&mut values).chunks_mut(staging.bytes().len()) {
+        for bytes in bytes_of_mut(values).chunks_mut(staging.bytes().len()) {
             let staged = &mut staging.bytes()[..bytes.len()];
             // SAFETY: as in `write`.
             let copied = unsafe {
@@ -102,7 +107,7 @@ impl Arena {
             bytes.copy_from_slice(staged);
             address += bytes.len() as u64;
         }
-        Ok(values)
+        Ok(())
     }
 
     fn fits(&self, span: Span, len: usize, bytes: usize) -> Result<()> {
@@ -151,6 +156,14 @@ impl Arena {
     /// If it holds others, or the driver refuses.
     pub fn read_floats(&self, span: Span) -> Result<Vec<f32>> {
         self.read(span, 0.0)
+    }
+
+    /// Copies the floats of a place to as many, after all work asked for before.
+    ///
+    /// # Errors
+    /// If it holds others, or the driver refuses.
+    pub fn read_floats_to(&self, span: Span, values: &mut [f32]) -> Result<()> {
+        self.read_to(span, values)
     }
 
     /// Copies floats to a place of as many, rounded to bf16 if it holds those, after all work asked for before.
