@@ -41,10 +41,10 @@ const AN_OPERATION: f64 = 2.5e-6;
 const A_STEP: f64 = 0.25e-3;
 /// Seconds until a GPU does its first step: the driver begins, and kernels are compiled.
 const A_START: f64 = 2.0;
-/// How many times as long a step takes that goes loop by loop as one whose window has all loops, at most. At width 256 it was 4 times for a
-/// gate and 5 for `phantom`.
+/// How many times as long a step takes that goes loop by loop as one whose window has all loops, at most. At width 256 in bf16 the latter is
+/// expected to take 6 ms; a gate took 23, and `phantom` 29.
 const LOOP_BY_LOOP: f64 = 8.0;
-/// The same where the host looks at the state again and again: it was 34 times for `implicit`. It counts for a plugin's ways, too.
+/// The same where the host looks at the state again and again: `implicit` took 213 ms. It counts for a plugin's ways, too.
 const STATE_BY_STATE: f64 = 50.0;
 /// How often the GPU's time has to fit into the CPU's.
 const CLEARLY: f64 = 2.0;
@@ -222,7 +222,7 @@ mod tests {
         let phantom = expected(4, "unroll = { type = \"phantom\", loops = 4, damping = 0.5 }").gpu;
         let implicit = expected(1, "unroll = { type = \"implicit\" }").gpu;
         assert!((7.0..8.1).contains(&(phantom / window)), "{phantom} {window}");
-        assert!((45.0..51.0).contains(&(implicit / window)), "{implicit} {window}");
+        assert!((45.0..55.0).contains(&(implicit / window)), "{implicit} {window}");
     }
 
     #[test]
