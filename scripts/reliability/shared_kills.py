@@ -3,6 +3,7 @@
 
     cargo build -p cli
     scripts/reliability/shared_kills.py --kills 200
+    scripts/reliability/shared_kills.py --on /mnt/a /mnt/b      through two mounts of one network file system, as two machines see it
 
 Three workers want all runs of a sweep of six. Again and again one of them gets SIGKILL, half of the times its run too, as when a machine
 dies, and another is started in its place. When all runs are finished they are compared with those of an undisturbed sweep, and the
@@ -64,11 +65,13 @@ def main():
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--on", nargs="+", type=Path, help="folders that are the same place: a worker takes each in turn")
     options = parser.parse_args()
     program, rng = options.program.resolve(), random.Random(options.seed)
     os.environ["LOOPED_LEASE_SECONDS"] = "2"
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=options.on[0] if options.on else None) as name:
         folder = Path(name)
+        places = [on / folder.name for on in options.on] if options.on else [folder]
         (folder / "tiny.toml").write_text(TINY)
         (folder / "sweep.toml").write_text(SWEEP)
         size = [f"training.train_steps={options.steps}", "training.threads=1"]
@@ -82,16 +85,16 @@ def main():
             planned = looped(program, "sweep", folder / "sweep.toml", *size, "--out", out, "--plan")
             if planned.returncode != 0:
                 sys.exit(planned.stderr)
-            command = [program, "sweep", out, "--shard", "0/1", "--jobs", "1"]
+            commands = [[program, "sweep", place / out.name, "--shard", "0/1", "--jobs", "1"] for place in places]
             said = open(folder / f"round-{rounds}.txt", "a+")
-            start = lambda: subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
-            workers = [start() for _ in range(WORKERS)]
+            start = lambda which: subprocess.Popen(commands[which % len(commands)], stdout=subprocess.DEVNULL, stderr=said)
+            workers = [start(which) for which in range(WORKERS)]
             while any(worker.poll() is None for worker in workers):
                 time.sleep(rng.uniform(0.05, 0.8))
                 which = rng.randrange(WORKERS)
                 if kills < options.kills and kill(workers[which], rng.random() < 0.5):
                     kills += 1
-                    workers[which] = start()
+                    workers[which] = start(which)
             if any(worker.returncode != 0 for worker in workers):
                 said.seek(0)
                 sys.exit(f"a worker failed; they said:\n{said.read()}")
