@@ -33,6 +33,7 @@ mod place;
 mod read;
 mod resolved;
 mod schema;
+mod seed;
 mod semantics;
 mod shell;
 mod suggest;

@@ -11,6 +11,7 @@ use crate::layers::{Layer, Layers, Tree};
 use crate::overrides::Settings;
 use crate::paths::make_absolute;
 use crate::read::Read;
+use crate::seed::put_seed;
 use crate::text::Text;
 use crate::trail::{Trail, folder, sibling};
 use crate::wording::shown;
@@ -42,7 +43,52 @@ pub fn load_run(path: impl AsRef<Path>, overrides: &[String]) -> Result<Loaded, 
 }
 
 /// The file, and settings on top of it, the last ones on top.
-pub(crate) fn load_with(path: &Path, settings: &[Settings], with_data: bool) -> Result<Loaded, ConfigError> {
+fn load_with(path: &Path, settings: &[Settings], with_data: bool) -> Result<Loaded, ConfigError> {
+    let (tree, mut notes) = merged(path, settings)?;
+    let experiment = extract(&tree, with_data)?;
+    notes.extend(experiment.notes());
+    Ok(Loaded { experiment, notes })
+}
+
+/// The experiment of a sweep's run with this seed, which stands where a text has `{seed}`.
+pub(crate) fn load_seed(
+    path: &Path,
+    settings: &[Settings],
+    seed: Option<u64>,
+) -> Result<Loaded, ConfigError> {
+    let (mut tree, mut notes) = merged(path, settings)?;
+    if let Some(seed) = seed {
+        put_seed(&mut tree.value, seed);
+    }
+    let experiment = extract(&tree, true)?;
+    notes.extend(experiment.notes());
+    Ok(Loaded { experiment, notes })
+}
+
+/// As [`load_seed`], one for each seed if a text has `{seed}`; else one for all, with the first of them.
+pub(crate) fn load_seeds(
+    path: &Path,
+    settings: &[Settings],
+    seeds: &[u64],
+) -> Result<Vec<Experiment>, ConfigError> {
+    let (mut tree, _) = merged(path, settings)?;
+    let open = tree.value.clone();
+    let mut all = Vec::new();
+    for &seed in seeds {
+        tree.value = open.clone();
+        let is_own = put_seed(&mut tree.value, seed);
+        let mut experiment = extract(&tree, true)?;
+        experiment.seed = seed;
+        all.push(experiment);
+        if !is_own {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+/// The values of the file, and of settings on top of it; and what was translated.
+fn merged(path: &Path, settings: &[Settings]) -> Result<(Tree, Vec<String>), ConfigError> {
     let mut notes = Vec::new();
     let mut layers = Layers::default();
     for layer in chain(path, &mut notes)? {
@@ -54,9 +100,7 @@ pub(crate) fn load_with(path: &Path, settings: &[Settings], with_data: bool) -> 
         }
         layers.push(settings.layer());
     }
-    let experiment = extract(&layers.merge(&path.display().to_string())?, with_data)?;
-    notes.extend(experiment.notes());
-    Ok(Loaded { experiment, notes })
+    Ok((layers.merge(&path.display().to_string())?, notes))
 }
 
 impl Experiment {

@@ -21,7 +21,7 @@ pub use setting::{Setting, overlap};
 pub use variants::Variant;
 
 use crate::check::check;
-use crate::load::load_with;
+use crate::load::{Loaded, load_seed, load_seeds};
 use crate::overrides::Settings;
 use crate::read::Read;
 use crate::trail::{folder, sibling};
@@ -57,7 +57,7 @@ struct SweepFile {
     /// Named changes of the base, each a curve in the plots.
     #[schemars(length(min = 1))]
     variant: Option<Vec<NamedVariant>>,
-    /// A list of values for each key of the experiment; every combination of them is a variant.
+    /// A list of values for each key of the experiment; every combination of them is a variant. `{seed}` in a text is the run's seed.
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     axes: Option<Table>,
     /// Where the runs are done; not given: on this machine.
@@ -71,7 +71,7 @@ struct SweepFile {
 struct NamedVariant {
     /// Names the curve in the plots and the folders of the runs.
     name: String,
-    /// Keys of the experiment and their values; left out, the base as it is.
+    /// Keys of the experiment and their values; left out, the base as it is. `{seed}` in a text is the run's seed.
     #[serde(default)]
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     set: Table,
@@ -108,17 +108,32 @@ impl Sweep {
         }
     }
 
-    /// The experiment of a variant: the base with the command line's settings, the variant's own and its name.
+    /// The base with the command line's settings, as it is with the first seed.
+    ///
+    /// # Errors
+    /// If anything in it can't be used: one message with everything that was found.
+    pub fn load_base(&self, overrides: &[String]) -> Result<Loaded, ConfigError> {
+        load_seed(&self.base, &[Settings::of_command_line(overrides)?], self.seeds.first().copied())
+    }
+
+    /// The experiments of a variant: the base with the command line's settings, the variant's own and its name.
+    ///
+    /// Where a text of it has `{seed}`, that is the run's seed, and there is an experiment for each; else there is one, of the first seed.
     ///
     /// # Errors
     /// If anything in it can't be used: one message with everything that was found, and the variant that holds it.
-    pub fn experiment(&self, overrides: &[String], variant: &Variant) -> Result<Experiment, ConfigError> {
+    pub fn experiments(
+        &self,
+        overrides: &[String],
+        variant: &Variant,
+    ) -> Result<Vec<Experiment>, ConfigError> {
         let place = format!("{}: {}", self.path.display(), variant.place);
         let name = variant.name.iter().map(|name| format!("name={}", toml::Value::from(name.as_str())));
         let own = variant.settings.iter().map(ToString::to_string).chain(name).collect();
         let own = Settings::parse(&place, folder(&self.path), own);
         let own = own.map_err(|message| ConfigError::file(&place, message))?;
-        Ok(load_with(&self.base, &[Settings::of_command_line(overrides)?, own], true)?.experiment)
+        let seeds = if self.seeds.is_empty() { &[0] } else { self.seeds.as_slice() };
+        load_seeds(&self.base, &[Settings::of_command_line(overrides)?, own], seeds)
     }
 
     /// The sweep of a file's contents; `None` if they don't have its form.

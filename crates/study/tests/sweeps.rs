@@ -7,7 +7,7 @@ use std::path::Path;
 use looped_config::sweep::Sweep;
 use looped_core::{Device, Tensor};
 use looped_study::sweep::{
-    InThreads, Plan, RunState, SweepEvent, SweepFolder, SweepObserver, SweepOutcome, carry_out,
+    InThreads, Plan, PlannedRun, RunState, SweepEvent, SweepFolder, SweepObserver, SweepOutcome, carry_out,
 };
 use looped_study::{Comparison, ReportContext};
 use serde_json::Value;
@@ -155,6 +155,39 @@ fn a_diverged_seed_stands_in_its_variants_row() {
     };
     let comparison = Comparison::of(&plan.finished()).unwrap().with_missing(vec![missing]);
     assert!(comparison.tables().contains("1 of 2; 1 diverged"), "{}", comparison.tables());
+}
+
+#[test]
+fn a_seed_in_braces_is_each_runs_own_and_its_runs_stay_one_variant() {
+    let place = tempfile::tempdir().unwrap();
+    let executor = InThreads::new(2, Device::Cpu);
+    let (first, _) = plan(place.path(), "model.n_embd=[8]", vec![0, 1]);
+    assert!(matches!(carry_out(&first, &executor, &mut ()), SweepOutcome::Done(failed) if failed.is_empty()));
+
+    let weights = "../out/runs/n_embd=8-seed{seed}/checkpoints/last/model.safetensors";
+    let text = format!(
+        "base = \"../tiny.toml\"\nseeds = [0, 1]\n\
+         [[variant]]\nname = \"on\"\nset = {{ \"model.pretrained_path\" = \"{weights}\" }}\n\
+         [[variant]]\nname = \"on, faster\"\n\
+         set = {{ \"model.pretrained_path\" = \"{weights}\", \"training.learning_rate\" = 2e-3 }}\n"
+    );
+    fs::write(place.path().join("tiny.toml"), TINY.replace("threads = 1\n", "")).unwrap();
+    let file = place.path().join("sweeps/on.toml");
+    fs::create_dir(place.path().join("sweeps")).unwrap();
+    fs::write(&file, text).unwrap();
+    let sweep = Sweep::read(&file).unwrap();
+    let mut plan = Plan::new(&sweep, &[], &place.path().join("on")).unwrap();
+    let own = |run: &PlannedRun| run.toml.contains(&format!("n_embd=8-seed{}/checkpoints", run.seed));
+    assert!(plan.runs.iter().all(own), "{}", plan.runs[1].toml);
+    plan.give_threads(1).unwrap();
+    assert!(plan.runs.iter().all(own), "{}", plan.runs[1].toml);
+
+    assert!(matches!(carry_out(&plan, &executor, &mut ()), SweepOutcome::Done(failed) if failed.is_empty()));
+    let numbers = Comparison::of(&plan.finished()).unwrap().numbers();
+    let seeds = |i: usize| (numbers["variants"][i]["name"].clone(), numbers["variants"][i]["seeds"].clone());
+    assert_eq!(numbers["variants"].as_array().unwrap().len(), 2);
+    assert_eq!(seeds(0), ("on".into(), vec![0, 1].into()));
+    assert_eq!(seeds(1), ("on, faster".into(), vec![0, 1].into()));
 }
 
 #[test]

@@ -19,16 +19,16 @@ pub(crate) fn print_plan(plan: &Plan, as_json: bool) -> Outcome {
     let mut variants: Vec<Value> = Vec::new();
     let mut flops = 0.0;
     for variant in &plan.variants {
-        let cost = Cost::of(&variant.experiment)?;
+        let cost = Cost::of(variant.experiment())?;
         flops += cost.flops * variant.seeds as f64;
         table.push([
-            variant.experiment.name.clone(),
+            variant.experiment().name.clone(),
             cost.parameters.to_string(),
             format!("{:.3e}", cost.flops),
             format!("{}B", short(cost.memory)),
         ]);
         variants.push(json!({
-            "name": variant.experiment.name,
+            "name": variant.experiment().name,
             "seeds": variant.seeds,
             "parameters": cost.parameters,
             "flops": cost.flops,

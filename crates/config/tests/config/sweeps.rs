@@ -122,8 +122,32 @@ fn a_path_in_a_sweep_means_the_sweeps_folder() {
         let sweep = format!("base = \"../base.toml\"\nseeds = [0]\n{changes}");
         let folder = Folder::with(&[("base.toml", GOOD), ("sweeps/sweep.toml", &sweep)]);
         let sweep = Sweep::read(&folder.path().join("sweeps/sweep.toml")).unwrap();
-        let experiment = sweep.experiment(&["model.n_layer=2".to_owned()], &sweep.variants[0]).unwrap();
+        let all = sweep.experiments(&["model.n_layer=2".to_owned()], &sweep.variants[0]).unwrap();
+        let [experiment] = all.as_slice() else { panic!("{all:?}") };
         assert_eq!(experiment.model.pretrained_path, Some(folder.path().join("sweeps/their.pt")));
         assert_eq!(experiment.model.n_layer, 2);
     }
+}
+
+#[test]
+fn a_seed_in_braces_is_the_runs_own_wherever_it_stands_but_in_a_name() {
+    let named = "[[variant]]\nname = \"seed {seed}\"\nset = { \"model.pretrained_path\" = \"{seed}/their{seed}.pt\" }\n";
+    let sweep = format!("base = \"base.toml\"\nseeds = [3, 12]\n{named}");
+    let plain = "base = \"open.toml\"\nseeds = [3, 12]\n";
+    let open = GOOD.replacen("[model]", "[model]\npretrained_path = \"their{seed}.pt\"", 1);
+    assert_ne!(open, GOOD);
+    let files = [("base.toml", GOOD), ("open.toml", &open), ("sweep.toml", &sweep), ("plain.toml", plain)];
+    let folder = Folder::with(&files);
+    let all = |file: &str, overrides: &[String]| {
+        let sweep = Sweep::read(&folder.path().join(file)).unwrap();
+        let all = sweep.experiments(overrides, &sweep.variants[0]).unwrap();
+        all.into_iter().map(|one| (one.name, one.seed, one.model.pretrained_path.clone())).collect::<Vec<_>>()
+    };
+    let at = |name: &str| Some(folder.path().join(name));
+    let own = [(3, "3/their3.pt"), (12, "12/their12.pt")];
+    assert_eq!(all("sweep.toml", &[]), own.map(|(seed, file)| ("seed {seed}".to_owned(), seed, at(file))));
+    let of_base: Vec<_> = all("plain.toml", &[]).into_iter().map(|(_, _, path)| path).collect();
+    assert_eq!(of_base, [at("their3.pt"), at("their12.pt")]);
+    let overridden = all("plain.toml", &["model.pretrained_path=/x/{seed}.pt".to_owned()]);
+    assert_eq!(overridden[1].2, Some("/x/12.pt".into()));
 }

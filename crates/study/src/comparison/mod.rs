@@ -13,6 +13,7 @@ mod ratios;
 mod reached;
 mod run;
 mod scored;
+mod seeded;
 mod seeds;
 mod tables;
 mod task;
@@ -105,6 +106,7 @@ impl Comparison {
         for run in &mut runs {
             run.means = run.scored.means(basis != Basis::NoScores);
         }
+        seeded::put_back(&mut runs);
         let baselines_per_loop = longest(&runs, |evaluation| &evaluation.baselines_per_loop);
         let baselines = longest(&runs, |evaluation| &evaluation.curves);
         let variants = variant::group(runs);

@@ -1,4 +1,4 @@
-//! Runs that differ in nothing but their seed are one variant.
+//! Runs that differ in nothing but their seed are one variant, also where it stands in a text of their configs.
 
 use std::path::Path;
 

@@ -26,10 +26,25 @@ pub struct Plan {
 /// One variant.
 #[derive(Debug)]
 pub struct PlannedVariant {
-    /// Its experiment, apart from the seed.
-    pub experiment: Experiment,
+    /// One for each run where `{seed}` makes them others; else one for all, apart from the seed.
+    experiments: Vec<Experiment>,
     /// How many runs it has.
     pub seeds: usize,
+}
+
+impl PlannedVariant {
+    /// Its experiment: that of its first run, where they aren't one.
+    #[must_use]
+    pub fn experiment(&self) -> &Experiment {
+        &self.experiments[0]
+    }
+
+    /// The experiment of its run with this seed.
+    fn with_seed(&mut self, run: usize, seed: u64) -> &mut Experiment {
+        let own = run.min(self.experiments.len() - 1);
+        self.experiments[own].seed = seed;
+        &mut self.experiments[own]
+    }
 }
 
 /// One run.
@@ -103,7 +118,7 @@ impl Plan {
     /// # Errors
     /// If anything can't be used: one message with everything that was found.
     pub fn new(sweep: &Sweep, overrides: &[String], out: &Path) -> Result<Self> {
-        let base = looped_config::load(&sweep.base, overrides)?;
+        let base = sweep.load_base(overrides)?;
         refuse_collisions(sweep, overrides)?;
         let mut plan =
             Self { out: out.to_owned(), variants: Vec::new(), runs: Vec::new(), notes: base.notes };
@@ -112,35 +127,37 @@ impl Plan {
         let mut trainings: HashMap<String, String> = HashMap::new();
         for variant in &sweep.variants {
             let place = format!("{}: {}", sweep.path.display(), variant.place);
-            let mut experiment = match sweep.experiment(overrides, variant) {
-                Ok(experiment) => experiment,
+            let experiments = match sweep.experiments(overrides, variant) {
+                Ok(experiments) => experiments,
                 Err(error) => {
                     problems.push(error.to_string());
                     continue;
                 }
             };
             let name = variant.name.as_ref().unwrap_or(&base.experiment.name);
-            if let Some(other) = trainings.insert(training_of(&experiment)?, name.clone()) {
+            let training = experiments.iter().map(training_of).collect::<Result<String>>()?;
+            if let Some(other) = trainings.insert(training, name.clone()) {
                 problems.push(format!("{place}: {name} is the same training as {other}; leave one out"));
                 continue;
             }
-            for &seed in &sweep.seeds {
-                experiment.seed = seed;
-                let run = PlannedRun::new(name, &experiment, out)?;
+            let mut planned = PlannedVariant { experiments, seeds: sweep.seeds.len() };
+            for (i, &seed) in sweep.seeds.iter().enumerate() {
+                let experiment = planned.with_seed(i, seed);
+                let run = PlannedRun::new(name, experiment, out)?;
                 let stem = run.stem();
                 if let Some(other) = stems.insert(stem.clone(), run.label.clone()) {
                     let label = &run.label;
                     problems.push(format!(
                         "{place}: {label} and {other} would share the folder {stem}; rename one"
                     ));
-                } else if let Err(problem) = refuse_another(&run.folder, &experiment) {
+                } else if let Err(problem) = refuse_another(&run.folder, experiment) {
                     problems.push(problem);
                 }
                 plan.runs.push(run);
             }
-            plan.variants.push(PlannedVariant { experiment, seeds: sweep.seeds.len() });
+            plan.variants.push(planned);
         }
-        problems.extend(plan.variants.iter().filter_map(|variant| refuse_ranks(sweep, &variant.experiment)));
+        problems.extend(plan.variants.iter().filter_map(|variant| refuse_ranks(sweep, variant.experiment())));
         problems.extend(refuse_what_cannot_be_compared(&plan.variants));
         problems.extend(refuse_another_sweep(out, &stems));
         // A mistake in the base of a grid would be told once for each of its points.
@@ -166,14 +183,14 @@ impl Plan {
     /// If a config can't be written as TOML.
     pub fn give_threads(&mut self, threads: usize) -> Result<()> {
         let mut runs = self.runs.iter_mut();
-        for PlannedVariant { experiment, seeds } in &mut self.variants {
-            let of_variant: Vec<&mut PlannedRun> = runs.by_ref().take(*seeds).collect();
-            if experiment.training.threads.is_some() {
+        for variant in &mut self.variants {
+            let of_variant: Vec<&mut PlannedRun> = runs.by_ref().take(variant.seeds).collect();
+            if variant.experiment().training.threads.is_some() {
                 continue;
             }
-            experiment.training.threads = Some(threads);
-            for run in of_variant {
-                experiment.seed = run.seed;
+            for (i, run) in of_variant.into_iter().enumerate() {
+                let experiment = variant.with_seed(i, run.seed);
+                experiment.training.threads = Some(threads);
                 run.toml = experiment.to_toml()?;
             }
         }
@@ -186,8 +203,9 @@ impl Plan {
     /// If a model can't be built.
     pub fn peak_memory(&self, jobs: usize) -> Result<f64> {
         let mut each = Vec::new();
-        for PlannedVariant { experiment, seeds } in &self.variants {
-            each.extend(std::iter::repeat_n(Cost::of(experiment)?.memory, (*seeds).min(jobs)));
+        for variant in &self.variants {
+            let memory = Cost::of(variant.experiment())?.memory;
+            each.extend(std::iter::repeat_n(memory, variant.seeds.min(jobs)));
         }
         each.sort_by(|a, b| b.total_cmp(a));
         Ok(each.iter().take(jobs).sum())
@@ -270,14 +288,14 @@ fn refuse_ranks(sweep: &Sweep, experiment: &Experiment) -> Option<String> {
 
 /// An error if the variants' scores would not be of one kind: known now, and not when all are trained.
 fn refuse_what_cannot_be_compared(variants: &[PlannedVariant]) -> Option<String> {
-    let words: Vec<String> = variants.iter().map(|variant| scored_on(&variant.experiment)).collect();
+    let experiments: Vec<&Experiment> = variants.iter().flat_map(|variant| &variant.experiments).collect();
+    let words: Vec<String> = experiments.iter().map(|experiment| scored_on(experiment)).collect();
     if words.windows(2).all(|pair| pair[0] == pair[1]) {
         return None;
     }
     let mut told = HashSet::new();
-    let each = variants.iter().zip(&words).filter(|(_, words)| told.insert(*words));
-    let lines: String =
-        each.map(|(variant, words)| format!("\n  {}: {words}", variant.experiment.name)).collect();
+    let each = experiments.iter().zip(&words).filter(|(_, words)| told.insert(*words));
+    let lines: String = each.map(|(experiment, words)| format!("\n  {}: {words}", experiment.name)).collect();
     Some(format!(
         "only runs of one task can be compared; this sweep has several, make a sweep of each:{lines}"
     ))
