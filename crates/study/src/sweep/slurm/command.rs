@@ -10,7 +10,10 @@ use crate::{Result, StudyError};
 /// # Errors
 /// If it isn't there, or fails: in its own words.
 pub(super) fn output(program: &str, arguments: &[&str]) -> Result<String> {
-    let done = Command::new(program).args(arguments).output().map_err(|error| match error.kind() {
+    let mut command = Command::new(program);
+    // An array's tasks are named in full, however many.
+    command.args(arguments).env("SLURM_BITSTR_LEN", "0");
+    let done = command.output().map_err(|error| match error.kind() {
         ErrorKind::NotFound => StudyError::Refused(format!(
             "{program} isn't on this machine: a sweep is handed to Slurm where its commands are; --executor local does the runs here"
         )),

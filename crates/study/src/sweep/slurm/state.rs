@@ -1,9 +1,11 @@
 //! How far the tasks of a job array are, by what Slurm and the sweep's folder say.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::Path;
 
 use super::command::output;
+use super::submission::FOLDER;
 use crate::Result;
 use crate::sweep::{Ended, PlannedRun, RunState};
 
@@ -108,12 +110,31 @@ pub(super) struct Queued {
     reason: String,
 }
 
+/// A task that Slurm began or took out of the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Past {
+    /// The number of its own job, which isn't the array's.
+    job: String,
+    state: String,
+    node: String,
+}
+
+impl Past {
+    /// Whether its node killed it for its memory, by what it printed: where no cgroups limit that, Slurm's state is only that it failed.
+    fn took_too_much(&self, printed: &str) -> bool {
+        let names_it =
+            |line: &str| line.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == self.job);
+        printed.lines().any(|line| line.contains("exceeded memory limit") && names_it(line))
+    }
+}
+
 /// The runs of a sweep that is the job array `job`, each with how far it is.
 pub(super) fn of(folder: &Path, runs: Vec<PlannedRun>, job: &str) -> Result<Vec<(PlannedRun, RunAt)>> {
     let (queued, past) = (queue(job)?, past(job));
     let state = |(i, run): (usize, PlannedRun)| {
         let ended = Ended::read(folder, &run);
-        let at = match (run.state(), queued.get(&i)) {
+        let how_far = run.state();
+        let at = match (how_far, queued.get(&i)) {
             (RunState::Finished, _) => {
                 RunAt { state: TaskState::Finished, node: ended.map_or_else(String::new, |ended| ended.host) }
             }
@@ -124,10 +145,11 @@ pub(super) fn of(folder: &Path, runs: Vec<PlannedRun>, job: &str) -> Result<Vec<
                 RunAt { state, node: task.node.clone() }
             }
             (_, None) => {
-                let told = past.get(&i).map(|(state, node)| (state.as_str(), node.as_str()));
+                let (past, begun) = (past.get(&i), how_far != RunState::New);
+                let printed = fs::read(folder.join(FOLDER).join(format!("{i}.out"))).unwrap_or_default();
                 RunAt {
-                    node: told.map_or_else(String::new, |(_, node)| node.to_owned()),
-                    state: over(ended, told.map(|(state, _)| state)),
+                    node: past.map_or_else(String::new, |past| past.node.clone()),
+                    state: over(ended, past, begun, &String::from_utf8_lossy(&printed)),
                 }
             }
         };
@@ -137,8 +159,8 @@ pub(super) fn of(folder: &Path, runs: Vec<PlannedRun>, job: &str) -> Result<Vec<
 }
 
 /// How a run ended that is neither finished nor in the queue: by Slurm's word where that says what the run can't know.
-fn over(ended: Option<Ended>, slurm: Option<&str>) -> TaskState {
-    match slurm {
+fn over(ended: Option<Ended>, slurm: Option<&Past>, begun: bool, printed: &str) -> TaskState {
+    match slurm.map(|past| past.state.as_str()) {
         Some(state) if state.starts_with("OUT_OF_MEMORY") => return TaskState::OutOfMemory,
         Some(state) if state.starts_with("TIMEOUT") => return TaskState::TimeLimit,
         Some(state) if state.starts_with("NODE_FAIL") => return TaskState::NodeFailed,
@@ -151,7 +173,15 @@ fn over(ended: Option<Ended>, slurm: Option<&str>) -> TaskState {
             "failed" => TaskState::Failed(ended.reason),
             _ => TaskState::Stopped(ended.reason),
         },
-        (None, Some(state)) => TaskState::Silent(state.to_owned()),
+        (None, Some(past)) if past.took_too_much(printed) => TaskState::OutOfMemory,
+        (None, Some(past)) if begun => TaskState::Failed(format!(
+            "Slurm says {}, and the run itself nothing; see slurm/N.out",
+            past.state
+        )),
+        (None, Some(past)) => TaskState::Silent(past.state.clone()),
+        (None, None) if begun => TaskState::Failed(
+            "Slurm has forgotten it, and the run itself said nothing; see slurm/N.out".to_owned(),
+        ),
         (None, None) => TaskState::New,
     }
 }
@@ -177,37 +207,57 @@ fn queued(text: &str) -> HashMap<usize, Queued> {
     text.lines().filter_map(task).collect()
 }
 
-/// The state and the node of a job's tasks that are over, as far as Slurm still knows them: by its accounting, else by its memory.
-fn past(job: &str) -> HashMap<usize, (String, String)> {
+/// A job's tasks that are over, as far as Slurm still knows them.
+fn past(job: &str) -> HashMap<usize, Past> {
     let job_is = format!("--jobs={job}");
     let kept = output(
         "sacct",
-        &["--noheader", "--parsable2", "--allocations", &job_is, "--format=JobID,State,NodeList"],
+        &["--noheader", "--parsable2", "--allocations", &job_is, "--format=JobID,JobIDRaw,State,NodeList"],
     );
-    match kept {
-        Ok(text) if !text.trim().is_empty() => accounted(&text),
-        _ => output("scontrol", &["--oneliner", "show", "job", job])
-            .map_or_else(|_| HashMap::new(), |text| remembered(&text)),
+    let mut past = kept.map_or_else(|_| HashMap::new(), |text| accounted(&text));
+    // The controller soon forgets them, but until then the accounting may be seconds behind it.
+    if let Ok(text) = output("scontrol", &["--oneliner", "show", "job", job]) {
+        past.extend(remembered(&text));
     }
+    past
 }
 
-fn accounted(text: &str) -> HashMap<usize, (String, String)> {
-    let task = |line: &str| {
-        let mut words = line.split('|');
-        let number = words.next()?.split_once('_')?.1.parse().ok()?;
-        Some((number, (words.next()?.to_owned(), words.next()?.to_owned())))
+fn accounted(text: &str) -> HashMap<usize, Past> {
+    let of_line = |line: &str| {
+        let mut words = line.split('|').map(str::to_owned);
+        let numbers = tasks(words.next()?.split_once('_')?.1);
+        let past = Past { job: words.next()?, state: words.next()?, node: words.next()? };
+        let node = if past.node == "None assigned" { String::new() } else { past.node };
+        Some((numbers, Past { node, ..past }))
     };
-    text.lines().filter_map(task).collect()
+    each_task(text.lines().filter_map(of_line))
 }
 
-fn remembered(text: &str) -> HashMap<usize, (String, String)> {
-    let task = |line: &str| {
+fn remembered(text: &str) -> HashMap<usize, Past> {
+    let of_line = |line: &str| {
         let value =
             |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
-        let node = value("NodeList").filter(|node| *node != "(null)").unwrap_or_default();
-        Some((value("ArrayTaskId")?.parse().ok()?, (value("JobState")?.to_owned(), node.to_owned())))
+        let node = value("NodeList").filter(|node| *node != "(null)").unwrap_or_default().to_owned();
+        let past = Past { job: value("JobId")?.to_owned(), state: value("JobState")?.to_owned(), node };
+        Some((tasks(value("ArrayTaskId")?), past))
     };
-    text.lines().filter_map(task).collect()
+    each_task(text.lines().filter_map(of_line))
+}
+
+fn each_task(lines: impl Iterator<Item = (Vec<usize>, Past)>) -> HashMap<usize, Past> {
+    lines.flat_map(|(numbers, past)| numbers.into_iter().map(move |number| (number, past.clone()))).collect()
+}
+
+/// The numbers of `3`; or of the tasks of an array that were never begun, which Slurm keeps as one: `1-4,7%2`, `0-8:2`, also in brackets.
+fn tasks(text: &str) -> Vec<usize> {
+    let list = text.trim_matches(['[', ']']).split('%').next().unwrap_or_default();
+    let range = |part: &str| {
+        let (range, step) = part.split_once(':').unwrap_or((part, "1"));
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        Some((first..=last).step_by(step.parse().ok().filter(|step| *step > 0)?))
+    };
+    list.split(',').filter_map(range).flatten().collect()
 }
 
 #[cfg(test)]
@@ -222,25 +272,82 @@ mod tests {
         assert_eq!(tasks[&0].reason, "Dependency");
     }
 
+    /// What Slurm 22.05 said of an array that was cancelled when its first task ran.
+    const REMEMBERED: &str = "\
+        JobId=13 ArrayJobId=13 ArrayTaskId=1-4%1 JobName=many UserId=root(0) JobState=CANCELLED Reason=JobArrayTaskLimit Dependency=(null) \
+        ReqNodeList=(null) ExcNodeList=(null) NodeList= NumNodes=1-1 NumCPUs=1\n\
+        JobId=15 ArrayJobId=13 ArrayTaskId=0 JobName=many UserId=root(0) JobState=CANCELLED Reason=None Dependency=(null) \
+        ReqNodeList=(null) ExcNodeList=(null) NodeList=n2 BatchHost=n2 NumNodes=1 NumCPUs=1\n";
+    const ACCOUNTED: &str = "13_0|15|CANCELLED by 0|n2\n13_[1-4%1]|13|CANCELLED by 0|None assigned\n";
+
+    fn past(job: &str, state: &str, node: &str) -> Past {
+        Past { job: job.to_owned(), state: state.to_owned(), node: node.to_owned() }
+    }
+
     #[test]
     fn what_slurm_remembers_is_read_with_or_without_accounting() {
-        let text = "JobId=12 ArrayJobId=10 ArrayTaskId=2 JobName=a JobState=TIMEOUT Reason=TimeLimit NodeList=n1 BatchHost=n1\n\
-                    JobId=13 ArrayJobId=10 ArrayTaskId=3 JobName=a JobState=PENDING NodeList=(null)\n";
-        let memory = remembered(text);
-        assert_eq!(memory[&2], ("TIMEOUT".to_owned(), "n1".to_owned()));
-        assert_eq!(memory[&3].1, "");
-        let kept = accounted("10_2|OUT_OF_MEMORY|n1\n10_3|CANCELLED by 0|None assigned\n");
-        assert_eq!(kept[&2].0, "OUT_OF_MEMORY");
-        assert_eq!(over(None, Some(&kept[&3].0)), TaskState::Cancelled);
+        let (memory, kept) = (remembered(REMEMBERED), accounted(ACCOUNTED));
+        assert_eq!(memory[&0], past("15", "CANCELLED", "n2"));
+        assert_eq!(kept[&0], past("15", "CANCELLED by 0", "n2"));
+        for task in 1..5 {
+            assert_eq!(memory[&task], past("13", "CANCELLED", ""));
+            assert_eq!(kept[&task], past("13", "CANCELLED by 0", ""));
+        }
+        assert_eq!((memory.len(), kept.len()), (5, 5));
+        assert_eq!(over(None, kept.get(&3), false, ""), TaskState::Cancelled);
+        // In the first seconds the accounting has an array of one task under the array's own number.
+        assert!(accounted("16|16|FAILED|n2\n").is_empty());
+    }
+
+    #[test]
+    fn tasks_are_read_as_slurm_writes_them() {
+        assert_eq!(tasks("3"), [3]);
+        assert_eq!(tasks("[1-3,7,9-10%2]"), [1, 2, 3, 7, 9, 10]);
+        assert_eq!(tasks("0-8:4"), [0, 4, 8]);
+        assert!(tasks("(null)").is_empty());
     }
 
     #[test]
     fn what_the_run_said_counts_where_slurm_knows_no_better() {
         let said =
             Some(Ended { how: "diverged".to_owned(), reason: "the loss".to_owned(), host: String::new() });
-        assert_eq!(over(said.clone(), Some("FAILED")), TaskState::Diverged("the loss".to_owned()));
-        assert_eq!(over(said, Some("OUT_OF_MEMORY")), TaskState::OutOfMemory);
-        assert_eq!(over(None, Some("FAILED")), TaskState::Silent("FAILED".to_owned()));
-        assert_eq!(over(None, None), TaskState::New);
+        let slurm = |state| past("9", state, "n1");
+        assert_eq!(
+            over(said.clone(), Some(&slurm("FAILED")), true, ""),
+            TaskState::Diverged("the loss".to_owned())
+        );
+        for (word, state) in [
+            ("OUT_OF_MEMORY", TaskState::OutOfMemory),
+            ("TIMEOUT", TaskState::TimeLimit),
+            ("NODE_FAIL", TaskState::NodeFailed),
+            ("CANCELLED by 0", TaskState::Cancelled),
+        ] {
+            assert_eq!(over(said.clone(), Some(&slurm(word)), true, ""), state);
+        }
+        assert_eq!(over(None, Some(&slurm("FAILED")), false, ""), TaskState::Silent("FAILED".to_owned()));
+        assert_eq!(over(None, None, false, ""), TaskState::New);
+    }
+
+    #[test]
+    fn a_run_that_was_killed_is_not_told_to_have_written_nothing() {
+        let killed = over(None, Some(&past("9", "FAILED", "n1")), true, "all, seed 0: starts\n");
+        assert_eq!(killed.reason(), Some("Slurm says FAILED, and the run itself nothing; see slurm/N.out"));
+        let forgotten = over(None, None, true, "");
+        assert_eq!(
+            forgotten.reason(),
+            Some("Slurm has forgotten it, and the run itself said nothing; see slurm/N.out")
+        );
+    }
+
+    #[test]
+    fn a_kill_for_memory_without_cgroups_is_told_by_what_the_node_printed() {
+        // Slurm 22.05, with OverMemoryKill. A task that is handed in again writes to the same file.
+        let printed = "all, seed 0: starts\n\
+             slurmstepd-n1: error: StepId=3.batch exceeded memory limit (342392832 > 314572800), being killed\n\
+             slurmstepd-n1: error: *** JOB 3 ON n1 CANCELLED AT 2026-11-27T18:37:25 ***\n\
+             slurmstepd-n1: error: Exceeded job memory limit\n";
+        assert_eq!(over(None, Some(&past("3", "FAILED", "n1")), true, printed), TaskState::OutOfMemory);
+        let again = over(None, Some(&past("37", "FAILED", "n1")), true, printed);
+        assert_eq!(again.word(), "failed");
     }
 }

@@ -14,7 +14,7 @@ use crate::sweep::{PlannedRun, Program, RunState, SweepRecord};
 use crate::{Result, StudyError};
 
 /// The folder of all that concerns Slurm, in the sweep's.
-const FOLDER: &str = "slurm";
+pub(super) const FOLDER: &str = "slurm";
 
 /// What was handed in last.
 #[derive(Clone, Debug, Serialize, Deserialize)]
