@@ -3,7 +3,7 @@
 
     scripts/slurm/check.py --program target/debug/looped
 
-Needs Debian's slurmctld, slurmd, slurm-client and munge, and root. Takes some minutes: Slurm counts time limits in minutes.
+Needs Debian's slurmctld, slurmd, slurm-client, munge, slurmdbd and mariadb-server, and root. Takes some minutes: Slurm counts time limits in minutes.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import threading
 import time
 from pathlib import Path
 
-from cluster import Cluster, say, until
+from cluster import Cluster, answers, say, until
 
 # What two runs of one experiment have in common to the byte.
 SAME = ["config.toml", "eval.json", "scores.safetensors", "checkpoints/last/model.safetensors"]
@@ -55,6 +55,11 @@ TWENTY_SEVEN = """
 "training.learning_rate" = [3e-4, 1e-3, 3e-3]
 """
 
+ONE = """
+[[variant]]
+name = "all"
+"""
+
 
 class Check:
     def __init__(self, program, folder):
@@ -66,14 +71,17 @@ class Check:
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 
-    def submit(self, name, steps, seeds, more="", *words, variants=THREE, code=0):
+    def submit(self, name, steps, seeds, more="", *words, variants=THREE, changes=(), code=0):
         (self.folder / f"{name}.toml").write_text(TO_SLURM.format(base=self.base, seeds=seeds, more=more) + variants)
         # The same bits by any machine: one thread, as Slurm gives.
-        self.settings = [f"training.train_steps={steps}", "evaluation.prompts=64", "training.threads=1"]
+        self.settings = [f"training.train_steps={steps}", "evaluation.prompts=64", "training.threads=1", *changes]
         return self.looped("sweep", f"{name}.toml", "--out", name, *self.settings, *words, code=code)
 
     def states(self, name):
         return [run["state"] for run in json.loads(self.looped("sweep", name, "--status", "--json"))["runs"]]
+
+    def told(self, name, states, seconds=60):
+        until(f"{name} is told as {states}", seconds, lambda: set(self.states(name)) == states)
 
     def array(self, name):
         return json.loads((self.folder / name / "slurm/submission.json").read_text())["array"]
@@ -193,22 +201,54 @@ def many(check, _):
     until("nothing is in the queue", 120, lambda: not Cluster.ask("squeue", "-h", "-o", "%j"))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--program", type=Path, required=True)
-    parser.add_argument("--only", help="one check")
-    arguments = parser.parse_args()
+def accounting(check, cluster):
+    # A node that goes down under a run that may not go back into the queue.
+    check.submit("down", 20000, "[0]", variants=ONE)
+    until("a task runs", 60, lambda: check.states("down") == ["running"])
+    job = check.array("down")
+    Cluster.ask("scontrol", "update", f"jobid={job}", "requeue=0")
+    node = Cluster.ask("squeue", "-h", "-j", job, "-o", "%N")
+    Cluster.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    check.told("down", {"node_failed"})
+
+    # One step of it takes many minutes: it can't save when it is warned, nor in the seconds after its time is up.
+    slow = ["training.batch_size=400000", "model.n_embd=256"]
+    check.submit("slow", 2, "[0]", 'time = "1"\nwarn_seconds = 10', variants=ONE, changes=slow)
+    # Its weights and their moments alone take 600 MB.
+    check.submit("big", 2, "[0]", 'memory = "300M"', variants=ONE, changes=["model.n_embd=512", "model.n_layer=4"])
+    # A file is where the run's folder is to be.
+    check.submit("wrong", 2, "[0]", 'prologue = ["mkdir -p wrong/runs; touch wrong/runs/all-seed0"]', variants=ONE)
+    # Killed by somebody, without a word.
+    check.submit("killed", 20000, "[0]", 'prologue = ["echo $$ > killed/process"]', variants=ONE)
+    until("a task runs", 120, lambda: list(check.folder.glob("killed/runs/*/metrics.jsonl")))
+    os.kill(int((check.folder / "killed/process").read_text()), signal.SIGKILL)
+    # Two of its tasks are never begun.
+    check.submit("cancelled_early", 20000, "[0]", "max_parallel = 1")
+    until("one of three runs", 120, lambda: sorted(check.states("cancelled_early")) == ["running", "waiting", "waiting"])
+    check.looped("sweep", "cancelled_early", "--cancel")
+
+    states = {"down": "node_failed", "slow": "time_limit", "big": "out_of_memory", "wrong": "failed", "killed": "failed", "cancelled_early": "cancelled"}
+    for name, state in states.items():
+        check.told(name, {state}, 240)
+    # Once a minute the controller forgets what is over; then only the accounting knows.
+    until("the controller forgets", 240, lambda: not any(answers("scontrol", "show", "job", check.array(name)) for name in states))
+    for name, state in states.items():
+        check.told(name, {state})
+    jobs = ",".join(check.array(name) for name in states)
+    said = Cluster.ask("sacct", "-nPX", "-j", jobs, "--format=JobID,JobName,State,ExitCode,NodeList")
+    say("told by the accounting alone:", *said.splitlines(), sep="\n  ")
+    for name, reason in {"wrong": "File exists", "killed": "Slurm says FAILED"}.items():
+        assert reason in check.looped("sweep", name, "--status"), name
+
+
+def on_cluster(program, cluster, checks):
     folder = Path(tempfile.mkdtemp(prefix="sweeps-"))
-    check, cluster = Check(arguments.program.resolve(), folder), Cluster()
-    checks = [refused, arrays_and_throttle, requeued_drained_and_restarted, cancelled, time_limit, many]
-    # The cluster's processes end with this one, however it is stopped.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    check = Check(program, folder)
     try:
         cluster.start()
         for one in checks:
-            if arguments.only in (None, one.__name__):
-                say(f"== {one.__name__}")
-                one(check, cluster)
+            say(f"== {one.__name__}")
+            one(check, cluster)
     except BaseException:
         for log in sorted((cluster.root / "log").iterdir()):
             print(f"--- {log}", *log.read_text().splitlines()[-15:], sep="\n")
@@ -218,6 +258,20 @@ def main():
     finally:
         cluster.end()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--program", type=Path, required=True)
+    parser.add_argument("--only", help="one check")
+    arguments = parser.parse_args()
+    plain = [refused, arrays_and_throttle, requeued_drained_and_restarted, cancelled, time_limit, many]
+    # The cluster's processes end with this one, however it is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    for with_accounting, checks in [(False, plain), (True, [accounting])]:
+        wanted = [one for one in checks if arguments.only in (None, one.__name__)]
+        if wanted:
+            on_cluster(arguments.program.resolve(), Cluster(with_accounting), wanted)
     say("all is well")
 
 
