@@ -230,7 +230,9 @@ fn accounted(text: &str) -> HashMap<usize, Past> {
         let node = if past.node == "None assigned" { String::new() } else { past.node };
         Some((numbers, Past { node, ..past }))
     };
-    each_task(text.lines().filter_map(of_line))
+    // A task's own line counts more than the list of those that were never begun, which may still name it.
+    let (lists, own): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.contains("_["));
+    each_task(lists.into_iter().chain(own).filter_map(of_line))
 }
 
 fn remembered(text: &str) -> HashMap<usize, Past> {
@@ -295,6 +297,10 @@ mod tests {
         }
         assert_eq!((memory.len(), kept.len()), (5, 5));
         assert_eq!(over(None, kept.get(&3), false, ""), TaskState::Cancelled);
+        // The list of those that were never begun may still name one that was.
+        let stale = accounted("11_0|13|TIMEOUT|n2\n11_[0-2%1]|11|CANCELLED by 0|None assigned\n");
+        assert_eq!(stale[&0], past("13", "TIMEOUT", "n2"));
+        assert_eq!(stale[&2], past("11", "CANCELLED by 0", ""));
         // In the first seconds the accounting has an array of one task under the array's own number.
         assert!(accounted("16|16|FAILED|n2\n").is_empty());
     }
