@@ -149,7 +149,7 @@ def requeued_drained_and_restarted(check, cluster):
 
 
 def time_limit(check, _):
-    # Its minute isn't enough: it saves when it is warned, and goes back into the queue, where Slurm lets it wait for two.
+    # Its minute isn't enough: it saves when it is warned, and goes back into the queue.
     check.submit("short", 6000, "[0]", 'time = "1"\nwarn_seconds = 20')
     check.wait("short", 1200)
     starts = [(check.folder / "short/slurm" / f"{i}.out").read_text().count("USR1: stopping") for i in range(3)]

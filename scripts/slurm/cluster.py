@@ -12,12 +12,14 @@ import tempfile
 import time
 from pathlib import Path
 
+# What goes back into the queue waits there for as long as `cred_expire`: half a minute here, two where nothing is said.
 CONFIG = """
 ClusterName=test
 SlurmctldHost=localhost
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
+AuthInfo=cred_expire=30
 CryptoType=crypto/munge
 SlurmctldPort={port}
 StateSaveLocation={root}/state
