@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -25,6 +27,16 @@ def results(run: Path) -> dict[str, bytes]:
 def losses(run: Path) -> list[tuple[int, float]]:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [(line["step"], line["loss"]) for line in lines]
+
+
+def test_numpy_is_left_to_those_who_ask_for_numbers(tiny: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, looped\n"
+        f"run = looped.Experiment({str(tiny)!r}).run({str(tmp_path / 'run')!r})\n"
+        "assert 'numpy' not in sys.modules\n"
+        "assert len(run.metrics()['loss'])\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_a_run_is_that_of_the_command_byte_for_byte(tiny: Path, run: looped.Run, tmp_path: Path) -> None:

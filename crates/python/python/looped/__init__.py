@@ -5,7 +5,7 @@
 >>> run = exp.run("runs/demo", progress=True)
 >>> run.evaluate(loops=60).plot()
 
-docs/python.md is the page.
+docs/python.md is the page. numpy is imported when the first numbers are asked for: that takes longer than all else that Python does in a run.
 """
 
 from __future__ import annotations

@@ -7,15 +7,14 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
-import numpy as np
-import numpy.typing as npt
-
 from looped import _looped
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from matplotlib.axes import Axes
 
-Floats = npt.NDArray[np.float64]
+    Floats = npt.NDArray[np.float64]
 
 
 class Curve(NamedTuple):
@@ -88,6 +87,8 @@ class Evaluation:
             from matplotlib.ticker import MaxNLocator
         except ImportError:
             return picture
+        import numpy as np
+
         if ax is None:
             ax = plt.subplots()[1]
         first = 1 if over == "loops" or self.values.get("by_length") else 0
@@ -116,5 +117,7 @@ class Evaluation:
 
 
 def _curve(of: dict[str, Any]) -> Curve:
+    import numpy as np
+
     # JSON has no NaN: what isn't finite is null.
     return Curve(*(np.array(of[part], dtype=np.float64) for part in ("mean", "low", "high")))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict
 
-import numpy.typing as npt
-
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pandas
 
-Column = npt.NDArray[Any]
+    Column = npt.NDArray[Any]
 
 
-class Metrics(Dict[str, Column]):
+class Metrics(Dict[str, "Column"]):
     """An array for each key of ``metrics.jsonl``, with a number for each logged step: NaN where it has none."""
 
     def to_pandas(self) -> pandas.DataFrame:

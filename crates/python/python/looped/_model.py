@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Mapping
 
 from looped import _looped
 from looped._evaluation import Evaluation
 from looped._progress import shower
 
-Floats = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float32]
 
 
 class Model:
@@ -88,6 +89,8 @@ class Model:
 
 
 def _floats(values: npt.ArrayLike) -> Floats:
+    import numpy as np
+
     return np.ascontiguousarray(values, dtype=np.float32)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Iterator, MutableMapping
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Iterator, MutableMapping
 
 from looped import _looped
 from looped._experiment import Experiment
 from looped._model import Model
 
-Floats = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Step:
     """What the unroll and the regularisers tell of it."""
 
 
-class Gradients(MutableMapping[str, Floats]):
+class Gradients(MutableMapping[str, "Floats"]):
     """The gradient of the loss with respect to each parameter, by name. What is changed here is what :meth:`Trainer.apply` takes."""
 
     def __init__(self, core: _looped.Gradients) -> None:
