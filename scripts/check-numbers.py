@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Recomputes every number that experiments/loops/results/README.md, its summary in experiments/README.md, and what docs/lab.md and
 docs/experiment-file.md say was seen here, quote from the JSON that is committed beside the first; and every number of
-experiments/study/results/a_continued/README.md from the JSON beside that.
+experiments/study/results/{a_continued,b_product}/README.md from the JSON beside them.
 
     scripts/check-numbers.py
 
@@ -659,6 +659,53 @@ def continued(page):
     page.says(f"by {100 * min(fallen):.1f} to {100 * max(fallen):.1f} %")
 
 
+PRODUCT = LOOPS_FOLDER.parent / "study/results/b_product"
+# The learning rate that each shape was given, and those that were tried.
+RATES = {"1 x 8": "1.6e-2", "2 x 4": "8e-3", "4 x 2": "4e-3"}
+TRIED = ["1e-3", "2e-3", "4e-3", "8e-3", "1.6e-2", "3.2e-2"]
+
+
+def product(page):
+    """The study's question (b) by the quickstart's recipe: as many block applications, in more blocks or in more loops."""
+    for fragment in ("90 % CI", "p < 0.05", "within a factor of 1.1", "a validation loss of 1.05", "a true ratio of 1.25", "one of 1.5"):
+        page.says(fragment)
+    comparison, data = (json.loads((PRODUCT / f"{name}.json").read_text()) for name in ("comparison", "runs"))
+    variants = {variant["name"]: variant for variant in comparison["variants"]}
+    errors = {name: [run["errors"][10] for run in runs.values()] for name, runs in data["runs"].items()}
+    ratios = {name: [a / b for a, b in zip(own, errors["1 x 8"], strict=True)] for name, own in errors.items() if name != "1 x 8"}
+    found = verdicts(ratios, ratios=True)
+    for name, rate_of in RATES.items():
+        most = interval(*(variants[name]["error"][end][10] for end in ("mean", "low", "high")))
+        own, after_most = "", ""
+        if name in ratios:
+            mean, verdict, p = found[name]
+            own, after_most = f"{mean} {verdict} ({p})", cell(comparison, name)
+        flops = short(variants[name]["flops"] / variants["1 x 8"]["flops"])
+        page.says(
+            f"| {name} | {rate_of} | {variants[name]['parameters']} | {interval(*ratio_over_seeds(errors[name]))} | {own} | {most} | {after_most} | {flops} |"
+        )
+        page.says(f"| {name} | " + " | ".join(short(error) for error in errors[name]) + " |")
+        page.says(f"| {name} | " + " | ".join(chosen_by(data["rates"].get(f"{name}, {tried}")) for tried in TRIED) + " |")
+    page.says(f"with four blocks is {found['4 x 2'][0]} times that with one (ten seeds, 90 % CI, *worse*), and with two {found['2 x 4'][0]} times")
+    page.says(f"by {short(min(ratios['4 x 2']))} to {short(max(ratios['4 x 2']))} times")
+    of_two = ratios["2 x 4"]
+    rest = [ratio for ratio in of_two if ratio < max(of_two)]
+    page.says(f"{sum(ratio > 1 for ratio in of_two)} of {len(of_two)} seeds have a larger error than with one block, one of them {short(max(of_two))} times")
+    page.says(f"without that seed the ratio would be {interval(*ratio_over_seeds(rest))}")
+    page.says("the best is 1.6e-2 for one block, 8e-3 for two, 4e-3 for four")
+    needed = {of["ratio"]: of["seeds"] for of in comparison["ratios"]["seeds_needed"]}
+    page.says(f"would take {needed[1.25]:.0f} seeds to show in four sweeps of five, and one of 1.5 {needed[1.5]:.0f},")
+
+
+def chosen_by(runs):
+    """The validation loss by which a rate was judged: the geometric mean over its two seeds."""
+    if not runs:
+        return ""
+    if len(runs) < 2 or any(run["step"] < 1999 for run in runs.values()):
+        return "stopped"
+    return short(math.exp(statistics.mean(math.log(run["validation_loss"]) for run in runs.values())))
+
+
 def seen(text, paragraph):
     """The parts of a page that say what was seen here."""
     return "\n".join(re.findall(paragraph, text, flags=re.DOTALL))
@@ -682,9 +729,12 @@ def main():
     gate_seen(keys)
     study = Page((CONTINUED / "README.md").read_text(encoding="utf-8"))
     continued(study)
+    blocks = Page((PRODUCT / "README.md").read_text(encoding="utf-8"))
+    product(blocks)
     wrong = page.wrong
-    wrong += [f"a_continued {what}" for what in study.wrong]
-    wrong += [f"a_continued: isn't recomputed: {number}" for number in unchecked(study.text, study.checked)]
+    for name, part in {"a_continued": study, "b_product": blocks}.items():
+        wrong += [f"{name} {what}" for what in part.wrong]
+        wrong += [f"{name}: isn't recomputed: {number}" for number in unchecked(part.text, part.checked)]
     for name, part in {"lab.md": lab, "experiment-file.md": keys}.items():
         wrong += [f"docs/{name} {what}" for what in part.wrong]
         wrong += [f"docs/{name}: isn't recomputed: {number}" for number in unchecked(part.text, part.checked)]
@@ -692,7 +742,7 @@ def main():
     wrong += [
         f"isn't recomputed: {number}" for text in (page.text, summary) for number in unchecked(text, page.checked)
     ]
-    print("\n".join(wrong) or "every number of experiments/loops and of study/results/a_continued follows from the JSON")
+    print("\n".join(wrong) or "every number of experiments/loops and of study/results/{a_continued,b_product} follows from the JSON")
     return 1 if wrong else 0
 
 
