@@ -137,6 +137,23 @@ fn runs_that_were_scored_on_other_prompts_are_cut_to_common_ones_or_refused_with
     place.looped(&["eval", "a", "--save", "../out"]).fails(2, &["can't name an evaluation"]);
 }
 
+/// Of runs that draw their depth the own number of loops is the most of it, or its mean.
+#[test]
+fn runs_of_drawn_depths_are_compared_each_after_its_own_loops() {
+    let place = Place::new();
+    for (run, from, to, mean) in [("a", 2, 6, 4), ("b", 1, 3, 2)] {
+        let depth = format!("training.depth={{type=\"uniform\",from={from},to={to}}}");
+        let loops = format!("evaluation.loops={mean}");
+        place.looped(&["run", "tiny.toml", &depth, &loops, "--out", run]).ok();
+        place.looped(&["eval", run, "--loops", &to.to_string(), "--save", "most"]).ok();
+        place.looped(&["eval", run, "--loops", &(mean + 1).to_string(), "--save", "else"]).ok();
+    }
+    place.looped(&["compare", "a", "b", "--out", "mean"]).ok();
+    place.looped(&["compare", "a", "b", "--eval", "most", "--out", "most"]).ok();
+    let refused = place.looped(&["compare", "a", "b", "--eval", "else", "--out", "else"]);
+    refused.fails(2, &["different numbers of loops"]);
+}
+
 #[test]
 fn runs_without_the_scores_of_their_prompts_are_paired_by_seed_and_it_is_said() {
     let place = Place::new();

@@ -172,6 +172,13 @@ impl Training {
         self.depth.as_ref().map_or(ramp, |depth| depth.usual(ramp))
     }
 
+    /// The loops of a step at the curriculum's end, the mean over what may be drawn, rounded.
+    #[must_use]
+    pub fn mean_loops(&self) -> usize {
+        let ramp = self.last_ramp();
+        self.depth.as_ref().map_or(ramp, |depth| depth.mean(ramp, &|loops| loops as f64).round() as usize)
+    }
+
     /// Whether the loops are the curriculum's.
     #[must_use]
     pub fn follows_curriculum(&self) -> bool {

@@ -20,9 +20,10 @@ pub(crate) enum Basis {
 
 /// Cuts runs to the prompts that they have in common; refuses runs that have none.
 pub(crate) fn align(runs: &mut [FinishedRun]) -> Result<Basis, String> {
-    let evaluation = |run: &FinishedRun| (run.scored.evaluation.loops, run.trained_loops);
-    let loops: Vec<usize> = runs.iter().map(|run| evaluation(run).0).collect();
-    let as_trained = runs.iter().all(|run| evaluation(run).0 == evaluation(run).1);
+    let scored = |run: &FinishedRun| run.scored.evaluation.loops;
+    let loops: Vec<usize> = runs.iter().map(scored).collect();
+    let own: [fn(&FinishedRun) -> usize; 2] = [|run| run.trained_loops, |run| run.mean_loops];
+    let as_trained = own.into_iter().any(|own| runs.iter().all(|run| scored(run) == own(run)));
     if !as_trained && loops.windows(2).any(|pair| pair[0] != pair[1]) {
         return Err(refusal(runs, "after different numbers of loops, and not each after its own"));
     }

@@ -27,6 +27,8 @@ pub(crate) struct FinishedRun {
     /// The least possible validation loss, where it is known.
     pub(crate) floor: Option<Floor>,
     pub(crate) trained_loops: usize,
+    /// The same in the mean, where they are drawn.
+    pub(crate) mean_loops: usize,
     pub(crate) made: Made,
     pub(crate) cost: Cost,
     /// The logged steps.
@@ -59,6 +61,7 @@ impl FinishedRun {
             floor: Floor::of(&experiment),
             scored,
             trained_loops: experiment.training.usual_loops(),
+            mean_loops: experiment.training.mean_loops(),
             made: Made::of(path, experiment.training.train_steps),
             cost,
             log_points: log_points(&records, &mut experiment).map_err(|e| format!("{shown}: {e}"))?,
