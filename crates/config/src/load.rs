@@ -31,7 +31,7 @@ pub struct Loaded {
 /// # Errors
 /// If a file can't be read, or anything in it can't be used: one message with everything that was found.
 pub fn load(path: impl AsRef<Path>, overrides: &[String]) -> Result<Loaded, ConfigError> {
-    load_with(path.as_ref(), &[Settings::of_command_line(overrides)?], true)
+    load_with(path.as_ref(), &[Settings::of_command_line(overrides)?], None, true)
 }
 
 /// [`load`] for an experiment that was trained: the data that its task reads may have moved since, and aren't opened.
@@ -39,33 +39,26 @@ pub fn load(path: impl AsRef<Path>, overrides: &[String]) -> Result<Loaded, Conf
 /// # Errors
 /// As [`load`].
 pub fn load_run(path: impl AsRef<Path>, overrides: &[String]) -> Result<Loaded, ConfigError> {
-    load_with(path.as_ref(), &[Settings::of_command_line(overrides)?], false)
+    load_with(path.as_ref(), &[Settings::of_command_line(overrides)?], None, false)
 }
 
-/// The file, and settings on top of it, the last ones on top.
-fn load_with(path: &Path, settings: &[Settings], with_data: bool) -> Result<Loaded, ConfigError> {
-    let (tree, mut notes) = merged(path, settings)?;
-    let experiment = extract(&tree, with_data)?;
-    notes.extend(experiment.notes());
-    Ok(Loaded { experiment, notes })
-}
-
-/// The experiment of a sweep's run with this seed, which stands where a text has `{seed}`.
-pub(crate) fn load_seed(
+/// The file, and settings on top of it, the last ones on top; where a text has `{seed}`, the seed that is given.
+pub(crate) fn load_with(
     path: &Path,
     settings: &[Settings],
     seed: Option<u64>,
+    with_data: bool,
 ) -> Result<Loaded, ConfigError> {
     let (mut tree, mut notes) = merged(path, settings)?;
     if let Some(seed) = seed {
         put_seed(&mut tree.value, seed);
     }
-    let experiment = extract(&tree, true)?;
+    let experiment = extract(&tree, with_data)?;
     notes.extend(experiment.notes());
     Ok(Loaded { experiment, notes })
 }
 
-/// As [`load_seed`], one for each seed if a text has `{seed}`; else one for all, with the first of them.
+/// The experiments of some seeds: one for each if a text has `{seed}`; else one for all, with the first of them.
 pub(crate) fn load_seeds(
     path: &Path,
     settings: &[Settings],

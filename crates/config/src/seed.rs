@@ -2,8 +2,8 @@
 
 use figment::value::Value;
 
-/// What stands for the seed.
-const SEED: &str = "{seed}";
+/// What stands for the seed in a text.
+pub const SEED: &str = "{seed}";
 
 /// Writes the seed where a text of the experiment has `{seed}`, but in its name, which all seeds share; whether one had it.
 pub(crate) fn put_seed(experiment: &mut Value, seed: u64) -> bool {

@@ -16,12 +16,13 @@ use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 use toml::Table;
 
+pub use crate::seed::SEED;
 pub use executor::{ExecutorConfig, LocalConfig, SlurmConfig};
 pub use setting::{Setting, overlap};
 pub use variants::Variant;
 
 use crate::check::check;
-use crate::load::{Loaded, load_seed, load_seeds};
+use crate::load::{Loaded, load_seeds, load_with};
 use crate::overrides::Settings;
 use crate::read::Read;
 use crate::trail::{folder, sibling};
@@ -113,7 +114,8 @@ impl Sweep {
     /// # Errors
     /// If anything in it can't be used: one message with everything that was found.
     pub fn load_base(&self, overrides: &[String]) -> Result<Loaded, ConfigError> {
-        load_seed(&self.base, &[Settings::of_command_line(overrides)?], self.seeds.first().copied())
+        let settings = [Settings::of_command_line(overrides)?];
+        load_with(&self.base, &settings, self.seeds.first().copied(), true)
     }
 
     /// The experiments of a variant: the base with the command line's settings, the variant's own and its name.

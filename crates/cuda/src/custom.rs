@@ -6,7 +6,7 @@ use looped_gpu::calls::Given;
 use looped_gpu::{Result, Span};
 use looped_graph::lower::{IslandOf, Shared};
 use looped_graph::ops::CudaText;
-use looped_graph::{Form, Graph, NodeId, Op, Reach, Rows};
+use looped_graph::{Form, Graph, NodeId, Op, Reach, Rows, Shape};
 
 use crate::emit::{Emit, Here, clear, is_by_loop};
 
@@ -30,55 +30,45 @@ pub(crate) fn name(node: NodeId, back: bool) -> String {
 pub(crate) fn texts(graph: &Graph) -> String {
     let mut text = String::new();
     for node in graph.ids() {
-        let Some(CudaText { forward, backward }) = text_of(graph, node) else { continue };
-        let of = graph.node(node);
-        // What a kernel is given: its name, numbers in a row, whether each row has its own, and whether they are written.
-        let shape = |wire: &looped_graph::Wire| graph.shape(*wire);
-        let inputs: Vec<_> =
-            of.inputs.iter().map(shape).enumerate().map(|(i, of)| (format!("in_{i}"), of)).collect();
-        let results: Vec<_> = of.shapes.iter().enumerate().map(|(i, of)| (format!("out_{i}"), *of)).collect();
-        let row = |width, own| {
-            if own { format!("static_cast<size_t>(blockIdx.x) * {width}") } else { "0".to_owned() }
-        };
-        let mut kernel = |back: bool, body: &str| {
-            let mut parameters = Vec::new();
-            let mut begin = String::new();
-            let mut give = |name: &str, width: usize, own: bool, written: bool| {
-                let kind = if written { "float*" } else { "const float*" };
-                parameters.push(format!("{kind} all_{name}"));
-                // Writing to a string can't fail.
-                let _ = writeln!(begin, "  {kind} {name} = all_{name} + {};", row(width, own));
-            };
-            for (name, shape) in &inputs {
-                give(name, shape.width, shape.rows != Rows::Once, false);
-            }
-            for (name, shape) in &results {
-                let own = shape.rows != Rows::Once;
-                if back {
-                    give(&format!("d{name}"), shape.width, own, false)
-                } else {
-                    give(name, shape.width, own, true)
-                }
-            }
-            if back {
-                // What is one row for all prompts gets a row of partial sums for each row.
-                inputs.iter().for_each(|(name, shape)| give(&format!("d{name}"), shape.width, true, true));
-            }
-            let mut widths = String::new();
-            for (name, shape) in inputs.iter().chain(&results) {
-                let _ = write!(widths, "width_{name} = {}, ", shape.width);
-            }
-            let (name, parameters) = (name(node, back), parameters.join(", "));
-            let _ = write!(
-                text,
-                "\nKERNEL({THREADS}) {name}({parameters}) {{\n  enum {{ {widths}threads = {THREADS} }};\n  const int thread = threadIdx.x;\n\
-                 {begin}  {{\n{body}\n  }}\n}}\n"
-            );
-        };
-        kernel(false, forward);
-        kernel(true, backward);
+        if let Some(CudaText { forward, backward }) = text_of(graph, node) {
+            // Writing to a string can't fail.
+            let _ = write_kernel(&mut text, graph, node, false, forward);
+            let _ = write_kernel(&mut text, graph, node, true, backward);
+        }
     }
     text
+}
+
+/// The kernel around a body of an operation: a block has a row, and the body finds its numbers by name.
+fn write_kernel(text: &mut String, graph: &Graph, node: NodeId, back: bool, body: &str) -> std::fmt::Result {
+    let (mut parameters, mut begin) = (Vec::new(), String::new());
+    let mut give = |name: String, width: usize, each_row: bool, written: bool| {
+        let kind = if written { "float*" } else { "const float*" };
+        let row = if each_row { "static_cast<size_t>(blockIdx.x)" } else { "0" };
+        parameters.push(format!("{kind} all_{name}"));
+        writeln!(begin, "  {kind} {name} = all_{name} + {row} * {width};")
+    };
+    let of = graph.node(node);
+    let inputs: Vec<Shape> = of.inputs.iter().map(|wire| graph.shape(*wire)).collect();
+    for (i, shape) in inputs.iter().enumerate() {
+        give(format!("in_{i}"), shape.width, shape.rows != Rows::Once, false)?;
+    }
+    let results = if back { "dout" } else { "out" };
+    for (i, shape) in of.shapes.iter().enumerate() {
+        give(format!("{results}_{i}"), shape.width, shape.rows != Rows::Once, !back)?;
+    }
+    for (i, shape) in inputs.iter().enumerate().filter(|_| back) {
+        // What is one row for all prompts gets a row of partial sums for each row.
+        give(format!("din_{i}"), shape.width, true, true)?;
+    }
+    writeln!(text, "\nKERNEL({THREADS}) {}({}) {{", name(node, back), parameters.join(", "))?;
+    write!(text, "  enum {{ threads = {THREADS}")?;
+    for (kind, shapes) in [("in", &inputs), ("out", &of.shapes)] {
+        for (i, shape) in shapes.iter().enumerate() {
+            write!(text, ", width_{kind}_{i} = {}", shape.width)?;
+        }
+    }
+    writeln!(text, " }};\n  const int thread = threadIdx.x;\n{begin}  {{\n{body}\n  }}\n}}")
 }
 
 impl Emit<'_> {
@@ -96,11 +86,9 @@ impl Emit<'_> {
     /// And back.
     pub(crate) fn island_back(&mut self, here: Here<'_>, of: &IslandOf) -> Result<()> {
         let (inputs, first) = self.island_inputs(here, of);
-        let mut places = here.of().places[first..]
-            .iter()
-            .map(|place| self.places.at(*place, here.run.slot))
-            .collect::<Vec<_>>()
-            .into_iter();
+        let others: Vec<Span> =
+            here.of().places[first..].iter().map(|place| self.places.at(*place, here.run.slot)).collect();
+        let mut places = others.into_iter();
         let known: Vec<Option<Span>> =
             of.given.iter().map(|given| if *given { places.next() } else { None }).collect();
         let some: Vec<Span> = known.iter().flatten().copied().collect();

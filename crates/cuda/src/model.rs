@@ -166,10 +166,8 @@ impl CudaModel {
         let mut memory = self.memory();
         memory.refuse_held()?;
         let arena = self.prepare_step(&mut memory, prompts, step, false)?;
-        let Some((_, Compiled { stage: Stage { each_loop, .. }, .. })) = memory.known.last() else {
-            return Err(lost());
-        };
-        let each_loop = *each_loop;
+        let Some((_, Compiled { stage, .. })) = memory.known.last() else { return Err(lost()) };
+        let each_loop = stage.each_loop;
         let rows = self.write_parameters(&arena, store, each_loop, loops)?;
         self.run_last(&mut memory)?;
         let loss = arena.read_floats(self.front.loss()).map_err(told)?[0];
@@ -231,16 +229,6 @@ impl CudaModel {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The parameters, and what the host computes of them alone, for so many loops.
-    pub(crate) fn values(&self, store: &ParamStore, loops: usize) -> Result<Vec<f32>> {
-        let mut values = vec![0.0; self.flat.len_for(loops)];
-        self.flat.read(&store.values(), &mut values)?;
-        if self.rows_on_host {
-            once_forward(&self.graph, &self.flat, &mut values, loops);
-        }
-        Ok(values)
-    }
-
     /// Puts the parameters of `store` in place, with the rows that the host computes of them: these are returned, if there are any.
     pub(crate) fn write_parameters(
         &self,
@@ -255,7 +243,9 @@ impl CudaModel {
             arena.write_floats(self.params(self.front.values), &values).map_err(told)?;
             return Ok(None);
         }
-        let values = self.values(store, loops)?;
+        let mut values = vec![0.0; self.flat.len_for(loops)];
+        self.flat.read(&store.values(), &mut values)?;
+        once_forward(&self.graph, &self.flat, &mut values, loops);
         let (first, own) = values.split_at(self.flat.len);
         arena.write_floats(self.front.values, first).map_err(told)?;
         self.feed(arena, each_loop.values, own)?;
@@ -286,14 +276,6 @@ impl CudaModel {
     /// The parameters' part of a place for all rows.
     pub(crate) fn params(&self, span: Span) -> Span {
         span.part(0, self.flat.params().len())
-    }
-
-    /// Puts the parameters, and what is computed of them, where what was put together last looks for them.
-    fn write_values(&self, memory: &mut Memory, arena: &Arena, values: &[f32]) -> Result<()> {
-        let Some((_, Compiled { stage, .. })) = memory.known.last() else { return Err(lost()) };
-        let (first, each_loop) = values.split_at(self.flat.len);
-        arena.write_floats(self.front.values, first).map_err(told)?;
-        self.feed(arena, stage.each_loop.values, each_loop)
     }
 
     /// Whether the model can stay on the GPU from step to step: if the host has nothing to compute of its parameters.
@@ -418,7 +400,13 @@ impl CudaModel {
         compiled.graph.as_ref().map_or(Ok(()), |graph| graph.replay().map_err(told))
     }
 
-    fn predict_some(&self, values: &[f32], prompts: &Prompts, loops: usize, math: Math) -> Result<Vec<f32>> {
+    fn predict_some(
+        &self,
+        store: &ParamStore,
+        prompts: &Prompts,
+        loops: usize,
+        math: Math,
+    ) -> Result<Vec<f32>> {
         let key = Key { shapes: shapes(prompts), math, training: None, updates: false, loops };
         let mut memory = self.memory();
         let held = memory.held;
@@ -427,8 +415,9 @@ impl CudaModel {
         for part in &stage.parts {
             self.feed(&arena, part.input, &batch::tokens(prompts, &part.chunk, &self.graph))?;
         }
+        let each_loop = stage.each_loop;
         if !held {
-            self.write_values(&mut memory, &arena, values)?;
+            self.write_parameters(&arena, store, each_loop, loops)?;
         }
         self.run_last(&mut memory)?;
         let Some((_, Compiled { stage, .. })) = memory.known.last() else { return Err(lost()) };
@@ -495,14 +484,13 @@ impl Predictor for CudaPredictor<'_> {
         let model = self.model;
         check(prompts, model.dims)?;
         prompts.fit_vocabularies(&model.graph)?;
-        let values = model.values(self.store, loops)?;
         let width = model.graph.read().map_or(0, |read| model.graph.shape(read).width);
         let each = prompts.points * width;
         let at_once = (ROWS / prompts.layout.tokens(prompts.points).max(1)).clamp(1, prompts.prompts);
         let mut all = vec![0.0; loops * prompts.prompts * each];
         for first in (0..prompts.prompts).step_by(at_once) {
             let range = first..(first + at_once).min(prompts.prompts);
-            let some = model.predict_some(&values, &prompts.slice(range.clone()), loops, self.math)?;
+            let some = model.predict_some(self.store, &prompts.slice(range.clone()), loops, self.math)?;
             let pairs = some
                 .chunks_exact((range.len() * each).max(1))
                 .zip(all.chunks_exact_mut((prompts.prompts * each).max(1)));

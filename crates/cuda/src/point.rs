@@ -26,9 +26,9 @@ const FEW: usize = 1 << 16;
 /// The most blocks along the rows.
 const MOST: [usize; 2] = [65_535, 264];
 
-/// The text of a program's elementwise kernels behind those of its recurrences' `cells`, with the functions that all are made of; empty if there
+/// The text of a program's elementwise kernels behind that of the model's `other` ones, with the functions that all are made of; empty if there
 /// are none.
-pub(crate) fn texts(program: &Program, cells: String) -> String {
+pub(crate) fn texts(program: &Program, other: String) -> String {
     let mut all: Vec<&PointOf> = Vec::new();
     for step in program.lists().into_iter().flatten() {
         if let Kernel::Point(of) = &step.kernel
@@ -37,7 +37,7 @@ pub(crate) fn texts(program: &Program, cells: String) -> String {
             all.push(of);
         }
     }
-    let mut text = cells;
+    let mut text = other;
     all.iter().for_each(|of| Text::of(of).write(&mut text));
     if text.is_empty() { text } else { format!("{FUNCTIONS}{text}") }
 }

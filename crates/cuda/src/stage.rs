@@ -47,11 +47,11 @@ pub(crate) struct Of<'a> {
 }
 
 impl Of<'_> {
-    /// The kernels that are written for the model: its elementwise programs and its recurrences' cells; `None` if there are none.
+    /// The kernels that are written for the model: its elementwise programs, its recurrences' cells, operations of one's own, and rows that are
+    /// computed of parameters alone; `None` if there are none.
     pub(crate) fn kernels(&self) -> Option<Own> {
         let cells = self.cells.texts(self.math == Math::Bf16);
-        let own = custom::texts(self.graph) + &once::texts(self.graph);
-        let text = point::texts(self.program, cells + &own);
+        let text = point::texts(self.program, cells + &custom::texts(self.graph) + &once::texts(self.graph));
         (!text.is_empty()).then(|| Own::new(text))
     }
 }

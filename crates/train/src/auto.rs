@@ -19,7 +19,7 @@
 
 use std::path::Path;
 
-use looped_config::{EngineName, Experiment};
+use looped_config::{EngineName, Experiment, Training};
 use looped_core::{LoopPlan, NamedEngine, Pass, Precision, Target};
 use looped_cuda::{PromptShape, Step, math_of};
 
@@ -33,7 +33,7 @@ const OF_A_CORE: f64 = 50e9;
 const WIDE: usize = 64;
 /// Seconds of a step in which the cores wait for one another, or for one of them.
 const A_STEP_OF_CORES: f64 = 0.9e-3;
-/// The same of a GPU, in f32, tf32 and bf16.
+/// Floating-point operations in a second of a GPU, in f32, tf32 and bf16.
 const OF_A_GPU: [f64; 3] = [34e12, 100e12, 200e12];
 /// Seconds that each operation on a GPU takes beside its arithmetic.
 const AN_OPERATION: f64 = 2.5e-6;
@@ -86,16 +86,7 @@ impl Expected {
             layout: experiment.model.layout(),
             points: stage.points,
         };
-        let window = stage.loops;
-        let passes = training.passes(stage.loops);
-        let one = [Pass { share: 1.0, plan: LoopPlan { loops: stage.loops, window }, counted: window }];
-        let known = ["last", "random_prefix", "phantom"];
-        let way = training.unroll.as_ref().map_or("last", |unroll| unroll.typetag_name());
-        let (passes, slower) = match (passes.is_empty(), known.contains(&way)) {
-            (false, _) => (&passes[..], 1.0),
-            (true, true) => (&one[..], LOOP_BY_LOOP),
-            (true, false) => (&one[..], STATE_BY_STATE),
-        };
+        let (passes, slower) = passes_on_a_gpu(training, stage.loops);
         let mut operations = 0;
         for pass in passes {
             let step = Step {
@@ -122,6 +113,20 @@ impl Expected {
         let steps = steps as f64;
         CLEARLY * (A_START + steps * self.gpu) < steps * self.cpu
     }
+}
+
+/// The passes that a step takes on a GPU, and how many times as long they take because it goes loop by loop.
+fn passes_on_a_gpu(training: &Training, loops: usize) -> (Vec<Pass>, f64) {
+    let passes = training.passes(loops);
+    if !passes.is_empty() {
+        return (passes, 1.0);
+    }
+    let all = Pass { share: 1.0, plan: LoopPlan { loops, window: loops }, counted: loops };
+    let slower = match training.unroll.as_ref().map_or("last", |unroll| unroll.typetag_name()) {
+        "last" | "random_prefix" | "phantom" => LOOP_BY_LOOP,
+        _ => STATE_BY_STATE,
+    };
+    (vec![all], slower)
 }
 
 /// The device called `name` for an experiment; `auto` takes the GPU `cuda:0` where there is one, the CUDA engine can take the model, and the
@@ -201,7 +206,7 @@ pub fn device_of_run(name: &str, run: &Path) -> Result<Chosen> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
     use looped_blocks as _;
     use looped_tasks as _;

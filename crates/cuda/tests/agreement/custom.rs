@@ -65,7 +65,7 @@ impl Custom for Threes {
     }
 }
 
-/// For rows of parameters, which the CPU's engines compute by it; tokens are computed by it there, too.
+/// For rows of parameters, where the host computes them.
 impl CpuKernel for Threes {
     fn forward(&self, inputs: &[&[f32]], results: &mut [&mut [f32]]) {
         for i in 0..inputs[0].len() {

@@ -67,7 +67,7 @@ impl Calls {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
     use super::*;
     use crate::{Layout, Math, Source, Storage};

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::comparison::run::FinishedRun;
+use looped_config::sweep::SEED;
 
-/// What stands for the seed in a sweep.
-const SEED: &str = "{seed}";
+use crate::comparison::run::FinishedRun;
 
 /// A run's name, a key of its config, and what stands there but for the numbers in it.
 type Alike = (String, String, Vec<String>);

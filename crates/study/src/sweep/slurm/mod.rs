@@ -12,3 +12,6 @@ mod submission;
 pub use command::{requeue_this_job, version};
 pub use state::{RunAt, TaskState};
 pub use submission::{Submission, submit};
+
+/// The folder of all that concerns Slurm, in the sweep's.
+const FOLDER: &str = "slurm";

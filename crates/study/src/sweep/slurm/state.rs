@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use super::FOLDER;
 use super::command::output;
-use super::submission::FOLDER;
 use crate::Result;
 use crate::sweep::{Ended, PlannedRun, RunState};
 

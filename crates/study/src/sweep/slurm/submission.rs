@@ -7,14 +7,12 @@ use looped_config::sweep::SlurmConfig;
 use looped_train::{At as _, command_line, write_atomically};
 use serde::{Deserialize, Serialize};
 
+use super::FOLDER;
 use super::command::{output, version};
 use super::script::Script;
 use super::state::{self, RunAt};
 use crate::sweep::{PlannedRun, Program, RunState, SweepRecord};
 use crate::{Result, StudyError};
-
-/// The folder of all that concerns Slurm, in the sweep's.
-pub(super) const FOLDER: &str = "slurm";
 
 /// What was handed in last.
 #[derive(Clone, Debug, Serialize, Deserialize)]
