@@ -1,7 +1,7 @@
 //! GELU in its tanh form, `x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`, which is `x * sigmoid(2 sqrt(2/pi) (...))`.
 
 use crate::isa::Kernels;
-use crate::math::bounded_exp2;
+use crate::math::gate_and_exp2;
 use crate::simd::{Kernel, Simd};
 
 /// `2 sqrt(2/pi)`
@@ -50,25 +50,25 @@ impl Kernel for Backward<'_> {
     }
 }
 
-/// `x^2`, and `e^-u` for the logistic function's argument `u`.
+/// `x^2`, and the logistic function of its argument `u` with `e^-u`.
 #[inline(always)]
-fn square_and_exp<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
+fn square_gate_and_exp<S: Simd>(s: S, x: S::F) -> (S::F, S::F, S::F) {
     let square = s.mul(x, x);
     let power = s.mul(x, s.mul_add(square, s.splat(POWER * CUBE), s.splat(POWER)));
-    (square, bounded_exp2(s, power))
+    let (gate, e) = gate_and_exp2(s, power);
+    (square, gate, e)
 }
 
 #[inline(always)]
 pub(crate) fn value<S: Simd>(s: S, x: S::F) -> S::F {
-    let (_, e) = square_and_exp(s, x);
-    s.mul(x, s.reciprocal(s.add(s.splat(1.0), e)))
+    let (_, gate, _) = square_gate_and_exp(s, x);
+    s.mul(x, gate)
 }
 
 /// The value and the derivative.
 #[inline(always)]
 pub(crate) fn value_and_slope<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
-    let (square, e) = square_and_exp(s, x);
-    let gate = s.reciprocal(s.add(s.splat(1.0), e));
+    let (square, gate, e) = square_gate_and_exp(s, x);
     let value = s.mul(x, gate);
     let slope_of_u = s.mul_add(square, s.splat(3.0 * SCALE * CUBE), s.splat(SCALE));
     // gate + x gate (1 - gate) u', with 1 - gate = e gate, which doesn't cancel.
