@@ -201,6 +201,8 @@ fn a_large_sweep_is_planned_in_linear_time() {
         assert_eq!(plan.runs.len(), 10 * count);
         begun.elapsed().as_secs_f64()
     };
-    let (few, more) = (many(50), many(200));
+    // The least of three: other work on the machine only adds to a time.
+    let least = |count: usize| (0..3).map(|_| many(count)).fold(f64::INFINITY, f64::min);
+    let (few, more) = (least(50), least(200));
     assert!(more < 4.0 * few * 3.0, "4 times the variants took {more:.2} s, after {few:.2} s");
 }
