@@ -20,5 +20,6 @@ cargo test --quiet
 looped=$CARGO_TARGET_DIR/debug/my-looped
 "$looped" list
 "$looped" check experiments/gru.toml > "$out/config.toml"
+for sweep in experiments/gru_rates.toml experiments/gru_seeds.toml; do "$looped" check "$sweep" | grep '^# runs'; done
 "$looped" run experiments/gru.toml --out "$out/run"
 "$looped" eval "$out/run" --prompts 64
