@@ -827,7 +827,7 @@ def place_sentences(variants, comparison, matched):
         f"At width 36 its errors are {between(ends['ssm of width 36'])}, at width 64 {between(ends['ssm of width 64'])}, where predicting 0 has about 1",
         f"in {len(stuck)} of {len(ends[ahead])} seeds the error ends at {between(stuck)}, in the others at {between(learnt)}; the transformer's are {between(ends['transformer'])}",
         f"for twice the FLOPs of one they have {brief['two transformers']} times its error, undecided over all rows together (by its own seeds {interval(*ratio_over_seeds(own))})",
-        f"After 8 loops their cosine is {between(close['lstm of width 40'])} for the LSTM and {between(close['transformer'])} for the transformer",
+        f"After 8 loops the cosine of the two is {between(close['lstm of width 40'])} for the LSTM and {between(close['transformer'])} for the transformer",
     ]
 
 
