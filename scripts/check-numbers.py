@@ -83,6 +83,17 @@ def cell(comparison, variant, examples=10):
     return f"{interval(found['ratio'], found['low'], found['high'])} {found['verdict']} (p {p})"
 
 
+def error_at(variant, examples=10):
+    """A variant's error with its interval."""
+    return interval(*(variant["error"][end][examples] for end in ("mean", "low", "high")))
+
+
+def brief_ratios(comparison, examples=10):
+    """Each variant's ratio with its interval, by name."""
+    cells = (c for c in comparison["ratios"]["cells"] if c["examples"] == examples)
+    return {c["variant"]: interval(c["ratio"], c["low"], c["high"]) for c in cells}
+
+
 def rate(count, of):
     """The 90 % CI of a rate, exact (Clopper and Pearson): the rates at which as many or more, and as few or fewer, have 5 %."""
 
@@ -123,7 +134,7 @@ def time_to_quality(page):
     comparison, runs, pilots = load("time/comparison.json"), load("runs.json"), load("time/pilots.json")
     variants = {variant["name"]: variant for variant in comparison["variants"]}
     for variant in variants.values():
-        error = interval(*(variant["error"][end][10] for end in ("mean", "low", "high")))
+        error = error_at(variant)
         of_seeds = [after(run, 8) for run in runs[variant["name"]].values()]
         page.says(
             f"| {variant['name']} | {len(of_seeds)} | {variant['flops'] / 1e12:.2f}e12 | {error} | "
@@ -159,7 +170,7 @@ def confirmed(page):
     flops = {variant["name"]: variant["flops"] for variant in comparison["variants"]}
     for variant in comparison["variants"]:
         name = variant["name"]
-        error = interval(*(variant["error"][end][10] for end in ("mean", "low", "high")))
+        error = error_at(variant)
         of_seeds = ", ".join(short(after(run, 8)) for seed, run in every[name].items() if int(seed) < 16)
         page.says(f"| {name} | {flops[name] / 1e12:.2f}e12 | {error} | {of_seeds} |")
     for name, against, file in (
@@ -345,7 +356,7 @@ def windows(page):
         # Where none learns there is nothing else to describe.
         shown = (good or every).values()
         cost = f"{variant['flops'] / 1e12:.2f}e12 | {variant['flops'] / widest['flops']:.2f}"
-        error = interval(*(variant["error"][end][10] for end in ("mean", "low", "high")))
+        error = error_at(variant)
         if name == "window 1":
             page.says(f"which ends at {error}")
         page.says(f"| {name} | {cost} | {error} | {', '.join(short(after(run, 20)) for run in every.values())} |")
@@ -618,16 +629,16 @@ def continued(page):
     of_seeds = {name: [of[10] for of in variant["error_of_seeds"]] for name, variant in variants.items()}
     control = variants["all tokens"]
     start = [of[10] for of in before["variants"][0]["error_of_seeds"]]
-    mean = interval(*(before["variants"][0]["error"][end][10] for end in ("mean", "low", "high")))
+    mean = error_at(before["variants"][0])
     page.says(f"| before | {mean} | | |")
     page.says("| before | " + " | ".join(short(error) for error in start) + " |")
     for name, variant in variants.items():
-        error = interval(*(variant["error"][end][10] for end in ("mean", "low", "high")))
+        error = error_at(variant)
         ratio = "" if variant is control else cell(comparison, name)
         page.says(f"| {name} | {error} | {ratio} | {short(variant['flops'] / control['flops'])} |".replace("|  |", "| |"))
         page.says(f"| {name} | " + " | ".join(short(error) for error in of_seeds[name]) + " |")
     page.says(f"between {short(min(start))} and {short(max(start))}")
-    brief = {c["variant"]: interval(c["ratio"], c["low"], c["high"]) for c in comparison["ratios"]["cells"]}
+    brief = brief_ratios(comparison)
     page.says(f"In the y tokens alone the error at the last query is {brief['y tokens']} times that with all tokens, in the x tokens alone {brief['x tokens']} times")
     page.says(f"the last 20 of 22 alone {brief['last 20']} times")
     page.says(f"y tokens to x tokens: {cell(y_tokens, 'y tokens')}")
@@ -672,11 +683,11 @@ def product(page):
     comparison, at_most, data = (json.loads((PRODUCT / f"{name}.json").read_text()) for name in ("comparison", "most", "runs"))
     variants = {variant["name"]: variant for variant in comparison["variants"]}
     after_most = {variant["name"]: variant for variant in at_most["variants"]}
-    brief = {c["variant"]: interval(c["ratio"], c["low"], c["high"]) for c in comparison["ratios"]["cells"]}
+    brief = brief_ratios(comparison)
     errors = {name: [run["errors"][10] for run in runs.values()] for name, runs in data["runs"].items()}
     ratios = {name: [a / b for a, b in zip(own, errors["1 x 8"], strict=True)] for name, own in errors.items() if name != "1 x 8"}
     for name, rate_of in RATES.items():
-        own, most = (interval(*(of[name]["error"][end][10] for end in ("mean", "low", "high"))) for of in (variants, after_most))
+        own, most = (error_at(of[name]) for of in (variants, after_most))
         against = [cell(of, name) if name in ratios else "" for of in (comparison, at_most)]
         flops = short(variants[name]["flops"] / variants["1 x 8"]["flops"])
         page.says(f"| {name} | {rate_of} | {variants[name]['parameters']} | {own} | {against[0]} | {most} | {against[1]} | {flops} |")
@@ -699,7 +710,7 @@ def chosen_by(runs):
         return ""
     if len(runs) < 2 or any(run["step"] < 1999 for run in runs.values()):
         return "stopped"
-    return short(math.exp(statistics.mean(math.log(run["validation_loss"]) for run in runs.values())))
+    return short(statistics.geometric_mean(run["validation_loss"] for run in runs.values()))
 
 
 PUBLIC = LOOPS_FOLDER.parent / "study/results/public_weights"
@@ -711,13 +722,10 @@ def public(page):
     comparison, moved, others = (json.loads((PUBLIC / f"{name}.json").read_text()) for name in ("comparison", "moved", "evaluations"))
     variants = {variant["name"]: variant for variant in comparison["variants"]}
 
-    def at(variant, examples=10):
-        return interval(*(variant["error"][end][examples] for end in ("mean", "low", "high")))
-
     for name, variant in variants.items():
         of = moved[name]
         to_truth, to_other = (interval(*of["replaced"][key]) for key in ("to_the_truth", "to_the_replacement"))
-        page.says(f"| {name} | {at(variant)} | {interval(*of['error'][0])} | {interval(*of['error'][10])} | {to_truth} | {to_other} |")
+        page.says(f"| {name} | {error_at(variant)} | {interval(*of['error'][0])} | {interval(*of['error'][10])} | {to_truth} | {to_other} |")
     for where, trained, rows in (("position", 22, 203), ("dimension", 5, 20)):
         found = moved[f"values_of_a_{where}"]
         assert all(each > 1 for each in found[:trained]) and found[trained:] == [1] * (rows - trained), where
@@ -735,7 +743,7 @@ def public(page):
     for name in ("all tokens", "last 0"):
         assert math.isclose(moved[name]["replaced"]["to_the_truth"][0], moved[name]["error"][10][0], rel_tol=1e-6), name
     every, nothing = variants["all tokens"], variants["last 0"]
-    page.says(f"The error at the last query is {at(every)} where all 22 tokens keep their state, and {at(nothing)} where none does")
+    page.says(f"The error at the last query is {error_at(every)} where all 22 tokens keep their state, and {error_at(nothing)} where none does")
     page.says(f"{every['parameters'] / 1e6:.3f} million")
     kept = [variants[name]["error"]["mean"][10] for name in copies]
     page.says(f"{short(min(kept))} to {short(max(kept))} at 10 examples where predicting 0 has about 1")
@@ -751,49 +759,49 @@ def public(page):
     named = others["named"]["error_by_examples"]
     assert min(named["mean"]) > 1
     page.says(f"{interval(*(named[end][40] for end in ('mean', 'low', 'high')))} at 40 examples, where predicting 0 has about 1, and above 1 at every number of examples ({others['named']['prompts']} prompts)")
-    page.says(f"| 256 | 5 | 10 | 20 | about 150,000 steps of Adam, one seed | {at(every)} |")
+    page.says(f"| 256 | 5 | 10 | 20 | about 150,000 steps of Adam, one seed | {error_at(every)} |")
     ours = {}
     for name, file in {"b": "b_product/comparison.json", "a": "a_continued/comparison.json", "full": "full_size/continued/comparison.json"}.items():
         ours[name] = {variant["name"]: variant for variant in json.loads((PUBLIC.parent / file).read_text())["variants"]}
-    page.says(f"| 32 | 5 | 10 | 8 | 2000 steps of Muon, ten seeds | {at(ours['b']['1 x 8'])} |")
-    page.says(f"| 32 | 5 | 10 | 8 | 11,600 steps of Adam, ten seeds | {at(ours['a']['all tokens'])} |")
-    page.says(f"| 256 | 10 | 20 | 30 | 26,001 steps of Adam, five seeds | {at(ours['full']['all tokens'], 20)} |")
+    page.says(f"| 32 | 5 | 10 | 8 | 2000 steps of Muon, ten seeds | {error_at(ours['b']['1 x 8'])} |")
+    page.says(f"| 32 | 5 | 10 | 8 | 11,600 steps of Adam, ten seeds | {error_at(ours['a']['all tokens'])} |")
+    page.says(f"| 256 | 10 | 20 | 30 | 26,001 steps of Adam, five seeds | {error_at(ours['full']['all tokens'], 20)} |")
     once = [ours["a"][name]["error"]["mean"][count] for name, last in (("last 11", 5), ("last 5", 8)) for count in range(1, last)]
     theirs = nothing["error"]["mean"][2:]
     page.says(f"{short(min(once))} to {short(max(once))} at 1 to 7 examples, and \"last 0\" {short(min(theirs))} to {short(max(theirs))} at 2 to 10")
 
 
-PLACES = LOOPS_FOLDER.parent / "study/results/c_blocks"
-# The learning rate that each loop of question (c) was given; two blocks stand beside two.
-PLACE_RATES = {
+OTHER_BLOCKS = LOOPS_FOLDER.parent / "study/results/c_blocks"
+# The learning rate that each loop of question (c) was given, and those that were tried.
+OTHER_RATES = {
     "transformer": "1.6e-2", "lstm": "1.6e-2", "lstm of width 40": "1.6e-2", "lstm of width 64": "8e-3", "gru": "8e-3", "gru of width 46": "8e-3",
     "ssm of width 36": "1.6e-2", "ssm of width 64": "1.6e-2", "lstm, then transformer": "3.2e-2", "transformer, then lstm": "8e-3", "two transformers": "8e-3",
 }
-PLACES_TRIED = ["4e-3", "8e-3", "1.6e-2", "3.2e-2", "6.4e-2"]
+OTHER_TRIED = ["4e-3", "8e-3", "1.6e-2", "3.2e-2", "6.4e-2"]
 
 
-def places(page):
+def other_blocks(page):
     """The study's question (c) by the quickstart's recipe: other blocks in the transformer's place."""
     for fragment in ("90 % CI", "p < 0.05", "within a factor of 1.1", "a true ratio of 1.25", "one of 1.5", "4 and 5 %"):
         page.says(fragment)
-    comparison, mixed, rates, matched = (json.loads((PLACES / f"{name}.json").read_text()) for name in ("comparison", "mixed", "rates", "match"))
+    comparison, mixed, rates, matched = (json.loads((OTHER_BLOCKS / f"{name}.json").read_text()) for name in ("comparison", "mixed", "rates", "match"))
     variants = {variant["name"]: variant for variant in comparison["variants"]}
     control = variants["transformer"]
-    for name, learning_rate in PLACE_RATES.items():
+    for name, learning_rate in OTHER_RATES.items():
         of = variants[name]
-        error = interval(*(of["error"][end][10] for end in ("mean", "low", "high")))
+        error = error_at(of)
         against = "" if of is control else cell(comparison, name)
         page.says(f"| {name} | {learning_rate} | {of['parameters']} | {short(of['flops'] / control['flops'])} | {error} | {against} |".replace("|  |", "| |"))
         page.says(f"| {name} | " + " | ".join(short(seed[10]) for seed in of["error_of_seeds"]) + " |")
         page.says(f"| {name} | " + " | ".join(short(of["per_loop"]["mean"][loop - 1]) for loop in (1, 2, 3, 4, 6, 8)) + " |")
-        tried = [chosen_by_the_last(rates.get(f"{name}, {one}")) for one in PLACES_TRIED]
+        tried = [chosen_by_the_last(rates.get(f"{name}, {one}")) for one in OTHER_TRIED]
         if any(tried):
             page.says(f"| {name} | " + " | ".join(tried) + " |")
     for name in ("lstm, then transformer", "transformer, then lstm"):
         page.says(f"{name}: {cell(mixed, name)}")
-    for sentence in place_sentences(variants, comparison, matched):
+    for sentence in other_blocks_in_words(variants, comparison, matched):
         page.says(sentence)
-    page.says(f"for {short(mixed['variants'][1]['flops'] / mixed['variants'][0]['flops'])} of their FLOPs")
+    page.says(f"for {short(variants['lstm, then transformer']['flops'] / variants['two transformers']['flops'])} of their FLOPs")
     for name in ("transformer", "lstm of width 40", "lstm, then transformer", "transformer, then lstm"):
         steps = {loop: [run["match"]["simw_step"]["gd_safe"][loop - 1] for run in matched[name].values()] for loop in (2, 4, 8)}
         page.says(f"| {name} | " + " | ".join(f"{statistics.median(of):g} ({min(of)} to {max(of)})" for of in steps.values()) + " |")
@@ -801,9 +809,9 @@ def places(page):
     page.says(f"would take {needed[1.25]:.0f} seeds to show in four sweeps of five, and one of 1.5 {needed[1.5]:.0f}, at this spread, which is pooled over all rows")
 
 
-def place_sentences(variants, comparison, matched):
+def other_blocks_in_words(variants, comparison, matched):
     """What the page says in words."""
-    brief = {c["variant"]: interval(c["ratio"], c["low"], c["high"]) for c in comparison["ratios"]["cells"] if c["examples"] == 10}
+    brief = brief_ratios(comparison)
     ends = {name: [seed[10] for seed in of["error_of_seeds"]] for name, of in variants.items()}
     first, second = ({name: [run["per_loop"][loop] for run in runs.values()] for name, runs in matched.items()} for loop in (0, 1))
     means = {name: short(of["error"]["mean"][10]) for name, of in variants.items()}
@@ -832,8 +840,8 @@ def place_sentences(variants, comparison, matched):
 
 
 def chosen_by_the_last(runs):
-    """The validation loss by which a rate was judged: the geometric mean of the last ones over its seeds."""
-    return short(math.exp(statistics.mean(math.log(run["validation"][-1][1]) for run in runs.values()))) if runs else ""
+    """The same from what collect.py writes."""
+    return short(statistics.geometric_mean(run["validation"][-1][1] for run in runs.values())) if runs else ""
 
 
 def seen(text, paragraph):
@@ -863,8 +871,8 @@ def main():
     product(blocks)
     weights = Page((PUBLIC / "README.md").read_text(encoding="utf-8"))
     public(weights)
-    others = Page((PLACES / "README.md").read_text(encoding="utf-8"))
-    places(others)
+    others = Page((OTHER_BLOCKS / "README.md").read_text(encoding="utf-8"))
+    other_blocks(others)
     wrong = page.wrong
     for name, part in {"a_continued": study, "b_product": blocks, "c_blocks": others, "public_weights": weights}.items():
         wrong += [f"{name} {what}" for what in part.wrong]

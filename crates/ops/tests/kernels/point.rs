@@ -222,6 +222,17 @@ fn every_function_is_right_to_a_few_in_ten_million_over_its_range() {
     }
 }
 
+/// Its slope, times a gradient, would be subnormal where it is near the least normal number.
+#[test]
+fn the_logistic_function_is_0_where_it_is_negligible() {
+    let x: Vec<f32> = (0..2000).map(|i| i as f32 * -0.1).collect();
+    for kernels in all_kernels() {
+        let negligible =
+            of(kernels, PointFunc::Sigmoid, &x).into_iter().all(|y| y == 0.0 || y > 2f32.powi(-65));
+        assert!(negligible, "{:?}", kernels.isa());
+    }
+}
+
 #[test]
 fn the_ends_of_the_range_are_as_in_rust() {
     let x = [0.0f32, -0.0, -1.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1e-40, 88.73, -104.0];
