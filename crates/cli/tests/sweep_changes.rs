@@ -184,6 +184,20 @@ fn runs_that_could_not_be_compared_are_refused_before_any_is_trained() {
     }
 }
 
+/// They are scored on the same fresh prompts.
+#[test]
+fn runs_that_learn_from_few_prompts_are_compared_with_others() {
+    let place = place(
+        "base = \"tiny.toml\"\nseeds = [0, 1]\n[[variant]]\nname = \"fresh\"\n[[variant]]\nname = \"few\"\n\
+         set = { task = { type = \"few_prompts\", base = { type = \"linear_regression\" }, count = 8 } }\n",
+    );
+    place.looped(&["sweep", "sweep.toml", "--out", "out"]).ok();
+    place.looped(&["compare", "out/runs/few-seed0", "out/runs/fresh-seed0", "--against", "fresh"]).ok();
+    let numbers = fs::read(place.path("out/comparison.json")).unwrap();
+    let numbers: Value = serde_json::from_slice(&numbers).unwrap();
+    assert_eq!(numbers["variants"].as_array().unwrap().len(), 2, "{numbers}");
+}
+
 #[test]
 fn two_axes_of_one_key_are_refused_with_both_named() {
     let place = place(

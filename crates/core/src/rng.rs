@@ -41,6 +41,13 @@ impl Rng {
         Self::of_key(key, index)
     }
 
+    /// The seed that this generator was named by.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.source.get_seed();
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+
     /// 64 uniform bits.
     pub fn bits(&mut self) -> u64 {
         self.source.next_u64()
@@ -108,6 +115,13 @@ mod tests {
         assert_eq!(rng.below(1_000_000), 344_839);
         assert_eq!([rng.normal(), rng.normal()], [0.295_253_251_325_106_1, 0.479_415_322_106_278_96]);
         assert_eq!(rng.permutation(6), [1, 3, 4, 0, 5, 2]);
+    }
+
+    #[test]
+    fn a_generator_knows_its_seed() {
+        let mut rng = Rng::stream(0x0123_4567_89ab_cdef, "prompts", 7);
+        rng.bits();
+        assert_eq!([rng.seed(), rng.fork(3).seed()], [0x0123_4567_89ab_cdef; 2]);
     }
 
     #[test]

@@ -248,6 +248,12 @@ pub trait Task: Debug + Send + Sync {
         false
     }
 
+    /// The task whose prompts a model is scored on, where that isn't this one. Models that were trained on several tasks
+    /// are compared if these are one.
+    fn scored_on(&self) -> Option<&dyn Task> {
+        None
+    }
+
     /// What tells the data that a model is trained on from other data, where the task reads any. Checkpoints keep it, so
     /// that a training is never continued on exchanged data unawares.
     ///

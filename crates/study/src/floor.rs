@@ -21,10 +21,10 @@ impl Floor {
     /// For linear functions with normal weights it is the posterior mean: least squares without noise, and ridge
     /// regression with the noise's variance as its penalty with noise.
     pub(crate) fn of(experiment: &Experiment) -> Option<Self> {
-        let task = experiment.task.as_ref();
+        let task = experiment.task.scored_on().unwrap_or(experiment.task.as_ref());
         let noise = match task.typetag_name() {
             "linear_regression" => 0.0,
-            "noisy_linear_regression" => serde_json::to_value(&experiment.task).ok()?.get("std")?.as_f64()?,
+            "noisy_linear_regression" => serde_json::to_value(task).ok()?.get("std")?.as_f64()?,
             _ => return None,
         };
         let (name, best): (_, Box<dyn Baseline>) = if noise > 0.0 {
@@ -62,6 +62,16 @@ mod tests {
         assert_eq!(noisy(0.5).name, "the best ridge regression");
         assert!(noisy(0.5).loss < noisy(1.0).loss && noisy(1.0).loss > 1.0 / 6.0, "{:?}", noisy(1.0));
         assert_eq!(noisy(0.0).name, "least squares");
+    }
+
+    #[test]
+    fn it_is_that_of_the_task_that_is_scored() {
+        let few = |base: &str| floor(&format!("type = \"few_prompts\"\ncount = 8\nbase = {base}"));
+        assert_eq!(few("{ type = \"linear_regression\" }"), floor("type = \"linear_regression\""));
+        assert_eq!(
+            few("{ type = \"noisy_linear_regression\", std = 0.5 }"),
+            floor("type = \"noisy_linear_regression\"\nstd = 0.5")
+        );
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Prompts of the user's own.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use looped_core::{
     Error, ModelDims, Problems, Prompts, Request, Result, Rng, Split, Task, schemars, typetag,
 };
 use serde::{Deserialize, Serialize};
 
+use crate::passes::Passes;
 use crate::prompt_file::PromptFile;
 
 /// Prompts from a safetensors file: `xs` (N, n, d) and `ys` (N, n), f32, d being the model's n_dims.
@@ -39,14 +40,7 @@ pub struct Dataset {
     #[serde(skip)]
     validation: OnceLock<PromptFile>,
     #[serde(skip)]
-    order: Mutex<Option<Order>>,
-}
-
-/// The order of one pass over the training file.
-#[derive(Debug)]
-struct Order {
-    epoch: u64,
-    prompts: Vec<usize>,
+    passes: Passes,
 }
 
 impl Dataset {
@@ -68,23 +62,6 @@ impl Dataset {
         let file =
             PromptFile::read(path).map_err(|message| Error::Data(format!("{} {message}", path.display())))?;
         Ok((path, loaded.get_or_init(|| file)))
-    }
-
-    /// Which prompt of `count` is the `position`-th of the training, from 0.
-    fn shuffled(&self, position: u64, count: usize) -> usize {
-        let (epoch, within) = (position / count as u64, (position % count as u64) as usize);
-        // Steps go through an epoch in turn, so the last order is kept. It follows from the epoch alone, as an exact
-        // resume needs.
-        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*order {
-            Some(order) if order.epoch == epoch => order.prompts[within],
-            _ => {
-                let prompts = Rng::stream(self.shuffle_seed, "shuffle", epoch).permutation(count);
-                let found = prompts[within];
-                *order = Some(Order { epoch, prompts });
-                found
-            }
-        }
     }
 }
 
@@ -157,7 +134,7 @@ impl Task for Dataset {
         );
         for position in (first..).take(prompts) {
             let i = match split {
-                Split::Train if self.shuffle => self.shuffled(position, file.prompts),
+                Split::Train if self.shuffle => self.passes.prompt(self.shuffle_seed, position, file.prompts),
                 _ => (position % file.prompts as u64) as usize,
             };
             let (xs, ys) = file.get(i);

@@ -6,7 +6,7 @@ use looped_testing::{round_trips, task_is_seeded};
 use proptest::prelude::*;
 
 /// A table of each task with all its keys; `dataset` is apart, since it needs a file.
-const TASKS: [&str; 9] = [
+const TASKS: [&str; 10] = [
     r#"{"type":"linear_regression"}"#,
     r#"{"type":"noisy_linear_regression","std":0.5,"renormalise":true}"#,
     r#"{"type":"sparse_linear_regression","sparsity":2}"#,
@@ -16,6 +16,7 @@ const TASKS: [&str; 9] = [
     r#"{"type":"shifted","base":{"type":"quadratic_regression"},"distribution":{"type":"half_subspace"}}"#,
     r#"{"type":"shifted","base":{"type":"linear_regression"},"distribution":{"type":"scaled_inputs","factor":0.1}}"#,
     r#"{"type":"decision_tree","depth":3}"#,
+    r#"{"type":"few_prompts","base":{"type":"linear_regression"},"count":1000}"#,
 ];
 
 const PARITY: &str = r#"{"type":"parity","answer":"each"}"#;
@@ -62,6 +63,7 @@ fn the_list_of_tasks_is_complete() {
         [
             "dataset",
             "decision_tree",
+            "few_prompts",
             "linear_classification",
             "linear_regression",
             "noisy_linear_regression",
@@ -83,7 +85,7 @@ fn the_list_of_tasks_is_complete() {
         let schema = (part.schema)();
         for (key, value) in schema.get("properties").and_then(|p| p.as_object()).into_iter().flatten() {
             assert!(value.get("description").is_some(), "{}.{key} has no help", part.tag);
-            assert!(!["train", "validation", "order"].contains(&key.as_str()), "{key} is no key");
+            assert!(!["train", "validation", "passes"].contains(&key.as_str()), "{key} is no key");
         }
     }
 }

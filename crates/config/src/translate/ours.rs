@@ -29,7 +29,7 @@ pub(super) fn ours(published: Published, stem: &str, problems: &mut Problems) ->
             "injector": injector(model, &mut notes),
         },
         "training": {
-            "batch_size": notes.or_published("training.batch_size", training.batch_size, 64),
+            "batch_size": notes.or_published("training.batch_size", training.batch_size, BATCH),
             "learning_rate": notes.or_published("training.learning_rate", training.learning_rate, 3e-4),
             "weight_decay": training.weight_decay.unwrap_or(0.0),
             "train_steps": notes.or_published("training.train_steps", training.train_steps, 1000),
@@ -55,6 +55,9 @@ pub(super) fn ours(published: Published, stem: &str, problems: &mut Problems) ->
     }
     (table, notes.finish(ignored(&published)))
 }
+
+/// The published code's batch size, where a file gives none.
+const BATCH: usize = 64;
 
 /// Loops, and what of them is trained on.
 struct Schedule {
@@ -131,7 +134,7 @@ fn task(training: &Training, notes: &mut Notes) -> Value {
     const SPARSE: &str = "sparse_linear_regression";
     let name = training.task_name.as_str();
     notes.say(format!("training.task_name becomes task.type = \"{name}\""));
-    match training.sparsity {
+    let class = match training.sparsity {
         Some(sparsity) if name == SPARSE => {
             notes.say(format!("training.sparsity becomes task.sparsity = {sparsity}"));
             json!({ "type": name, "sparsity": sparsity })
@@ -145,7 +148,24 @@ fn task(training: &Training, notes: &mut Notes) -> Value {
             json!({ "type": name, "sparsity": 3 })
         }
         None => json!({ "type": name }),
+    };
+    match fixed_prompts(training) {
+        Some(count) => {
+            notes.say(format!(
+                "training.use_fixed_dataset and training.train_size become task.type = \"few_prompts\" with \
+                 task.count = {count}, the whole batches of train_size"
+            ));
+            json!({ "type": "few_prompts", "base": class, "count": count })
+        }
+        None => class,
     }
+}
+
+/// How many prompts there are to train on, where their number is fixed: the published code makes whole batches.
+fn fixed_prompts(training: &Training) -> Option<usize> {
+    let batch = training.batch_size.unwrap_or(BATCH).max(1);
+    let wanted = training.train_size.filter(|_| training.use_fixed_dataset == Some(true))?;
+    Some(wanted / batch * batch)
 }
 
 fn seed(published: &Published, notes: &mut Notes) -> u64 {
@@ -194,15 +214,29 @@ fn refuse_training(training: &Training, problems: &mut Problems) {
     problems.require(known, "task_name", || {
         format!("is {}, no known task{}", quoted(name), suggest(name, &tags(Kind::Task)))
     });
-    for (key, value) in [
-        ("use_fixed_dataset", training.use_fixed_dataset),
-        ("use_ctx", training.use_ctx),
-        ("add_inputs_embeds", training.add_inputs_embeds),
-    ] {
+    if training.use_fixed_dataset == Some(true) {
+        refuse_fixed(training, problems);
+    }
+    for (key, value) in [("use_ctx", training.use_ctx), ("add_inputs_embeds", training.add_inputs_embeds)] {
         problems.require(value != Some(true), key, || {
             "is true, which can't be translated; allowed: false".to_owned()
         });
     }
+}
+
+/// The published code draws its fixed prompts once, at the first sizes of the curriculum.
+fn refuse_fixed(training: &Training, problems: &mut Problems) {
+    problems.require(fixed_prompts(training).is_some_and(|count| count > 0), "train_size", || {
+        "must be at least one batch where use_fixed_dataset is true".to_owned()
+    });
+    problems.within("curriculum", |problems| {
+        for (key, ramp) in [("dims", training.curriculum.dims), ("points", training.curriculum.points)] {
+            problems.require(ramp.start == ramp.end, key, || {
+                "grows, and the published code's fixed prompts don't; allowed with use_fixed_dataset: start equal to end"
+                    .to_owned()
+            });
+        }
+    });
 }
 
 /// The keys that are given and mean nothing here.
@@ -216,11 +250,11 @@ fn ignored(published: &Published) -> Vec<String> {
         ("model.pred_type", model.pred_type.is_some()),
         ("model.loop_func", model.loop_func.is_some() && !looped),
         ("model.n_last_tokens", model.n_last_tokens.is_some() && !looped),
-        ("training.use_fixed_dataset", training.use_fixed_dataset.is_some()),
+        ("training.use_fixed_dataset", training.use_fixed_dataset == Some(false)),
         ("training.use_ctx", training.use_ctx.is_some()),
         ("training.add_inputs_embeds", training.add_inputs_embeds.is_some()),
         ("training.resume_id", training.resume_id.is_some()),
-        ("training.train_size", training.train_size.is_some()),
+        ("training.train_size", training.train_size.is_some() && training.use_fixed_dataset != Some(true)),
         ("training.test_size", training.test_size.is_some()),
         ("training.test_idx", training.test_idx.is_some()),
     ];

@@ -73,7 +73,7 @@ pub(super) struct Training {
     pub(super) use_ctx: Option<bool>,
     pub(super) add_inputs_embeds: Option<bool>,
     pub(super) resume_id: Option<Anything>,
-    pub(super) train_size: Option<Anything>,
+    pub(super) train_size: Option<usize>,
     pub(super) test_size: Option<Anything>,
     pub(super) test_idx: Option<Anything>,
 }

@@ -157,6 +157,32 @@ fn the_other_families() {
     );
 }
 
+/// The published code makes whole batches, once, at the curriculum's first sizes.
+#[test]
+fn a_fixed_set_of_prompts() {
+    let fixed = |size: &str| {
+        STUDY
+            .replace("linear_regression", &format!("linear_regression\n    use_fixed_dataset: true{size}"))
+            .replace("start: 11, end: 41", "start: 41, end: 41")
+    };
+    let folder = Folder::with(&[
+        ("fixed.yaml", &fixed("\n    train_size: 1000")),
+        ("none.yaml", &fixed("\n    train_size: 63")),
+        ("absent.yaml", &fixed("")),
+        ("grows.yaml", &fixed("\n    train_size: 1000").replace("start: 41, end: 41", "start: 11, end: 41")),
+    ]);
+    let loaded = folder.load("fixed.yaml", &[]).unwrap();
+    let table = loaded.experiment.to_toml().unwrap();
+    let task = "[task]\ntype = \"few_prompts\"\ncount = 960\n\n[task.base]\ntype = \"linear_regression\"\n";
+    assert!(table.contains(task), "{table}");
+    for file in ["none.yaml", "absent.yaml"] {
+        let message = folder.load(file, &[]).unwrap_err().to_string();
+        assert!(message.contains("training.train_size: must be at least one batch"), "{message}");
+    }
+    let message = folder.load("grows.yaml", &[]).unwrap_err().to_string();
+    assert!(message.contains("training.curriculum.points: grows"), "{message}");
+}
+
 #[test]
 fn bad_keys_and_values_are_told_in_the_files_own_words() {
     let folder = Folder::with(&[

@@ -92,8 +92,8 @@ impl Comparison {
                 Err(problem) => problems.push(problem),
             }
         }
-        if problems.is_empty() && !runs.windows(2).all(|pair| pair[0].task() == pair[1].task()) {
-            let lines = runs.iter().map(|run| format!("\n  {}: {}", run.path.display(), run.task()));
+        if problems.is_empty() && !runs.windows(2).all(|pair| pair[0].task == pair[1].task) {
+            let lines = runs.iter().map(|run| format!("\n  {}: {}", run.path.display(), run.task));
             problems.push(format!(
                 "only runs of one task can be compared; these have several:{}",
                 lines.collect::<String>()

@@ -22,6 +22,8 @@ pub(crate) struct FinishedRun {
     /// The config key by key, without name and seed.
     pub(crate) settings: Settings,
     pub(crate) scored: Scored,
+    /// What it was scored on; runs can be compared where these words agree.
+    pub(crate) task: String,
     /// The model's mean scores, once it is known what they are compared with.
     pub(crate) means: Means,
     /// The least possible validation loss, where it is known.
@@ -49,6 +51,7 @@ impl FinishedRun {
         }
         let scored = Scored::read(path, evaluation)?;
         let mut experiment = looped_config::load_run(&config, &[]).map_err(|e| e.to_string())?.experiment;
+        let Evaluation { dims, score, normaliser, .. } = &scored.evaluation;
         let records = Metrics::read(&path.join("metrics.jsonl")).map_err(|e| e.to_string())?;
         let toml = experiment.to_toml().map_err(|e| format!("{}: {e}", config.display()))?;
         let cost = Cost::of(&experiment).map_err(|e| format!("{shown}: {e}"))?;
@@ -59,6 +62,7 @@ impl FinishedRun {
             toml,
             means: Means::default(),
             floor: Floor::of(&experiment),
+            task: words(experiment.task.as_ref(), *dims, score, *normaliser),
             scored,
             trained_loops: experiment.training.usual_loops(),
             mean_loops: experiment.training.mean_loops(),
@@ -67,12 +71,6 @@ impl FinishedRun {
             log_points: log_points(&records, &mut experiment).map_err(|e| format!("{shown}: {e}"))?,
             name: experiment.name,
         })
-    }
-
-    /// What it was trained and scored on; runs can be compared where these words agree.
-    pub(crate) fn task(&self) -> String {
-        let Evaluation { task, dims, score, normaliser, .. } = &self.scored.evaluation;
-        words(task, *dims, score, *normaliser, &self.settings)
     }
 
     /// Seconds that its training took; NaN where its log is not there.
