@@ -183,7 +183,7 @@ mod tests {
             [Split::Train, Split::Evaluation].map(|split| few().count(split).unwrap()),
             [Some(COUNT), None]
         );
-        let shift = |task: &dyn Task| Shifted::of(task, Distribution::OrthogonalQuery {}).unwrap();
+        let shift = |task: &dyn Task| Shifted::of(task, Distribution::HalfSubspace {}).unwrap();
         assert_eq!(draw(&shift(&few())), draw(&shift(&LinearRegression {})));
     }
 }
