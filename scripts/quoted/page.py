@@ -1,0 +1,65 @@
+"""A page, what was found on it, and how an error, a ratio and a rate are quoted."""
+
+import json
+import re
+import statistics
+from pathlib import Path
+
+from seeds import interval, short
+
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+STUDY = EXPERIMENTS / "study/results"
+
+
+class Page:
+    """A page, or a section of one, and the fragments that were found to follow from the JSON."""
+
+    def __init__(self, text):
+        self.text, self.wrong, self.checked = text, [], []
+
+    def says(self, fragment):
+        if fragment not in self.text:
+            self.wrong.append(f"should say: {fragment}")
+        self.checked.append(fragment)
+
+    def faults(self, name):
+        """What doesn't follow, and what is a number that nothing was computed for."""
+        numbers = unchecked(self.text, self.checked)
+        return [f"{name} {what}" for what in self.wrong] + [f"{name}: isn't recomputed: {number}" for number in numbers]
+
+
+def unchecked(text, fragments):
+    """The numbers with a decimal point or a percent sign, outside of code and links, that no fragment covers."""
+    for fragment in sorted(fragments, key=len, reverse=True):
+        text = text.replace(fragment, " ")
+    text = re.sub(r"```.*?```", " ", text, flags=re.DOTALL)
+    text = re.sub(r"`[^`]*`|\]\([^)]*\)", " ", text)
+    return re.findall(r"(?<![\w.])\d+\.\d+\b|\b\d+ %", text)
+
+
+def read(folder, *names):
+    """The JSON files of these names."""
+    return (json.loads((folder / f"{name}.json").read_text()) for name in names)
+
+
+def cell(comparison, variant, examples=10):
+    """A ratio of `looped compare` with its verdict."""
+    found = next(c for c in comparison["ratios"]["cells"] if c["variant"] == variant and c["examples"] == examples)
+    p = f"{found['p_holm']:.3f}" if found["p_holm"] >= 0.0005 else "< 0.001"
+    return f"{interval(found['ratio'], found['low'], found['high'])} {found['verdict']} (p {p})"
+
+
+def error_at(variant, examples=10):
+    """A variant's error with its interval."""
+    return interval(*(variant["error"][end][examples] for end in ("mean", "low", "high")))
+
+
+def brief_ratios(comparison, examples=10):
+    """Each variant's ratio with its interval, by name."""
+    cells = (c for c in comparison["ratios"]["cells"] if c["examples"] == examples)
+    return {c["variant"]: interval(c["ratio"], c["low"], c["high"]) for c in cells}
+
+
+def chosen_by_the_last(runs):
+    """The validation loss by which a rate was judged, from what collect.py writes: the geometric mean over its seeds."""
+    return short(statistics.geometric_mean(run["validation"][-1][1] for run in runs.values())) if runs else ""
