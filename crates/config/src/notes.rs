@@ -26,6 +26,7 @@ impl Experiment {
             );
         }
         notes.extend(self.idle_injector());
+        notes.extend(self.unlearnt_loops());
         notes.extend(loops.and_then(|loops| self.unlearnt_state(loops)));
         if self.task.scores_on_training_prompts() {
             let task = self.task.typetag_name();
@@ -50,6 +51,14 @@ impl Experiment {
                 ramp.end
             )
         })
+    }
+
+    /// An evaluation in loops of a model that isn't trained in any.
+    fn unlearnt_loops(&self) -> Option<String> {
+        let loops = self.evaluation.loops.filter(|&loops| loops > 1 && self.training.most_loops() == 1)?;
+        Some(format!(
+            "evaluation.loops: is {loops}, and every step of the training has one loop: the scores are those of a model that never was looped"
+        ))
     }
 
     /// A first state that is learnt, and that no gradient reaches.

@@ -58,6 +58,20 @@ fn a_ramp_whose_end_is_never_reached_is_told() {
 }
 
 #[test]
+fn loops_of_a_model_that_never_was_looped_are_told() {
+    let one = ["training.curriculum.loops=1", "training.n_loop_window=1"];
+    assert_eq!(notes(&one), [""; 0]);
+    assert_eq!(notes(&[one[0], one[1], "evaluation.loops=1"]), [""; 0]);
+    assert_eq!(
+        notes(&[one[0], one[1], "evaluation.loops=8"]),
+        [
+            "evaluation.loops: is 8, and every step of the training has one loop: the scores are those of a model that never was looped"
+        ]
+    );
+    assert_eq!(notes(&["evaluation.loops=80"]), [""; 0]);
+}
+
+#[test]
 fn a_learned_first_state_that_no_gradient_reaches_is_told() {
     let learned = "model.first_state={type = \"learned\"}";
     assert_eq!(notes(&[learned]), [""; 0]);
