@@ -12,6 +12,7 @@ The runs' variants are the keys of the first level, their seeds of the second. O
     match       from `looped match RUN --save`, if it was run: for each solver and loop the best step by SimW and by SimE
     exits       from `looped exits RUN --save`, if it was run: the error after each loop, the oracle's, and of each rule its mean loops, its
                 error and that of its exits at random, where it takes nearest to 2, 3, ... loops on the mean
+    ood         from `looped eval RUN --suite ood --save`, if it was run: squared error / d with the most examples on each kind of prompts
     notes       what the training noted at its last logged step, if anything
 """
 
@@ -82,6 +83,11 @@ def exits(found):
     }
 
 
+def ood(found):
+    shifts = {"as in training": found["standard"]} | {shift["name"]: shift for shift in found["shifts"]}
+    return {name: shift["curves"]["model"]["mean"][-1] for name, shift in shifts.items()}
+
+
 def of_run(run):
     scored = json.loads((run / "eval.json").read_text())
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -92,6 +98,9 @@ def of_run(run):
             [line["step"], line["validation_loss_last_stage"]] for line in lines if "validation_loss_last_stage" in line
         ],
     }
+    suite = run / "eval_ood.json"
+    if suite.exists():
+        kept["ood"] = ood(json.loads(suite.read_text()))
     if "notes" in lines[-1]:
         kept["notes"] = lines[-1]["notes"]
     for name, summary in {"stability": stability, "match": match, "exits": exits}.items():

@@ -15,6 +15,7 @@ mod run;
 mod scored;
 mod seeded;
 mod seeds;
+mod spreads;
 mod tables;
 mod task;
 mod variant;
@@ -172,7 +173,10 @@ impl Comparison {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let runs = self.variants.iter().flat_map(|variant| &variant.runs);
-        made::warnings(&runs.map(|run| (run.path.as_path(), &run.made)).collect::<Vec<_>>())
+        let mut warnings =
+            made::warnings(&runs.map(|run| (run.path.as_path(), &run.made)).collect::<Vec<_>>());
+        warnings.extend(self.ratios.uneven(&self.variants));
+        warnings
     }
 
     /// How soon each variant had learnt what all of them have.

@@ -4,6 +4,7 @@ use looped_eval::Evaluation;
 
 use crate::comparison::CompareOptions;
 use crate::comparison::align::Basis;
+use crate::comparison::spreads;
 use crate::comparison::variant::Variant;
 use crate::statistics::{
     Contrast, Interval, Judged, Pairing, Run, Scale, Spread, contrasts, judge, seeds_to_show,
@@ -87,6 +88,20 @@ impl Ratios {
             how.push("with one seed it is over prompts alone, and no verdict is given");
         }
         how.join("; ")
+    }
+
+    /// A warning for each variant that varies more over its seeds than the others do, where their variance is pooled.
+    pub(crate) fn uneven(&self, variants: &[Variant]) -> Vec<String> {
+        let Some(&count) = self.counts.last() else { return Vec::new() };
+        if !self.iter().any(|(_, _, ratio)| ratio.contrast.pairing == Pairing::Pooled) {
+            return Vec::new();
+        }
+        let mut errors: Vec<(&str, Vec<f64>)> =
+            variants.iter().map(|variant| (variant.name.as_str(), Vec::new())).collect();
+        for run in runs(variants, count) {
+            errors[run.variant].1.push(run.errors[0]);
+        }
+        spreads::warnings(&errors, &variants[0].first().scored.evaluation.entry(count))
     }
 
     /// How many seeds would show a difference; nothing where there is one seed.
