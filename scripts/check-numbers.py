@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Recomputes every number that experiments/loops/results/README.md, its summary in experiments/README.md, and what docs/lab.md and
 docs/experiment-file.md say was seen here, quote from the JSON that is committed beside the first; and every number of
-experiments/study/results/{a_continued,b_product,c_blocks,public_weights}/README.md from the JSON beside them.
+experiments/study/results/{a_continued,b_product,c_blocks,public_weights}/README.md and experiments/paper/results/fast_linear/README.md
+from the JSON beside them.
 
     scripts/check-numbers.py
 
@@ -12,7 +13,7 @@ settings, are left out. What each page says is in the modules of scripts/quoted.
 
 import sys
 
-from quoted import a_continued, b_product, c_blocks, loops, public_weights
+from quoted import a_continued, b_product, c_blocks, fast_linear, loops, public_weights
 from quoted.page import STUDY, Page
 
 # The pages, and what checks each.
@@ -21,6 +22,7 @@ PAGES = {
     STUDY / "b_product": b_product.product,
     STUDY / "c_blocks": c_blocks.other_blocks,
     STUDY / "public_weights": public_weights.public,
+    fast_linear.FOLDER: fast_linear.linear,
 }
 
 
