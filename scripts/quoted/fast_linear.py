@@ -89,7 +89,7 @@ def sentences(comparison, runs):
 
 
 def linear(page):
-    for fragment in ("90 % CI", "p < 0.05", "within a factor of 1.1"):
+    for fragment in ("90 % CI", "p < 0.05", "within a factor of 1.1", "arXiv 2311.12424", "arXiv 2208.01066"):
         page.says(fragment)
     comparison, rates, runs = read(FOLDER, "comparison", "rates", "runs")
     for _, row in rows(comparison, rates):
