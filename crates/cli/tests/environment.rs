@@ -1,5 +1,5 @@
 //! `training.threads` is the number of threads that a command computes with, whichever engine it runs on; and the candle
-//! engine's memory isn't given back to the system at each step.
+//! engine's memory isn't given back to the system at each step. The switches that look for mistakes do what they say.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
@@ -80,4 +80,47 @@ fn more_steps_on_candle_do_not_ask_the_system_for_more_memory() {
     let [few, many] = [5, 45].map(|steps| page_faults(&place, steps));
     let each = many.saturating_sub(few) / 40;
     assert!(each < 1000, "{each} page faults a step: memory is given back and got again");
+}
+
+/// A run under a switch: how it ended, and the most memory that it had, in KiB.
+fn under(place: &Place, switch: Option<(&str, &str)>, out: &str, settings: &[&str]) -> (bool, String, u64) {
+    let arguments = [&["run", "tiny.toml", "training.engine=fused", "--out", out][..], settings].concat();
+    let mut command = place.command(&arguments);
+    command.envs(switch).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    loop {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let peak =
+            text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().split(' ').next()?.parse().ok());
+        most = most.max(peak.unwrap_or(0));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let ended = child.wait_with_output().unwrap();
+    (ended.status.success(), String::from_utf8(ended.stderr).unwrap(), most)
+}
+
+#[test]
+fn an_arena_without_sharing_takes_more_memory_and_changes_no_bit() {
+    let place = Place::new();
+    // Eight blocks have enough to share that it shows in the memory of a process.
+    let size = ["model.n_embd=128", "model.n_layer=8", "training.train_steps=4", "training.threads=1"];
+    let weights =
+        |out: &str| fs::read(place.path(&format!("{out}/checkpoints/last/model.safetensors"))).unwrap();
+    let (ok, said, shared) = under(&place, None, "shared", &size);
+    assert!(ok, "{said}");
+    for value in ["apart", "nan"] {
+        let (ok, said, apart) = under(&place, Some(("LOOPED_ARENA", value)), value, &size);
+        assert!(ok, "{said}");
+        assert!(apart > shared + 1500, "{value}: {apart} KiB, and {shared} KiB where buffers share");
+        assert!(weights(value) == weights("shared"), "{value} changes the weights");
+    }
+    for (variable, allowed) in [("LOOPED_ARENA", "apart, nan"), ("LOOPED_FIND", "nan")] {
+        let (ok, said, _) = under(&place, Some((variable, "alone")), "wrong", &size);
+        assert!(!ok && said.contains(&format!("{variable} is \"alone\"; allowed: {allowed}")), "{said}");
+    }
 }
