@@ -47,7 +47,7 @@ impl Spread {
         let logs: Vec<f64> = errors.iter().map(|error| error.ln()).collect();
         let mean = logs.iter().sum::<f64>() / logs.len() as f64;
         let squares: f64 = logs.iter().map(|log| (log - mean).powi(2)).sum();
-        (logs.len() > 1 && squares.is_finite()).then(|| Self { squares, dof: logs.len() as f64 - 1.0 })
+        (logs.len() > 1 && squares.is_finite()).then_some(Self { squares, dof: logs.len() as f64 - 1.0 })
     }
 
     /// Several together; `None` where they don't vary at all.
