@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Recomputes every number that experiments/loops/results/README.md, its summary in experiments/README.md, and what docs/lab.md and
 docs/experiment-file.md say was seen here, quote from the JSON that is committed beside the first; and every number of
-experiments/study/results/{a_continued,b_product,c_blocks,public_weights}/README.md and experiments/paper/results/fast_linear/README.md
+experiments/study/results/{a_continued,b_product,c_blocks,public_weights}/README.md and experiments/paper/results/{fast_linear,few_prompts}/README.md
 from the JSON beside them.
 
     scripts/check-numbers.py
@@ -13,7 +13,7 @@ settings, are left out. What each page says is in the modules of scripts/quoted.
 
 import sys
 
-from quoted import a_continued, b_product, c_blocks, fast_linear, loops, public_weights
+from quoted import a_continued, b_product, c_blocks, fast_linear, few_prompts, loops, public_weights
 from quoted.page import STUDY, Page
 
 # The pages, and what checks each.
@@ -23,6 +23,7 @@ PAGES = {
     STUDY / "c_blocks": c_blocks.other_blocks,
     STUDY / "public_weights": public_weights.public,
     fast_linear.FOLDER: fast_linear.linear,
+    few_prompts.FOLDER: few_prompts.few,
 }
 
 

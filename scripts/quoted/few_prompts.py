@@ -8,7 +8,7 @@ from seeds import holm, interval, p_of, ratio_over_seeds, short
 
 FOLDER = EXPERIMENTS / "paper/results/few_prompts"
 # How many prompts there are, and what each model is called then.
-COUNTS = {str(count): (f"looped, {count} prompts", f"12 blocks, {count} prompts") for count in (256, 4096, 16384)}
+COUNTS = {str(count): (f"looped, {count} prompts", f"12 blocks, {count} prompts") for count in (256, 1024, 4096, 16384, 65536)}
 COUNTS["fresh"] = ("looped, 4 to 12 loops", "12 blocks")
 
 
@@ -41,13 +41,16 @@ def sentences(comparison):
     found = {}
     for model in (0, 1):
         fresh = ends(comparison, COUNTS["fresh"][model])
-        for count in ("4096", "16384"):
+        for count in ("4096", "16384", "65536"):
             own = ends(comparison, COUNTS[count][model])
             found[model, count] = interval(*ratio_over_seeds([a / b for a, b in zip(own, fresh, strict=True)]))
+    many = sorted(ends(comparison, COUNTS["65536"][0]))
     return [
         f"with 256 prompts the looped block's errors are {between(ends(comparison, COUNTS['256'][0]))} and those of 12 blocks {between(ends(comparison, COUNTS['256'][1]))}",
-        f"With 4096 prompts the looped block has {found[0, '4096']} times the error that it has with fresh prompts, with 16,384 {found[0, '16384']} times",
-        f"for 12 blocks these are {found[1, '4096']} and {found[1, '16384']} times",
+        f"with 1024 they are {between(ends(comparison, COUNTS['1024'][0]))} and {between(ends(comparison, COUNTS['1024'][1]))}",
+        f"With 4096 prompts the looped block has {found[0, '4096']} times the error that it has with fresh prompts, with 16,384 {found[0, '16384']} and with 65,536 {found[0, '65536']} times",
+        f"for 12 blocks these are {found[1, '4096']}, {found[1, '16384']} and {found[1, '65536']} times",
+        f"with 65,536 prompts one seed of the looped block ends at {short(many[-1])}, the others at {between(many[:-1])}",
     ]
 
 
