@@ -2,7 +2,7 @@
 
 import statistics
 
-from quoted.page import STUDY, brief_ratios, cell, chosen_by_the_last, error_at, read
+from quoted.page import STUDY, between, brief_ratios, cell, chosen_by_the_last, error_at, read
 from seeds import interval, ratio_over_seeds, short
 
 OTHER_BLOCKS = STUDY / "c_blocks"
@@ -55,9 +55,6 @@ def other_blocks_in_words(variants, comparison, matched):
     close = {name: [run["match"]["simw"]["gd_safe"][7] for run in runs.values()] for name, runs in matched.items()}
     own = [two / one for two, one in zip(ends["two transformers"], ends["transformer"], strict=True)]
     early = [error for error, end in zip(second[ahead], ends[ahead], strict=True) if end < 0.1]
-
-    def between(values):
-        return f"{short(min(values))} to {short(max(values))}"
 
     assert all(min(ends[name]) > max(ends["transformer"]) for name in ends if name not in ("transformer", "two transformers"))
     return [

@@ -2,7 +2,7 @@
 
 import statistics
 
-from quoted.page import EXPERIMENTS, brief_ratios, cell, chosen_by_the_last, error_at, read
+from quoted.page import EXPERIMENTS, between, brief_ratios, cell, chosen_by_the_last, ends, error_at, read
 from seeds import interval, over_seeds, ratio_over_seeds, short
 
 FOLDER = EXPERIMENTS / "paper/results/fast_linear"
@@ -11,16 +11,6 @@ RATES = {"looped, 4 to 12 loops": "1.6e-2", "looped, 12 loops": "8e-3", "12 bloc
 TRIED = ["5e-4", "1e-3", "2e-3", "4e-3", "8e-3", "1.6e-2", "3.2e-2", "6.4e-2"]
 LOOPED = ["looped, 4 to 12 loops", "looped, 12 loops"]
 COUNTS = (2, 5, 8, 10)
-
-
-def between(values):
-    return f"{short(min(values))} to {short(max(values))}"
-
-
-def ends(comparison, name, examples=10):
-    """The error of each seed."""
-    variant = next(variant for variant in comparison["variants"] if variant["name"] == name)
-    return [seed[examples] for seed in variant["error_of_seeds"]]
 
 
 def rows(comparison, rates):

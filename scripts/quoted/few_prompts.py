@@ -2,8 +2,7 @@
 
 import math
 
-from quoted.fast_linear import between, ends
-from quoted.page import EXPERIMENTS, error_at, read
+from quoted.page import EXPERIMENTS, between, ends, error_at, p_in_words, read
 from seeds import holm, interval, p_of, ratio_over_seeds, short
 
 FOLDER = EXPERIMENTS / "paper/results/few_prompts"
@@ -12,11 +11,11 @@ COUNTS = {str(count): (f"looped, {count} prompts", f"12 blocks, {count} prompts"
 COUNTS["fresh"] = ("looped, 4 to 12 loops", "12 blocks")
 
 
-def ratios(comparison, names=COUNTS):
+def ratios(comparison):
     """The looped block's error divided by that of 12 blocks, of each seed, by the number of prompts."""
     return {
         count: [a / b for a, b in zip(ends(comparison, looped), ends(comparison, blocks), strict=True)]
-        for count, (looped, blocks) in names.items()
+        for count, (looped, blocks) in COUNTS.items()
     }
 
 
@@ -28,8 +27,7 @@ def rows(comparison):
     for count, names in COUNTS.items():
         looped, blocks = (variants[name] for name in names)
         verdict = "undecided" if p[count] >= 0.05 else "better" if ratio_over_seeds(of_count[count])[0] < 1 else "worse"
-        corrected = f"{p[count]:.3f}" if p[count] >= 0.0005 else "< 0.001"
-        yield "main", f"| {count} | {error_at(looped)} | {error_at(blocks)} | {interval(*ratio_over_seeds(of_count[count]))} {verdict} (p {corrected}) |"
+        yield "main", f"| {count} | {error_at(looped)} | {error_at(blocks)} | {interval(*ratio_over_seeds(of_count[count]))} {verdict} ({p_in_words(p[count])}) |"
         learnt, tested = ([short(of[what]["loss"][-1]) for of in (looped, blocks)] for what in ("training", "validation"))
         yield "losses", f"| {count} | {learnt[0]} | {tested[0]} | {learnt[1]} | {tested[1]} |"
     for name in [name for names in COUNTS.values() for name in names]:

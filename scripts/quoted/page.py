@@ -1,4 +1,4 @@
-"""A page, what was found on it, and how an error, a ratio and a rate are quoted."""
+"""A page, what was found on it, and how errors and ratios are quoted."""
 
 import json
 import re
@@ -45,8 +45,21 @@ def read(folder, *names):
 def cell(comparison, variant, examples=10):
     """A ratio of `looped compare` with its verdict."""
     found = next(c for c in comparison["ratios"]["cells"] if c["variant"] == variant and c["examples"] == examples)
-    p = f"{found['p_holm']:.3f}" if found["p_holm"] >= 0.0005 else "< 0.001"
-    return f"{interval(found['ratio'], found['low'], found['high'])} {found['verdict']} (p {p})"
+    return f"{interval(found['ratio'], found['low'], found['high'])} {found['verdict']} ({p_in_words(found['p_holm'])})"
+
+
+def p_in_words(p):
+    return f"p {p:.3f}" if p >= 0.0005 else "p < 0.001"
+
+
+def between(values):
+    return f"{short(min(values))} to {short(max(values))}"
+
+
+def ends(comparison, name, examples=10):
+    """The error of each seed of a variant."""
+    variant = next(variant for variant in comparison["variants"] if variant["name"] == name)
+    return [seed[examples] for seed in variant["error_of_seeds"]]
 
 
 def error_at(variant, examples=10):
