@@ -52,6 +52,20 @@ def tree(rng, prompts, points, dims, depth=4):
     return xs, ys
 
 
+class OnSigns:
+    """An estimator that sees the signs of x alone."""
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    def fit(self, x, y):
+        self.estimator.fit(np.sign(x), y)
+        return self
+
+    def predict(self, x):
+        return self.estimator.predict(np.sign(x))
+
+
 class MinimumNorm:
     """Singular values below 1e-12 of the largest are rounding: see RANK_TOLERANCE in least_squares.rs."""
 
@@ -102,7 +116,7 @@ LINEAR = {
     "lasso_0.0001": lasso(0.0001),
 }
 
-TREES = {
+PLAIN_TREES = {
     "tree_4": lambda i: DecisionTreeRegressor(max_depth=4, random_state=0),
     # XGBoost's default settings.
     "boosting_100": lambda i: HistGradientBoostingRegressor(
@@ -114,6 +128,9 @@ TREES = {
         l2_regularization=1.0,
         early_stopping=False,
     ),
+}
+TREES = PLAIN_TREES | {
+    f"{name}_signs": lambda i, make=make: OnSigns(make(i)) for name, make in PLAIN_TREES.items()
 }
 
 

@@ -51,7 +51,7 @@ pub fn linear_baselines() -> Vec<Box<dyn Baseline>> {
 #[must_use]
 pub fn all_baselines() -> Vec<Box<dyn Baseline>> {
     let mut baselines = linear_baselines();
-    baselines.push(Box::new(Tree { max_depth: 4 }));
+    baselines.push(Box::new(Tree::default()));
     baselines.push(Box::new(Boosting::default()));
     baselines.push(Box::new(Net::default()));
     baselines

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 /// All of them, the slow ones cut short.
 fn baselines() -> Vec<Box<dyn Baseline>> {
     let mut baselines = linear_baselines();
-    baselines.push(Box::new(Tree { max_depth: 4 }));
+    baselines.push(Box::new(Tree::default()));
     baselines.push(Box::new(Boosting { trees: 3, ..Boosting::default() }));
     baselines.push(Box::new(Net { hidden: 5, steps: 5, ..Net::default() }));
     baselines

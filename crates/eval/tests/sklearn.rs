@@ -66,7 +66,12 @@ fn lasso_agrees() {
 /// Equally good splits are common among few points, and either is right: the errors agree, not each prediction.
 #[test]
 fn trees_err_alike() {
-    let baselines: [Box<dyn Baseline>; 2] = [Box::new(Tree { max_depth: 4 }), Box::new(Boosting::default())];
+    let baselines: [Box<dyn Baseline>; 4] = [
+        Box::new(Tree::default()),
+        Box::new(Tree { signs: true, ..Tree::default() }),
+        Box::new(Boosting::default()),
+        Box::new(Boosting { signs: true, ..Boosting::default() }),
+    ];
     for baseline in baselines {
         let (name, ys) = (baseline.name(), prompts("tree").ys);
         let (ours, expected) = both("tree", baseline);
@@ -74,6 +79,26 @@ fn trees_err_alike() {
         let ratio = error(&ours) / error(&expected);
         assert!((ratio - 1.0).abs() < 0.1, "{name}: {ratio} times scikit-learn's error");
     }
+}
+
+/// On 0 and -0 too, which have no sign.
+#[test]
+fn trees_on_signs_see_nothing_else_of_x() {
+    let prompts = prompts("tree");
+    let mut smaller = prompts.clone();
+    smaller.xs.iter_mut().for_each(|x| *x = x.signum() * x.abs().sqrt());
+    let mut without = prompts.clone();
+    without.xs.iter_mut().step_by(7).for_each(|x| *x = 0.0);
+    let mut minus = without.clone();
+    minus.xs.iter_mut().step_by(7).for_each(|x| *x = -0.0);
+    let baselines: [Box<dyn Baseline>; 2] = [
+        Box::new(Tree { signs: true, ..Tree::default() }),
+        Box::new(Boosting { signs: true, trees: 10, ..Boosting::default() }),
+    ];
+    let of = |prompts: &Prompts| baseline_predictions(prompts, &baselines).unwrap();
+    assert_eq!(of(&prompts), of(&smaller));
+    assert_eq!(of(&without), of(&minus));
+    assert_ne!(of(&prompts), of(&without));
 }
 
 /// The comparison would show a difference.

@@ -15,7 +15,7 @@ pub(crate) fn baselines(args: &BaselinesArgs) -> Outcome {
     let prompts = read_prompts(&args.prompts.data)?;
     // Those that take seconds for a thousand prompts; boosting and the network would take minutes.
     let mut usual = linear_baselines();
-    usual.push(Box::new(Tree { max_depth: 4 }));
+    usual.push(Box::new(Tree::default()));
     let baselines = chosen(&args.baselines, usual)?;
     let predictions = baseline_predictions(&prompts, &baselines)?;
     let names: Vec<String> = predictions.iter().map(|(name, _)| name.clone()).collect();

@@ -4,7 +4,7 @@ use looped_core::{Baseline, Problems, Prompt, Result, schemars, typetag};
 use serde::{Deserialize, Serialize};
 use smartcore::xgboost::{XGRegressor, XGRegressorParameters};
 
-use super::forest::{each_prefix, failed};
+use super::forest::{each_prefix, failed, suffix};
 
 /// Gradient-boosted regression trees, as XGBoost grows them with its default settings (by smartcore).
 ///
@@ -21,6 +21,9 @@ pub struct Boosting {
     #[serde(default = "three_tenths")]
     #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
     pub learning_rate: f64,
+    /// Whether the trees see only the signs of x, which is all that the nodes of a `decision_tree` task test.
+    #[serde(default)]
+    pub signs: bool,
 }
 
 const fn hundred() -> usize {
@@ -33,7 +36,7 @@ const fn three_tenths() -> f64 {
 
 impl Default for Boosting {
     fn default() -> Self {
-        Self { trees: hundred(), learning_rate: three_tenths() }
+        Self { trees: hundred(), learning_rate: three_tenths(), signs: false }
     }
 }
 
@@ -41,7 +44,7 @@ impl Default for Boosting {
 impl Baseline for Boosting {
     fn name(&self) -> String {
         let rate = super::unless_default("rate", self.learning_rate, three_tenths());
-        format!("boosting_{}{rate}", self.trees)
+        format!("boosting_{}{rate}{}", self.trees, suffix(self.signs))
     }
 
     fn validate(&self, problems: &mut Problems) {
@@ -50,7 +53,7 @@ impl Baseline for Boosting {
     }
 
     fn predict(&self, prompt: Prompt<'_>) -> Result<Vec<f32>> {
-        each_prefix(prompt, |xs, ys, x| {
+        each_prefix(prompt, self.signs, |xs, ys, x| {
             let parameters = XGRegressorParameters::default()
                 .with_n_estimators(self.trees)
                 .with_learning_rate(self.learning_rate)

@@ -4,7 +4,7 @@ use looped_core::{Baseline, Problems, Prompt, Result, schemars, typetag};
 use serde::{Deserialize, Serialize};
 use smartcore::tree::decision_tree_regressor::{DecisionTreeRegressor, DecisionTreeRegressorParameters};
 
-use super::forest::{each_prefix, failed};
+use super::forest::{each_prefix, failed, suffix};
 
 /// A regression tree whose splits lower the squared error most (CART, by smartcore).
 ///
@@ -16,16 +16,25 @@ pub struct Tree {
     #[serde(default = "four")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_depth: u16,
+    /// Whether the tree sees only the signs of x, which is all that the nodes of a `decision_tree` task test.
+    #[serde(default)]
+    pub signs: bool,
 }
 
 const fn four() -> u16 {
     4
 }
 
+impl Default for Tree {
+    fn default() -> Self {
+        Self { max_depth: four(), signs: false }
+    }
+}
+
 #[typetag::serde(name = "tree")]
 impl Baseline for Tree {
     fn name(&self) -> String {
-        format!("tree_{}", self.max_depth)
+        format!("tree_{}{}", self.max_depth, suffix(self.signs))
     }
 
     fn validate(&self, problems: &mut Problems) {
@@ -33,7 +42,7 @@ impl Baseline for Tree {
     }
 
     fn predict(&self, prompt: Prompt<'_>) -> Result<Vec<f32>> {
-        each_prefix(prompt, |xs, ys, x| {
+        each_prefix(prompt, self.signs, |xs, ys, x| {
             // The seed decides between equally good splits only.
             let parameters = DecisionTreeRegressorParameters {
                 seed: Some(0),
