@@ -81,6 +81,10 @@ pub struct Training {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub n_loss_loops: Option<usize>,
+    /// How many of a prompt's last queries enter the loss in training; not given: all. The validation loss is of all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub n_loss_queries: Option<usize>,
     /// Largest norm of all gradients together, which are scaled down to it; not given: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("exclusiveMinimum" = 0))]

@@ -123,6 +123,16 @@ impl Experiment {
                 format!("is {counted}; allowed: 1 to n_loop_window, {n_loop_window}")
             });
         }
+        if let Some(queries) = self.training.n_loss_queries {
+            let most = curriculum.points.end;
+            problems.require(queries <= most, "n_loss_queries", || {
+                format!("is {queries}; allowed: 1 to training.curriculum.points.end, {most}")
+            });
+            problems.require(self.task.alphabet().is_none(), "n_loss_queries", || {
+                let task = self.task.typetag_name();
+                format!("is {queries}, and `{task}` says itself where answers are asked for; leave it out")
+            });
+        }
         if let Some(optimizer) = optimizer {
             problems.within("optimizer", |problems| optimizer.validate(problems));
             let fits = optimizer.adds_decay() || self.training.weight_decay == 0.0;

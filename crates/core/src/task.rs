@@ -95,6 +95,8 @@ pub struct Prompts {
     pub xs: Vec<f32>,
     /// (prompts, points), row-major. NaN where nothing is to be predicted; the number of a class, from 0 on, where classes are.
     pub ys: Vec<f32>,
+    /// The ys that stand in the prompt, (prompts, points), where they aren't those to be predicted.
+    pub shown: Option<Vec<f32>>,
     /// How many prompts.
     pub prompts: usize,
     /// Points in each.
@@ -111,13 +113,25 @@ impl Prompts {
     /// Prompts of points, of the given sizes: (prompts, points, width of x).
     #[must_use]
     pub fn pairs(xs: Vec<f32>, ys: Vec<f32>, [prompts, points, n_dims]: [usize; 3]) -> Self {
-        Self { xs, ys, prompts, points, n_dims, layout: TokenLayout::Pairs, noise: Noise::default() }
+        Self { xs, ys, shown: None, prompts, points, n_dims, layout: TokenLayout::Pairs, noise: Noise::default() }
     }
 
     /// The same prompts, with another source of noise.
     #[must_use]
     pub fn with_noise(self, noise: Noise) -> Self {
         Self { noise, ..self }
+    }
+
+    /// The same prompts, of which nothing but the last so many points is to be predicted.
+    #[must_use]
+    pub fn ask_last(mut self, points: usize) -> Self {
+        let others = self.points.saturating_sub(points);
+        if others > 0 {
+            let shown = self.ys.clone();
+            self.ys.chunks_exact_mut(self.points).for_each(|ys| ys[..others].fill(f32::NAN));
+            self.shown.get_or_insert(shown);
+        }
+        self
     }
 
     /// The points of prompt `i`: xs (points, n_dims) and ys (points).
@@ -134,6 +148,7 @@ impl Prompts {
         Self {
             xs: self.xs[range.start * xs..range.end * xs].to_vec(),
             ys: self.ys[range.start * ys..range.end * ys].to_vec(),
+            shown: self.shown.as_ref().map(|shown| shown[range.start * ys..range.end * ys].to_vec()),
             prompts: range.len(),
             noise: self.noise.after(range.start),
             ..*self
@@ -150,7 +165,13 @@ impl Prompts {
         let own = |values: &[f32], each: usize| -> Vec<f32> {
             which.iter().flat_map(|prompt| &values[prompt * each..(prompt + 1) * each]).copied().collect()
         };
-        Self { xs: own(&self.xs, xs), ys: own(&self.ys, ys), prompts: which.len(), ..*self }
+        Self {
+            xs: own(&self.xs, xs),
+            ys: own(&self.ys, ys),
+            shown: self.shown.as_ref().map(|shown| own(shown, ys)),
+            prompts: which.len(),
+            ..*self
+        }
     }
 
     /// How many values there are to be predicted.
@@ -167,7 +188,7 @@ impl Prompts {
         let at = prompt * self.points + self.layout.point(token);
         if self.layout == TokenLayout::Pairs && !token.is_multiple_of(2) {
             row.fill(0.0);
-            row[0] = self.ys[at];
+            row[0] = self.shown.as_ref().unwrap_or(&self.ys)[at];
         } else {
             row.copy_from_slice(&self.xs[at * self.n_dims..(at + 1) * self.n_dims]);
         }
@@ -296,5 +317,28 @@ pub fn score_scale(task: &dyn Task, dims: usize) -> f64 {
     match task.objective() {
         Objective::SquaredError => task.normaliser(dims),
         Objective::CrossEntropy | Objective::Classes => 1.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_that_are_not_asked_for_stay_in_the_prompt() {
+        let xs: Vec<f32> = (0..12).map(|i| i as f32).collect();
+        let all = Prompts::pairs(xs, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [2, 3, 2]);
+        let asked = all.clone().ask_last(1);
+        assert_eq!(asked.targets(), 2);
+        assert_eq!((asked.ys[2], asked.ys[5]), (3.0, 6.0));
+        let tokens = |prompts: &Prompts| prompts.tokens(2, 0, &Device::Cpu).unwrap().flatten_all().unwrap();
+        let values = |prompts: &Prompts| tokens(prompts).to_vec1::<f32>().unwrap();
+        assert_eq!(values(&asked), values(&all));
+        assert_eq!(values(&asked.slice(1..2)), values(&all.slice(1..2)));
+        assert_eq!(values(&asked.select(&[1, 0])), values(&all.select(&[1, 0])));
+        assert_eq!(asked.select(&[1]).ys[2], 6.0);
+        // All that is asked for, or more, changes nothing.
+        assert_eq!(all.clone().ask_last(3), all);
+        assert_eq!(all.clone().ask_last(9), all);
     }
 }

@@ -30,6 +30,7 @@ fn those_of_a_vocabulary_and_of_classes_do_too() {
     let prompts = Prompts {
         xs,
         ys,
+        shown: None,
         prompts: 2,
         points: 3,
         n_dims: 1,

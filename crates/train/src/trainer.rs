@@ -437,6 +437,10 @@ impl Trainer {
         };
         let mut rng = Rng::stream(self.experiment.seed, "training prompts", index);
         let noise = Noise::new(self.experiment.seed, "training first state", request.first);
-        Ok(self.experiment.task.sample(request, &mut rng)?.with_noise(noise))
+        let prompts = self.experiment.task.sample(request, &mut rng)?.with_noise(noise);
+        Ok(match self.experiment.training.n_loss_queries {
+            Some(queries) => prompts.ask_last(queries),
+            None => prompts,
+        })
     }
 }

@@ -155,6 +155,45 @@ fn a_loss_of_ones_own_has_the_gradient_of_the_step_where_it_is_the_same_loss() {
     }
 }
 
+/// The loss of the last query alone, by both engines, against the same by candle's own operations. The earlier ys stay in the prompt.
+#[test]
+fn a_loss_of_the_last_queries_counts_them_alone() {
+    for engine in ["candle", "fused"] {
+        let trainer = with("/training/engine", engine.into());
+        let (model, all) = (trainer.model(), prompts(&trainer));
+        let prompts = all.clone().ask_last(1);
+        assert_eq!((prompts.targets(), all.targets()), (2, 6));
+        let loops = LoopPlan { loops: 4, window: 2 };
+        let plan = StepPlan { loops, loss_loops: 2, objective: Objective::SquaredError };
+        let (loss, expected) = model.loss_and_gradients(&prompts, plan).unwrap();
+
+        let leaves = model.candle().leaves(model.parameters()).unwrap();
+        let predictions = model.candle().forward(&leaves, &all, loops).unwrap().narrow(2, 2, 1).unwrap();
+        // Every y is 1.
+        let own = (predictions - 1.0).unwrap().sqr().unwrap().mean_all().unwrap();
+        assert!((f64::from(own.to_scalar::<f32>().unwrap()) - loss).abs() <= 1e-5 * loss, "{engine}");
+        let found = model.candle().gradients(&leaves, &own.backward().unwrap()).unwrap();
+        let largest = expected.iter().fold(0.0_f32, |most, slope| most.max(slope.abs()));
+        for (found, expected) in found.iter().zip(expected.iter()) {
+            assert!((found - expected).abs() <= 1e-4 * largest, "{engine}: {found} for {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_training_takes_the_loss_of_as_many_queries_as_it_is_told() {
+    let loss = |queries: Option<usize>| {
+        let mut trainer = match queries {
+            Some(queries) => with("/training/n_loss_queries", queries.into()),
+            None => with("/training/engine", "fused".into()),
+        };
+        trainer.step().unwrap().loss
+    };
+    let points = with("/training/engine", "fused".into()).experiment().training.curriculum.points.end;
+    assert_eq!(loss(Some(points)).to_bits(), loss(None).to_bits());
+    assert_ne!(loss(Some(1)).to_bits(), loss(None).to_bits());
+}
+
 #[test]
 fn a_run_says_which_engine_computes_it_and_what_keeps_it_from_the_fast_one() {
     let told = |changes: &[(&str, &str)]| {

@@ -252,7 +252,7 @@ fn tagged_tables_inside_a_part() {
 
 #[test]
 fn what_keys_mean_together() {
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 12] = [
         (
             &["model.block.n_head=3"],
             "model.block.n_head: is 3, which does not divide n_embd = 16; allowed: 1, 2, 4, 8, 16",
@@ -275,6 +275,10 @@ fn what_keys_mean_together() {
             "training.n_loop_window: is 7; allowed: 1 to training.curriculum.loops.end, 6",
         ),
         (&["training.n_loss_loops=4"], "training.n_loss_loops: is 4; allowed: 1 to n_loop_window, 3"),
+        (
+            &["training.n_loss_queries=12"],
+            "training.n_loss_queries: is 12; allowed: 1 to training.curriculum.points.end, 11",
+        ),
         (
             &["name=a/b"],
             "name: is \"a/b\"; it names the run's folder: 1 to 100 bytes, no / \\ < > : \" | ? *, no - at the start, no . at the end",

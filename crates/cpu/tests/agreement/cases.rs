@@ -68,7 +68,7 @@ impl Case {
             let target = |i| if i % 3 == 1 { f32::NAN } else { below(classes) };
             let ys = (0..prompts * points).map(target).collect();
             let (layout, noise) = (TokenLayout::Ids, Noise::default());
-            return Prompts { xs, ys, prompts, points, n_dims: 1, layout, noise };
+            return Prompts { xs, ys, shown: None, prompts, points, n_dims: 1, layout, noise };
         }
         let xs = rng.normals(prompts * points * n_dims);
         let ys = rng.normals(prompts * points).into_iter();

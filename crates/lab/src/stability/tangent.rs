@@ -30,6 +30,7 @@ impl<'a> Tangent<'a> {
         let many = Prompts {
             xs: prompt.xs.repeat(copies),
             ys: prompt.ys.repeat(copies),
+            shown: prompt.shown.as_ref().map(|shown| shown.repeat(copies)),
             prompts: copies,
             ..*prompt
         };

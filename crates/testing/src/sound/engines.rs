@@ -151,7 +151,8 @@ fn first(prompts: &Prompts, count: usize, points: usize) -> Prompts {
         let each = values.chunks_exact(prompts.points * width).take(count);
         each.flat_map(|prompt| prompt[..points * width].to_vec()).collect()
     };
-    Prompts { xs: cut(&prompts.xs, n_dims), ys: cut(&prompts.ys, 1), prompts: count, points, ..*prompts }
+    let (xs, ys, shown) = (cut(&prompts.xs, n_dims), cut(&prompts.ys, 1), prompts.shown.as_ref());
+    Prompts { xs, ys, shown: shown.map(|shown| cut(shown, 1)), prompts: count, points, ..*prompts }
 }
 
 /// How the reference engine computes.
