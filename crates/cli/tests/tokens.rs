@@ -109,6 +109,11 @@ fn ends_that_do_not_fit_the_task_are_refused() {
         &["model.embed", "`parity` has 2 different tokens", "vocabulary"],
     );
     fails("parity.toml", "model.head={type=\"scalar\"}", &["model.head", "2 different answers", "classes"]);
+    fails(
+        "parity.toml",
+        "training.n_loss_queries=1",
+        &["training.n_loss_queries", "`parity` says itself where answers are asked for"],
+    );
     fails("parity.toml", "model.n_dims=2", &["model.n_dims", "is 2", "allowed: 1"]);
     fails("parity.toml", "model.embed.size=1", &["model.embed.size"]);
     fails(

@@ -113,7 +113,16 @@ impl Prompts {
     /// Prompts of points, of the given sizes: (prompts, points, width of x).
     #[must_use]
     pub fn pairs(xs: Vec<f32>, ys: Vec<f32>, [prompts, points, n_dims]: [usize; 3]) -> Self {
-        Self { xs, ys, shown: None, prompts, points, n_dims, layout: TokenLayout::Pairs, noise: Noise::default() }
+        Self {
+            xs,
+            ys,
+            shown: None,
+            prompts,
+            points,
+            n_dims,
+            layout: TokenLayout::Pairs,
+            noise: Noise::default(),
+        }
     }
 
     /// The same prompts, with another source of noise.

@@ -34,7 +34,16 @@ fn graph() -> Graph {
 fn prompts() -> Prompts {
     let xs = vec![0.0, 4.0, 4.0, 1.0, 3.0, 4.0, 0.0, 4.0];
     let ys = Rng::stream(1, "targets", 0).normals(8);
-    Prompts { xs, ys, shown: None, prompts: 2, points: 4, n_dims: 1, layout: TokenLayout::Ids, noise: Noise::default() }
+    Prompts {
+        xs,
+        ys,
+        shown: None,
+        prompts: 2,
+        points: 4,
+        n_dims: 1,
+        layout: TokenLayout::Ids,
+        noise: Noise::default(),
+    }
 }
 
 fn values(store: &ParamStore, name: &str) -> Vec<f32> {

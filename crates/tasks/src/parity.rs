@@ -49,7 +49,16 @@ impl Task for Parity {
                 ys.push(if asked { odd } else { f32::NAN });
             }
         }
-        Ok(Prompts { xs, ys, shown: None, prompts, points, n_dims: 1, layout: TokenLayout::Ids, noise: Noise::default() })
+        Ok(Prompts {
+            xs,
+            ys,
+            shown: None,
+            prompts,
+            points,
+            n_dims: 1,
+            layout: TokenLayout::Ids,
+            noise: Noise::default(),
+        })
     }
 
     fn targets_in_prompt(&self) -> bool {

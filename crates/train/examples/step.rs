@@ -80,7 +80,16 @@ impl Options {
         }
         let xs = (0..prompts * points).map(|_| (rng.uniform() * size as f64).floor() as f32).collect();
         let ys = rng.normals(prompts * points);
-        Prompts { xs, ys, shown: None, prompts, points, n_dims, layout: TokenLayout::Ids, noise: Noise::default() }
+        Prompts {
+            xs,
+            ys,
+            shown: None,
+            prompts,
+            points,
+            n_dims,
+            layout: TokenLayout::Ids,
+            noise: Noise::default(),
+        }
     }
 }
 

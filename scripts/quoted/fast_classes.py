@@ -1,0 +1,65 @@
+"""experiments/paper/results/fast_classes: the paper's other function classes by the quickstart's recipe."""
+
+import statistics
+
+from quoted.page import EXPERIMENTS, between, brief_ratios, cell, chosen_by_the_last, ends, error_at, read
+from seeds import interval, over_seeds, ratio_over_seeds, short
+
+FOLDER = EXPERIMENTS / "paper/results/fast_classes"
+CLASSES = ("sparse", "relu", "tree")
+LOOPED, BLOCKS, TIED, ONCE = MODELS = ("looped, 4 to 12 loops", "12 blocks", "12 tied blocks", "1 block once")
+# The rates that were tried; the best of them is what a model was given.
+TRIED = ["5e-4", "1e-3", "2e-3", "4e-3", "8e-3", "1.6e-2", "3.2e-2", "6.4e-2"]
+COUNTS = (2, 5, 8, 10)
+SHIFTS = ("standard", "skewed_covariance", "half_subspace", "scaled_inputs_0.5", "scaled_inputs_2", "label_noise_1")
+
+
+def row(*cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def named(variants):
+    return {variant["name"]: variant for variant in variants}
+
+
+def rate_of(rates, model):
+    """The rate with the least validation loss at the last step, the geometric mean over the seeds that chose it."""
+    losses = {
+        rate: statistics.geometric_mean(run["validation"][-1][1] for run in rates[f"{model}, {rate}"].values())
+        for rate in TRIED
+        if f"{model}, {rate}" in rates
+    }
+    return min(losses, key=losses.get)
+
+
+def rows(kind):
+    """The tables of a class, row by row."""
+    comparison, rates, runs, baselines = read(FOLDER / kind, "comparison", "rates", "runs", "baselines")
+    variants = named(comparison["variants"])
+    for model in MODELS:
+        of = variants[model]
+        against = "" if model == LOOPED else cell(comparison, model)
+        flops = short(of["flops"] / variants[LOOPED]["flops"])
+        yield "main", row(model, rate_of(rates, model), flops, error_at(of), against).replace("|  |", "| |")
+        yield "counts", row(model, *(short(of["error"]["mean"][count]) for count in COUNTS))
+        yield "seeds", row(model, *(short(error) for error in ends(comparison, model)))
+        yield "rates", row(model, *(chosen_by_the_last(rates.get(f"{model}, {rate}")) for rate in TRIED))
+        yield "falls", row(model, *(short(loss) for loss in of["validation"]["loss"]))
+    for name, errors in baselines.items():
+        yield "counts", row(f"`{name}`", *(short(errors[count]) if errors[count] > 1e-6 else "0" for count in COUNTS))
+    for shift in SHIFTS:
+        found = (ratio_over_seeds([run["ood"][shift] for run in runs[model].values()]) for model in MODELS)
+        yield "ood", row(shift.replace("_", " ").replace("standard", "as in training"), *(interval(*of) for of in found))
+
+
+def settling():
+    """What the looped block's states do, a row for each class."""
+    for kind in CLASSES:
+        (runs,) = read(FOLDER / kind, "runs")
+        stable = [run["stability"] for run in runs[LOOPED].values()]
+        yield row(
+            kind,
+            interval(*over_seeds([each["shares"]["settles"] for each in stable])),
+            interval(*over_seeds([each["spectral_radius"] for each in stable])),
+            interval(*ratio_over_seeds([each["last_against_best"][0] for each in stable])),
+        )
