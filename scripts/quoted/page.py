@@ -1,11 +1,12 @@
 """A page, what was found on it, and how errors and ratios are quoted."""
 
 import json
+import math
 import re
 import statistics
 from pathlib import Path
 
-from seeds import interval, short
+from seeds import holm, interval, p_of, ratio_over_seeds, short
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 STUDY = EXPERIMENTS / "study/results"
@@ -76,3 +77,23 @@ def brief_ratios(comparison, examples=10):
 def chosen_by_the_last(runs):
     """The validation loss by which a rate was judged, from what collect.py writes: the geometric mean over its seeds."""
     return short(statistics.geometric_mean(run["validation"][-1][1] for run in runs.values())) if runs else ""
+
+
+def verdicts(ratios, margin=1.1):
+    """What the seeds' ratios of each name show, in the words of `looped compare`: each with its interval, p by Holm's correction over all."""
+    logs = {name: [math.log(ratio) for ratio in found] for name, found in ratios.items()}
+
+    def beyond(values, edge):
+        """p of Student's one-sided test that the mean is on this side of `edge`."""
+        shifted = [value - edge for value in values]
+        inside = statistics.mean(shifted) * edge < 0
+        return p_of(shifted) / 2 if inside else 1 - p_of(shifted) / 2
+
+    differ = holm({name: p_of(values) for name, values in logs.items()})
+    same = holm({name: max(beyond(values, edge) for edge in (math.log(margin), -math.log(margin))) for name, values in logs.items()})
+    found = {}
+    for name, of in ratios.items():
+        mean, low, high = ratio_over_seeds(of)
+        word = f"equal within {margin}" if same[name] < 0.05 else "undecided" if differ[name] >= 0.05 else "better" if mean < 1 else "worse"
+        found[name] = f"{interval(mean, low, high)} {word} ({p_in_words(differ[name])})"
+    return found
