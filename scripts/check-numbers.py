@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Recomputes every number that experiments/loops/results/README.md, its summary in experiments/README.md, and what docs/lab.md and
-docs/experiment-file.md say was seen here, quote from the JSON that is committed beside the first; and every number of
-experiments/study/results/{a_continued,b_product,c_blocks,public_weights}/README.md and experiments/paper/results/{fast_linear,few_prompts}/README.md
-from the JSON beside them.
+docs/experiment-file.md say was seen here, quote from the JSON that is committed beside the first; and every number of the PAGES below from the
+JSON beside each. The numbers of all other rows of experiments/README.md must stand on a page or in a report that the row links.
 
     scripts/check-numbers.py
 
@@ -13,7 +12,7 @@ settings, are left out. What each page says is in the modules of scripts/quoted.
 
 import sys
 
-from quoted import a_continued, b_product, c_blocks, fast_linear, few_prompts, loops, public_weights
+from quoted import a_continued, b_product, c_blocks, fast_linear, few_prompts, loops, public_weights, summary
 from quoted.page import STUDY, Page
 
 # The pages, and what checks each.
@@ -28,7 +27,7 @@ PAGES = {
 
 
 def main():
-    wrong = loops.faults()
+    wrong = loops.faults() + summary.faults()
     for folder, check in PAGES.items():
         page = Page((folder / "README.md").read_text(encoding="utf-8"))
         check(page)

@@ -1,0 +1,22 @@
+"""experiments/README.md: every number of a row stands on a page or in a report that the row links."""
+
+import re
+
+from quoted.page import EXPERIMENTS
+
+NUMBER = r"(?<![\w.])-?\d+\.\d+\b|\b\d+ %"
+
+
+def faults():
+    text = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
+    return [fault for line in text.splitlines() if line.startswith("| ") and ".md" in line for fault in of_row(line)]
+
+
+def of_row(line):
+    """What a row says that none of the files it links does."""
+    targets = [target.split("#")[0] for target in re.findall(r"\]\(([^)#]+\.md[^)]*)\)", line)]
+    linked = " ".join((EXPERIMENTS / target).read_text(encoding="utf-8") for target in targets)
+    known = set(re.findall(NUMBER, linked))
+    said = re.sub(r"`[^`]*`|\]\([^)]*\)", " ", line)
+    missing = [number for number in re.findall(NUMBER, said) if number not in known]
+    return [f"experiments/README.md: {number} isn't in {' or '.join(targets) or 'any linked file'}: {line[:60]}" for number in missing]
