@@ -12,7 +12,7 @@ settings, are left out. What each page says is in the modules of scripts/quoted.
 
 import sys
 
-from quoted import a_continued, b_product, c_blocks, fast_linear, few_prompts, loops, public_weights, summary
+from quoted import a_continued, b_product, c_blocks, fast_classes, fast_linear, few_prompts, loops, public_weights, summary
 from quoted.page import STUDY, Page
 
 # The pages, and what checks each.
@@ -22,6 +22,7 @@ PAGES = {
     STUDY / "c_blocks": c_blocks.other_blocks,
     STUDY / "public_weights": public_weights.public,
     fast_linear.FOLDER: fast_linear.linear,
+    fast_classes.FOLDER: fast_classes.classes,
     few_prompts.FOLDER: few_prompts.few,
 }
 

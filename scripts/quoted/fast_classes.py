@@ -6,7 +6,7 @@ from quoted.page import EXPERIMENTS, between, brief_ratios, cell, chosen_by_the_
 from seeds import interval, over_seeds, ratio_over_seeds, short
 
 FOLDER = EXPERIMENTS / "paper/results/fast_classes"
-CLASSES = ("sparse", "relu", "tree")
+CLASSES = ("sparse",)
 LOOPED, BLOCKS, TIED, ONCE = MODELS = ("looped, 4 to 12 loops", "12 blocks", "12 tied blocks", "1 block once")
 # The rates that were tried; the best of them is what a model was given.
 TRIED = ["5e-4", "1e-3", "2e-3", "4e-3", "8e-3", "1.6e-2", "3.2e-2", "6.4e-2"]
@@ -63,3 +63,36 @@ def settling():
             interval(*over_seeds([each["spectral_radius"] for each in stable])),
             interval(*ratio_over_seeds([each["last_against_best"][0] for each in stable])),
         )
+
+
+def sentences(kind):
+    """What the page says of a class in words."""
+    comparison, baselines = read(FOLDER / kind, "comparison", "baselines")
+    brief, variants = brief_ratios(comparison), named(comparison["variants"])
+    fallen = {name: 100 * (1 - of["validation"]["loss"][-1] / of["validation"]["loss"][-2]) for name, of in variants.items()}
+    needed = {of["ratio"]: of["seeds"] for of in comparison["ratios"]["seeds_needed"]}
+    mean = {name: of["error"]["mean"] for name, of in variants.items()}
+    said = [
+        f"12 blocks have {brief[BLOCKS]} times its error",
+        f"12 tied blocks {brief[TIED]} times and one block once {brief[ONCE]} times",
+        f"its errors are {between(ends(comparison, LOOPED))}, those of 12 blocks {between(ends(comparison, BLOCKS))}",
+        f"the errors of 12 tied blocks are {between(ends(comparison, TIED))}",
+        f"between the last two validations the loss of the looped block falls by {fallen[LOOPED]:.0f} %, that of 12 blocks by {fallen[BLOCKS]:.0f} %",
+        f"a true ratio of 1.25 would take {needed[1.25]:.0f} seeds, and one of 1.1 {needed[1.1]:.0f}",
+    ]
+    if kind == "sparse":
+        said.append(
+            f"after 5 examples its error is {short(mean[LOOPED][5])}, that of least squares, which knows nothing of sparsity, "
+            f"{short(baselines['least_squares'][5])}, and that of the lasso {short(baselines['lasso_0.01'][5])}"
+        )
+    return said
+
+
+def classes(page):
+    for fragment in ("90 % CI", "p < 0.05", "within a factor of 1.1", "arXiv 2311.12424", "arXiv 2208.01066"):
+        page.says(fragment)
+    for kind in CLASSES:
+        for said in [*(line for _, line in rows(kind)), *sentences(kind)]:
+            page.says(said)
+    for line in settling():
+        page.says(line)
