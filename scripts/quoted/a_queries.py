@@ -1,7 +1,7 @@
 """experiments/study/results/a_queries: question (a), where the loss counts only the queries that keep their state."""
 
-from quoted.page import STUDY, cell, ends, error_at, read, verdicts
-from seeds import short
+from quoted.page import STUDY, brief_ratios, cell, ends, error_at, read, verdicts
+from seeds import interval, ratio_over_seeds, short
 
 FOLDER = STUDY / "a_queries"
 # How many of the 11 queries keep their state, by the number of last tokens that do.
@@ -36,9 +36,26 @@ def rows(comparison):
         yield "seeds", f"| {name} | " + " | ".join(short(error) for error in ends(comparison, name)) + " |"
 
 
+def sentences(comparison):
+    """What the page says in words."""
+    brief = brief_ratios(comparison)
+    own = {n: interval(*ratio_over_seeds(found)) for n, found in ratios(comparison).items()}
+    mean = {variant["name"]: variant["error"]["mean"] for variant in comparison["variants"]}
+    needed = {of["ratio"]: of["seeds"] for of in comparison["ratios"]["seeds_needed"]}
+    assert sum(ratio > 1 for ratio in ratios(comparison)[15]) == 0
+    return [
+        f"With the last 15 the loss of the kept queries has {own[15]} times the error of the loss of all (ten seeds, 90 % CI, *better*)",
+        f"with the last 20 and the last 5 the two are equal within a factor of 1.1 ({own[20]} and {own[5]}), with the last 11 undecided ({own[11]})",
+        f"the last 20 of 22 tokens have {brief['last 20, loss of kept queries']} times the error of all tokens, the last 15 {brief['last 15, loss of kept queries']} times",
+        f"that of the last query alone has {brief['all tokens, loss of the last query']} times the error of the loss of all, undecided",
+        f"at 5 examples {short(mean['all tokens, loss of the last query'][5])} against {short(mean['all tokens'][5])}",
+        f"a true ratio of 1.25 would take {needed[1.25]:.0f} seeds, and one of 1.1 {needed[1.1]:.0f}",
+    ]
+
+
 def queries(page):
     for fragment in ("90 % CI", "p < 0.05", "within a factor of 1.1"):
         page.says(fragment)
     (comparison,) = read(FOLDER, "comparison")
-    for _, row in rows(comparison):
-        page.says(row)
+    for said in [*(row for _, row in rows(comparison)), *sentences(comparison)]:
+        page.says(said)
