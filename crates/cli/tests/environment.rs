@@ -82,7 +82,8 @@ fn more_steps_on_candle_do_not_ask_the_system_for_more_memory() {
     assert!(each < 1000, "{each} page faults a step: memory is given back and got again");
 }
 
-/// A run under a switch: how it ended, and the most memory that it had, in KiB.
+/// A run under a switch: how it ended, and the most memory of its own that it was seen with, in KiB. Pages of the program aren't counted: how
+/// many of them are there depends on what the machine does besides.
 fn under(place: &Place, switch: Option<(&str, &str)>, out: &str, settings: &[&str]) -> (bool, String, u64) {
     let arguments = [&["run", "tiny.toml", "training.engine=fused", "--out", out][..], settings].concat();
     let mut command = place.command(&arguments);
@@ -92,9 +93,10 @@ fn under(place: &Place, switch: Option<(&str, &str)>, out: &str, settings: &[&st
     let mut most = 0;
     loop {
         let text = fs::read_to_string(&status).unwrap_or_default();
-        let peak =
-            text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().split(' ').next()?.parse().ok());
-        most = most.max(peak.unwrap_or(0));
+        let own = text
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:")?.trim().split(' ').next()?.parse().ok());
+        most = most.max(own.unwrap_or(0));
         if child.try_wait().unwrap().is_some() {
             break;
         }
@@ -107,8 +109,15 @@ fn under(place: &Place, switch: Option<(&str, &str)>, out: &str, settings: &[&st
 #[test]
 fn an_arena_without_sharing_takes_more_memory_and_changes_no_bit() {
     let place = Place::new();
-    // Eight blocks have enough to share that it shows in the memory of a process.
-    let size = ["model.n_embd=128", "model.n_layer=8", "training.train_steps=4", "training.threads=1"];
+    // Eight blocks and eighty tokens have megabytes to share.
+    let size = [
+        "model.n_embd=128",
+        "model.n_layer=8",
+        "model.n_positions=40",
+        "training.curriculum.points=40",
+        "training.train_steps=4",
+        "training.threads=1",
+    ];
     let weights =
         |out: &str| fs::read(place.path(&format!("{out}/checkpoints/last/model.safetensors"))).unwrap();
     let (ok, said, shared) = under(&place, None, "shared", &size);
@@ -116,7 +125,7 @@ fn an_arena_without_sharing_takes_more_memory_and_changes_no_bit() {
     for value in ["apart", "nan"] {
         let (ok, said, apart) = under(&place, Some(("LOOPED_ARENA", value)), value, &size);
         assert!(ok, "{said}");
-        assert!(apart > shared + 1500, "{value}: {apart} KiB, and {shared} KiB where buffers share");
+        assert!(apart > shared + 3000, "{value}: {apart} KiB, and {shared} KiB where buffers share");
         assert!(weights(value) == weights("shared"), "{value} changes the weights");
     }
     for (variable, allowed) in [("LOOPED_ARENA", "apart, nan"), ("LOOPED_FIND", "nan")] {
