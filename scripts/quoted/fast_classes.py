@@ -6,7 +6,7 @@ from quoted.page import EXPERIMENTS, between, brief_ratios, cell, chosen_by_the_
 from seeds import interval, over_seeds, ratio_over_seeds, short
 
 FOLDER = EXPERIMENTS / "paper/results/fast_classes"
-CLASSES = ("sparse",)
+CLASSES = ("sparse", "tree")
 LOOPED, BLOCKS, TIED, ONCE = MODELS = ("looped, 4 to 12 loops", "12 blocks", "12 tied blocks", "1 block once")
 # The rates that were tried; the best of them is what a model was given.
 TRIED = ["5e-4", "1e-3", "2e-3", "4e-3", "8e-3", "1.6e-2", "3.2e-2", "6.4e-2"]
@@ -72,6 +72,7 @@ def sentences(kind):
     fallen = {name: 100 * (1 - of["validation"]["loss"][-1] / of["validation"]["loss"][-2]) for name, of in variants.items()}
     needed = {of["ratio"]: of["seeds"] for of in comparison["ratios"]["seeds_needed"]}
     mean = {name: of["error"]["mean"] for name, of in variants.items()}
+    assert all(a < b for a, b in zip(ends(comparison, LOOPED), ends(comparison, BLOCKS), strict=True)), "in every seed"
     said = [
         f"12 blocks have {brief[BLOCKS]} times its error",
         f"12 tied blocks {brief[TIED]} times and one block once {brief[ONCE]} times",
@@ -85,6 +86,18 @@ def sentences(kind):
             f"after 5 examples its error is {short(mean[LOOPED][5])}, that of least squares, which knows nothing of sparsity, "
             f"{short(baselines['least_squares'][5])}, and that of the lasso {short(baselines['lasso_0.01'][5])}"
         )
+    if kind == "tree":
+
+        def at(errors):
+            return f"{short(errors[5])} and {short(errors[10])}"
+
+        low, high = ([error for error in ends(comparison, LOOPED) if (error < 0.33) == below] for below in (True, False))
+        said += [
+            f"after 5 and 10 examples its errors are {at(mean[LOOPED])}, those of a tree on the signs of x {at(baselines['tree_2_signs'])}, "
+            f"and those of boosting on the signs {at(baselines['boosting_100_signs'])}",
+            f"on x itself they have {at(baselines['tree_2'])}, and {at(baselines['boosting_100'])}",
+            f"{len(low)} seeds end at {between(low)}, the other {len(high)} at {between(high)}",
+        ]
     return said
 
 

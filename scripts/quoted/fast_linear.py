@@ -78,11 +78,27 @@ def sentences(comparison, runs):
     ]
 
 
+def multiplied(comparison, rates):
+    """What the page says of z = f(x * z), and of its runs."""
+    name = "looped, multiplied"
+    variant = next(variant for variant in comparison["variants"] if variant["name"] == name)
+    tried = {rate: chosen_by_the_last(rates[f"{name}, {rate}"]) for rate in ("4e-3", "8e-3", "1.6e-2", "3.2e-2")}
+    assert cell(comparison, name).endswith("worse (p < 0.001)")
+    return [
+        f"The error at 10 examples is {error_at(variant)}, {brief_ratios(comparison)[name]} times that of z = f(x + z), *worse* (p < 0.001)",
+        f"its seeds end at {', '.join(short(error) for error in ends(comparison, name))}",
+        f"The validation losses by which its rate was chosen are {tried['4e-3']}, {tried['8e-3']}, {tried['1.6e-2']} and {tried['3.2e-2']}",
+        f"The error after so many loops, from the first on, is {', '.join(short(error) for error in variant['per_loop']['mean'])}",
+    ]
+
+
 def linear(page):
     for fragment in ("90 % CI", "p < 0.05", "within a factor of 1.1", "arXiv 2311.12424", "arXiv 2208.01066"):
         page.says(fragment)
     comparison, rates, runs = read(FOLDER, "comparison", "rates", "runs")
     for _, row in rows(comparison, rates):
         page.says(row)
+    for said in multiplied(*read(FOLDER, "multiplied", "multiplied_rates")):
+        page.says(said)
     for row in [*shifts(runs), *laboratory(runs), *sentences(comparison, runs)]:
         page.says(row)
