@@ -12,13 +12,14 @@ settings, are left out. What each page says is in the modules of scripts/quoted.
 
 import sys
 
-from quoted import a_continued, a_queries, b_product, c_blocks, fast_classes, fast_linear, few_prompts, loops, public_weights, summary
+from quoted import a_continued, a_queries, a_registers, b_product, c_blocks, fast_classes, fast_linear, few_prompts, loops, public_weights, summary
 from quoted.page import STUDY, Page
 
 # The pages, and what checks each.
 PAGES = {
     STUDY / "a_continued": a_continued.continued,
     a_queries.FOLDER: a_queries.queries,
+    a_registers.FOLDER: a_registers.registers,
     STUDY / "b_product": b_product.product,
     STUDY / "c_blocks": c_blocks.other_blocks,
     STUDY / "public_weights": public_weights.public,
