@@ -91,6 +91,7 @@ def sentences(kind):
         def at(errors):
             return f"{short(errors[5])} and {short(errors[10])}"
 
+        # They end at two levels, with nothing between.
         low, high = ([error for error in ends(comparison, LOOPED) if (error < 0.33) == below] for below in (True, False))
         said += [
             f"after 5 and 10 examples its errors are {at(mean[LOOPED])}, those of a tree on the signs of x {at(baselines['tree_2_signs'])}, "

@@ -30,9 +30,14 @@ class Page:
 
 
 def unchecked(text, fragments):
-    """The numbers with a decimal point or a percent sign, outside of code and links, that no fragment covers."""
+    """The numbers that no fragment covers."""
     for fragment in sorted(fragments, key=len, reverse=True):
         text = text.replace(fragment, " ")
+    return numbers(text)
+
+
+def numbers(text):
+    """The numbers with a decimal point or a percent sign, outside of code and links."""
     text = re.sub(r"```.*?```", " ", text, flags=re.DOTALL)
     text = re.sub(r"`[^`]*`|\]\([^)]*\)", " ", text)
     return re.findall(r"(?<![\w.])\d+\.\d+\b|\b\d+ %", text)

@@ -2,9 +2,7 @@
 
 import re
 
-from quoted.page import EXPERIMENTS
-
-NUMBER = r"(?<![\w.])-?\d+\.\d+\b|\b\d+ %"
+from quoted.page import EXPERIMENTS, numbers
 
 
 def faults():
@@ -16,7 +14,6 @@ def of_row(line):
     """What a row says that none of the files it links does."""
     targets = [target.split("#")[0] for target in re.findall(r"\]\(([^)#]+\.md[^)]*)\)", line)]
     linked = " ".join((EXPERIMENTS / target).read_text(encoding="utf-8") for target in targets)
-    known = set(re.findall(NUMBER, linked))
-    said = re.sub(r"`[^`]*`|\]\([^)]*\)", " ", line)
-    missing = [number for number in re.findall(NUMBER, said) if number not in known]
+    known = set(numbers(linked))
+    missing = [number for number in numbers(line) if number not in known]
     return [f"experiments/README.md: {number} isn't in {' or '.join(targets) or 'any linked file'}: {line[:60]}" for number in missing]

@@ -134,50 +134,40 @@ fn prompts(trainer: &Trainer) -> Prompts {
     Prompts::pairs(xs, vec![1.0; 6], [2, 3, n_dims])
 }
 
-#[test]
-fn a_loss_of_ones_own_has_the_gradient_of_the_step_where_it_is_the_same_loss() {
-    let trainer = with("/training/engine", "fused".into());
-    let (model, prompts) = (trainer.model(), prompts(&trainer));
+/// A step's loss of so many last queries, by an engine, and its gradient, are those of the same loss by candle's own operations, over prompts
+/// that hold all their ys.
+fn a_step_is_candles_own(engine: &str, queries: usize) {
+    let trainer = with("/training/engine", engine.into());
+    let (model, all) = (trainer.model(), prompts(&trainer));
+    let asked = all.clone().ask_last(queries);
+    assert_eq!(asked.targets(), 2 * queries);
     let loops = LoopPlan { loops: 4, window: 2 };
     let plan = StepPlan { loops, loss_loops: 2, objective: Objective::SquaredError };
-    let (loss, expected) = model.loss_and_gradients(&prompts, plan).unwrap();
+    let (loss, expected) = model.loss_and_gradients(&asked, plan).unwrap();
 
     let leaves = model.candle().leaves(model.parameters()).unwrap();
-    let predictions = model.candle().forward(&leaves, &prompts, loops).unwrap();
+    let predictions = model.candle().forward(&leaves, &all, loops).unwrap();
     assert_eq!(predictions.dims(), [2, 2, 3]);
+    let predictions = predictions.narrow(2, 3 - queries, queries).unwrap();
     // Every y is 1.
     let own = (predictions - 1.0).unwrap().sqr().unwrap().mean_all().unwrap();
-    assert!((f64::from(own.to_scalar::<f32>().unwrap()) - loss).abs() <= 1e-5 * loss);
+    assert!((f64::from(own.to_scalar::<f32>().unwrap()) - loss).abs() <= 1e-5 * loss, "{engine}, {queries}");
     let found = model.candle().gradients(&leaves, &own.backward().unwrap()).unwrap();
     let largest = expected.iter().fold(0.0_f32, |most, slope| most.max(slope.abs()));
     for (found, expected) in found.iter().zip(expected.iter()) {
-        assert!((found - expected).abs() <= 1e-4 * largest, "{found} for {expected}, of {largest}");
+        let apart = (found - expected).abs();
+        assert!(apart <= 1e-4 * largest, "{engine}, {queries}: {found} for {expected}, of {largest}");
     }
 }
 
-/// The loss of the last query alone, by both engines, against the same by candle's own operations. The earlier ys stay in the prompt.
+#[test]
+fn a_loss_of_ones_own_has_the_gradient_of_the_step_where_it_is_the_same_loss() {
+    a_step_is_candles_own("fused", 3);
+}
+
 #[test]
 fn a_loss_of_the_last_queries_counts_them_alone() {
-    for engine in ["candle", "fused"] {
-        let trainer = with("/training/engine", engine.into());
-        let (model, all) = (trainer.model(), prompts(&trainer));
-        let prompts = all.clone().ask_last(1);
-        assert_eq!((prompts.targets(), all.targets()), (2, 6));
-        let loops = LoopPlan { loops: 4, window: 2 };
-        let plan = StepPlan { loops, loss_loops: 2, objective: Objective::SquaredError };
-        let (loss, expected) = model.loss_and_gradients(&prompts, plan).unwrap();
-
-        let leaves = model.candle().leaves(model.parameters()).unwrap();
-        let predictions = model.candle().forward(&leaves, &all, loops).unwrap().narrow(2, 2, 1).unwrap();
-        // Every y is 1.
-        let own = (predictions - 1.0).unwrap().sqr().unwrap().mean_all().unwrap();
-        assert!((f64::from(own.to_scalar::<f32>().unwrap()) - loss).abs() <= 1e-5 * loss, "{engine}");
-        let found = model.candle().gradients(&leaves, &own.backward().unwrap()).unwrap();
-        let largest = expected.iter().fold(0.0_f32, |most, slope| most.max(slope.abs()));
-        for (found, expected) in found.iter().zip(expected.iter()) {
-            assert!((found - expected).abs() <= 1e-4 * largest, "{engine}: {found} for {expected}");
-        }
-    }
+    ["candle", "fused"].iter().for_each(|engine| a_step_is_candles_own(engine, 1));
 }
 
 #[test]
